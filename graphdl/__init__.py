@@ -1,0 +1,1 @@
+"""graphdl: a deep-learning compiler for a declarative model language, on OpenCL devices of any vendor."""

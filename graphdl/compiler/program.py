@@ -1,0 +1,137 @@
+"""What the compiler hands to the runtime: kernels, buffers and the launches in order. Plain data, no device in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+from graphdl.graph.types import Element, Shape
+from graphdl.source import Span
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ELEMENT_BYTES: Mapping[Element, int] = {"float": 4, "int": 4, "bool": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What of a device the compiler needs to know."""
+
+    kind: Literal["cpu", "gpu"]
+    vector_width: int
+    """Floats of one vector register (CPU) or of one wide load (GPU)."""
+    compute_units: int
+    max_work_group: int = 256
+    local_memory: int = 32768
+    """Bytes of local memory a work-group may have."""
+    max_buffer: int = 1 << 30
+    """Bytes of the largest single buffer."""
+    memory: int = 1 << 32
+    """Bytes of the device's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One OpenCL C function ``name`` and everything its text needs. Equal texts are one kernel."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An operand of a launch: a pointer argument followed by a ``ulong`` offset argument, counted in elements.
+
+    ``place`` names the buffer: the arena, or a variable, feed, fetch or constant by ``name``.
+    """
+
+    place: Literal["arena", "variable", "feed", "fetch", "constant"]
+    name: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One enqueue of a kernel with all its arguments."""
+
+    kernel: str
+    bindings: tuple[Binding, ...]
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    label: str = ""
+    """For people: ``conv c1``, ``add+relu features``."""
+    flops: int = 0
+    bytes: int = 0
+    """Bytes that it must read and write at least."""
+    spans: tuple[Span, ...] = ()
+    """The lines of the ``.net`` file that asked for it."""
+    modules: tuple[str, ...] = ()
+    reads: tuple[int, ...] = ()
+    """Indices into ``Program.arena_blocks``."""
+    writes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A named buffer outside the arena."""
+
+    name: str
+    shape: Shape
+    element: Element
+
+    @property
+    def nbytes(self) -> int:
+        return max(1, prod(self.shape)) * ELEMENT_BYTES[self.element]
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaBlock:
+    """A stretch of the arena and its life: written first by launch ``first``, last read by launch ``last``."""
+
+    offset: int
+    nbytes: int
+    first: int
+    last: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled program. ``execute`` it with ``graphdl.runtime.Executor``."""
+
+    target: Target
+    kernels: Mapping[str, Kernel]
+    launches: tuple[Launch, ...]
+    arena_bytes: int
+    arena_blocks: tuple[ArenaBlock, ...]
+    variables: Mapping[str, Slot]
+    """Persistent: parameters, states, the optimizer's slots. They are shared with other programs."""
+    feeds: Mapping[str, Slot]
+    fetches: Mapping[str, Slot]
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def flops(self) -> int:
+        return sum(launch.flops for launch in self.launches)
+
+    @property
+    def live_bytes(self) -> int:
+        """The most bytes of the arena that are alive at one launch: no plan can need less."""
+        changes: dict[int, int] = {}
+        for block in self.arena_blocks:
+            changes[block.first] = changes.get(block.first, 0) + block.nbytes
+            changes[block.last + 1] = changes.get(block.last + 1, 0) - block.nbytes
+        alive = most = 0
+        for launch in sorted(changes):
+            alive += changes[launch]
+            most = max(most, alive)
+        return most
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of device memory that the program needs: arena, variables, feeds, fetches and constants."""
+        slots = (*self.variables.values(), *self.feeds.values(), *self.fetches.values())
+        return self.arena_bytes + sum(s.nbytes for s in slots) + sum(c.nbytes for c in self.constants.values())

@@ -1,0 +1,354 @@
+"""The syntax tree: what the parser makes of a file and what expansion, the formatter and the editor read.
+
+Every node knows its span. Nothing here has been checked beyond the grammar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphdl.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    span: Span
+
+
+# ---------------------------------------------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Syntax):
+    """A number, a string, ``true``, ``false`` or ``none``."""
+
+    value: int | float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Syntax):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Syntax):
+    operator: str  # "-" | "+" | "not"
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Syntax):
+    """``+ - * / // % ** @``, the comparisons ``== != < <= > >=``, ``and``, ``or`` and the range ``..``."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Syntax):
+    """``then if condition else otherwise``."""
+
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe(Syntax):
+    """``left -> right``; left-associative. ``(a, b) -> f`` has a Tuple on the left."""
+
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Syntax):
+    """``value as name``, where ``value`` is what stands right of an arrow (or a call at the head of a chain)."""
+
+    value: Expression
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Syntax):
+    name: str | None
+    value: Expression
+    name_span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Syntax):
+    callee: Expression
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Syntax):
+    start: Expression | None
+    stop: Expression | None
+    step: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Syntax):
+    value: Expression
+    items: tuple[Expression, ...]  # a Slice may stand here, nowhere else
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Syntax):
+    """``x.channels``, ``resnet.bottleneck``."""
+
+    value: Expression
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ListExpression(Syntax):
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple(Syntax):
+    """``(a, b)``: several tensors, left of an arrow or right of a multiple assignment."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Syntax):
+    """``[element for names in iterable if condition]``."""
+
+    element: Expression
+    names: tuple[str, ...]
+    iterable: Expression
+    condition: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Syntax):
+    """``repeat count { body }``: a module; ``body`` is a chain of modules."""
+
+    count: Expression
+    body: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSequence(Syntax):
+    """``item in sequence``."""
+
+    name: str
+    sequence: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ScanState(Syntax):
+    """``state = start``."""
+
+    name: str
+    start: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Syntax):
+    bindings: tuple[ScanSequence | ScanState, ...]
+    body: tuple[Statement, ...]
+
+
+Expression = (
+    Literal
+    | Name
+    | Unary
+    | Binary
+    | Conditional
+    | Pipe
+    | Named
+    | Call
+    | Slice
+    | Index
+    | Attribute
+    | ListExpression
+    | Tuple
+    | Comprehension
+    | Repeat
+    | Scan
+)
+
+
+# ----------------------------------------------------------------------------------------------------------- types
+
+
+@dataclass(frozen=True, slots=True)
+class Rest(Syntax):
+    """``..``: any further dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeExpression(Syntax):
+    """``[c, h, w]``, ``int[n]``, ``bool[n]``, ``class(v)``, ``class(v)[n]``. A scalar has ``dimensions == ()``."""
+
+    base: str  # "float" | "int" | "bool" | "class"
+    classes: Expression | None
+    dimensions: tuple[Expression | Rest, ...]
+
+
+# ------------------------------------------------------------------------------------------------------ statements
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Syntax):
+    """``name: type = value`` or ``a, _, b = value``."""
+
+    names: tuple[Name, ...]
+    type: TypeExpression | None
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Declare(Syntax):
+    """``WORD [name] [: type] [= value]`` with WORD one of input, param, state, output, loss, metric.
+
+    ``output f(x)`` has no name; ``output y`` (a bare name) has ``value`` the Name and ``name`` none.
+    """
+
+    word: str
+    name: str | None
+    name_span: Span | None
+    type: TypeExpression | None
+    value: Expression | None
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class If(Syntax):
+    """``else if`` is an If as the only statement of ``otherwise``."""
+
+    condition: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For(Syntax):
+    names: tuple[str, ...]
+    iterable: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assert(Syntax):
+    """``assert condition, "text with {values}"``."""
+
+    condition: Expression
+    message: Literal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Syntax):
+    """``update state = value``."""
+
+    name: str
+    name_span: Span
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Emit(Syntax):
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate(Syntax):
+    """An expression that stands alone; only a chain with an ``as`` in it makes sense so."""
+
+    value: Expression
+
+
+Statement = Assign | Declare | If | For | Assert | Update | Emit | Evaluate
+
+
+# ---------------------------------------------------------------------------------------------------- declarations
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Syntax):
+    path: str
+    path_span: Span
+    alias: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Syntax):
+    name: str
+    name_span: Span
+    value: Expression
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper(Syntax):
+    """A hyperparameter of a block or net, with its default."""
+
+    name: str
+    default: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Port(Syntax):
+    """An input (which may have a default) or output of a block."""
+
+    name: str
+    type: TypeExpression | None
+    default: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Syntax):
+    name: str
+    name_span: Span
+    hypers: tuple[Hyper, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    body: tuple[Statement, ...]
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Net(Syntax):
+    name: str
+    name_span: Span
+    hypers: tuple[Hyper, ...]
+    body: tuple[Statement, ...]
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Syntax):
+    """One line of a train section: ``optimizer sgd(lr = 0.01)``, ``batch 64``, ``minimize a, b``, ``feed x = field``.
+
+    ``values`` holds calls, names or literals as written; a pattern of ``only`` is a Literal string.
+    """
+
+    word: str
+    word_span: Span
+    name: str | None  # of ``feed name = field``
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Train(Syntax):
+    name: str | None
+    settings: tuple[Setting, ...]
+    documentation: str | None = None
+
+
+Declaration = Import | Let | Block | Net | Train
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    source: Source
+    declarations: tuple[Declaration, ...]

@@ -1,0 +1,92 @@
+"""What a primitive operator is to the language: its ports, its hyperparameters, its shape rule and its lowering.
+
+A primitive is declared in one file of this folder and found by name in ``graphdl.operators.PRIMITIVES``. Nothing here
+may import NumPy or a device: ``graphdl check`` reads this table and must answer at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphdl.graph.types import TensorType
+
+if TYPE_CHECKING:
+    from graphdl.operators.tensor import Tensor
+
+REQUIRED: Any = object()
+"""The default of a hyperparameter that has none."""
+
+
+class OperatorError(Exception):
+    """A shape rule refuses its inputs. Expansion adds the places: ``inputs`` are the port indices to underline and
+    ``hyper`` the hyperparameter, where one is at fault."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        inputs: Sequence[int] = (),
+        hyper: str | None = None,
+        help: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.inputs, self.hyper, self.help = code, message, tuple(inputs), hyper, help
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """A hyperparameter. ``kind``: int, number, bool, string, shape (list of int), ints (int or list of int),
+    numbers, any."""
+
+    name: str
+    kind: str
+    default: Any = REQUIRED
+    choices: tuple[str, ...] = ()
+
+
+Infer = Callable[[Sequence[TensorType], Mapping[str, Any]], Sequence[TensorType]]
+"""From the input types (per example) and the hyperparameters to the output types. Raises OperatorError."""
+
+Lower = Callable[["Lowering"], Sequence["Tensor"]]
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What a lowering rule is given: the inputs as operator tensors, batch dimension first where ``batched``."""
+
+    inputs: tuple[Tensor, ...]
+    batched: tuple[bool, ...]
+    types: tuple[TensorType, ...]
+    attributes: Mapping[str, Any]
+    outputs: tuple[TensorType, ...]
+    batch: int
+    key: str
+    """Names the node, the same from run to run: random draws are keyed on it."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One primitive operator as the language sees it.
+
+    ``elementwise`` primitives take numbers for tensors and broadcast. A primitive with ``foldable`` gives a number when
+    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    infer: Infer
+    lower: Lower
+    hypers: tuple[Hyper, ...] = ()
+    outputs: tuple[str, ...] = ("y",)
+    optional_inputs: int = 0
+    """How many of the last inputs may be left out."""
+    variadic: bool = False
+    """Any number of inputs, or a list of them (``concat``)."""
+    elementwise: bool = False
+    foldable: Callable[..., float] | None = None
+    unbatched: bool = False
+    random: bool = False
+    documentation: str = ""
