@@ -1,1 +1,13 @@
+"""The primitive operators. A new one is a file here, named in ``_FAMILIES``; every library layer is written over them."""
 
+from graphdl.operators import convolution, elementwise, gather, matmul, random, reduction, structure, window
+from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
+
+_FAMILIES = (elementwise, reduction, structure, window, matmul, convolution, gather, random)
+
+PRIMITIVES: dict[str, Primitive] = {
+    primitive.name: primitive for family in _FAMILIES for primitive in family.PRIMITIVES
+}
+"""Every primitive by its name in the language."""
+
+__all__ = ["PRIMITIVES", "Hyper", "Lowering", "OperatorError", "Primitive"]

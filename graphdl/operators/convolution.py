@@ -1,0 +1,226 @@
+"""Convolution of images (cross-correlation, as the field calls it), its two gradients and its transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphdl.graph.types import Shape, TensorType
+from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
+from graphdl.operators.reduction import reduce
+from graphdl.operators.structure import broadcast_to, pad, reshape, slice_, transpose
+from graphdl.operators.tensor import Template, Tensor
+from graphdl.operators.window import Pair, image_rank, pair, window, window_size
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the three convolution kernels share."""
+
+    stride: Pair
+    dilation: Pair
+    groups: int
+
+
+@dataclass(frozen=True)
+class Convolution(Template):
+    """``y[n, o, p, q] = Σ x[n, i, p·s + a·d, q·s + b·d] · w[o, i, a, b]`` over i, a, b; nothing is padded."""
+
+    geometry: Geometry
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x, w = y.inputs
+        return (input_gradient(g, w, x.shape, self.geometry), weight_gradient(x, g, w.shape, self.geometry))
+
+    def flops(self, y: Tensor) -> int:
+        w = y.inputs[1]
+        return 2 * y.size * (w.size // w.shape[0])
+
+
+@dataclass(frozen=True)
+class ConvolutionInputGradient(Template):
+    """From ``g`` (shaped as the convolution's result) and ``w`` the gradient that reaches ``x`` of ``shape``."""
+
+    geometry: Geometry
+    shape: Shape
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        upper, w = y.inputs
+        return (convolution(g, w, self.geometry), weight_gradient(g, upper, w.shape, self.geometry))
+
+    def flops(self, y: Tensor) -> int:
+        g, w = y.inputs
+        return 2 * g.size * (w.size // w.shape[0])
+
+
+@dataclass(frozen=True)
+class ConvolutionWeightGradient(Template):
+    """From ``x`` and ``g`` the gradient that reaches ``w``, in ``splits`` partial sums over the batch:
+    ``[splits, O, I/groups, KH, KW]``."""
+
+    geometry: Geometry
+    shape: Shape
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x, upper = y.inputs
+        return (input_gradient(upper, g, x.shape, self.geometry), convolution(x, g, self.geometry))
+
+    def flops(self, y: Tensor) -> int:
+        g = y.inputs[1]
+        return 2 * g.size * (y.size // self.shape[0])
+
+
+def convolution(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    """``x [N, C, H, W]`` (already padded) with filters ``w [O, C/groups, KH, KW]``."""
+    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
+    n, _, h, width = x.shape
+    o, _, kh, kw = w.shape
+    shape = (n, o, (h - dh * (kh - 1) - 1) // sh + 1, (width - dw * (kw - 1) - 1) // sw + 1)
+    return Tensor(Convolution(geometry), (x, w), shape)
+
+
+def input_gradient(g: Tensor, w: Tensor, shape: Shape, geometry: Geometry) -> Tensor:
+    return Tensor(ConvolutionInputGradient(geometry, shape), (g, w), shape)
+
+
+def weight_gradient(x: Tensor, g: Tensor, shape: Shape, geometry: Geometry) -> Tensor:
+    return Tensor(ConvolutionWeightGradient(geometry, shape), (x, g), shape)
+
+
+def depthwise(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    """One filter a channel: a sum over windows, which needs no matrix kernel."""
+    c, _, kh, kw = w.shape
+    windows = window(x, (kh, kw), geometry.stride, geometry.dilation)
+    product = windows * reshape(w, (c, 1, 1, kh, kw))
+    return reduce("sum", product, (product.rank - 2, product.rank - 1), keep=False)
+
+
+# ------------------------------------------------------------------------------------------ as the language sees them
+
+
+def _geometry(attributes: Mapping[str, Any]) -> Geometry:
+    groups = attributes["groups"]
+    if groups < 1:
+        raise OperatorError("E0304", f"groups is at least 1, not {groups}", hyper="groups")
+    return Geometry(pair(attributes["stride"], "stride"), pair(attributes["dilation"], "dilation"), groups)
+
+
+def _padding(attributes: Mapping[str, Any], kernel: Pair, geometry: Geometry) -> tuple[Pair, Pair]:
+    """Rows and columns added before and after; ``"same"`` keeps the size when the stride is 1."""
+    if attributes["pad"] == "same":
+        if geometry.stride != (1, 1):
+            raise OperatorError("E0304", 'pad = "same" needs stride 1', hyper="pad")
+        total = [d * (k - 1) for k, d in zip(kernel, geometry.dilation, strict=True)]
+        return (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
+    if isinstance(attributes["pad"], str):
+        raise OperatorError(
+            "E0306", f'pad is a number, a list of two or "same", not "{attributes["pad"]}"', hyper="pad"
+        )
+    around = pair(attributes["pad"], "pad", 0)
+    return around, around
+
+
+def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x, w = types
+    image_rank(x, "convolution")
+    if w.rank != 4:
+        raise OperatorError(
+            "E0402", f"filters are [out, in/groups, height, width], and {w} has {w.rank} dimensions", inputs=(1,)
+        )
+    geometry = _geometry(attributes)
+    out, inward, kh, kw = w.shape
+    if x.shape[0] % geometry.groups or out % geometry.groups:
+        number = x.shape[0] if x.shape[0] % geometry.groups else out
+        raise OperatorError(
+            "E0407", f"{geometry.groups} groups do not divide {number} channels", inputs=(0,), hyper="groups"
+        )
+    if inward * geometry.groups != x.shape[0]:
+        raise OperatorError(
+            "E0408", f"filters {w} with {geometry.groups} groups want {inward * geometry.groups} channels, and {x} has "
+            f"{x.shape[0]}", inputs=(0, 1),
+        )  # fmt: skip
+    before, after = _padding(attributes, (kh, kw), geometry)
+    if before == after:
+        size = window_size(x, (kh, kw), geometry.stride, before, geometry.dilation)
+    else:
+        size = (x.shape[1], x.shape[2])
+    return (TensorType((out, *size)),)
+
+
+def _lower(node: Lowering) -> Sequence[Tensor]:
+    (x, w), (x_batched, w_batched) = node.inputs, node.batched
+    if w_batched:
+        raise OperatorError(
+            "E0307", "filters that differ from example to example cannot be convolved with", inputs=(1,)
+        )
+    geometry = _geometry(node.attributes)
+    before, after = _padding(node.attributes, (w.shape[2], w.shape[3]), geometry)
+    if not x_batched:
+        x = reshape(x, (1, *x.shape))
+    x = pad(x, (0, 0, *before), (0, 0, *after))
+    if geometry.groups == x.shape[1] == w.shape[0] and geometry.groups > 1:
+        y = depthwise(x, w, geometry)
+    else:
+        y = convolution(x, w, geometry)
+    return (y if x_batched else reshape(y, y.shape[1:]),)
+
+
+def _transposed_size(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[Pair, Pair, Pair, Pair]:
+    """Stride, pad, output pad and the size of the result."""
+    x, w = types
+    stride = pair(attributes["stride"], "stride")
+    around = pair(attributes["pad"], "pad", 0)
+    extra = pair(attributes["output_pad"], "output_pad", 0)
+    if any(e >= s for e, s in zip(extra, stride, strict=True)):
+        raise OperatorError("E0304", "output_pad is smaller than the stride", hyper="output_pad")
+    size = [
+        (n - 1) * s - 2 * p + k + e
+        for n, k, s, p, e in zip(x.shape[1:], w.shape[2:], stride, around, extra, strict=True)
+    ]
+    if min(size) < 1:
+        raise OperatorError("E0405", f"the result of {x} would be {size}: nothing is left", inputs=(0,), hyper="pad")
+    return stride, around, extra, (size[0], size[1])
+
+
+def _infer_transposed(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x, w = types
+    image_rank(x, "transposed convolution")
+    if w.rank != 4:
+        raise OperatorError(
+            "E0402", f"filters are [in, out, height, width], and {w} has {w.rank} dimensions", inputs=(1,)
+        )
+    if w.shape[0] != x.shape[0]:
+        raise OperatorError("E0408", f"filters {w} want {w.shape[0]} channels, and {x} has {x.shape[0]}", inputs=(0, 1))
+    *_, size = _transposed_size(types, attributes)
+    return (TensorType((w.shape[1], *size)),)
+
+
+def _lower_transposed(node: Lowering) -> Sequence[Tensor]:
+    x, w = node.inputs
+    if not node.batched[0]:
+        x = reshape(x, (1, *x.shape))
+    stride, around, _, size = _transposed_size(node.types, node.attributes)
+    whole = (x.shape[0], w.shape[1], size[0] + 2 * around[0], size[1] + 2 * around[1])
+    y = input_gradient(x, w, whole, Geometry(stride, (1, 1), 1))
+    y = slice_(y, (0, 0, *around), (1, 1, 1, 1), (*whole[:2], *size))
+    return (y if node.batched[0] else reshape(y, y.shape[1:]),)
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "convolve", ("x", "w"), _infer, _lower,
+        (Hyper("stride", "ints", 1), Hyper("pad", "any", 0), Hyper("dilation", "ints", 1), Hyper("groups", "int", 1)),
+        documentation="Images [in, height, width] with filters [out, in/groups, height, width].",
+    ),
+    Primitive(
+        "convolve_transpose", ("x", "w"), _infer_transposed, _lower_transposed,
+        (Hyper("stride", "ints", 1), Hyper("pad", "ints", 0), Hyper("output_pad", "ints", 0)),
+        documentation="The transpose of a convolution: images [in, height, width], filters [in, out, height, width].",
+    ),
+)  # fmt: skip
+
+__all__ = [
+    "PRIMITIVES", "Convolution", "ConvolutionInputGradient", "ConvolutionWeightGradient", "Geometry", "broadcast_to",
+    "convolution", "input_gradient", "transpose", "weight_gradient",
+]  # fmt: skip

@@ -1,0 +1,216 @@
+"""Index arithmetic: the integer expressions by which a generated kernel reaches the elements of its operands.
+
+An ``Index`` is a linear form ``c + Σ a·t`` whose terms ``t`` are loop variables or opaque atoms (a quotient, a remainder
+or an integer that the kernel has loaded). Every term knows its range, so quotients and remainders vanish where they can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A loop variable, 0 ≤ value < ``extent``."""
+
+    name: str
+    extent: int
+
+    @property
+    def low(self) -> int:
+        return 0
+
+    @property
+    def high(self) -> int:
+        return self.extent - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """``value // divisor`` for a value that is never negative where it is used."""
+
+    value: Index
+    divisor: int
+
+    @property
+    def low(self) -> int:
+        return self.value.low // self.divisor
+
+    @property
+    def high(self) -> int:
+        return self.value.high // self.divisor
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    value: Index
+    divisor: int
+
+    @property
+    def low(self) -> int:
+        return 0
+
+    @property
+    def high(self) -> int:
+        return self.divisor - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An integer that the kernel reads from a tensor: ``code`` is the C expression; ``uses`` its variables."""
+
+    code: str
+    extent: int
+    uses: frozenset[Variable]
+
+    @property
+    def low(self) -> int:
+        return 0
+
+    @property
+    def high(self) -> int:
+        return self.extent - 1
+
+
+Atom = Union[Variable, Quotient, Remainder, Loaded]  # noqa: UP007 - the classes refer to each other
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """``constant + Σ coefficient · atom``; terms keep the order in which they came, without zero coefficients."""
+
+    constant: int = 0
+    terms: tuple[tuple[Atom, int], ...] = ()
+
+    @staticmethod
+    def of(value: int | Atom | Index) -> Index:
+        if isinstance(value, Index):
+            return value
+        if isinstance(value, int):
+            return Index(value)
+        if isinstance(value, Variable) and value.extent == 1:
+            return Index(0)
+        return Index(0, ((value, 1),))
+
+    @property
+    def low(self) -> int:
+        return self.constant + sum(c * (a.low if c > 0 else a.high) for a, c in self.terms)
+
+    @property
+    def high(self) -> int:
+        return self.constant + sum(c * (a.high if c > 0 else a.low) for a, c in self.terms)
+
+    def __add__(self, other: int | Index) -> Index:
+        other = Index.of(other)
+        terms = dict(self.terms)
+        for atom, coefficient in other.terms:
+            terms[atom] = terms.get(atom, 0) + coefficient
+        return Index(self.constant + other.constant, tuple((a, c) for a, c in terms.items() if c))
+
+    def __mul__(self, factor: int) -> Index:
+        if factor == 0:
+            return Index(0)
+        return Index(self.constant * factor, tuple((a, c * factor) for a, c in self.terms))
+
+    def __sub__(self, other: int | Index) -> Index:
+        return self + Index.of(other) * -1
+
+    def _split(self, divisor: int) -> tuple[Index, Index]:
+        """The part that the divisor divides (already divided) and the rest."""
+        whole = Index(self.constant // divisor, tuple((a, c // divisor) for a, c in self.terms if c % divisor == 0))
+        rest = Index(self.constant % divisor, tuple((a, c) for a, c in self.terms if c % divisor))
+        return whole, rest
+
+    def __floordiv__(self, divisor: int) -> Index:
+        if divisor == 1:
+            return self
+        whole, rest = self._split(divisor)
+        if rest.low >= 0 and rest.high < divisor:
+            return whole
+        if rest.low < 0:
+            whole, rest = Index(0), self  # the guard at the place of use keeps the whole from being negative
+        return whole + Index(0, ((Quotient(rest, divisor), 1),))
+
+    def __mod__(self, divisor: int) -> Index:
+        if divisor == 1:
+            return Index(0)
+        _, rest = self._split(divisor)
+        if rest.low >= 0 and rest.high < divisor:
+            return rest
+        return Index(0, ((Remainder(rest, divisor), 1),))
+
+    def coefficient(self, variable: Variable) -> int | None:
+        """How the value changes with the variable: a number if linear, none if it is inside an atom."""
+        result = 0
+        for atom, coefficient in self.terms:
+            if atom == variable:
+                result = coefficient
+            elif variable in variables_of(atom):
+                return None
+        return result
+
+    def code(self) -> str:
+        """The C expression."""
+        parts = []
+        for atom, coefficient in self.terms:
+            text = _atom_code(atom)
+            parts.append(text if coefficient == 1 else f"{text} * {coefficient}")
+        if self.constant or not parts:
+            parts.append(str(self.constant))
+        return " + ".join(parts)
+
+
+def _atom_code(atom: Atom) -> str:
+    match atom:
+        case Variable():
+            return atom.name
+        case Quotient():
+            return f"(({atom.value.code()}) / {atom.divisor})"
+        case Remainder():
+            return f"(({atom.value.code()}) % {atom.divisor})"
+        case Loaded():
+            return atom.code
+
+
+def variables_of(value: Index | Atom) -> frozenset[Variable]:
+    """The loop variables that a value depends on."""
+    match value:
+        case Index():
+            return frozenset().union(*(variables_of(atom) for atom, _ in value.terms))
+        case Variable():
+            return frozenset((value,))
+        case Loaded():
+            return value.uses
+        case _:
+            return variables_of(value.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition: ``low <= value < high``, or ``value`` divisible by ``divisor``."""
+
+    value: Index
+    low: int = 0
+    high: int = 0
+    divisor: int = 0
+
+    @property
+    def always(self) -> bool:
+        if self.divisor:
+            return self.divisor == 1 or (self.value % self.divisor) == Index(0)
+        return self.low <= self.value.low and self.value.high < self.high
+
+    @property
+    def never(self) -> bool:
+        return not self.divisor and (self.value.high < self.low or self.value.low >= self.high)
+
+    def code(self) -> str:
+        if self.divisor:
+            return f"(({self.value.code()}) % {self.divisor} == 0)"
+        parts = []
+        if self.value.low < self.low:
+            parts.append(f"({self.value.code()}) >= {self.low}")
+        if self.value.high >= self.high:
+            parts.append(f"({self.value.code()}) < {self.high}")
+        return "(" + " && ".join(parts) + ")"

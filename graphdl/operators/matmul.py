@@ -1,0 +1,94 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphdl.graph.types import TensorType
+from graphdl.operators.elementwise import broadcast, cast
+from graphdl.operators.primitive import Lowering, OperatorError, Primitive
+from graphdl.operators.structure import broadcast_to, reshape, transpose
+from graphdl.operators.tensor import Template, Tensor
+
+
+@dataclass(frozen=True)
+class MatMul(Template):
+    """``C[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]``; both operands and the result have three dimensions."""
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        a, b = y.inputs
+        return (_product(g, _swapped(b)), _product(_swapped(a), g))
+
+    def flops(self, y: Tensor) -> int:
+        return 2 * y.size * y.inputs[0].shape[-1]
+
+
+def _swapped(x: Tensor) -> Tensor:
+    return transpose(x, (0, 2, 1))
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    return Tensor(MatMul(), (a, b), (a.shape[0], a.shape[1], b.shape[2]))
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """NumPy's ``a @ b`` for tensors of two dimensions or more."""
+    lead = broadcast([a.shape[:-2], b.shape[:-2]])
+    if b.rank == 2:  # one matrix for all: the leading dimensions of a are so many further rows
+        rows = a.size // a.shape[-1]
+        c = _product(reshape(a, (1, rows, a.shape[-1])), reshape(b, (1, *b.shape)))
+        return reshape(c, (*a.shape[:-1], b.shape[-1]))
+    a = broadcast_to(a, (*lead, *a.shape[-2:]))
+    b = broadcast_to(b, (*lead, *b.shape[-2:]))
+    count = a.size // (a.shape[-1] * a.shape[-2])
+    c = _product(reshape(a, (count, *a.shape[-2:])), reshape(b, (count, *b.shape[-2:])))
+    return reshape(c, (*lead, a.shape[-2], b.shape[-1]))
+
+
+def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    a, b = types
+    if not a.rank or not b.rank:
+        raise OperatorError(
+            "E0402", f"@ multiplies vectors and matrices, and {a if not a.rank else b} is a number", inputs=(0, 1)
+        )
+    rows, columns = a.shape[:-1], b.shape[-1:] if b.rank > 1 else ()
+    inner = b.shape[-2] if b.rank > 1 else b.shape[0]
+    if a.shape[-1] != inner:
+        raise OperatorError(
+            "E0406", f"@ needs the last dimension of {a} ({a.shape[-1]}) to be {inner}, as in {b}", inputs=(0, 1)
+        )
+    if b.rank > 2:
+        try:
+            lead = broadcast([a.shape[:-2], b.shape[:-2]])
+        except ValueError:
+            raise OperatorError(
+                "E0401", f"the leading dimensions of {a} and {b} do not fit together", inputs=(0, 1)
+            ) from None
+        rows = (*lead, *a.shape[-2:-1])
+    return (TensorType((*rows, *columns)),)
+
+
+def _lower(node: Lowering) -> Sequence[Tensor]:
+    a, b = (cast(x, "float") for x in node.inputs)
+    (a_type, b_type), (a_batched, b_batched) = node.types, node.batched
+    if b_type.rank == 1:
+        b = reshape(b, (*b.shape, 1))
+    if a_type.rank == 1 and (b_batched or not a_batched):
+        a = reshape(a, (*a.shape[:-1], 1, a.shape[-1]))
+    # a batch of matrices against one matrix of higher rank: the batch stays in front
+    example_rank = max(a_type.rank, b_type.rank, 2)
+    if a_batched and b_type.rank > 2:
+        a = reshape(a, (a.shape[0], *([1] * (example_rank + 1 - a.rank)), *a.shape[1:]))
+    if b_batched and b.rank - 1 < example_rank:
+        b = reshape(b, (b.shape[0], *([1] * (example_rank + 1 - b.rank)), *b.shape[1:]))
+    lead = (node.batch,) if a_batched or b_batched else ()
+    return (reshape(matmul(a, b), (*lead, *node.outputs[0].shape)),)
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "matmul", ("a", "b"), _infer, _lower, documentation="The matrix product a @ b, over the last two dimensions."
+    ),
+)

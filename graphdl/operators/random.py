@@ -1,0 +1,99 @@
+"""Random draws: functions of the run's seed, the step, the node and the element's position, and of nothing else.
+
+The generator is Philox-2x32 with ten rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphdl.graph.types import Shape, TensorType
+from graphdl.operators.elementwise import apply, cast
+from graphdl.operators.index import Index
+from graphdl.operators.primitive import Lowering, Primitive
+from graphdl.operators.structure import flat
+from graphdl.operators.tensor import Generator, Tensor, feed
+
+SEED = "random.seed"
+"""The feed that a program with random draws reads: two whole numbers, the run's seed and the step."""
+
+ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Uniform(Generator):
+    """Uniform draws from [0, 1), 24 bits each; ``key`` tells the nodes apart. Input: ``SEED``, [2]."""
+
+    key: int
+    shape: Shape
+
+    def position(self, y: Tensor, index: Sequence[Index]) -> Index:
+        return flat(index, self.shape)
+
+    def code(self, position: str, operands: Sequence[str], width: int) -> str:
+        kind = f"uint{width if width > 1 else ''}"
+        seed, step = operands
+        return (
+            f"(convert_float{width if width > 1 else ''}(philox{width}(({kind})({position}), ({kind})({step}), "
+            f"({kind})((uint)({seed}) ^ {self.key}u)) >> 8) * 5.9604644775390625e-8f)"
+        )
+
+
+def uniform(shape: Shape, key: str) -> Tensor:
+    """Draws of ``shape``, the same from run to run for one seed, step and key."""
+    from graphdl.operators.structure import reshape, slice_
+
+    seeds = feed(SEED, (2,), "int")
+    seed, step = (reshape(slice_(seeds, (k,), (1,), (1,)), ()) for k in (0, 1))
+    return Tensor(Uniform(zlib.crc32(key.encode()), shape), (seed, step), shape)
+
+
+def philox_source(width: int) -> str:
+    """The C function ``philox<width>(position, step, key)``: 32 random bits."""
+    kind = f"uint{width if width > 1 else ''}"
+    return (
+        f"inline {kind} philox{width}({kind} a, {kind} b, {kind} key) {{\n"
+        f"  for (int round = 0; round < {ROUNDS}; ++round) {{\n"
+        f"    const {kind} high = mul_hi(a, ({kind})(0xD256D193u)), low = a * 0xD256D193u;\n"
+        "    a = high ^ key ^ b; b = low; key += 0x9E3779B9u;\n"
+        "  }\n"
+        "  return a;\n"
+        "}\n"
+    )
+
+
+def _drawn(node: Lowering, suffix: str = "") -> Tensor:
+    return uniform(node.inputs[0].shape, node.key + suffix)
+
+
+def _lower_bernoulli(node: Lowering) -> Sequence[Tensor]:
+    return (cast(apply("less", _drawn(node), node.inputs[0]), "float"),)
+
+
+def _lower_normal(node: Lowering) -> Sequence[Tensor]:
+    """Box and Muller's transform of two uniform draws."""
+    radius = apply("sqrt", apply("log", 1.0 - _drawn(node, "/radius")) * -2.0)
+    return (radius * apply("cos", _drawn(node, "/angle") * 6.283185307179586),)
+
+
+def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    return (TensorType(types[0].shape),)
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "bernoulli", ("p",), _infer, _lower_bernoulli, random=True,
+        documentation="1 with probability p, else 0, drawn anew for each element and step.",
+    ),
+    Primitive(
+        "uniform_like", ("x",), _infer, lambda node: (_drawn(node),), random=True,
+        documentation="Uniform draws from 0 to 1, shaped as x.",
+    ),
+    Primitive(
+        "normal_like", ("x",), _infer, _lower_normal, random=True,
+        documentation="Standard normal draws, shaped as x.",
+    ),
+)  # fmt: skip

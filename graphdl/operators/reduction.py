@@ -1,0 +1,151 @@
+"""Reductions over the dimensions of an example, and over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+from graphdl.graph.types import TensorType
+from graphdl.operators.elementwise import apply, cast, stop_gradient
+from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
+from graphdl.operators.structure import broadcast_to, positions, reshape
+from graphdl.operators.tensor import Reduction, Tensor, constant
+
+
+def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
+    """``x`` reduced over ``axes`` (not negative). Without ``keep`` the reduced dimensions are dropped."""
+    axes = tuple(sorted(a for a in axes if kind == "argmax" or x.shape[a] != 1))
+    if kind == "sum" and x.element != "float":
+        x = cast(x, "float")
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    element = "int" if kind == "argmax" else x.element
+    y = Tensor(Reduction(kind, axes), (x,), shape, element) if axes else x
+    return y if keep else reshape(y, tuple(n for a, n in enumerate(x.shape) if a not in axes))
+
+
+def reverse(operation: Reduction, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+    """The reverse rules: a sum hands its gradient to every element, an extreme to the first that reached it."""
+    (x,) = y.inputs
+    if operation.kind == "sum":
+        return (broadcast_to(g, x.shape),)
+    if operation.kind == "argmax":
+        return (None,)
+    source = x if operation.kind == "max" else -x
+    winner = Tensor(Reduction("argmax", operation.axes), (source,), y.shape, "int")
+    return (apply("where", apply("equal", positions(x.shape, operation.axes), winner), g, 0.0),)
+
+
+def axes_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    """The hyperparameter ``axis`` (none, a number or a list) as sorted dimensions of the example."""
+    rank = types[0].rank
+    axis = attributes.get("axis")
+    if axis is None:
+        return tuple(range(rank))
+    chosen = []
+    for a in axis if isinstance(axis, list | tuple) else [axis]:
+        if not -rank <= a < rank:
+            raise OperatorError(
+                "E0402", f"axis {a} is out of range: {types[0]} has {rank} dimension{'s' if rank != 1 else ''}",
+                inputs=(0,), hyper="axis",
+            )  # fmt: skip
+        if a % rank in chosen:
+            raise OperatorError("E0305", f"axis {a} is given twice", hyper="axis")
+        chosen.append(a % rank)
+    return tuple(sorted(chosen))
+
+
+def _reduced(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    axes = axes_of(types, attributes)
+    shape = types[0].shape
+    if attributes.get("keep"):
+        return tuple(1 if a in axes else n for a, n in enumerate(shape))
+    return tuple(n for a, n in enumerate(shape) if a not in axes)
+
+
+def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    element = types[0].element if types[0].element != "bool" else "float"
+    return (TensorType(_reduced(types, attributes), element),)
+
+
+def _infer_float(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    return (TensorType(_reduced(types, attributes), "float"),)
+
+
+def _infer_argmax(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    length = prod(types[0].shape[a] for a in axes_of(types, attributes))
+    return (TensorType(_reduced(types, attributes), "int", length),)
+
+
+def _axes(node: Lowering) -> tuple[int, ...]:
+    shift = 1 if node.batched[0] else 0
+    return tuple(a + shift for a in axes_of(node.types, node.attributes))
+
+
+def _shaped(node: Lowering, y: Tensor) -> Sequence[Tensor]:
+    lead = y.shape[:1] if node.batched[0] else ()
+    return (reshape(y, (*lead, *node.outputs[0].shape)),)
+
+
+def _lower(kind: str, mean: bool = False) -> Any:
+    def lower(node: Lowering) -> Sequence[Tensor]:
+        x, axes = node.inputs[0], _axes(node)
+        y = reduce(kind, cast(x, "float") if mean or (kind != "argmax" and x.element == "bool") else x, axes)
+        if mean:
+            y = y * (1.0 / prod(x.shape[a] for a in axes))
+        return _shaped(node, y)
+
+    return lower
+
+
+def _batch_axes(node: Lowering) -> tuple[int, ...]:
+    return (0, *(a + 1 for a in axes_of(node.types, node.attributes)))
+
+
+def _over_batch(node: Lowering) -> Tensor:
+    x = cast(node.inputs[0], "float")
+    if not node.batched[0]:
+        x = reshape(x, (1, *x.shape))
+    return x
+
+
+def _mean(x: Tensor, axes: Sequence[int]) -> Tensor:
+    return reduce("sum", x, axes) * (1.0 / prod(x.shape[a] for a in axes))
+
+
+def _lower_batch_mean(node: Lowering) -> Sequence[Tensor]:
+    return (reshape(_mean(_over_batch(node), _batch_axes(node)), node.outputs[0].shape),)
+
+
+def _lower_batch_var(node: Lowering) -> Sequence[Tensor]:
+    x, axes = _over_batch(node), _batch_axes(node)
+    # the slope of the variance in the mean is zero, so the reverse pass may leave that path out
+    centred = x - stop_gradient(_mean(x, axes))
+    return (reshape(_mean(centred * centred, axes), node.outputs[0].shape),)
+
+
+_HYPERS = (Hyper("axis", "ints", None), Hyper("keep", "bool", False))
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive("sum", ("x",), _infer, _lower("sum"), _HYPERS, documentation="The sum over all dimensions, or `axis`."),
+    Primitive("mean", ("x",), _infer_float, _lower("sum", mean=True), _HYPERS, documentation="The arithmetic mean."),
+    Primitive("max", ("x",), _infer, _lower("max"), _HYPERS, documentation="The greatest element."),
+    Primitive("min", ("x",), _infer, _lower("min"), _HYPERS, documentation="The least element."),
+    Primitive(
+        "argmax", ("x",), _infer_argmax, _lower("argmax"), (Hyper("axis", "ints", -1), Hyper("keep", "bool", False)),
+        documentation="The position of the first greatest element.",
+    ),
+    Primitive(
+        "batch_mean", ("x",), _infer_float, _lower_batch_mean, _HYPERS, unbatched=True,
+        documentation="The mean over the batch and over `axis` (all dimensions if left out; [] for none).",
+    ),
+    Primitive(
+        "batch_var", ("x",), _infer_float, _lower_batch_var, _HYPERS, unbatched=True,
+        documentation="The biased variance over the batch and over `axis`.",
+    ),
+    Primitive(
+        "batch_count", (), lambda types, attributes: (TensorType(()),),
+        lambda node: (constant(float(node.batch)),), unbatched=True,
+        documentation="How many examples the batch has.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,318 @@
+"""The operator graph: tensors, each made by one operation from other tensors. This is what is executed.
+
+A ``Tensor`` has the batch as an ordinary first dimension. An operation is a small immutable value that holds its
+attributes, so two tensors with equal operations and the same inputs are the same tensor to the compiler.
+
+There are few kinds of operation, and the compiler knows only the kinds:
+
+===============  ======================================================================================
+``Source``       a feed, a variable's value, a constant
+``Elementwise``  a C expression of its operands; broadcasts as NumPy does
+``View``         moves elements without computing: every output index names an input index, or nothing
+``Reduction``    sum, maximum, … over some axes
+``Generator``    a value that is a function of the index alone (positions, random draws)
+``Template``     a hand-written kernel family (matrix product, convolution)
+===============  ======================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from graphdl.graph.types import Element, Shape
+from graphdl.operators.index import Guard, Index
+
+if TYPE_CHECKING:
+    from graphdl.graph.model import Node
+
+
+class Operation:
+    """What makes a tensor. Subclasses are frozen data classes: their fields are the attributes."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``.
+
+        None where no gradient flows. An elementwise rule may return the shape of ``y``: the reverse pass sums
+        what was broadcast.
+        """
+        return [None] * len(y.inputs)
+
+
+class Tensor:
+    """A value of the operator graph. Identity counts: compare with ``is``."""
+
+    __slots__ = ("element", "inputs", "operation", "origin", "shape")
+
+    def __init__(
+        self,
+        operation: Operation,
+        inputs: tuple[Tensor, ...],
+        shape: Shape,
+        element: Element = "float",
+        origin: Node | None = None,
+    ) -> None:
+        self.operation = operation
+        self.inputs = inputs
+        self.shape = shape
+        self.element: Element = element
+        self.origin = origin
+        """The node of the module graph that asked for it."""
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.operation.name} {list(self.shape)} {self.element}>"
+
+    # Arithmetic, so that reverse rules and optimizers read as their formulas do.
+    def __add__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("add", self, other)
+
+    def __radd__(self, other: float) -> Tensor:
+        return _elementwise("add", other, self)
+
+    def __sub__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("subtract", self, other)
+
+    def __rsub__(self, other: float) -> Tensor:
+        return _elementwise("subtract", other, self)
+
+    def __mul__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("multiply", self, other)
+
+    def __rmul__(self, other: float) -> Tensor:
+        return _elementwise("multiply", other, self)
+
+    def __truediv__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("divide", self, other)
+
+    def __rtruediv__(self, other: float) -> Tensor:
+        return _elementwise("divide", other, self)
+
+    def __pow__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("power", self, other)
+
+    def __neg__(self) -> Tensor:
+        return _elementwise("negative", self)
+
+    def __lt__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("less", self, other)
+
+    def __gt__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("greater", self, other)
+
+    def __ge__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("greater_equal", self, other)
+
+    def __le__(self, other: Tensor | float) -> Tensor:
+        return _elementwise("less_equal", self, other)
+
+
+def _elementwise(name: str, *operands: Tensor | float) -> Tensor:
+    from graphdl.operators.elementwise import apply
+
+    return apply(name, *operands)
+
+
+# --------------------------------------------------------------------------------------------------------- sources
+
+
+@dataclass(frozen=True)
+class Source(Operation):
+    """A tensor that comes from outside the program."""
+
+
+@dataclass(frozen=True)
+class Feed(Source):
+    """Given anew at each run, by name."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Read(Source):
+    """The value that the variable ``key`` had when the program began."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Constant(Source):
+    """One number, of shape []."""
+
+    value: float | int | bool
+
+
+@dataclass(frozen=True)
+class Array(Source):
+    """A constant tensor; ``values`` in row-major order."""
+
+    values: tuple[float | int | bool, ...]
+
+
+def feed(key: str, shape: Shape, element: Element = "float") -> Tensor:
+    return Tensor(Feed(key), (), shape, element)
+
+
+def read(key: str, shape: Shape, element: Element = "float") -> Tensor:
+    return Tensor(Read(key), (), shape, element)
+
+
+def constant(value: float | int | bool, element: Element | None = None) -> Tensor:
+    if element is None:
+        element = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
+    return Tensor(Constant(float(value) if element == "float" else value), (), (), element)
+
+
+def array(values: Any, element: Element = "float") -> Tensor:
+    """A constant from a number or nested lists of numbers."""
+    flat: list[Any] = []
+    shape: list[int] = []
+    level = values
+    while isinstance(level, list | tuple):
+        shape.append(len(level))
+        level = level[0] if level else None
+
+    def walk(value: Any) -> None:
+        if isinstance(value, list | tuple):
+            for item in value:
+                walk(item)
+        else:
+            flat.append(value)
+
+    walk(values)
+    if not shape:
+        return constant(flat[0], element)
+    return Tensor(Array(tuple(flat)), (), tuple(shape), element)
+
+
+def number(tensor: Tensor) -> float | None:
+    """The value of a constant scalar, else none."""
+    return tensor.operation.value if isinstance(tensor.operation, Constant) else None
+
+
+# ----------------------------------------------------------------------------------------------------- other kinds
+
+
+@dataclass(frozen=True)
+class Elementwise(Operation):
+    """``code`` makes a C expression from the operands' expressions and the vector width (1: scalars).
+
+    Truth values in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector.
+    ``cost`` is about how many floating-point operations an element takes.
+    """
+
+    key: str
+    code: Callable[[Sequence[str], int], str]
+    gradient: Callable[[Tensor, Tensor], Sequence[Tensor | None]] | None
+    cost: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Elementwise) and other.key == self.key
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        return self.gradient(y, g) if self.gradient else [None] * len(y.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a view finds an element: in input ``source`` at ``index``, if all ``guards`` hold; else ``otherwise``."""
+
+    source: int
+    index: tuple[Index, ...]
+    guards: tuple[Guard, ...] = ()
+
+
+class View(Operation):
+    """Moves elements. ``accesses`` gives, for an output index, the places to look; the first whose guards hold counts.
+
+    ``lookup(k, index)`` gives the integer found in input ``k``, for views steered by data.
+    """
+
+    otherwise: float = 0.0
+
+    def accesses(
+        self, y: Tensor, index: Sequence[Index], lookup: Callable[[int, Sequence[Index]], Index]
+    ) -> list[Access]:
+        raise NotImplementedError(type(self))
+
+
+@dataclass(frozen=True)
+class Reduction(Operation):
+    """Combines the elements along ``axes``, which stay as dimensions of length 1.
+
+    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, counted in row-major order over ``axes``).
+    """
+
+    kind: str
+    axes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        from graphdl.operators.reduction import reverse
+
+        return reverse(self, y, g)
+
+
+class Generator(Operation):
+    """A value made of its own index: ``code`` gives the C expression. Inputs, if any, are scalars.
+
+    ``position`` is the row-major number of the element, as a C expression of type ``uint`` (or a vector of them).
+    """
+
+    def position(self, y: Tensor, index: Sequence[Index]) -> Index:
+        raise NotImplementedError(type(self))
+
+    def code(self, position: str, operands: Sequence[str], width: int) -> str:
+        raise NotImplementedError(type(self))
+
+
+class Template(Operation):
+    """A hand-written kernel family; the compiler asks ``graphdl.operators.kernels`` for its parameters."""
+
+    def flops(self, y: Tensor) -> int:
+        raise NotImplementedError(type(self))
+
+
+def topological(outputs: Iterable[Tensor]) -> list[Tensor]:
+    """Every tensor that the outputs need, inputs first; the same order from run to run."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    for output in outputs:
+        stack: list[tuple[Tensor, int]] = [(output, 0)]
+        while stack:
+            tensor, position = stack.pop()
+            if position == 0:
+                if id(tensor) in seen:
+                    continue
+                seen.add(id(tensor))
+            if position < len(tensor.inputs):
+                stack.append((tensor, position + 1))
+                child = tensor.inputs[position]
+                if id(child) not in seen:
+                    stack.append((child, 0))
+            else:
+                order.append(tensor)
+    return order

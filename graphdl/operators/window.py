@@ -1,0 +1,230 @@
+"""Sliding windows over the last two dimensions, and the poolings that reduce them.
+
+A pooling is a view (every window spread out as two further dimensions) and a reduction over them. The compiler fuses the
+two, so no window is ever stored; the reverse pass is the same view turned around.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphdl.graph.types import Shape, TensorType
+from graphdl.operators.index import Guard, Index
+from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
+from graphdl.operators.reduction import reduce
+from graphdl.operators.structure import Lookup, embed, pad, reshape, slice_
+from graphdl.operators.tensor import Access, Tensor, View, constant
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window(View):
+    """``[.., H, W]`` to ``[.., OH, OW, KH, KW]``: element (p, q, i, j) is ``x[.., p·s + i·d, q·s + j·d]``."""
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
+        *lead, p, q, i, j = index
+        (sh, sw), (dh, dw) = self.stride, self.dilation
+        return [Access(0, (*lead, p * sh + i * dh, q * sw + j * dw))]
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x = y.inputs[0]
+        height, width = x.shape[-2:]
+        spread = Tensor(
+            Unwindow(self.kernel, self.stride, self.dilation, (height, width)),
+            (g,),
+            (*x.shape, *self.kernel),
+            g.element,
+        )
+        return (reshape(reduce("sum", spread, (x.rank, x.rank + 1)), x.shape),)
+
+
+@dataclass(frozen=True)
+class Unwindow(View):
+    """The way back: ``[.., OH, OW, KH, KW]`` to ``[.., H, W, KH, KW]``; element (r, c, i, j) is what window
+    ((r - i·d)/s, (c - j·d)/s) holds at (i, j), and 0 where there is no such window."""
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    size: Pair
+
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
+        *lead, r, c, i, j = index
+        guards: list[Guard] = []
+        source: list[Index] = []
+        outputs = y.inputs[0].shape[-4:-2]
+        for position, tap, stride, dilation, count in zip(
+            (r, c), (i, j), self.stride, self.dilation, outputs, strict=True
+        ):
+            offset = position - tap * dilation
+            guards.append(Guard(offset, 0, (count - 1) * stride + 1))
+            guards.append(Guard(offset, divisor=stride))
+            source.append(offset // stride if count > 1 else Index(0))
+        return [Access(0, (*lead, *source, i, j), tuple(g for g in guards if not g.always))]
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x = y.inputs[0]
+        return (Tensor(Rewindow(self.kernel, self.stride, self.dilation), (g,), x.shape, g.element),)
+
+
+@dataclass(frozen=True)
+class Rewindow(View):
+    """``[.., H, W, KH, KW]`` to ``[.., OH, OW, KH, KW]``: the reverse of ``Unwindow``."""
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
+        *lead, p, q, i, j = index
+        (sh, sw), (dh, dw) = self.stride, self.dilation
+        return [Access(0, (*lead, p * sh + i * dh, q * sw + j * dw, i, j))]
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x = y.inputs[0]
+        size = x.shape[-4:-2]
+        return (Tensor(Unwindow(self.kernel, self.stride, self.dilation, size), (g,), x.shape, g.element),)
+
+
+def window(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:
+    """Every whole window of ``x`` (no padding)."""
+    size = tuple(
+        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[-2:], kernel, stride, dilation, strict=True)
+    )
+    return Tensor(Window(kernel, stride, dilation), (x,), (*x.shape[:-2], *size, *kernel), x.element)
+
+
+def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
+    """A number for both image dimensions, or a list of two. Raises OperatorError for anything else."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2:
+        raise OperatorError("E0303", f"{name} is a number or a list of two, not of {len(both)}", hyper=name)
+    if any(n < least for n in both):
+        shown = value if isinstance(value, int) else list(both)
+        raise OperatorError("E0304", f"{name} is {'at least ' + str(least)}, not {shown}", hyper=name)
+    return both[0], both[1]
+
+
+def window_size(
+    x: TensorType, kernel: Pair, stride: Pair, before: Pair, dilation: Pair = (1, 1), name: str = "kernel"
+) -> Pair:
+    """How many windows fit along height and width. Raises OperatorError where none does."""
+    result = []
+    for axis, n, k, s, p, d in zip(("height", "width"), x.shape[-2:], kernel, stride, before, dilation, strict=True):
+        reach = d * (k - 1) + 1
+        if n + 2 * p < reach:
+            padded = f" (padded to {n + 2 * p})" if p else ""
+            raise OperatorError(
+                "E0405",
+                f"a {name} that reaches over {reach} does not fit the {axis} {n}{padded} of {x}",
+                inputs=(0,),
+                hyper=name,
+                help=f"pad = {math.ceil((reach - n) / 2)} would make room" if reach > n else None,
+            )
+        result.append((n + 2 * p - reach) // s + 1)
+    return result[0], result[1]
+
+
+def image_rank(x: TensorType, what: str) -> None:
+    if x.rank != 3:
+        raise OperatorError(
+            "E0402", f"{what} works on images [channels, height, width], and {x} has {x.rank} dimensions", inputs=(0,)
+        )
+
+
+@dataclass(frozen=True)
+class _Pooling:
+    kernel: Pair
+    stride: Pair
+    pad: Pair
+
+
+def _pooling(attributes: Mapping[str, Any]) -> _Pooling:
+    kernel = pair(attributes["kernel"], "kernel")
+    stride = kernel if attributes["stride"] is None else pair(attributes["stride"], "stride")
+    around = pair(attributes["pad"], "pad", 0)
+    if any(2 * p > k for p, k in zip(around, kernel, strict=True)):
+        raise OperatorError(
+            "E0304", f"pad {list(around)} is more than half the kernel {list(kernel)}: some windows would be all pad",
+            hyper="pad",
+        )  # fmt: skip
+    return _Pooling(kernel, stride, around)
+
+
+def _infer_pooling(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x = types[0]
+    image_rank(x, "pooling")
+    pooling = _pooling(attributes)
+    return (TensorType((x.shape[0], *window_size(x, pooling.kernel, pooling.stride, pooling.pad))),)
+
+
+def _padded(x: Tensor, around: Pair, value: float) -> Tensor:
+    amounts = (*([0] * (x.rank - 2)), *around)
+    return pad(x, amounts, amounts, value)
+
+
+def _over_windows(node: Lowering, kind: str, x: Tensor, value: float) -> Tensor:
+    pooling = _pooling(node.attributes)
+    windows = window(_padded(x, pooling.pad, value), pooling.kernel, pooling.stride)
+    return reduce(kind, windows, (windows.rank - 2, windows.rank - 1), keep=False)
+
+
+def _lower_max(node: Lowering) -> Sequence[Tensor]:
+    return (_over_windows(node, "max", node.inputs[0], -math.inf),)
+
+
+def _lower_mean(node: Lowering) -> Sequence[Tensor]:
+    pooling = _pooling(node.attributes)
+    total = _over_windows(node, "sum", node.inputs[0], 0.0)
+    if node.attributes["count_pad"] or pooling.pad == (0, 0):
+        return (total * (1.0 / (pooling.kernel[0] * pooling.kernel[1])),)
+    ones = embed(constant(1.0), (1, 1), (0, 0), (1, 1))
+    from graphdl.operators.structure import broadcast_to
+
+    count = _over_windows(node, "sum", broadcast_to(ones, node.types[0].shape), 0.0)
+    return (total / count,)
+
+
+def _infer_resize(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x = types[0]
+    image_rank(x, "upsampling")
+    fh, fw = pair(attributes["factor"], "factor")
+    return (TensorType((x.shape[0], x.shape[1] * fh, x.shape[2] * fw)),)
+
+
+def _lower_resize(node: Lowering) -> Sequence[Tensor]:
+    from graphdl.operators.structure import broadcast_to
+
+    x = node.inputs[0]
+    fh, fw = pair(node.attributes["factor"], "factor")
+    *lead, h, w = x.shape
+    wide = broadcast_to(reshape(x, (*lead, h, 1, w, 1)), (*lead, h, fh, w, fw))
+    return (reshape(wide, (*lead, h * fh, w * fw)),)
+
+
+_POOLING_HYPERS = (Hyper("kernel", "ints"), Hyper("stride", "ints", None), Hyper("pad", "ints", 0))
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "max_window", ("x",), _infer_pooling, _lower_max, _POOLING_HYPERS,
+        documentation="The greatest element of each window.",
+    ),
+    Primitive(
+        "mean_window", ("x",), _infer_pooling, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
+        documentation="The mean of each window; the pad counts as zeros unless `count_pad = false`.",
+    ),
+    Primitive(
+        "resize_nearest", ("x",), _infer_resize, _lower_resize, (Hyper("factor", "ints"),),
+        documentation="Each pixel repeated.",
+    ),
+)  # fmt: skip
+
+__all__ = ["PRIMITIVES", "Pair", "Shape", "Window", "image_rank", "pair", "slice_", "window", "window_size"]
