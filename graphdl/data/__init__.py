@@ -1,1 +1,1 @@
-
+"""Data sets, augmentation, batches and prefetching: NumPy on the host, no device."""

@@ -1,0 +1,102 @@
+"""NumPy's archives of named arrays."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Split, divide, numbers, pixels
+from graphdl.data.request import Request
+
+_SPLITS = ("train", "test", "validation")
+
+
+def npz(request: Request, file: str, test: float = 0.2) -> DataSet:
+    """The arrays of an ``.npz`` file, examples first; each name is a field.
+
+    ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test``, as Keras writes them; likewise ``validation``) are the
+    field ``x`` of these splits. If no array names a split, a fixed random fraction ``test`` is the test split. Bytes
+    of rank 3 and more, the examples counted, are pixels: they are read as floats from 0 to 1.
+    """
+    if not 0 <= test < 1:
+        raise request.error("E0703", f"'test' of 'npz' must be at least 0 and below 1, found {test}", argument="test")
+    path = request.place(file, "file", Path.is_file)
+    arrays = _read(request, path)
+    parts: dict[str, dict[str, Field]] = {}
+    for key, values in arrays.items():
+        split, name = _named(key)
+        if values.ndim == 0 or not len(values):
+            raise request.error("E0707", f"{path}: '{key}' holds no examples: its shape is {list(values.shape)}")
+        try:
+            parts.setdefault(split, {})[name] = _field(values)
+        except ValueError as error:
+            raise request.error("E0707", f"{path}: '{key}' cannot be fed: {error}") from error
+    _check(request, path, parts)
+    splits = {name: Split(name, fields) for name, fields in parts.items() if name}
+    if "" in parts:
+        everything = Split("train", parts[""])
+        if test:
+            splits["train"], splits["test"] = divide(everything, test, "test")
+        else:
+            splits["train"] = everything
+    return DataSet(path.stem, splits, span=request.setting.span, files=[path])
+
+
+def _read(request: Request, path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise request.damaged(path, "it is no .npz archive")
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise request.damaged(path, f"it cannot be read as .npz ({error})") from error
+    if not arrays:
+        raise request.damaged(path, "it holds no arrays")
+    return arrays
+
+
+def _named(key: str) -> tuple[str, str]:
+    """The split and the field that an array's name means; the split is empty where none is named."""
+    for split in _SPLITS:
+        if key.startswith(f"{split}_"):
+            return split, key.removeprefix(f"{split}_")
+        if key.endswith(f"_{split}"):
+            return split, key.removesuffix(f"_{split}")
+    return "", key
+
+
+def _field(values: Array) -> ArrayField:
+    if values.dtype == np.uint8 and values.ndim >= 3:
+        return pixels(values)
+    return numbers(values)
+
+
+def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]]) -> None:
+    """All arrays of a split are of one length, and all splits have the same fields."""
+    if "" in parts and len(parts) > 1:
+        raise request.error(
+            "E0707",
+            f"{path}: some arrays name a split, these do not: {', '.join(parts[''])}",
+            help="call them train_… and test_…",
+        )
+    if "" not in parts and "train" not in parts:
+        raise request.error("E0707", f"{path} has no training arrays", help="call them train_…")
+    reference = parts.get("", parts.get("train", {}))
+    for split, fields in parts.items():
+        lengths = {name: len(field) for name, field in fields.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+            raise request.error("E0707", f"{path}: the arrays differ in their number of examples: {counts}")
+        for name in reference.keys() | fields.keys():
+            if name not in fields or name not in reference:
+                where = f"'{split}'" if name not in fields else "'train'"
+                raise request.error("E0707", f"{path}: split {where} has no array for the field '{name}'")
+            if fields[name].type != reference[name].type:
+                raise request.error(
+                    "E0707",
+                    f"{path}: '{name}' is {fields[name].type} in split '{split}', {reference[name].type} in 'train'",
+                )

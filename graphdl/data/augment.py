@@ -1,0 +1,280 @@
+"""Augmentation: what is done to the fields of a batch between the data set and the net.
+
+Every step works on a whole batch. What is random in it depends on the seed, the epoch, the step's place among the
+steps, and the position of the example in the epoch's order; on nothing else. Outside training only the steps that
+are not random are taken: normalization, and a crop at the centre.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from graphdl.data.call import Call, bind, nearest
+from graphdl.data.dataset import Array, DataSet, Statistics
+from graphdl.data.draws import uniform
+from graphdl.graph.model import Setting
+from graphdl.graph.types import TensorType
+
+Floats = NDArray[np.float32]
+Draws = NDArray[np.float64]
+"""``[examples, 4]``, each in [0, 1)."""
+
+
+class Step(ABC):
+    """What one setting does to one field."""
+
+    def type(self, before: TensorType) -> TensorType:
+        """The field's type afterwards."""
+        return before
+
+    @abstractmethod
+    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+        """The batch afterwards; ``values`` may be changed. ``draws`` is none outside training."""
+
+
+@dataclass(frozen=True)
+class Crop(Step):
+    """A window of ``height`` × ``width`` out of images [c, h, w] that get ``pad`` zeros on each side first."""
+
+    height: int
+    width: int
+    pad: int
+
+    def type(self, before: TensorType) -> TensorType:
+        return TensorType((before.shape[0], self.height, self.width))
+
+    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+        count = len(values)
+        padded = np.pad(values, ((0, 0), (0, 0), (self.pad, self.pad), (self.pad, self.pad)))
+        rows = padded.shape[2] - self.height + 1
+        columns = padded.shape[3] - self.width + 1
+        if draws is None:
+            top = np.full(count, (rows - 1) // 2)
+            left = np.full(count, (columns - 1) // 2)
+        else:
+            top = (draws[:, 0] * rows).astype(np.intp)
+            left = (draws[:, 1] * columns).astype(np.intp)
+        windows = sliding_window_view(padded, (self.height, self.width), axis=(2, 3))
+        chosen: Floats = windows[np.arange(count), :, top, left]
+        return chosen
+
+
+@dataclass(frozen=True)
+class Flip(Step):
+    """Mirrors images [c, h, w] left to right with probability ``p``."""
+
+    p: float
+
+    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+        if draws is not None:
+            chosen = draws[:, 0] < self.p
+            values[chosen] = values[chosen, :, :, ::-1]
+        return values
+
+
+@dataclass(frozen=True)
+class Color(Step):
+    """Scales brightness, contrast and saturation of images [c, h, w], in this order, each by a factor near 1.
+
+    A factor is uniform in ``1 ± amount``. Contrast is scaled about the image's mean, saturation about each pixel's.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+
+    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+        if draws is None:
+            return values
+        amounts = (self.brightness, self.contrast, self.saturation)
+        factors = (1 + (2 * draws[:, :3] - 1) * amounts).astype(np.float32)[:, :, None, None, None]
+        values *= factors[:, 0]
+        mean = values.mean(axis=(1, 2, 3), keepdims=True)
+        values = (values - mean) * factors[:, 1] + mean
+        grey = values.mean(axis=1, keepdims=True)
+        return (values - grey) * factors[:, 2] + grey
+
+
+@dataclass(frozen=True, eq=False)
+class Normalize(Step):
+    """Subtracts the mean and divides by the standard deviation; both broadcast against one example."""
+
+    mean: Floats
+    std: Floats
+
+    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+        values -= self.mean
+        values /= self.std
+        return values
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All steps, in the order of the file: for each setting, the fields that it concerns with what is done to them.
+
+    The fields of one example share a setting's random numbers: an image and its mask stay aligned.
+    """
+
+    stages: tuple[Mapping[str, Step], ...] = ()
+
+    def types(self, before: Mapping[str, TensorType]) -> dict[str, TensorType]:
+        """The fields' types afterwards."""
+        types = dict(before)
+        for stage in self.stages:
+            for name, step in stage.items():
+                types[name] = step.type(types[name])
+        return types
+
+    def apply(self, arrays: dict[str, Array], *, training: bool, seed: int, epoch: int, first: int) -> dict[str, Array]:
+        """The batch afterwards; ``first`` is the position of its first example in the epoch's order.
+
+        Fields that ``arrays`` lacks are left out; those that it has may be changed.
+        """
+        for number, stage in enumerate(self.stages):
+            for name, step in stage.items():
+                if name in arrays:
+                    values = arrays[name]
+                    draws = uniform(seed, epoch, 1 + number, first, len(values)) if training else None
+                    arrays[name] = step.apply(values, draws)
+        return arrays
+
+
+@dataclass(frozen=True)
+class _Place(Call):
+    """A setting of ``augment`` and the fields as they are when its turn comes."""
+
+    dataset: DataSet
+    types: Mapping[str, TensorType]
+
+    def images(self) -> dict[str, TensorType]:
+        return {name: kind for name, kind in self.types.items() if kind.element == "float" and kind.rank == 3}
+
+    def needs_images(self) -> dict[str, TensorType]:
+        images = self.images()
+        if not images:
+            raise self.error(
+                "E0711",
+                f"'{self.setting.name}' needs images [channels, height, width]; '{self.dataset.name}' has none",
+                notes=[f"its fields are: {_listed(self.types)}"],
+            )
+        return images
+
+
+def crop(place: _Place, size: int | list[int], pad: int = 0) -> dict[str, Step]:
+    """``crop(32, pad = 4)``: a window at random; outside training, at the centre."""
+    sizes = [size, size] if isinstance(size, int) else size
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise place.error("E0703", "'size' of 'crop' must be one or two positive numbers", argument="size")
+    if pad < 0:
+        raise place.error("E0703", f"'pad' of 'crop' must not be negative, found {pad}", argument="pad")
+    height, width = sizes
+    for name, kind in place.needs_images().items():
+        if kind.shape[1] + 2 * pad < height or kind.shape[2] + 2 * pad < width:
+            raise place.error(
+                "E0711",
+                f"crop([{height}, {width}], pad = {pad}) does not fit into '{name}', which is {kind}",
+                help=f"pad by at least {-(-max(height - kind.shape[1], width - kind.shape[2]) // 2)}",
+            )
+    return {name: Crop(height, width, pad) for name in place.images()}
+
+
+def flip(place: _Place, p: float = 0.5) -> dict[str, Step]:
+    """``flip``: mirrored left to right with probability ``p``."""
+    if not 0 <= p <= 1:
+        raise place.error("E0703", f"'p' of 'flip' is a probability, found {p}", argument="p")
+    return {name: Flip(p) for name in place.needs_images()}
+
+
+def color(place: _Place, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0) -> dict[str, Step]:
+    """``color(brightness = 0.4, contrast = 0.4, saturation = 0.4)``: random factors in 1 ± amount."""
+    for name, amount in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+        if not 0 <= amount <= 1:
+            raise place.error("E0703", f"'{name}' of 'color' must be from 0 to 1, found {amount}", argument=name)
+    return {name: Color(brightness, contrast, saturation) for name in place.needs_images()}
+
+
+def normalize(
+    place: _Place, mean: float | list[float] | None = None, std: float | list[float] | None = None
+) -> dict[str, Step]:
+    """``normalize(mean = [...], std = [...])``: by channel of images, else by the last dimension of float fields.
+
+    Without arguments: the data set's published statistics, else those of its training split (a deviation of zero
+    counts as one).
+    """
+    if (mean is None) != (std is None):
+        raise place.error("E0702", "'normalize' takes both 'mean' and 'std', or neither")
+    chosen = place.images() or {
+        name: kind for name, kind in place.types.items() if kind.element == "float" and kind.rank > 0
+    }
+    if not chosen:
+        raise place.error(
+            "E0711",
+            f"'normalize' needs a field of floats; '{place.dataset.name}' has none",
+            notes=[f"its fields are: {_listed(place.types)}"],
+        )
+    steps: dict[str, Step] = {}
+    for name, kind in chosen.items():
+        if mean is None or std is None:
+            statistics = place.dataset.statistics(name)
+        else:
+            statistics = Statistics(_each(mean), _each(std))
+            if min(statistics.std) <= 0:
+                raise place.error("E0703", "'std' of 'normalize' must be positive", argument="std")
+        steps[name] = Normalize(
+            _by_channel(place, "mean", statistics.mean, name, kind),
+            _by_channel(place, "std", tuple(deviation or 1.0 for deviation in statistics.std), name, kind),
+        )
+    return steps
+
+
+def _each(value: float | list[float]) -> tuple[float, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _by_channel(place: _Place, argument: str, values: tuple[float, ...], name: str, kind: TensorType) -> Floats:
+    """Values that broadcast against an example; a single one serves for all channels."""
+    channels = kind.shape[0] if kind.rank == 3 else kind.shape[-1]
+    if len(values) not in (1, channels):
+        raise place.error(
+            "E0711",
+            f"'{argument}' of 'normalize' has {len(values)} numbers, '{name}' ({kind}) has {channels} channels",
+            argument=argument,
+        )
+    return np.array(values, np.float32).reshape(-1, *(1,) * (2 if kind.rank == 3 else 0))
+
+
+def _listed(types: Mapping[str, TensorType]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in types.items())
+
+
+AUGMENTATIONS: Mapping[str, Callable[..., dict[str, Step]]] = {
+    make.__name__: make for make in (color, crop, flip, normalize)
+}
+"""From a name after ``augment`` to what makes its steps; the parameters after the first are its arguments."""
+
+
+def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
+    """The ``augment`` settings of a train section, for a data set.
+
+    Raises:
+        ModelError: E0702, E0703, E0710 or E0711, a setting is unknown, ill-formed, or does not fit the data.
+    """
+    stages: list[Mapping[str, Step]] = []
+    for setting in settings:
+        place = _Place(setting, dataset, Pipeline(tuple(stages)).types(dataset.types))
+        if setting.name not in AUGMENTATIONS:
+            raise place.error(
+                "E0710",
+                f"unknown augmentation '{setting.name}'",
+                notes=[f"known: {', '.join(AUGMENTATIONS)}"],
+                help=nearest(setting.name, list(AUGMENTATIONS)),
+            )
+        make = AUGMENTATIONS[setting.name]
+        stages.append(make(place, **bind(place, make)))
+    return Pipeline(tuple(stages))

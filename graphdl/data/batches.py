@@ -1,0 +1,201 @@
+"""The batches of a split: in an order that only the seed and the epoch decide, ready to be fed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphdl.data.augment import Pipeline
+from graphdl.data.call import nearest
+from graphdl.data.dataset import DTYPES, Array, DataSet, Rows
+from graphdl.data.draws import permutation
+from graphdl.data.feed import value_fault
+from graphdl.diagnostics import Diagnostic, Label, ModelError
+from graphdl.graph.types import TensorType
+from graphdl.source import Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What is fed at once: for each input ``[batch, *shape]``, contiguous, float32, int32 or bool."""
+
+    epoch: int
+    index: int
+    arrays: Mapping[str, Array]
+    count: int
+    """How many examples are real; the rows after them repeat the last one, to fill the batch."""
+
+
+class Batches:
+    """The batches of one split of a data set, for the inputs of a net.
+
+    In training each epoch has its own order, augmentation is random, and the examples that fill no batch are left
+    out. Otherwise the order is the data set's, and the last batch is filled up.
+
+    ``feed`` names the field of an input where it has another name. Every batch is a function of the arguments given
+    here, its epoch and its index: batches may be made in any order, by several threads, or again after a restart.
+    """
+
+    def __init__(
+        self,
+        dataset: DataSet,
+        split: str,
+        inputs: Mapping[str, TensorType],
+        *,
+        batch: int,
+        training: bool,
+        seed: int = 0,
+        augment: Pipeline | None = None,
+        feed: Mapping[str, str] | None = None,
+        spans: Mapping[str, Span] | None = None,
+    ) -> None:
+        """Checks that the fields feed the inputs; ``spans`` are where the model declares these.
+
+        Raises:
+            ModelError: E0712, no such split, or too small a one; E0713, an input without a field; E0714 or E0715, a
+                field of another shape or kind of element.
+        """
+        self.dataset = dataset
+        self.examples = dataset.split(split)
+        self.inputs = dict(inputs)
+        self.batch = batch
+        self.training = training
+        self.seed = seed
+        self.augment = augment or Pipeline()
+        self.spans = dict(spans or {})
+        self.fields = self._matched(dict(feed or {}))
+        self._order: tuple[int, Rows] | None = None
+        if batch < 1:
+            raise ValueError(f"a batch has at least one example, not {batch}")
+        if len(self) == 0:
+            raise ModelError(
+                Diagnostic(
+                    "E0712",
+                    f"the split '{split}' of '{dataset.name}' has {len(self.examples)} examples, a batch {batch}",
+                    dataset.span,
+                    help=f"batch {len(self.examples)}" if len(self.examples) else None,
+                )
+            )
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        return len(self.examples) // self.batch if self.training else -(-len(self.examples) // self.batch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the one numbered ``start`` on."""
+        for index in range(start, len(self)):
+            yield self.get(epoch, index)
+
+    def get(self, epoch: int, index: int) -> Batch:
+        """One batch.
+
+        Raises:
+            ModelError: E0705, a file that it needs is damaged; E0716 or E0717, it holds a value that cannot be fed.
+        """
+        first = index * self.batch
+        rows = self.order(epoch)[first : first + self.batch]
+        count = len(rows)
+        if count < self.batch:
+            rows = np.concatenate([rows, np.repeat(rows[-1:], self.batch - count)])
+        taken = {field: self.examples.fields[field].take(rows) for field in dict.fromkeys(self.fields.values())}
+        taken = self.augment.apply(taken, training=self.training, seed=self.seed, epoch=epoch, first=first)
+        arrays = {name: self._fed(name, taken[field]) for name, field in self.fields.items()}
+        return Batch(epoch, index, arrays, count)
+
+    def order(self, epoch: int) -> Rows:
+        """The rows of the split in the order of an epoch."""
+        if not self.training:
+            return np.arange(len(self.examples))
+        # Several threads may make the same order at the same time; each of them is right.
+        known = self._order
+        if known is None or known[0] != epoch:
+            known = (epoch, permutation(self.seed, epoch, len(self.examples)))
+            self._order = known
+        return known[1]
+
+    def _fed(self, name: str, values: Array) -> Array:
+        fault = value_fault(name, self.inputs[name], values, self.spans.get(name))
+        if fault is not None:
+            raise ModelError(fault)
+        return np.ascontiguousarray(values, DTYPES[self.inputs[name].element])
+
+    def _matched(self, feed: Mapping[str, str]) -> dict[str, str]:
+        """From each input to its field; every complaint is gathered."""
+        types = self.augment.types(self.examples.types)
+        complaints = []
+        for name in feed:
+            if name not in self.inputs:
+                complaints.append(
+                    Diagnostic(
+                        "E0713",
+                        f"the net has no input '{name}' to feed",
+                        self.dataset.span,
+                        notes=(f"its inputs are: {_listed(self.inputs)}",),
+                        help=nearest(name, list(self.inputs)),
+                    )
+                )
+        for name, kind in self.inputs.items():
+            field = feed.get(name, name)
+            if field not in types:
+                complaints.append(
+                    Diagnostic(
+                        "E0713",
+                        f"data set '{self.dataset.name}' has no field '{field}' for the input '{name}' ({kind})",
+                        self.spans.get(name, self.dataset.span),
+                        notes=(f"its fields are: {_listed(types)}",),
+                        help=_feed_help(name, kind, types),
+                    )
+                )
+            else:
+                fault = self._mismatch(name, kind, field, types[field])
+                if fault is not None:
+                    complaints.append(fault)
+        if complaints:
+            raise ModelError(*complaints)
+        return {name: feed.get(name, name) for name in self.inputs}
+
+    def _mismatch(self, name: str, kind: TensorType, field: str, given: TensorType) -> Diagnostic | None:
+        if given.shape != kind.shape:
+            code = "E0714"
+        elif not _feeds(given, kind):
+            code = "E0715"
+        else:
+            return None
+        whose = (Label(self.dataset.span, f"gives {given}"),) if self.dataset.span is not None else ()
+        cure = None
+        if code == "E0714" and given.size == kind.size:
+            cure = f"declare it as {TensorType(given.shape, kind.element, kind.classes)}, and flatten or reshape it"
+        return Diagnostic(
+            code,
+            f"the input '{name}' is {kind}, the field '{field}' of data set '{self.dataset.name}' is {given}",
+            self.spans.get(name, self.dataset.span),
+            label=f"declared {kind}",
+            labels=whose,
+            help=cure,
+        )
+
+
+def _feeds(given: TensorType, wanted: TensorType) -> bool:
+    """Whether a field's elements can become an input's; whole numbers that feed classes are checked batch by batch."""
+    if wanted.element == "float":
+        return True
+    if wanted.classes is not None and given.classes is not None:
+        return given.classes <= wanted.classes
+    if wanted.element == "int":
+        return given.element in ("int", "bool")
+    return given.element == "bool"
+
+
+def _feed_help(name: str, kind: TensorType, types: Mapping[str, TensorType]) -> str | None:
+    """The one field that has the input's type, or else the nearest name."""
+    fitting = [field for field, given in types.items() if given.shape == kind.shape and _feeds(given, kind)]
+    if len(fitting) == 1:
+        return f"feed {name} = {fitting[0]}"
+    close = nearest(name, list(types))
+    return close and f"{close} (feed input = field)"
+
+
+def _listed(types: Mapping[str, TensorType]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in types.items())

@@ -1,0 +1,157 @@
+"""Calls in a train section (``data csv("a.csv")``, ``augment crop(32)``): their arguments, checked, and complaints."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.model import Setting
+from graphdl.source import Source, Span
+
+_WORDS: Mapping[Any, tuple[str, str]] = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("a text", "texts"),
+    bool: ("true or false", "truth values"),
+    NoneType: ("none", "none"),
+    object: ("anything", "anything"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A setting, and how to complain about it."""
+
+    setting: Setting
+
+    def span(self, argument: str | None = None) -> Span:
+        """Of a keyword argument where its place is known, else of the whole setting."""
+        return self.setting.keyword_spans.get(argument or "", self.setting.span)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        *,
+        argument: str | None = None,
+        notes: Sequence[str] = (),
+        help: str | None = None,
+    ) -> ModelError:
+        """A complaint at this setting, or at one of its arguments, to be raised."""
+        return ModelError(Diagnostic(code, message, self.span(argument), notes=tuple(notes), help=help))
+
+
+def setting_of(name: str) -> Setting:
+    """A setting without arguments, for names that come from Python."""
+    return Setting(name, (), {}, Span(Source("<data>", name), 0, len(name)))
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """A help line that names the likeliest meaning of a misspelt word."""
+    matches = get_close_matches(word, known, n=1)
+    return f"did you mean '{matches[0]}'?" if matches else None
+
+
+def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:
+    """The keyword arguments for ``function`` that a setting gives, checked against its signature and annotations.
+
+    The first parameter of ``function`` is the call itself and not the user's. ``extra`` are names that the caller
+    takes care of. Every complaint is gathered.
+
+    Raises:
+        ModelError: E0702 for an unknown, missing, doubled or surplus argument, E0703 for one of the wrong kind.
+    """
+    setting = call.setting
+    hints = get_type_hints(function)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    errors: list[ModelError] = []
+    bound: dict[str, Any] = {}
+
+    if len(setting.arguments) > len(positional):
+        most = f"at most {len(positional)}" if positional else "none"
+        errors.append(
+            call.error("E0702", f"'{setting.name}' takes {most} without a name, {len(setting.arguments)} are given")
+        )
+    given = [*zip(positional, setting.arguments, strict=False), *setting.keywords.items()]
+    for name, value in given:
+        if name in extra:
+            continue
+        if name in bound:
+            errors.append(call.error("E0702", f"'{name}' of '{setting.name}' is given twice", argument=name))
+        elif name not in named and others is None:
+            known = sorted({*named, *extra})
+            errors.append(
+                call.error(
+                    "E0702",
+                    f"'{setting.name}' has no argument '{name}'",
+                    argument=name,
+                    notes=[f"it takes: {', '.join(known)}" if known else "it takes no arguments"],
+                    help=nearest(name, known),
+                )
+            )
+        else:
+            hint = hints[name if name in named else others or ""]
+            if not fits(value, hint):
+                errors.append(
+                    call.error(
+                        "E0703",
+                        f"'{name}' of '{setting.name}' must be {describe(hint)}, found {written(value)}",
+                        argument=name,
+                    )
+                )
+        bound[name] = value
+    for parameter in parameters:
+        if parameter.name in named and parameter.default is parameter.empty and parameter.name not in bound:
+            errors.append(
+                call.error("E0702", f"'{setting.name}' needs '{parameter.name}', {describe(hints[parameter.name])}")
+            )
+    if errors:
+        raise ModelError(*(diagnostic for error in errors for diagnostic in error.diagnostics))
+    return bound
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value of the language is of an annotated kind. A whole number is a number; a truth value is neither."""
+    if isinstance(hint, UnionType):
+        return any(fits(value, kind) for kind in get_args(hint))
+    if get_origin(hint) is list:
+        return isinstance(value, list | tuple) and all(fits(item, get_args(hint)[0]) for item in value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, hint)
+
+
+def describe(hint: Any) -> str:
+    """An annotated kind in words: ``a number or a list of numbers``."""
+    if isinstance(hint, UnionType):
+        return " or ".join(describe(kind) for kind in get_args(hint) if kind is not NoneType)
+    if get_origin(hint) is list:
+        return f"a list of {_WORDS[get_args(hint)[0]][1]}"
+    return _WORDS[hint][0]
+
+
+def written(value: Any) -> str:
+    """A value as the language writes it, cut short."""
+    match value:
+        case bool():
+            text = str(value).lower()
+        case None:
+            text = "none"
+        case str():
+            text = f'"{value}"'
+        case list() | tuple():
+            text = "[" + ", ".join(map(written, value[:9])) + (", ...]" if len(value) > 9 else "]")
+        case _:
+            text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

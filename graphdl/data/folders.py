@@ -1,0 +1,145 @@
+"""Folders of images, one folder a class; the images are decoded when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics, labels
+from graphdl.data.request import Request
+from graphdl.graph.types import TensorType
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+_SPLITS = ("train", "test", "validation")
+_MODES = {1: "L", 3: "RGB"}
+_IMAGENET = {3: Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: Statistics((0.449,), (0.226,))}
+"""The means and deviations that everybody uses for photographs; for grey ones, the average of the channels."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles(Field):
+    """Images on disk, decoded, cropped and scaled to ``type.shape`` when they are taken."""
+
+    paths: Sequence[Path]
+    type: TensorType
+    request: Request
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: Rows) -> Array:
+        images = np.empty((len(rows), *self.type.shape), np.float32)
+        for image, row in zip(images, rows, strict=True):
+            image[...] = decode(self.request, self.paths[row], self.type.shape)
+        return images
+
+    def select(self, rows: Rows) -> ImageFiles:
+        return ImageFiles([self.paths[row] for row in rows], self.type, self.request)
+
+
+def folder(request: Request, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> DataSet:
+    """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
+
+    ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
+    number for both), then cropped at the centre. ``label`` numbers the classes in the order of their folders' names.
+    Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
+    keeps its side when others are added.
+    """
+    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
+    if min(height, width) < 1 or (not isinstance(size, int) and len(size) != 2):
+        raise request.error("E0703", "'size' of 'folder' must be one or two positive numbers", argument="size")
+    if channels not in _MODES:
+        raise request.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
+    if not 0 <= test < 1:
+        raise request.error(
+            "E0703", f"'test' of 'folder' must be at least 0 and below 1, found {test}", argument="test"
+        )
+    home = request.place(dir, "dir", Path.is_dir)
+    listed = _listed(request, home, test)
+    class_names = tuple(sorted({path.parent.name for path in listed["train"]}))
+    numbering = {name: number for number, name in enumerate(class_names)}
+    image_type = TensorType((channels, height, width))
+    splits = {}
+    for split, paths in listed.items():
+        kinds = _numbered(request, split, paths, numbering)
+        splits[split] = Split(
+            split, {"image": ImageFiles(paths, image_type, request), "label": labels(kinds, len(class_names))}
+        )
+    return DataSet(
+        home.name,
+        splits,
+        class_names={"label": class_names},
+        published={"image": _IMAGENET[channels]},
+        span=request.setting.span,
+        files=[home],
+    )
+
+
+def _listed(request: Request, home: Path, test: float) -> dict[str, list[Path]]:
+    """The images of each split, in the order of their paths; there is always a training split."""
+    if (home / "train").is_dir():
+        listed = {split: _images(home / split) for split in _SPLITS if (home / split).is_dir()}
+    else:
+        paths = _images(home)
+        parts: dict[str, list[Path]] = {"train": [], "test": []}
+        for path in paths:
+            parts["test" if _share(f"{path.parent.name}/{path.name}") < test else "train"].append(path)
+        listed = {split: chosen for split, chosen in parts.items() if chosen or split == "train"}
+    for split, paths in listed.items():
+        if not paths:
+            raise request.error(
+                "E0704",
+                f"{home} has no images for the split '{split}'",
+                argument="dir",
+                notes=[f"images lie in {home}/CLASS or {home}/{split}/CLASS and end in {', '.join(sorted(_SUFFIXES))}"],
+            )
+    return listed
+
+
+def _images(home: Path) -> list[Path]:
+    return sorted(path for path in home.glob("*/*") if path.suffix.lower() in _SUFFIXES)
+
+
+def _share(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
+
+
+def _numbered(request: Request, split: str, paths: Sequence[Path], numbering: Mapping[str, int]) -> NDArray[np.int32]:
+    kinds = np.zeros(len(paths), np.int32)
+    for row, path in enumerate(paths):
+        if path.parent.name not in numbering:
+            raise request.error(
+                "E0706",
+                f"class '{path.parent.name}' of split '{split}' has no training images",
+                notes=[str(path), f"the classes are: {', '.join(numbering)}"],
+            )
+        kinds[row] = numbering[path.parent.name]
+    return kinds
+
+
+def decode(request: Request, path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An image file as [channels, height, width] from 0 to 1, scaled to cover the size and cropped at the centre.
+
+    Raises:
+        ModelError: E0705, it is no image, or a damaged one.
+    """
+    from PIL import Image, ImageOps
+
+    channels, height, width = shape
+    try:
+        with Image.open(path) as opened:
+            # A JPEG decoder can halve while it decodes; it never goes below the size asked for.
+            enough = 2 * max(width, height)
+            opened.draft(_MODES[channels], (enough, enough))
+            upright = ImageOps.exif_transpose(opened).convert(_MODES[channels])
+            fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise request.damaged(path, f"it cannot be decoded ({error})") from error
+    values = np.asarray(fitted, np.float32).reshape(height, width, channels)
+    return values.transpose(2, 0, 1) / np.float32(255)

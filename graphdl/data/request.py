@@ -1,0 +1,93 @@
+"""What a loader is given: the setting that asks for a data set, where to look, and whether to download."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphdl.data.call import Call
+from graphdl.data.download import Archive, fetch
+from graphdl.diagnostics import ModelError
+
+GET_HELP = (
+    "name the folder that has it with --data-root or GRAPHDL_DATA, or let graphdl download it with --download "
+    "(from Python: download=True)"
+)
+
+
+def default_root() -> Path:
+    """The folder of data sets: ``GRAPHDL_DATA``, else ``graphdl/data`` in the user's cache folder."""
+    named = os.environ.get("GRAPHDL_DATA")
+    if named:
+        return Path(named).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        cache = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        cache = home / "Library" / "Caches"
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return cache / "graphdl" / "data"
+
+
+@dataclass(frozen=True)
+class Request(Call):
+    """A data set that was asked for."""
+
+    root: Path
+    splits: tuple[str, ...]
+    """What will be used; a loader may leave the others out."""
+    download: bool = False
+    mirrors: tuple[str, ...] | None = None
+    """Base addresses to download from in place of the archive's own."""
+
+    def place(self, path: str, argument: str, is_wanted: Callable[[Path], bool]) -> Path:
+        """Where a file or folder named by the user lies: beside the model file, else in the data root.
+
+        Raises:
+            ModelError: E0704, it lies in neither.
+        """
+        source = self.setting.span.source
+        beside = Path(source.path).parent if source.path else Path.cwd()
+        candidates = [Path(os.path.normpath(folder / path)) for folder in (beside, self.root)]
+        for candidate in candidates:
+            if is_wanted(candidate):
+                return candidate
+        raise self.missing(path, candidates, argument)
+
+    def missing(self, what: str, looked: Sequence[Path], argument: str | None = None, help: str = "") -> ModelError:
+        """The complaint that a file is missing, with all places that were looked at."""
+        places = list(dict.fromkeys(map(str, looked)))
+        return self.error(
+            "E0704",
+            f"data set '{self.setting.name}': {what} is missing",
+            argument=argument,
+            notes=[f"looked for {place}" for place in places],
+            help=help or "a path is relative to the model file, or to the folder given by --data-root or GRAPHDL_DATA",
+        )
+
+    def damaged(self, path: Path, reason: str) -> ModelError:
+        """The complaint that a file is not what its name promises."""
+        return self.error(
+            "E0705",
+            f"{path} is damaged: {reason}",
+            help="delete the file and get it again",
+        )
+
+    def read(self, path: Path) -> bytes:
+        """The content of a file.
+
+        Raises:
+            ModelError: E0705, it cannot be read.
+        """
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise self.damaged(path, error.strerror or str(error)) from error
+
+    def fetch(self, archive: Archive, folder: Path) -> Path:
+        """Downloads an archive into a folder; see ``graphdl.data.download.fetch``."""
+        return fetch(archive, folder, mirrors=self.mirrors, span=self.setting.span)
