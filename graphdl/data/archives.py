@@ -48,11 +48,13 @@ def npz(request: Request, file: str, test: float = 0.2) -> DataSet:
 
 def _read(request: Request, path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise request.damaged(path, "it is no .npz archive")
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+                raise request.damaged(path, "it is a single array, not an .npz archive")
+            with archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise request.damaged(path, f"it cannot be read as .npz ({error})") from error
     if not arrays:
         raise request.damaged(path, "it holds no arrays")

@@ -61,8 +61,7 @@ class Crop(Step):
             top = (draws[:, 0] * rows).astype(np.intp)
             left = (draws[:, 1] * columns).astype(np.intp)
         windows = sliding_window_view(padded, (self.height, self.width), axis=(2, 3))
-        chosen: Floats = windows[np.arange(count), :, top, left]
-        return chosen
+        return windows[np.arange(count), :, top, left]
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,15 @@ class Color(Step):
             return values
         amounts = (self.brightness, self.contrast, self.saturation)
         factors = (1 + (2 * draws[:, :3] - 1) * amounts).astype(np.float32)[:, :, None, None, None]
-        values *= factors[:, 0]
-        mean = values.mean(axis=(1, 2, 3), keepdims=True)
-        values = (values - mean) * factors[:, 1] + mean
-        grey = values.mean(axis=1, keepdims=True)
-        return (values - grey) * factors[:, 2] + grey
+        if self.brightness:
+            values *= factors[:, 0]
+        if self.contrast:
+            mean = values.mean(axis=(1, 2, 3), keepdims=True)
+            values = (values - mean) * factors[:, 1] + mean
+        if self.saturation:
+            grey = values.mean(axis=1, keepdims=True)
+            values = (values - grey) * factors[:, 2] + grey
+        return values
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -189,12 +190,10 @@ def _feeds(given: TensorType, wanted: TensorType) -> bool:
 
 
 def _feed_help(name: str, kind: TensorType, types: Mapping[str, TensorType]) -> str | None:
-    """The one field that has the input's type, or else the nearest name."""
+    """Of the fields that could feed an input the one with the nearest name, or the only one."""
     fitting = [field for field, given in types.items() if given.shape == kind.shape and _feeds(given, kind)]
-    if len(fitting) == 1:
-        return f"feed {name} = {fitting[0]}"
-    close = nearest(name, list(types))
-    return close and f"{close} (feed input = field)"
+    likely = get_close_matches(name, fitting, n=1) or fitting
+    return f"feed {name} = {likely[0]}" if len(likely) == 1 else None
 
 
 def _listed(types: Mapping[str, TensorType]) -> str:

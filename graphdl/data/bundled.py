@@ -75,7 +75,7 @@ def table(request: Request, **fields: object) -> DataSet:
 def noise(
     request: Request, shape: list[int], classes: int = 1000, train: int = 256, test: int = 64, seed: int = 0
 ) -> DataSet:
-    """For measuring speed: random bytes as ``image`` of a shape, from 0 to 1; ``label`` class(classes), each in turn."""
+    """For timing: random bytes as ``image`` of a shape, from 0 to 1; ``label`` class(classes), each in turn."""
     for name, value in (("classes", classes), ("train", train), ("test", test), *(("shape", size) for size in shape)):
         if value < 1:
             raise request.error("E0703", f"'{name}' of 'noise' must be positive, found {value}", argument=name)

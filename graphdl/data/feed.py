@@ -145,7 +145,8 @@ def value_fault(name: str, kind: TensorType, array: Array, span: Span | None = N
     if kind.classes is not None:
         code, low, high, expected = "E0716", 0, kind.classes - 1, f"0 to {kind.classes - 1}"
     elif kind.element == "float" and array.dtype.kind == "f":
-        code, low, high, expected = "E0717", -_LARGEST_FLOAT, _LARGEST_FLOAT, "finite numbers of 32 bits"
+        high = min(_LARGEST_FLOAT, float(np.finfo(array.dtype).max))
+        code, low, expected = "E0717", -high, "finite numbers of 32 bits"
     elif kind.element == "int" and array.dtype.kind in "iu":
         code, low, high, expected = "E0717", -(2**31), 2**31 - 1, "whole numbers of 32 bits"
     else:
