@@ -51,7 +51,9 @@ class Crop(Step):
 
     def apply(self, values: Floats, draws: Draws | None) -> Floats:
         count = len(values)
-        padded = np.pad(values, ((0, 0), (0, 0), (self.pad, self.pad), (self.pad, self.pad)))
+        padded = values
+        if self.pad:
+            padded = np.pad(values, ((0, 0), (0, 0), (self.pad, self.pad), (self.pad, self.pad)))
         rows = padded.shape[2] - self.height + 1
         columns = padded.shape[3] - self.width + 1
         if draws is None:

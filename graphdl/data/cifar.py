@@ -59,7 +59,9 @@ def _find(request: Request, name: str) -> Path:
         if candidate.is_file():
             return candidate
     if request.download:
-        unpack(request, request.fetch(ARCHIVE, home), home / _FOLDER)
+        archive = request.fetch(ARCHIVE, home)
+        unpack(request, archive, home / _FOLDER)
+        archive.unlink()
         return candidates[0]
     raise request.missing(f"the file {name}", candidates, help=GET_HELP)
 

@@ -1,10 +1,16 @@
 """Downloads, against a server on the loopback."""
 
+import gzip
 import hashlib
+import io
 import socket
+import struct
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from graphdl.data.download import Archive, fetch
@@ -18,14 +24,18 @@ ARCHIVE = Archive("set.gz", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), (
 class Handler(BaseHTTPRequestHandler):
     """Answers by the first folder of the path: what a good, a missing, a wrong, a broken mirror would."""
 
+    files: ClassVar[dict[str, bytes]] = {}
+    """What the mirror ``files`` has, by name."""
+
     def do_GET(self):
-        kind = self.path.split("/")[1]
+        _, kind, name = self.path.split("/")
         content = {
             "good": CONTENT,
             "wrong": CONTENT[:-1] + b"\0",
             "short": CONTENT[: len(CONTENT) // 2],
             "page": b"<html>moved</html>",
             "long": CONTENT + b"\0",
+            "files": self.files.get(name),
         }.get(kind)
         if content is None:
             self.send_error(404)
@@ -47,6 +57,12 @@ def server():
         yield f"http://127.0.0.1:{served.server_address[1]}"
         served.shutdown()
         thread.join()
+
+
+def published(name, content):
+    """An archive of this content, which the mirror ``files`` has."""
+    Handler.files[name] = content
+    return Archive(name, len(content), hashlib.sha256(content).hexdigest(), ())
 
 
 def test_good_file(server, tmp_path):
@@ -107,6 +123,33 @@ def test_load_downloads_only_when_asked(server, tmp_path, complaint):
     assert found.notes == (f"{server}/missing/train-images-idx3-ubyte.gz: HTTP 404 Not Found",)
     found = complaint("E0708", load, "cifar10", root=tmp_path, mirrors=mirrors, download=True)
     assert found.notes == (f"{server}/missing/cifar-10-binary.tar.gz: HTTP 404 Not Found",)
+
+
+def test_load_downloads_what_is_missing(server, tmp_path, monkeypatch):
+    archives = {}
+    for prefix, count in (("train", 3), ("t10k", 2)):
+        images = struct.pack(">4I", 0x0803, count, 28, 28) + bytes(count * 784)
+        kinds = struct.pack(">2I", 0x0801, count) + bytes(range(count))
+        for name, content in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", kinds)):
+            archives[name] = published(f"{name}.gz", gzip.compress(content))
+    monkeypatch.setattr("graphdl.data.idx.MNIST_ARCHIVES", archives)
+    dataset = load("mnist", root=tmp_path, mirrors=[f"{server}/files/"], download=True)
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 3, "test": 2}
+    # Now they are there: the second time nothing is fetched.
+    assert len(load("mnist", root=tmp_path, mirrors=[f"{server}/missing/"], download=True).splits["train"]) == 3
+
+
+def test_load_downloads_and_unpacks_cifar(server, tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name in [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]:
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = 3073
+            tar.addfile(member, io.BytesIO(b"\x07" + bytes(3072)))
+    monkeypatch.setattr("graphdl.data.cifar.ARCHIVE", published("cifar-10-binary.tar.gz", buffer.getvalue()))
+    dataset = load("cifar10", root=tmp_path, mirrors=[f"{server}/files/"], download=True)
+    assert dataset.splits["train"].fields["label"].take(np.arange(5)).tolist() == [7] * 5
+    assert [path.name for path in (tmp_path / "cifar10").iterdir()] == ["cifar-10-batches-bin"]
 
 
 def test_checksums_are_those_of_the_official_files(data_root):
