@@ -1,4 +1,4 @@
-"""The primitive operators. A new one is a file here, named in ``_FAMILIES``; every library layer is written over them."""
+"""The primitive operators, over which every library layer is written. A new one is a file here, in ``_FAMILIES``."""
 
 from graphdl.operators import convolution, elementwise, gather, matmul, random, reduction, structure, window
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive

@@ -1,11 +1,13 @@
 """Index arithmetic: the integer expressions by which a generated kernel reaches the elements of its operands.
 
-An ``Index`` is a linear form ``c + Σ a·t`` whose terms ``t`` are loop variables or opaque atoms (a quotient, a remainder
-or an integer that the kernel has loaded). Every term knows its range, so quotients and remainders vanish where they can.
+An ``Index`` is a linear form ``c + Σ a·t`` whose terms ``t`` are loop variables or opaque atoms (a quotient, a
+remainder or an integer that the kernel has loaded). Every term knows its range, so quotients and remainders vanish
+where they can.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -58,9 +60,9 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An integer that the kernel reads from a tensor: ``code`` is the C expression; ``uses`` its variables."""
+    """An integer that the kernel reads: ``expression`` is what the compiler has traced; ``uses`` its variables."""
 
-    code: str
+    expression: Hashable
     extent: int
     uses: frozenset[Variable]
 
@@ -140,37 +142,57 @@ class Index:
             return rest
         return Index(0, ((Remainder(rest, divisor), 1),))
 
-    def coefficient(self, variable: Variable) -> int | None:
-        """How the value changes with the variable: a number if linear, none if it is inside an atom."""
-        result = 0
+    def recombined(self) -> Index:
+        """The same value with ``d·(x // d) + x % d`` written as ``x`` again."""
         for atom, coefficient in self.terms:
-            if atom == variable:
-                result = coefficient
-            elif variable in variables_of(atom):
-                return None
-        return result
+            if not isinstance(atom, Remainder):
+                continue
+            quotient = Quotient(atom.value, atom.divisor)
+            if (quotient, coefficient * atom.divisor) in self.terms:
+                rest = tuple(t for t in self.terms if t[0] not in (atom, quotient))
+                return (Index(self.constant, rest) + atom.value * coefficient).recombined()
+        return self
 
-    def code(self) -> str:
-        """The C expression."""
+    def code(self, loaded: Callable[[Loaded], str]) -> str:
+        """The C expression; ``loaded`` names the variable that holds a loaded integer."""
         parts = []
         for atom, coefficient in self.terms:
-            text = _atom_code(atom)
+            text = _atom_code(atom, loaded)
             parts.append(text if coefficient == 1 else f"{text} * {coefficient}")
         if self.constant or not parts:
             parts.append(str(self.constant))
         return " + ".join(parts)
 
+    def substitute(self, values: Mapping[Variable, Index], loaded: Callable[[Loaded], Index]) -> Index:
+        """The same form with variables and loaded integers replaced."""
+        result = Index(self.constant)
+        for atom, coefficient in self.terms:
+            result = result + _substituted(atom, values, loaded) * coefficient
+        return result
 
-def _atom_code(atom: Atom) -> str:
+
+def _atom_code(atom: Atom, loaded: Callable[[Loaded], str]) -> str:
     match atom:
         case Variable():
             return atom.name
         case Quotient():
-            return f"(({atom.value.code()}) / {atom.divisor})"
+            return f"(({atom.value.code(loaded)}) / {atom.divisor})"
         case Remainder():
-            return f"(({atom.value.code()}) % {atom.divisor})"
+            return f"(({atom.value.code(loaded)}) % {atom.divisor})"
         case Loaded():
-            return atom.code
+            return loaded(atom)
+
+
+def _substituted(atom: Atom, values: Mapping[Variable, Index], loaded: Callable[[Loaded], Index]) -> Index:
+    match atom:
+        case Variable():
+            return values.get(atom, Index.of(atom))
+        case Quotient():
+            return atom.value.substitute(values, loaded) // atom.divisor
+        case Remainder():
+            return atom.value.substitute(values, loaded) % atom.divisor
+        case Loaded():
+            return loaded(atom)
 
 
 def variables_of(value: Index | Atom) -> frozenset[Variable]:
@@ -205,12 +227,13 @@ class Guard:
     def never(self) -> bool:
         return not self.divisor and (self.value.high < self.low or self.value.low >= self.high)
 
-    def code(self) -> str:
+    def code(self, loaded: Callable[[Loaded], str]) -> str:
+        value = self.value.code(loaded)
         if self.divisor:
-            return f"(({self.value.code()}) % {self.divisor} == 0)"
+            return f"(({value}) % {self.divisor} == 0)"
         parts = []
         if self.value.low < self.low:
-            parts.append(f"({self.value.code()}) >= {self.low}")
+            parts.append(f"({value}) >= {self.low}")
         if self.value.high >= self.high:
-            parts.append(f"({self.value.code()}) < {self.high}")
+            parts.append(f"({value}) < {self.high}")
         return "(" + " && ".join(parts) + ")"

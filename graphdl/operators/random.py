@@ -29,6 +29,8 @@ class Uniform(Generator):
 
     key: int
     shape: Shape
+    unsigned = True
+    cost = 60
 
     def position(self, y: Tensor, index: Sequence[Index]) -> Index:
         return flat(index, self.shape)

@@ -170,7 +170,7 @@ def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequen
 
 @dataclass(frozen=True)
 class Embed(View):
-    """Lays a tensor into a larger one of ``otherwise``: element ``i`` goes to ``starts + i·steps`` (a pad has steps 1)."""
+    """Lays a tensor into a larger one of ``otherwise``: element ``i`` goes to ``starts + i·steps`` (pads: steps 1)."""
 
     starts: tuple[int, ...]
     steps: tuple[int, ...]

@@ -260,7 +260,7 @@ class View(Operation):
 class Reduction(Operation):
     """Combines the elements along ``axes``, which stay as dimensions of length 1.
 
-    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, counted in row-major order over ``axes``).
+    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over ``axes``).
     """
 
     kind: str
@@ -279,8 +279,12 @@ class Reduction(Operation):
 class Generator(Operation):
     """A value made of its own index: ``code`` gives the C expression. Inputs, if any, are scalars.
 
-    ``position`` is the row-major number of the element, as a C expression of type ``uint`` (or a vector of them).
+    ``position`` is the number that ``code`` gets as a C expression: an ``int``, or a ``uint`` where ``unsigned``.
+    ``cost`` is as for ``Elementwise``.
     """
+
+    unsigned = False
+    cost = 1
 
     def position(self, y: Tensor, index: Sequence[Index]) -> Index:
         raise NotImplementedError(type(self))

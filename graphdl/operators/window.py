@@ -1,7 +1,7 @@
 """Sliding windows over the last two dimensions, and the poolings that reduce them.
 
-A pooling is a view (every window spread out as two further dimensions) and a reduction over them. The compiler fuses the
-two, so no window is ever stored; the reverse pass is the same view turned around.
+A pooling is a view (every window spread out as two further dimensions) and a reduction over them. The compiler fuses
+the two, so no window is ever stored; the reverse pass is the same view turned around.
 """
 
 from __future__ import annotations

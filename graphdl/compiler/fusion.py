@@ -1,0 +1,299 @@
+"""Fusion: which tensors get memory of their own, and which kernel computes each of them.
+
+A tensor is *realized* if a kernel stores it. All others are computed in place wherever they are used. Reductions and
+templates are always the heart (*root*) of a kernel; the elementwise chain that follows a root is computed in the same
+kernel (its *epilogue*) as long as nobody else needs what lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphdl.operators.structure import Reshape, Transpose
+from graphdl.operators.tensor import (
+    Array,
+    Constant,
+    Elementwise,
+    Feed,
+    Generator,
+    Read,
+    Reduction,
+    Source,
+    Template,
+    Tensor,
+    View,
+    topological,
+)
+
+LOAD = 2
+"""What reading an element costs, beside one floating-point operation."""
+
+TOO_LARGE = 240
+"""No expression is inlined whose cost is above this: kernels stay small."""
+
+
+@dataclass(eq=False)
+class KernelPlan:
+    """One kernel to be: ``roots`` (reductions or one template; none if elementwise) and what it stores."""
+
+    roots: list[Tensor]
+    outputs: list[Tensor]
+    inputs: list[Tensor] = field(default_factory=list)
+    """Realized tensors that it reads."""
+    chains: dict[Tensor, list[Tensor]] = field(default_factory=dict)
+    """For each output of a kernel with roots: the way from a root to the tensor whose index the output shares."""
+
+    @property
+    def is_elementwise(self) -> bool:
+        return not self.roots
+
+
+def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]]) -> list[KernelPlan]:
+    """The kernels that compute ``results``, in topological order.
+
+    ``operands`` names for each template the tensors that must lie in memory for it.
+    """
+    return _Fusion(results, operands).run()
+
+
+class _Fusion:
+    def __init__(self, results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]]) -> None:
+        self.results = [r for r in results if not isinstance(r.operation, Source)]
+        self.operands = operands
+        self.order = topological([*results, *(o for many in operands.values() for o in many)])
+        self.position = {t: k for k, t in enumerate(self.order)}
+        self.users: dict[Tensor, list[Tensor]] = {t: [] for t in self.order}
+        for tensor in self.order:
+            for x in self.inputs_of(tensor):
+                self.users[x].append(tensor)
+        self.realized: set[Tensor] = set(self.results)
+        for tensor in self.order:
+            self.realized.update(o for o in operands.get(tensor, ()) if not isinstance(o.operation, Source))
+        self.absorbed: dict[Tensor, list[Tensor]] = {}
+        """From the last tensor of an epilogue to the way from its root to it."""
+
+    def inputs_of(self, tensor: Tensor) -> Sequence[Tensor]:
+        return self.operands.get(tensor, tensor.inputs)
+
+    def run(self) -> list[KernelPlan]:
+        self._absorb_epilogues()
+        self._choose_realized()
+        plans = self._plans()
+        plans = _merge_reductions(plans, self.position)
+        return _merge_elementwise(plans, self.position)
+
+    # The epilogue of a root goes on while there is one way on.
+    def _absorb_epilogues(self) -> None:
+        taken: set[Tensor] = set()
+        for root in reversed(self.order):
+            if not isinstance(root.operation, Reduction | Template):
+                continue
+            tail, chain = root, [root]
+            while tail not in self.realized and len(self.users[tail]) == 1:
+                after = self.users[tail][0]
+                moves = isinstance(after.operation, Reshape | Transpose)
+                computes = isinstance(after.operation, Elementwise) and after.shape == tail.shape
+                if after in taken or not (moves or computes):
+                    break
+                if computes and sum(1 for x in after.inputs if x is tail) > 1:
+                    break
+                taken.add(after)
+                chain.append(after)
+                tail = after
+            self.absorbed[tail] = chain
+            self.realized.add(tail)
+
+    # Where a tensor is used more than once, is it cheaper to compute it again or to store it?
+    def _choose_realized(self) -> None:
+        inside = {tensor for chain in self.absorbed.values() for tensor in chain}
+        cost: dict[Tensor, int] = {}
+        for tensor in self.order:
+            cost[tensor] = self._cost(tensor, cost)
+            if tensor in self.realized or tensor in inside or isinstance(tensor.operation, Source):
+                continue
+            evaluations = sum(_evaluations(user, tensor) for user in self.users[tensor])
+            self._decide(tensor, evaluations, cost)
+        for tensor in reversed(self.order):
+            if tensor in self.realized or tensor in inside or isinstance(tensor.operation, Source):
+                continue
+            total = sum(self._total(user, tensor) for user in self.users[tensor])
+            self._decide(tensor, total, cost)
+
+    def _cost(self, tensor: Tensor, cost: Mapping[Tensor, int]) -> int:
+        operation = tensor.operation
+
+        def of(x: Tensor) -> int:
+            return LOAD if x in self.realized else cost[x]
+
+        match operation:
+            case Constant():
+                return 0
+            case Elementwise():
+                return operation.cost + sum(of(x) for x in tensor.inputs)
+            case Generator():
+                return operation.cost
+            case View():
+                return 1 + max(of(x) for x in tensor.inputs)
+            case _:
+                return LOAD
+
+    def _decide(self, tensor: Tensor, evaluations: float, cost: Mapping[Tensor, int]) -> None:
+        if isinstance(tensor.operation, View) and tensor.inputs[0] in self.realized:
+            return  # moved at each use, for nothing
+        times = evaluations / max(1, tensor.size)
+        saved = (times - 1) * cost[tensor]
+        if cost[tensor] > TOO_LARGE or saved > LOAD + LOAD * times:
+            self.realized.add(tensor)
+
+    def _total(self, user: Tensor, tensor: Tensor) -> float:
+        """How often ``user`` evaluates ``tensor``, its own repeated evaluations counted."""
+        if user in self.realized or not isinstance(user.operation, Elementwise | View):
+            return _evaluations(user, tensor)
+        users = self.users[user]
+        repeats = sum(self._total_of(u, user) for u in users) / max(1, user.size)
+        return _evaluations(user, tensor) * max(1.0, repeats)
+
+    def _total_of(self, user: Tensor, tensor: Tensor) -> float:
+        return _evaluations(user, tensor)
+
+    def _plans(self) -> list[KernelPlan]:
+        plans = []
+        for tensor in self.order:
+            if tensor not in self.realized or isinstance(tensor.operation, Source):
+                continue
+            chain = self.absorbed.get(tensor)
+            plan = KernelPlan([chain[0]], [tensor], chains={tensor: chain}) if chain else KernelPlan([], [tensor])
+            plan.inputs = self._reads(plan)
+            plans.append(plan)
+        return plans
+
+    def _reads(self, plan: KernelPlan) -> list[Tensor]:
+        found: dict[Tensor, None] = {}
+        stack = [x for output in plan.outputs for x in (self.inputs_of(output) if output in plan.roots else output.inputs)]
+        seen: set[Tensor] = set()
+        while stack:
+            x = stack.pop()
+            if x in seen:
+                continue
+            seen.add(x)
+            if isinstance(x.operation, Constant):
+                continue
+            if x in self.realized or isinstance(x.operation, Feed | Read | Array):
+                found[x] = None
+            else:
+                stack.extend(self.inputs_of(x))
+        return list(found)
+
+
+def _evaluations(user: Tensor, tensor: Tensor) -> float:
+    """How many elements of ``tensor`` one computation of ``user`` asks for."""
+    match user.operation:
+        case Elementwise():
+            return float(user.size)
+        case Reduction() | Template() | Generator():
+            return float(tensor.size)
+        case _:
+            return float(min(user.size, tensor.size)) if len(user.inputs) > 1 else float(user.size)
+
+
+# ------------------------------------------------------------------------------------------------- merging kernels
+
+
+def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
+    """Reductions over the same elements that do not wait for one another share one pass."""
+    groups: dict[tuple[object, ...], list[KernelPlan]] = {}
+    for plan in plans:
+        if plan.roots and isinstance(plan.roots[0].operation, Reduction):
+            root = plan.roots[0]
+            groups.setdefault((root.inputs[0].shape, root.operation.axes, plan.outputs[0].shape), []).append(plan)
+    for members in groups.values():
+        members.sort(key=lambda p: position[p.outputs[0]])
+        while members:
+            first = members.pop(0)
+            for other in list(members):
+                if len(first.roots) < 4 and _shares(first, other) and _independent(first, other, plans):
+                    _join(plans, first, other)
+                    members.remove(other)
+    return plans
+
+
+def _shares(a: KernelPlan, b: KernelPlan) -> bool:
+    """Whether they read a large tensor in common."""
+    large = max(a.inputs, key=lambda t: t.size, default=None)
+    return large is not None and large in b.inputs
+
+
+def _independent(a: KernelPlan, b: KernelPlan, plans: Iterable[KernelPlan]) -> bool:
+    makers = {t: p for p in plans for t in p.outputs}
+    return not _depends(b, a, makers) and not _depends(a, b, makers)
+
+
+def _depends(plan: KernelPlan, on: KernelPlan, makers: Mapping[Tensor, KernelPlan]) -> bool:
+    stack, seen = [plan], {plan}
+    while stack:
+        for x in stack.pop().inputs:
+            maker = makers.get(x)
+            if maker is on:
+                return True
+            if maker is not None and maker not in seen:
+                seen.add(maker)
+                stack.append(maker)
+    return False
+
+
+def _join(plans: list[KernelPlan], first: KernelPlan, other: KernelPlan) -> None:
+    first.roots.extend(other.roots)
+    first.outputs.extend(other.outputs)
+    first.chains.update(other.chains)
+    first.inputs = list(dict.fromkeys([*first.inputs, *(x for x in other.inputs if x not in first.outputs)]))
+    plans.remove(other)
+
+
+def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
+    """An elementwise kernel moves into the kernel that computes what it starts from, if it waits for nothing else."""
+    makers = {t: p for p in plans for t in p.outputs}
+    for plan in sorted(plans, key=lambda p: position[p.outputs[0]]):
+        if not plan.is_elementwise:
+            continue
+        for source in plan.inputs:
+            maker = makers.get(source)
+            if maker is None or maker is plan or source.shape != plan.outputs[0].shape or len(maker.outputs) >= 6:
+                continue
+            if maker.roots and isinstance(maker.roots[0].operation, Reduction) and len(maker.roots) > 1:
+                continue
+            if not elementwise_of(plan.outputs[0], source, set(makers)):
+                continue
+            others = [x for x in plan.inputs if makers.get(x) not in (None, maker)]
+            if any(makers[x] is maker or _depends(makers[x], maker, makers) for x in others):
+                continue
+            if any(x is not source and makers.get(x) is maker and x.shape != source.shape for x in plan.inputs):
+                continue
+            maker.outputs.extend(plan.outputs)
+            if maker.roots:
+                maker.chains.update({output: maker.chains[source] for output in plan.outputs})
+            maker.inputs = list(
+                dict.fromkeys([*maker.inputs, *(x for x in plan.inputs if x not in maker.outputs)])
+            )
+            makers.update(dict.fromkeys(plan.outputs, maker))
+            plans.remove(plan)
+            break
+    return plans
+
+
+def elementwise_of(output: Tensor, source: Tensor, realized: set[Tensor]) -> bool:
+    """Whether every path from ``source`` to ``output`` is elementwise and keeps the shape."""
+    stack: list[tuple[Tensor, bool]] = [(output, True)]
+    seen = set()
+    while stack:
+        tensor, straight = stack.pop()
+        if (tensor, straight) in seen:
+            continue
+        seen.add((tensor, straight))
+        straight = straight and isinstance(tensor.operation, Elementwise) and tensor.shape == source.shape
+        for x in tensor.inputs:
+            if x is source and not straight:
+                return False
+            if x is not source and x not in realized:
+                stack.append((x, straight))
+    return True

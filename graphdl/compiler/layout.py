@@ -1,0 +1,52 @@
+"""How realized tensors lie in memory.
+
+People write images channels first; convolution kernels want them channels last. A rank-4 tensor that a convolution
+makes or reads lies channels last, and so does one that is made from such a tensor; everything else is row-major.
+What comes from outside, and what leaves, is always row-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphdl.compiler.fusion import KernelPlan
+from graphdl.compiler.templates import CHANNELS_LAST, Prepared, permuted_strides, row_major_strides
+from graphdl.operators.tensor import Source, Tensor
+
+
+def layouts(
+    plans: Sequence[KernelPlan], operands: Mapping[Tensor, Sequence[Tensor]], results: set[Tensor]
+) -> dict[Tensor, tuple[int, ...]]:
+    """The strides, in elements, of every realized tensor and every source."""
+    wanted, plain = _demands(operands)
+    chosen: dict[Tensor, tuple[int, ...]] = {}
+    last: set[Tensor] = set()
+    for plan in plans:
+        for x in plan.inputs:
+            if isinstance(x.operation, Source):
+                chosen[x] = row_major_strides(x.shape)
+        for output in plan.outputs:
+            if output.rank == 4 and output not in results | plain and _is_last(plan, output, wanted, last):
+                last.add(output)
+                chosen[output] = permuted_strides(output.shape, CHANNELS_LAST)
+            else:
+                chosen[output] = row_major_strides(output.shape)
+    return chosen
+
+
+def _demands(operands: Mapping[Tensor, Sequence[Tensor]]) -> tuple[set[Tensor], set[Tensor]]:
+    """The tensors that a kernel wants channels last, and those that one wants row-major (filters to be packed)."""
+    wanted, plain = set(), set()
+    for template, tensors in operands.items():
+        if isinstance(template.operation, Prepared):
+            (plain if template.operation.name == "pack_filters" else wanted).update(x for x in tensors if x.rank == 4)
+    return wanted, plain
+
+
+def _is_last(plan: KernelPlan, output: Tensor, wanted: set[Tensor], last: set[Tensor]) -> bool:
+    if output in wanted:
+        return True
+    for root in plan.roots:
+        if isinstance(root.operation, Prepared) and root.operation.coordinates == CHANNELS_LAST:
+            return True
+    return any(x in last for x in plan.inputs)

@@ -1,0 +1,122 @@
+"""Loop nests of generated kernels: the order of loops, which neighbours become one, and how the work is dealt out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+from graphdl.compiler.expression import Expression, Load, walk
+from graphdl.compiler.program import Target
+from graphdl.operators.index import Index, Loaded, Quotient, Remainder, Variable, variables_of
+
+
+def approximate_stride(index: Index, variable: Variable) -> float:
+    """About how far in memory one step of the variable goes."""
+    total = 0.0
+    for atom, coefficient in index.terms:
+        match atom:
+            case Variable():
+                total += abs(coefficient) if atom == variable else 0
+            case Quotient():
+                total += abs(coefficient) * approximate_stride(atom.value, variable) / atom.divisor
+            case Remainder():
+                total += abs(coefficient) * min(approximate_stride(atom.value, variable), atom.divisor)
+            case Loaded():
+                pass
+    return total
+
+
+def memory_order(variables: Sequence[Variable], expressions: Sequence[Expression]) -> list[Variable]:
+    """The variables from the longest stride in the largest operand to the shortest; those it lacks keep their place."""
+    loads = [e for e in walk(expressions) if isinstance(e, Load)]
+    loads.sort(key=lambda load: -load.tensor.size)
+    order = list(variables)
+    for load in loads[:1]:
+        strides = {v: approximate_stride(load.address, v) for v in order}
+        placed = sorted((v for v in order if strides[v]), key=lambda v: -strides[v])
+        slots = iter(placed)
+        order = [next(slots) if strides[v] else v for v in order]
+    return order
+
+
+def merge(order: Sequence[Variable], indices: Sequence[Index]) -> tuple[list[Variable], dict[Variable, Index]]:
+    """Neighbouring loops that every index runs through as if they were one become one.
+
+    Gives the new loops and, for each old variable, its value in terms of the new ones.
+    """
+    inside = frozenset().union(
+        *(variables_of(atom) for index in indices for atom, _ in index.terms if not isinstance(atom, Variable))
+    )
+    groups: list[list[Variable]] = []
+    for variable in order:
+        if variable.extent == 1:
+            continue
+        if groups:
+            outer = groups[-1][-1]
+            joined = variable not in inside and outer not in inside
+            if joined and all(_plain(i, outer) == _plain(i, variable) * variable.extent for i in indices):
+                groups[-1].append(variable)
+                continue
+        groups.append([variable])
+    loops: list[Variable] = []
+    values: dict[Variable, Index] = {v: Index(0) for v in order if v.extent == 1}
+    for group in groups:
+        if len(group) == 1:
+            loops.append(group[0])
+            continue
+        merged = Variable("_".join(v.name for v in group), prod(v.extent for v in group))
+        loops.append(merged)
+        # The last variable counts on beyond its extent, the others stay at 0: every index comes out the same.
+        for variable in group[:-1]:
+            values[variable] = Index(0)
+        values[group[-1]] = Index.of(merged)
+    return loops, values
+
+
+def _plain(index: Index, variable: Variable) -> int:
+    return sum(c for atom, c in index.terms if atom == variable)
+
+
+@dataclass(frozen=True)
+class Deal:
+    """How a loop nest of ``rows`` by ``columns`` steps is dealt to work-items."""
+
+    rows_each: int
+    columns_each: int
+    items: int
+    column_chunks: int
+    local: int
+
+
+SMALLEST_SHARE = 8192
+"""Element operations below which another work-item on a CPU costs more than it saves."""
+
+
+def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
+    """``work``: element operations in all. A CPU gets a few long shares, a GPU one step an item."""
+    if target.kind == "gpu":
+        items = rows * columns
+        local = min(64, target.max_work_group)
+        return Deal(1, 1, ceil(items / local) * local, columns, local)
+    wanted = max(1, min(work // SMALLEST_SHARE, 4 * target.compute_units))
+    if rows >= wanted:
+        rows_each = ceil(rows / wanted)
+        return Deal(rows_each, columns, ceil(rows / rows_each), 1, 1)
+    chunks = max(1, min(columns, ceil(wanted / rows)))
+    columns_each = ceil(columns / chunks)
+    chunks = ceil(columns / columns_each)
+    return Deal(1, columns_each, rows * chunks, chunks, 1)
+
+
+def decode(variables: Sequence[Variable], flat: str) -> list[str]:
+    """Statements that give each variable its value from the row-major number ``flat``."""
+    lines = []
+    rest = prod(v.extent for v in variables)
+    for position, variable in enumerate(variables):
+        rest //= variable.extent
+        quotient = flat if rest == 1 else f"({flat} / {rest})"
+        text = quotient if position == 0 else f"({quotient} % {variable.extent})"
+        lines.append(f"const int {variable.name} = {text};")
+    return lines
+

@@ -1,0 +1,173 @@
+"""From the module graph to the operator graph: the batch becomes a dimension, primitives become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
+from graphdl.operators import PRIMITIVES, Lowering, OperatorError
+from graphdl.operators.elementwise import cast
+from graphdl.operators.structure import broadcast_to, concat, reshape, slice_
+from graphdl.operators.tensor import Tensor, array, feed, read, topological
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The operator tensors of a module graph's values. Inputs are feeds and variables reads, by their names.
+
+    ``losses`` are the means over the batch (scalars); ``examples`` holds losses and metrics for each example, [batch].
+    """
+
+    graph: ModuleGraph
+    batch: int
+    values: Mapping[Value, Tensor]
+    outputs: Mapping[str, Tensor]
+    losses: Mapping[str, Tensor]
+    metrics: Mapping[str, Tensor]
+    examples: Mapping[str, Tensor]
+    updates: Mapping[str, Tensor]
+    parameters: Mapping[str, Tensor]
+
+
+def lower(graph: ModuleGraph, batch: int) -> Lowered:
+    """Every value of ``graph`` for ``batch`` examples. Raises ModelError where a lowering rule refuses."""
+    lowering = _Lowering(graph, batch)
+    lowering.run(graph.nodes, "")
+    tensor = lowering.values.__getitem__
+
+    def batched(value: Value) -> Tensor:
+        x = tensor(value)
+        return x if value.batched else broadcast_to(x, (batch, *x.shape))
+
+    examples = {name: cast(batched(value), "float") for name, value in {**graph.losses, **graph.metrics}.items()}
+    means = {name: _mean(x) for name, x in examples.items()}
+    return Lowered(
+        graph,
+        batch,
+        lowering.values,
+        outputs={name: batched(value) for name, value in graph.outputs.items()},
+        losses={name: means[name] for name in graph.losses},
+        metrics={name: means[name] for name in graph.metrics},
+        examples=examples,
+        updates={path: tensor(value) for path, value in graph.updates.items()},
+        parameters={path: tensor(variable.value) for path, variable in graph.parameters.items()},
+    )
+
+
+def _mean(x: Tensor) -> Tensor:
+    from graphdl.operators.reduction import reduce
+
+    return reduce("sum", x, (0,), keep=False) * (1.0 / x.shape[0])
+
+
+class _Lowering:
+    def __init__(self, graph: ModuleGraph, batch: int) -> None:
+        self.graph = graph
+        self.batch = batch
+        self.values: dict[Value, Tensor] = {}
+        self.seen: set[int] = set()
+
+    def run(self, nodes: Sequence[Node], step: str) -> None:
+        """``step`` tells the passes of a scan apart: random draws are keyed on it."""
+        for node in nodes:
+            for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
+                self.values[value] = tensor
+
+    def lower(self, node: Node, step: str) -> Sequence[Tensor]:
+        match node.operator:
+            case "input":
+                kind = node.outputs[0].type
+                tensors: Sequence[Tensor] = (feed(node.attributes["name"], (self.batch, *kind.shape), kind.element),)
+            case "param" | "state":
+                kind = node.outputs[0].type
+                tensors = (read(node.attributes["name"], kind.shape, kind.element),)
+            case "constant":
+                tensors = (array(node.attributes["value"], node.outputs[0].type.element),)
+            case "draw":
+                tensors = (_drawn(node),)
+            case "scan":
+                tensors = self.scan(node, step)
+            case _:
+                tensors = self.apply(node, step)
+        for tensor in topological(tensors):
+            if tensor.origin is None:
+                tensor.origin = node
+        return tensors
+
+    def apply(self, node: Node, step: str) -> Sequence[Tensor]:
+        request = Lowering(
+            inputs=tuple(self.values[value] for value in node.inputs),
+            batched=tuple(value.batched for value in node.inputs),
+            types=tuple(value.type for value in node.inputs),
+            attributes=node.attributes,
+            outputs=tuple(value.type for value in node.outputs),
+            batch=self.batch,
+            key=f"{node.module.path}/{node.operator}/{node.id}{step}",
+        )
+        try:
+            return PRIMITIVES[node.operator].lower(request)
+        except OperatorError as error:
+            raise ModelError(Diagnostic(error.code, error.message, node.span, help=error.help)) from error
+
+    def scan(self, node: Node, step: str) -> Sequence[Tensor]:
+        """The steps one after the other; the body's nodes are lowered anew for each."""
+        body: ScanBody = node.attributes["body"]
+        inputs = [self._whole(value) for value in node.inputs]
+        sequences = inputs[: len(body.items)]
+        states = inputs[len(body.items) : len(body.items) + len(body.states)]
+        for inner, outer in zip(body.captured, node.inputs[len(body.items) + len(body.states) :], strict=True):
+            self.values[inner] = self.values[outer]
+        length = node.inputs[0].type.shape[0]
+        for value, tensor, outer in zip(
+            body.states, states, node.inputs[len(body.items) : len(body.items) + len(body.states)], strict=True
+        ):
+            self.values[value] = self._as_batched(tensor, value.batched, outer.batched)
+        emitted: list[list[Tensor]] = [[] for _ in body.emitted]
+        for t in range(length):
+            for value, sequence, outer in zip(body.items, sequences, node.inputs, strict=False):
+                self.values[value] = _element(sequence, t, 1 if outer.batched else 0)
+            self.run(body.nodes, f"{step}@{t}")
+            for column, value in zip(emitted, body.emitted, strict=True):
+                column.append(self.values[value])
+            following = [
+                self._as_batched(self.values[new], old.batched, new.batched)
+                for old, new in zip(body.states, body.next_states, strict=True)
+            ]
+            for value, tensor in zip(body.states, following, strict=True):
+                self.values[value] = tensor
+        stacked = [
+            _stack(column, 1 if value.batched else 0) for column, value in zip(emitted, body.emitted, strict=True)
+        ]
+        return (*stacked, *(self.values[value] for value in body.states))
+
+    def _whole(self, value: Value) -> Tensor:
+        return self.values[value]
+
+    def _as_batched(self, tensor: Tensor, wanted: bool, has: bool) -> Tensor:
+        return broadcast_to(tensor, (self.batch, *tensor.shape)) if wanted and not has else tensor
+
+
+def _element(x: Tensor, t: int, axis: int) -> Tensor:
+    starts = [t if a == axis else 0 for a in range(x.rank)]
+    shape = [1 if a == axis else n for a, n in enumerate(x.shape)]
+    piece = slice_(x, starts, [1] * x.rank, shape)
+    return reshape(piece, [n for a, n in enumerate(shape) if a != axis])
+
+
+def _stack(pieces: Sequence[Tensor], axis: int) -> Tensor:
+    first = pieces[0].shape
+    shape = (*first[:axis], 1, *first[axis:])
+    return concat([reshape(piece, shape) for piece in pieces], axis)
+
+
+def _drawn(node: Node) -> Tensor:
+    """A fixed random tensor (an initializer used as a value): drawn once, when the program is compiled."""
+    import zlib
+
+    from graphdl.operators.initializers import initialize
+
+    key = zlib.crc32(f"{node.module.path}/{node.id}".encode())
+    values = initialize(node.attributes["initializer"], tuple(node.attributes["shape"]), (0, key))
+    return array(values.tolist())

@@ -1,0 +1,63 @@
+"""The memory plan: where in one arena each tensor lies while it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+ALIGNMENT = 256
+"""Bytes; a vector load must never straddle more lines than it needs to, and sub-arrays suit every device so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """``nbytes`` needed from launch ``first`` to launch ``last``, both included."""
+
+    nbytes: int
+    first: int
+    last: int
+
+
+def plan(lives: Sequence[Life]) -> tuple[list[int], int]:
+    """An offset for each life, and the size of the arena; lives that overlap in time never overlap in place.
+
+    Several greedy orders are tried, and the smallest arena wins.
+    """
+    best: tuple[list[int], int] | None = None
+    orders: list[Callable[[int], tuple[int, ...]]] = [
+        lambda k: (-lives[k].nbytes, lives[k].first),
+        lambda k: (-(lives[k].last - lives[k].first), -lives[k].nbytes),
+        lambda k: (-(lives[k].last - lives[k].first + 1) * lives[k].nbytes, lives[k].first),
+        lambda k: (lives[k].first, -lives[k].nbytes),
+        lambda k: (-lives[k].last, -lives[k].nbytes),
+    ]
+    for key in orders:
+        offsets, size = _place(lives, sorted(range(len(lives)), key=key))
+        if best is None or size < best[1]:
+            best = offsets, size
+    assert best is not None
+    return best
+
+
+def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], int]:
+    """Each life in turn goes to the lowest gap that is free for all of it."""
+    offsets = [0] * len(lives)
+    placed: list[int] = []
+    size = 0
+    for k in sequence:
+        life = lives[k]
+        nbytes = -(-life.nbytes // ALIGNMENT) * ALIGNMENT
+        taken = sorted(
+            (offsets[j], offsets[j] + lives[j].nbytes)
+            for j in placed
+            if lives[j].first <= life.last and life.first <= lives[j].last
+        )
+        offset = 0
+        for begin, end in taken:
+            if offset + nbytes <= begin:
+                break
+            offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
+        offsets[k] = offset
+        placed.append(k)
+        size = max(size, offset + nbytes)
+    return offsets, size

@@ -1,0 +1,57 @@
+"""The reverse pass: from a scalar loss to the gradients, as further tensors of the same graph.
+
+Tensors are visited in reverse topological order. A tensor that is used in several places receives the sum of the
+gradients over all paths; one that no wanted tensor reaches gets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphdl.operators.structure import broadcast_to, sum_to
+from graphdl.operators.tensor import Elementwise, Tensor, constant, topological
+
+
+def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """d loss / d tensor for each of ``wanted``; zeros where no path leads there."""
+    order = topological([loss])
+    reaches = _reached_from(wanted, order)
+    received: dict[int, list[Tensor]] = {id(loss): [constant(1.0)]} if loss.shape == () else {}
+    totals: dict[int, Tensor] = {}
+    for tensor in reversed(order):
+        parts = received.pop(id(tensor), None)
+        if parts is None or id(tensor) not in reaches:
+            continue
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        totals[id(tensor)] = total
+        if not tensor.inputs:
+            continue
+        for x, g in zip(tensor.inputs, tensor.operation.reverse(tensor, total), strict=True):
+            if g is None or id(x) not in reaches or x.element != "float":
+                continue
+            if isinstance(tensor.operation, Elementwise):
+                g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
+            received.setdefault(id(x), []).append(g)
+        _adopt(received, tensor)
+    return [totals.get(id(x)) or broadcast_to(constant(0.0), x.shape) for x in wanted]
+
+
+def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:
+    """The tensors that depend on one of ``sources``."""
+    reached = {id(x) for x in sources}
+    for tensor in order:
+        if any(id(x) in reached for x in tensor.inputs):
+            reached.add(id(tensor))
+    return reached
+
+
+def _adopt(received: dict[int, list[Tensor]], tensor: Tensor) -> None:
+    """The tensors just made for the inputs of ``tensor`` belong to the line that asked for it."""
+    stack = [received[id(x)][-1] for x in tensor.inputs if id(x) in received]
+    while stack:
+        made = stack.pop()
+        if made.origin is None:
+            made.origin = tensor.origin
+            stack.extend(made.inputs)
