@@ -1,1 +1,28 @@
+"""Devices, compiled kernels, buffers and the execution of programs: all that touches OpenCL.
 
+device = open_device("gpu")
+store = VariableStore(device)
+executor = Executor(program, device, store)
+executor.run({"image": images})
+loss = executor.fetch("loss")
+"""
+
+from graphdl.runtime.devices import Device, all_devices, choose, open_device, open_info, target_of
+from graphdl.runtime.executor import Executor, Pending
+from graphdl.runtime.profiler import profile
+from graphdl.runtime.ranking import DeviceInfo
+from graphdl.runtime.variables import VariableStore
+
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "Executor",
+    "Pending",
+    "VariableStore",
+    "all_devices",
+    "choose",
+    "open_device",
+    "open_info",
+    "profile",
+    "target_of",
+]

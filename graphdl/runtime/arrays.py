@@ -1,0 +1,56 @@
+"""How the elements of the language lie in device memory, as NumPy types, and the check of arrays that come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphdl.compiler.program import Slot
+from graphdl.graph.types import Element
+
+STORED: Mapping[Element, np.dtype] = {
+    "float": np.dtype(np.float32),
+    "int": np.dtype(np.int32),
+    "bool": np.dtype(np.uint8),
+}
+
+_ACCEPTED: Mapping[Element, str] = {"float": "f", "int": "iu", "bool": "b"}
+_WORDS: Mapping[Element, str] = {"float": "floating-point numbers", "int": "whole numbers", "bool": "booleans"}
+
+
+def check_array(what: str, slot: Slot, value: object) -> np.ndarray:
+    """The value as an array that fits the slot's shape and kind of element; not yet converted to the stored type.
+
+    ``float`` takes floats of any width, ``int`` integers of any width that hold in 32 bits, ``bool`` booleans.
+
+    Raises:
+        ValueError: another shape or kind of element, or an integer beyond 32 bits. ``what`` names the culprit.
+    """
+    array = np.asarray(value)
+    if array.shape != slot.shape:
+        raise ValueError(f"{what} '{slot.name}' has shape {list(array.shape)}, expected {list(slot.shape)}")
+    if array.dtype.kind not in _ACCEPTED[slot.element]:
+        raise ValueError(
+            f"{what} '{slot.name}' holds {array.dtype}, expected {_WORDS[slot.element]}; "
+            f"convert it with .astype(numpy.{_example(slot.element)})"
+        )
+    if slot.element == "int" and array.dtype.itemsize >= 4 and array.dtype != np.int32 and array.size:
+        limits = np.iinfo(np.int32)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise ValueError(f"{what} '{slot.name}' holds integers that do not fit 32 bits")
+    return array
+
+
+def stored_array(slot: Slot, array: np.ndarray) -> np.ndarray:
+    """The array in the type and order of device memory."""
+    return np.ascontiguousarray(array, dtype=STORED[slot.element]).reshape(slot.shape)
+
+
+def public_array(slot: Slot, stored: np.ndarray) -> np.ndarray:
+    """What a person gets of what the device holds: ``uint8`` booleans become ``bool``."""
+    return stored.astype(np.bool_) if slot.element == "bool" else stored
+
+
+def _example(element: Element) -> str:
+    return "bool_" if element == "bool" else STORED[element].name

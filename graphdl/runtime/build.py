@@ -1,0 +1,108 @@
+"""From kernel texts to kernels on a device: packed into few programs, built side by side, kept on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyopencl as cl
+
+from graphdl.compiler.program import Kernel
+from graphdl.diagnostics import DeviceError
+from graphdl.runtime.cache import BinaryCache, default_cache
+from graphdl.runtime.devices import Device, build_program, compiler_warnings_ignored
+from graphdl.runtime.packing import failing_kernel, joined, packs, unique_name
+from graphdl.source import Span
+
+OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
+_LOG_LINES = 12
+
+
+class BuiltKernels:
+    """Kernels that are built for a device; each ``create`` makes one with arguments of its own."""
+
+    def __init__(self, device: Device, kernels: Mapping[str, Kernel]) -> None:
+        self._places = {key: device.built[unique_name(kernel)] for key, kernel in kernels.items()}
+
+    def create(self, key: str) -> cl.Kernel:
+        """A new ``pyopencl.Kernel`` of the kernel under this key."""
+        program, name = self._places[key]
+        return cl.Kernel(program, name)
+
+
+def build(
+    device: Device,
+    kernels: Mapping[str, Kernel],
+    spans: Mapping[str, Sequence[Span]] | None = None,
+    cache: BinaryCache | None = None,
+) -> BuiltKernels:
+    """Builds those of the kernels that the device does not have yet.
+
+    ``spans`` gives by key of ``kernels`` the lines of the model that asked for one, for messages.
+    Binaries go to ``cache`` (by default the user's), unless the driver keeps its own.
+
+    Raises:
+        DeviceError: a kernel does not compile; the message quotes the compiler and names the kernel,
+            the line of its text and the line of the model.
+    """
+    missing = {kernel: key for key, kernel in kernels.items() if unique_name(kernel) not in device.built}
+    groups = packs(missing, device.info.kernels_per_program)
+    where = {kernel: tuple((spans or {}).get(key, ())) for kernel, key in missing.items()}
+    disk = None if device.info.driver_caches else cache or default_cache()
+    with compiler_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        programs = list(pool.map(lambda group: _build_pack(device, group, disk, where), groups))
+    for built in programs:
+        device.built.update(built)
+    return BuiltKernels(device, kernels)
+
+
+_Built = dict[str, tuple[cl.Program, str]]
+
+
+def _build_pack(
+    device: Device, kernels: Sequence[Kernel], disk: BinaryCache | None, where: Mapping[Kernel, tuple[Span, ...]]
+) -> _Built:
+    source = joined(kernels)
+    try:
+        program = _load_or_compile(device, source, disk)
+    except cl.Error as error:
+        if len(kernels) == 1:
+            raise _failure(str(error), kernels, where) from error
+        # A compiler may fail on a large program, or two texts clash after all; alone, each kernel shows its own fault.
+        built: _Built = {}
+        for kernel in kernels:
+            built |= _build_pack(device, [kernel], disk, where)
+        return built
+    return {unique_name(kernel): (program, unique_name(kernel)) for kernel in kernels}
+
+
+def _load_or_compile(device: Device, source: str, disk: BinaryCache | None) -> cl.Program:
+    if disk is None:
+        return build_program(device.context, source, OPTIONS)
+    info = device.info
+    key = (source, OPTIONS, info.platform, info.platform_version, info.name, info.version, info.driver_version)
+    binary = disk.get(*key)
+    if binary is not None:
+        try:
+            return build_program(device.context, binary, OPTIONS)
+        except cl.Error:
+            disk.forget(*key)
+    program = build_program(device.context, source, OPTIONS)
+    disk.put(program.binaries[0], *key)
+    return program
+
+
+def _failure(log: str, kernels: Sequence[Kernel], where: Mapping[Kernel, tuple[Span, ...]]) -> DeviceError:
+    place = failing_kernel(log, kernels)
+    kernel, line = place if place is not None else (kernels[0], 0)
+    message = f"kernel '{kernel.name}' does not compile"
+    if line:
+        text = kernel.source.splitlines()
+        message += f", line {line} of its text" + (f":\n    {text[line - 1].strip()}" if line <= len(text) else "")
+    if where.get(kernel):
+        message += "\nasked for by " + ", ".join(str(span) for span in where[kernel])
+    lines = [entry for entry in log.splitlines() if entry.strip()]
+    errors = [index for index, entry in enumerate(lines) if "error" in entry.lower()]
+    start = errors[0] if errors else 0
+    return DeviceError(message + "\n" + "\n".join("  " + entry for entry in lines[start : start + _LOG_LINES]))

@@ -1,0 +1,88 @@
+"""Compiled programs on disk. A cache that cannot be read or written costs time, never more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+_LIMIT = 512 << 20
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class BinaryCache:
+    """Bytes by key in a folder, each file opening with the SHA-256 of the rest, so that damage is noticed.
+
+    The files used longest ago go when the folder grows beyond ``limit`` bytes.
+    """
+
+    def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def get(self, *key: str) -> bytes | None:
+        """What was put there, or None where there is nothing whole."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+            digest, binary = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+            if hashlib.sha256(binary).digest() != digest:
+                path.unlink()
+                return None
+            os.utime(path)  # the time of the last use decides who goes first
+        except OSError:
+            return None
+        return binary
+
+    def put(self, binary: bytes, *key: str) -> None:
+        """Keeps a binary; readers see all of it or nothing."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(hashlib.sha256(binary).digest() + binary)
+                os.replace(temporary, self._path(key))
+            except OSError:
+                os.unlink(temporary)
+                raise
+            self._evict()
+        except OSError:
+            return
+
+    def forget(self, *key: str) -> None:
+        """Drops a binary that the driver refused."""
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def _path(self, key: tuple[str, ...]) -> Path:
+        return self.folder / hashlib.sha256("\0".join(key).encode()).hexdigest()
+
+    def _evict(self) -> None:
+        with os.scandir(self.folder) as entries:
+            found = [(entry.stat(), entry.path) for entry in entries if entry.is_file()]
+        total = 0
+        for status, path in sorted(found, key=lambda file: file[0].st_mtime, reverse=True):
+            total += status.st_size
+            if total > self.limit:
+                os.unlink(path)
+
+
+def default_cache() -> BinaryCache:
+    """The user's cache of compiled programs."""
+    return BinaryCache(cache_folder() / "programs")
+
+
+def cache_folder() -> Path:
+    """Where the system wants caches: ``$XDG_CACHE_HOME``, or what it has instead, and there ``graphdl``."""
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "graphdl"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "graphdl" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "graphdl"
+    return Path.home() / ".cache" / "graphdl"

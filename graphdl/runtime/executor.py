@@ -1,0 +1,236 @@
+"""Runs a compiled program on a device.
+
+Everything is prepared once: buffers, kernels, arguments. A run then enqueues the feeds and all launches on the
+device's in-order queue and waits for nothing but the run before the last, so that the host stays ahead of the
+device, and no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from graphdl.compiler.program import Launch, Program, Slot
+from graphdl.diagnostics import DeviceError
+from graphdl.runtime.arrays import STORED, check_array, public_array
+from graphdl.runtime.build import BuiltKernels, build
+from graphdl.runtime.devices import Device, device_errors
+from graphdl.runtime.ranking import DeviceInfo
+from graphdl.runtime.variables import VariableStore
+
+_RUNS_AHEAD = 2
+_FLUSH_AFTER = 8
+"""Launches after which the driver is told to start; PoCL and Intel start by themselves, GPU drivers may gather."""
+_SMALLEST_BUFFER = 16
+_LARGEST_SHOWN = 5
+
+
+class Pending:
+    """A fetched array that may still be on its way."""
+
+    def __init__(self, slot: Slot, stored: np.ndarray, event: cl.Event) -> None:
+        self._slot = slot
+        self._stored = stored
+        self._event = event
+
+    def result(self) -> np.ndarray:
+        """The array; waits until it has arrived.
+
+        Raises:
+            DeviceError: a launch before it failed.
+        """
+        with device_errors(f"fetching '{self._slot.name}'"):
+            self._event.wait()
+        return public_array(self._slot, self._stored)
+
+
+class Executor:
+    """A program, bound to a device and to the variables it shares with other programs.
+
+    Raises:
+        DeviceError: it needs more memory than there is, a kernel does not compile, or a launch does not fit the device.
+    """
+
+    def __init__(self, program: Program, device: Device, store: VariableStore) -> None:
+        self.program = program
+        self.device = device
+        self.store = store
+        check_memory(program, device.info)
+        spans = {launch.kernel: launch.spans for launch in reversed(program.launches)}
+        kernels = build(device, program.kernels, spans)
+        store.add(program.variables.values())
+        try:
+            self._buffers = self._allocate()
+        except cl.Error as error:
+            raise DeviceError(f"no room on {device.info.name}: {error}\n{_memory_report(program)}") from error
+        self._staging = [
+            {name: np.empty(slot.shape, STORED[slot.element]) for name, slot in program.feeds.items()}
+            for _ in range(_RUNS_AHEAD)
+        ]
+        self._calls = [self._bind(launch, kernels) for launch in program.launches]
+        self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
+        self._runs = 0
+
+    def run(self, feeds: Mapping[str, Any] | None = None) -> None:
+        """Enqueues one run. ``feeds`` holds an array for each feed of the program; they are copied before this returns.
+
+        Raises:
+            ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
+            DeviceError: the device refuses a launch.
+        """
+        self.write_feeds(feeds or {})
+        events = self.enqueue(self.device.queue)
+        self._in_flight[self._runs % _RUNS_AHEAD] += events[-1:]
+        self._runs += 1
+
+    def write_feeds(self, feeds: Mapping[str, Any]) -> None:
+        """Enqueues the copies of the feeds, after a wait for the run before the last. For ``run`` and the profiler.
+
+        Raises:
+            ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
+        """
+        slots = self.program.feeds
+        if wrong := sorted(feeds.keys() ^ slots.keys()):
+            complaint = "is missing" if wrong[0] in slots else "is unknown"
+            raise ValueError(f"input '{wrong[0]}' {complaint}; the program has {', '.join(slots) or 'none'}")
+        arrays = {name: check_array("input", slot, feeds[name]) for name, slot in slots.items()}
+        turn = self._runs % _RUNS_AHEAD
+        with device_errors("writing the inputs"):
+            for event in self._in_flight[turn]:
+                event.wait()
+            # PyOpenCL waits for a copy whose event is dropped, so they are kept until the next turn.
+            self._in_flight[turn] = [self._write(name, array, turn) for name, array in arrays.items()]
+
+    def enqueue(self, queue: cl.CommandQueue) -> list[cl.Event]:
+        """Enqueues all launches on a queue of the device's context and returns their events.
+
+        Raises:
+            DeviceError: the device refuses a launch; the message names it and its lines of the model.
+        """
+        launch_kernel = cl.enqueue_nd_range_kernel
+        events = []
+        try:
+            for call in self._calls[:_FLUSH_AFTER]:
+                events.append(launch_kernel(queue, *call))
+            queue.flush()
+            for call in self._calls[_FLUSH_AFTER:]:
+                events.append(launch_kernel(queue, *call))
+            queue.flush()
+        except cl.Error as error:
+            launch = self.program.launches[len(events)] if len(events) < len(self._calls) else None
+            what = "the launches" if launch is None else describe_launch(launch)
+            raise DeviceError(f"{what} failed on {self.device.info.name}: {error}") from error
+        return events
+
+    def fetch(self, name: str) -> np.ndarray:
+        """The array of a fetch after the runs enqueued so far; waits for it.
+
+        Raises:
+            KeyError: the program has no such fetch.
+            DeviceError: a run failed.
+        """
+        return self.fetch_later(name).result()
+
+    def fetch_later(self, name: str) -> Pending:
+        """Like ``fetch``, without waiting: later runs do not change what it gives."""
+        slot = self.program.fetches[name]
+        stored = np.empty(slot.shape, STORED[slot.element])
+        with device_errors(f"fetching '{name}'"):
+            event = cl.enqueue_copy(self.device.queue, stored, self._buffers["fetch", name], is_blocking=False)
+            self.device.queue.flush()
+        return Pending(slot, stored, event)
+
+    def finish(self) -> None:
+        """Waits for everything that is enqueued on the device.
+
+        Raises:
+            DeviceError: a run failed.
+        """
+        with device_errors("running the program"):
+            self.device.queue.finish()
+
+    def _write(self, name: str, array: np.ndarray, turn: int) -> cl.Event:
+        staging = self._staging[turn][name]
+        np.copyto(staging, array, casting="same_kind")
+        return cl.enqueue_copy(self.device.queue, self._buffers["feed", name], staging, is_blocking=False)
+
+    def _allocate(self) -> dict[tuple[str, str], cl.Buffer]:
+        """Every buffer by place and name."""
+        program, context, flags = self.program, self.device.context, cl.mem_flags
+        buffers = {("arena", ""): cl.Buffer(context, flags.READ_WRITE, max(program.arena_bytes, _SMALLEST_BUFFER))}
+        for name in program.variables:
+            buffers["variable", name] = self.store.buffer(name)
+        for name, slot in program.feeds.items():
+            buffers["feed", name] = cl.Buffer(context, flags.READ_WRITE, slot.nbytes)
+        for name, slot in program.fetches.items():
+            buffers["fetch", name] = cl.Buffer(context, flags.READ_WRITE, slot.nbytes)
+        for name, array in program.constants.items():
+            stored = np.ascontiguousarray(array)
+            buffers["constant", name] = cl.Buffer(context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=stored)
+        return buffers
+
+    def _bind(self, launch: Launch, kernels: BuiltKernels) -> tuple[Any, ...]:
+        """The arguments of ``enqueue_nd_range_kernel`` after the queue, positional because keywords cost time."""
+        info = self.device.info
+        with device_errors(f"preparing {describe_launch(launch)}"):
+            kernel = kernels.create(launch.kernel)
+            if kernel.num_args != 2 * len(launch.bindings):
+                raise ValueError(
+                    f"{describe_launch(launch)} binds {len(launch.bindings)} operands, "
+                    f"but kernel '{launch.kernel}' takes {kernel.num_args} arguments"
+                )
+            for index, binding in enumerate(launch.bindings):
+                kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
+                kernel.set_arg(2 * index + 1, np.uint64(binding.offset))
+            largest = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, info.handle)
+        if prod(launch.local_size) > largest:
+            raise DeviceError(
+                f"{describe_launch(launch)} wants work-groups of {prod(launch.local_size)}, "
+                f"but {info.name} runs kernel '{launch.kernel}' in groups of {largest} at most"
+            )
+        return kernel, launch.global_size, launch.local_size, None, None
+
+
+def check_memory(program: Program, info: DeviceInfo) -> None:
+    """Whether a device has the memory that a program needs.
+
+    Raises:
+        DeviceError: in all or for one buffer it has not; the message names the largest tensors.
+    """
+    if program.peak_bytes > info.memory:
+        raise DeviceError(
+            f"the program needs {_size(program.peak_bytes)} of memory, {info.name} has {_size(info.memory)}; "
+            f"a smaller batch needs less\n{_memory_report(program)}"
+        )
+    slots = (*program.variables.values(), *program.feeds.values(), *program.fetches.values())
+    buffers = [("the arena of intermediate results", program.arena_bytes)]
+    buffers += [(f"'{slot.name}'", slot.nbytes) for slot in slots]
+    buffers += [(f"constant '{name}'", array.nbytes) for name, array in program.constants.items()]
+    name, largest = max(buffers, key=lambda buffer: buffer[1])
+    if largest > info.max_allocation:
+        raise DeviceError(
+            f"{name} needs a buffer of {_size(largest)}, {info.name} allows {_size(info.max_allocation)} "
+            f"for one buffer; a smaller batch needs less\n{_memory_report(program)}"
+        )
+
+
+def describe_launch(launch: Launch) -> str:
+    """``launch 'conv c1' (lenet.net:12:5)``."""
+    places = ", ".join(str(span) for span in launch.spans)
+    return f"launch '{launch.label or launch.kernel}'" + (f" ({places})" if places else "")
+
+
+def _memory_report(program: Program) -> str:
+    """The largest parts of a program's memory, a line each."""
+    parts = [(block.nbytes, block.label) for block in program.arena_blocks]
+    parts += [(slot.nbytes, f"variable {slot.name}") for slot in program.variables.values()]
+    largest = sorted(parts, key=lambda part: -part[0])[:_LARGEST_SHOWN]
+    return "the largest tensors:\n" + "\n".join(f"  {_size(nbytes):>10}  {label}" for nbytes, label in largest)
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**30 else f"{nbytes / 2**20:.2f} MiB"

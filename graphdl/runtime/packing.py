@@ -1,0 +1,98 @@
+"""Many kernels in one program: texts that were written apart are joined so that their names do not meet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from graphdl.compiler.program import Kernel
+
+_COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+_DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
+_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r" __attribute__ \( \)")
+_TOKEN = re.compile(r"[A-Za-z_]\w*|[(){}\[\];=,]")
+
+
+def packs(kernels: Iterable[Kernel], size: int) -> list[list[Kernel]]:
+    """Divides distinct kernels into packs of about ``size``.
+
+    A kernel's pack follows from the hash of its text, so that a changed kernel invalidates its own pack and no other.
+    """
+    distinct = sorted(set(kernels), key=unique_name)
+    count = 1
+    while count * size < len(distinct):
+        count *= 2
+    buckets: list[list[Kernel]] = [[] for _ in range(count)]
+    for kernel in distinct:
+        buckets[int(_digest(kernel), 16) % count].append(kernel)
+    return [bucket for bucket in buckets if bucket]
+
+
+def unique_name(kernel: Kernel) -> str:
+    """The name that the kernel's function bears in a joined text."""
+    return f"{kernel.name}_{_digest(kernel)}"
+
+
+def joined(kernels: Sequence[Kernel]) -> str:
+    """One text for all. Compilers' messages name the kernel as the file, and the line of its own text.
+
+    Every function, type and constant that a text defines at its outermost level gets a name of its own by a macro;
+    the macros it defines end with it.
+    """
+    parts = []
+    for kernel in kernels:
+        digest = _digest(kernel)
+        names = sorted({kernel.name, *_defined(kernel.source)})
+        macros = sorted(set(_MACRO.findall(kernel.source)))
+        parts += [f"#define {name} {name}_{digest}" for name in names if name not in macros]
+        parts += [f'#line 1 "{unique_name(kernel)}"', kernel.source]
+        parts += [f"#undef {name}" for name in sorted({*names, *macros})]
+    return "\n".join(parts) + "\n"
+
+
+def failing_kernel(log: str, kernels: Sequence[Kernel]) -> tuple[Kernel, int] | None:
+    """The first kernel that a build log complains about, and the line of its text."""
+    by_name: Mapping[str, Kernel] = {unique_name(kernel): kernel for kernel in kernels}
+    for name, line in re.findall(r"(\w+):(\d+):\d+: (?:fatal )?error", log):
+        if name in by_name:
+            return by_name[name], int(line)
+    return None
+
+
+def _digest(kernel: Kernel) -> str:
+    return hashlib.sha256(f"{kernel.name}\0{kernel.source}".encode()).hexdigest()[:12]
+
+
+def _defined(source: str) -> set[str]:
+    """The names that a text defines outside of any brackets: functions, types and constants."""
+    text = _DIRECTIVE.sub("", _COMMENT_OR_STRING.sub(" ", source))
+    found: set[str] = set()
+    statement = ""
+    depth = 0
+    for token in _TOKEN.findall(text):
+        if token in ")]}":
+            depth -= 1
+        if depth == 0:
+            statement += " " + token
+        if token in "([{":
+            depth += 1
+        # A body ends a function; after a struct's braces its declarators follow.
+        if depth == 0 and (token == ";" or (token == "}" and re.search(r"\)[^=]*\{ \}$", statement))):
+            found |= _names_of(statement)
+            statement = ""
+    return found
+
+
+def _names_of(statement: str) -> set[str]:
+    """The names of one statement, whose brackets are empty: `` inline float f ( ) { }``."""
+    statement = _ATTRIBUTE.sub("", statement)
+    names = set(re.findall(r" (?:struct|union|enum) (\w+) \{", statement))
+    if " typedef " in statement:
+        names |= set(re.findall(r" (\w+)(?: \[ \])* ;$", statement))
+    elif re.search(r" (?:__)?constant ", statement):
+        names |= set(re.findall(r" (\w+)(?: \[ \])* [=;,]", statement))
+    else:
+        names |= set(re.findall(r" (\w+) \( \)", statement))
+    return names

@@ -1,0 +1,216 @@
+"""Which device to use: descriptions of devices, what is known of their drivers, and the choice. No OpenCL in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from graphdl.diagnostics import DeviceError
+
+Kind = Literal["gpu", "accelerator", "cpu", "rasterizer", "simulator"]
+
+INSTALL_HINT = 'pip install "pyopencl[pocl]" installs an OpenCL runtime that runs on any CPU'
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a platform says about one of its devices, mended by the quirks that apply."""
+
+    index: int
+    """The place in the enumeration: what ``--device 2`` means."""
+    platform: str
+    platform_version: str
+    vendor: str
+    name: str
+    version: str
+    driver_version: str
+    kind: Kind
+    compute_units: int
+    memory: int
+    """Bytes of global memory."""
+    max_allocation: int
+    """Bytes of the largest single buffer."""
+    local_memory: int
+    max_work_group: int
+    vector_width: int
+    """Floats of a native vector."""
+    unified_memory: bool = False
+    """It shares the host's memory (an integrated GPU, a CPU)."""
+    usable: bool = True
+    """It is available and has a compiler."""
+    kernels_per_program: int = 32
+    driver_caches: bool = False
+    """The driver keeps compiled kernels on disk by itself."""
+    quirks: tuple[str, ...] = ()
+    handle: Any = field(default=None, repr=False, compare=False)
+    """The ``pyopencl.Device``."""
+
+    @property
+    def score(self) -> tuple[int, int, int]:
+        """The higher, the better: the kind, then the runtime, then the memory."""
+        return _KIND_SCORE[self.kind], self._runtime_score, self.memory
+
+    @property
+    def by_default(self) -> bool:
+        """Whether it may be used without being asked for."""
+        return self.usable and self.kind not in ("rasterizer", "simulator")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it ranks where it does, in words."""
+        reasons = [_KIND_REASON[self.kind]]
+        if not self.usable:
+            reasons.append("unavailable, or without a compiler")
+        if self.kind == "gpu":
+            reasons.append("shares the host's memory" if self.unified_memory else "has memory of its own")
+        if self.kind == "cpu" and self._runtime_score:
+            reasons.append(f"runtime known, rank {self._runtime_score}")
+        return tuple(reasons)
+
+    @property
+    def _runtime_score(self) -> int:
+        if self.kind == "gpu":
+            return 0 if self.unified_memory else 1
+        if self.kind != "cpu":
+            return 0
+        for position, pattern in enumerate(_CPU_RUNTIMES):
+            if re.search(pattern, f"{self.platform} {self.platform_version}"):
+                return len(_CPU_RUNTIMES) - position
+        return 0
+
+    def __str__(self) -> str:
+        return f"{self.index}: {self.name} ({self.platform})"
+
+
+_KIND_SCORE: dict[Kind, int] = {"gpu": 4, "accelerator": 3, "cpu": 2, "rasterizer": 1, "simulator": 0}
+_KIND_REASON: dict[Kind, str] = {
+    "gpu": "a GPU",
+    "accelerator": "an accelerator",
+    "cpu": "a CPU",
+    "rasterizer": "a software rasterizer, used only when asked for",
+    "simulator": "a simulator, used only when asked for",
+}
+
+# Fastest first, as matrix products and launches measured.
+_CPU_RUNTIMES = (r"Intel\(R\) OpenCL", r"PoCL [4-9]", r"PoCL 3", r"AMD Accelerated")
+
+_SIMULATORS = re.compile(r"oclgrind|simulator|emulat", re.IGNORECASE)
+_RASTERIZERS = re.compile(r"llvmpipe|softpipe|lavapipe|swiftshader|basic render", re.IGNORECASE)
+
+
+def kind_of(platform: str, name: str, *, gpu: bool, accelerator: bool) -> Kind:
+    """What a device really is: names go before the types that it claims (Oclgrind claims every type)."""
+    if _SIMULATORS.search(f"{platform} {name}"):
+        return "simulator"
+    if _RASTERIZERS.search(name):
+        return "rasterizer"
+    if gpu:
+        return "gpu"
+    return "accelerator" if accelerator else "cpu"
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """A known deviation of a driver: whom it concerns, and what it changes."""
+
+    name: str
+    platform: str
+    """A regular expression over ``platform, platform version, device name, driver version``."""
+    kinds: tuple[Kind, ...]
+    change: Callable[[DeviceInfo, int], DeviceInfo]
+    """From a description and the bytes of the host's memory to the mended description."""
+    reference: str
+
+
+QUIRKS = (
+    Quirk(
+        "driver-caches-kernels",
+        r"Portable Computing Language|NVIDIA CUDA",
+        ("cpu", "gpu"),
+        lambda info, _: replace(info, driver_caches=True),
+        "PoCL and NVIDIA keep compiled sources on disk; PoCL also by local size, which a stored binary would lose",
+    ),
+    Quirk(
+        "memory-of-the-host",
+        r"Portable Computing Language.*PoCL",
+        ("cpu",),
+        lambda info, host_memory: replace(info, memory=max(info.memory, host_memory * 3 // 4)),
+        "PoCL reports what hwloc counts in the NUMA nodes, less a reserve, and does not enforce it; "
+        "a kernel that hands memory out lazily counts far too little there",
+    ),
+    Quirk(
+        "small-programs",
+        r"QUALCOMM|Adreno",
+        ("gpu",),
+        lambda info, _: replace(info, kernels_per_program=4),
+        "Adreno's compiler fails on large programs",
+    ),
+    Quirk(
+        "buffers-under-4-GB",
+        r"Intel\(R\) OpenCL.*Graphics",
+        ("gpu",),
+        lambda info, _: replace(info, max_allocation=min(info.max_allocation, (1 << 32) - (1 << 16))),
+        "Intel's GPU compiler addresses 32 bits within a buffer unless told otherwise",
+    ),
+    Quirk(
+        "work-groups-of-one",
+        r"^Apple",
+        ("cpu",),
+        lambda info, _: replace(info, max_work_group=1),
+        "Apple's CPU device reports 1024 but runs kernels with barriers in groups of 1 only",
+    ),
+)
+
+
+def with_quirks(info: DeviceInfo, host_memory: int) -> DeviceInfo:
+    """The description with every quirk applied that concerns it."""
+    text = f"{info.platform}, {info.platform_version}, {info.name}, {info.driver_version}"
+    for quirk in QUIRKS:
+        if info.kind in quirk.kinds and re.search(quirk.platform, text):
+            info = replace(quirk.change(info, host_memory), quirks=(*info.quirks, quirk.name))
+    return info
+
+
+def ranked(devices: Sequence[DeviceInfo]) -> list[DeviceInfo]:
+    """Best first; equals stay in their order."""
+    return sorted(devices, key=lambda info: (info.usable, info.score), reverse=True)
+
+
+def candidates(devices: Sequence[DeviceInfo], selector: str | None = None) -> list[DeviceInfo]:
+    """The devices that a selector means, best first; never empty.
+
+    ``selector`` is an index into ``devices``, a kind (``gpu``, ``cpu``, ``accelerator``), a kind and a rank within
+    it (``gpu:1``), or a part of the platform's or else the device's name. Without one: whatever is good by default.
+
+    Raises:
+        DeviceError: there is none; the message lists those there are.
+    """
+    if not devices:
+        raise DeviceError(f"no OpenCL device found; {INSTALL_HINT}")
+    order = ranked(devices)
+    if selector is None:
+        found = [info for info in order if info.by_default]
+        if not found:
+            raise DeviceError(
+                "only simulators, software rasterizers or unusable devices found; name one with --device, "
+                f"or {INSTALL_HINT}" + _listing(devices)
+            )
+        return found
+    word = selector.strip().lower()
+    if word.isdecimal():
+        found = [info for info in devices if info.index == int(word)]
+    elif match := re.fullmatch(r"(gpu|cpu|accelerator)(?::(\d+))?", word):
+        of_kind = [info for info in order if info.kind == match[1]]
+        found = of_kind if match[2] is None else of_kind[int(match[2]) : int(match[2]) + 1]
+    else:
+        found = [info for info in order if word in f"{info.platform} {info.platform_version}".lower()]
+        found = found or [info for info in order if word in f"{info.name} {info.vendor}".lower()]
+    if not word or not found:
+        raise DeviceError(f"no OpenCL device matches '{selector}'" + _listing(devices))
+    return found
+
+
+def _listing(devices: Sequence[DeviceInfo]) -> str:
+    return "; there are:\n" + "\n".join(f"  {info}" for info in devices)

@@ -1,0 +1,91 @@
+"""Persistent variables on a device: parameters, states and optimizer slots, shared by all programs that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+
+import numpy as np
+import pyopencl as cl
+
+from graphdl.compiler.program import Slot
+from graphdl.diagnostics import DeviceError
+from graphdl.runtime.arrays import STORED, check_array, public_array, stored_array
+from graphdl.runtime.devices import Device, device_errors
+
+
+class VariableStore(MutableMapping[str, np.ndarray]):
+    """Variables by name: reading copies one from the device, assigning copies it there.
+
+    Variables come to be with ``add``; they start as zeros and live until the store does.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._slots: dict[str, Slot] = {}
+        self._buffers: dict[str, cl.Buffer] = {}
+
+    def add(self, slots: Iterable[Slot]) -> None:
+        """Makes room for the variables that are not there yet.
+
+        Raises:
+            ValueError: a variable is there with another shape or element.
+            DeviceError: the device has no room.
+        """
+        for slot in slots:
+            known = self._slots.get(slot.name)
+            if known is None:
+                self._buffers[slot.name] = self._allocate(slot)
+                self._slots[slot.name] = slot
+            elif (known.shape, known.element) != (slot.shape, slot.element):
+                raise ValueError(
+                    f"variable '{slot.name}' is {known.element}{list(known.shape)} in the store, "
+                    f"but a program wants {slot.element}{list(slot.shape)}"
+                )
+
+    def buffer(self, name: str) -> cl.Buffer:
+        """The device memory of a variable."""
+        return self._buffers[name]
+
+    def slot(self, name: str) -> Slot:
+        """Shape and element of a variable."""
+        return self._slots[name]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        slot = self._slots[name]
+        stored = np.empty(slot.shape, STORED[slot.element])
+        with device_errors(f"reading variable '{name}'"):
+            cl.enqueue_copy(self.device.queue, stored, self._buffers[name])
+        return public_array(slot, stored)
+
+    def __setitem__(self, name: str, value: object) -> None:
+        """Overwrites an existing variable.
+
+        Raises:
+            KeyError: no program has such a variable.
+            ValueError: the shape or the kind of element differs.
+        """
+        slot = self._slots[name]
+        stored = stored_array(slot, check_array("variable", slot, value))
+        with device_errors(f"writing variable '{name}'"):
+            cl.enqueue_copy(self.device.queue, self._buffers[name], stored)
+
+    def __delitem__(self, name: str) -> None:
+        """Forgets a variable. Executors that were made before keep its memory."""
+        del self._slots[name], self._buffers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def _allocate(self, slot: Slot) -> cl.Buffer:
+        try:
+            buffer = cl.Buffer(self.device.context, cl.mem_flags.READ_WRITE, slot.nbytes)
+            cl.enqueue_fill_buffer(self.device.queue, buffer, np.zeros(1, np.uint8), 0, slot.nbytes)
+        except cl.Error as error:
+            raise DeviceError(
+                f"no room on {self.device.info.name} for variable '{slot.name}' "
+                f"({slot.nbytes / 2**20:.1f} MiB): {error}"
+            ) from error
+        return buffer
