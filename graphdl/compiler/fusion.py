@@ -139,7 +139,8 @@ class _Fusion:
                 return LOAD
 
     def _decide(self, tensor: Tensor, evaluations: float, cost: Mapping[Tensor, int]) -> None:
-        if isinstance(tensor.operation, View) and tensor.inputs[0] in self.realized:
+        x = tensor.inputs[0] if tensor.inputs else tensor
+        if isinstance(tensor.operation, View) and (x in self.realized or isinstance(x.operation, Source)):
             return  # moved at each use, for nothing
         times = evaluations / max(1, tensor.size)
         saved = (times - 1) * cost[tensor]
@@ -206,7 +207,7 @@ def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -
     for plan in plans:
         if plan.roots and isinstance(plan.roots[0].operation, Reduction):
             root = plan.roots[0]
-            groups.setdefault((root.inputs[0].shape, root.operation.axes, plan.outputs[0].shape), []).append(plan)
+            groups.setdefault((root.inputs[0].shape, root.operation.axes), []).append(plan)
     for members in groups.values():
         members.sort(key=lambda p: position[p.outputs[0]])
         while members:

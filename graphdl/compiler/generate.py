@@ -89,9 +89,9 @@ def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, ope
     expressions = [rebinder.expression(e) for e in expressions]
     places = [rebinder.index(place) for place in places]
     vector = loops[-1] if loops else None
-    width = _width(vector, [*expressions], places, target)
+    widths = _widths(vector, expressions, places, target)
     rows = prod(v.extent for v in loops[:-1])
-    columns = ceil(vector.extent / width) if vector else 1
+    columns = ceil(vector.extent / widths.main) if vector else 1
     cost = sum(1 for e in expressions for _ in indices_of([e])) + 1
     plan = deal(rows, columns, rows * (vector.extent if vector else 1) * cost, target)
 
@@ -100,7 +100,7 @@ def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, ope
         write(emitter, outputs, expressions, places, operands)
         return emitter.lines
 
-    text = "\n".join(_nest(loops, plan, rows, width, body))
+    text = "\n".join(_nest(loops, plan, rows, widths, body))
     return Body(text, plan.items, plan.local, _in_place(outputs, expressions, places))
 
 
@@ -134,19 +134,33 @@ def _in_place(
     )
 
 
-def _width(vector: Variable | None, expressions: Sequence[Expression], places: Sequence[Index], target: Target) -> int:
-    """The widest vector that fits the innermost loop with little left over, and that every access allows."""
+@dataclass(frozen=True)
+class Widths:
+    """Lanes of the vectors of a row, and of those of the rest that they leave."""
+
+    main: int
+    rest: int
+
+
+def _widths(
+    vector: Variable | None, expressions: Sequence[Expression], places: Sequence[Index], target: Target
+) -> Widths:
+    """The widest vectors that the innermost loop fills and every access allows; the rest goes by narrower ones."""
     if vector is None:
-        return 1
-    width = target.vector_width
-    while width > 1:
+        return Widths(1, 1)
+
+    def possible(width: int) -> bool:
         lanes = Lanes(vector, width)
-        waste = vector.extent % width
-        fits = vector.extent >= width and (waste == 0 or vector.extent >= 4 * width)
-        if fits and all(lanes.step(place) is not None for place in places) and lanes.can_run(expressions):
-            return width
-        width //= 2
-    return 1
+        return all(lanes.step(place) is not None for place in places) and lanes.can_run(expressions)
+
+    main = target.vector_width
+    while main > 1 and (vector.extent < main or not possible(main)):
+        main //= 2
+    left = vector.extent % main
+    rest = left & -left if left else 1
+    while rest > 1 and not possible(rest):
+        rest //= 2
+    return Widths(main, rest)
 
 
 def _lanes(vector: Variable | None, width: int) -> Lanes | None:
@@ -154,14 +168,14 @@ def _lanes(vector: Variable | None, width: int) -> Lanes | None:
 
 
 def _nest(
-    loops: Sequence[Variable], plan: Deal, rows: int, width: int, body: Callable[[int], list[str]]
+    loops: Sequence[Variable], plan: Deal, rows: int, widths: Widths, body: Callable[[int], list[str]]
 ) -> list[str]:
-    """The loops around a body that is written once for vectors and, where a row leaves a rest, once for scalars."""
+    """The loops around a body that is written for vectors and, where a row leaves a rest, for narrower ones."""
     lines = ["const int item = get_global_id(0);"]
     if not loops:
         return [*lines, "if (item == 0) {", *body(1), "}"]
     vector = loops[-1]
-    span = plan.columns_each * width
+    span = plan.columns_each * widths.main
     if plan.column_chunks == 1:
         lines.append(f"const int first_row = item * {plan.rows_each};")
     else:
@@ -175,18 +189,10 @@ def _nest(
     lines.append("for (int row = first_row; row < last_row; ++row) {")
     lines.extend(decode(loops[:-1], "row"))
     name = vector.name
-    if width > 1:
-        lines.append(f"int {name}_ = begin;")
+    lines.append(f"int {name}_ = begin;")
+    for width in (widths.main, widths.rest) if vector.extent % widths.main else (widths.main,):
         lines.append(f"for (; {name}_ + {width} <= end; {name}_ += {width}) {{ const int {name} = {name}_;")
         lines.extend(body(width))
-        lines.append("}")
-        if vector.extent % width:
-            lines.append(f"for (; {name}_ < end; ++{name}_) {{ const int {name} = {name}_;")
-            lines.extend(body(1))
-            lines.append("}")
-    else:
-        lines.append(f"for (int {name} = begin; {name} < end; ++{name}) {{")
-        lines.extend(body(1))
         lines.append("}")
     lines.append("}")
     return lines
@@ -353,12 +359,12 @@ def _reduction_nest(
         return [*emitter.lines, *lines]
 
     vector_outer: Variable | None = outer[-1] if outer else None
-    outer_width = inner_width = 1
+    outer_widths, inner_width = Widths(1, 1), 1
     if holds(outer):
-        outer_width = _width(vector_outer, [*expressions, *tails], places, target)
+        outer_widths = _widths(vector_outer, [*expressions, *tails], places, target)
     elif holds(inner):
         counts = [r.position for r in reduced if r.kind == "argmax"]
-        inner_width = _width(inner[-1], expressions, counts, target)
+        inner_width = _widths(inner[-1], expressions, counts, target).main
 
     def around(lines: list[str], loops: Sequence[Variable]) -> list[str]:
         heads = [f"for (int {v.name} = 0; {v.name} < {v.extent}; ++{v.name}) {{" for v in loops]
@@ -390,9 +396,9 @@ def _reduction_nest(
         return [*lines, *finish(1, "_all")]
 
     rows = prod(v.extent for v in outer[:-1])
-    columns = ceil(outer[-1].extent / outer_width) if outer else 1
+    columns = ceil(outer[-1].extent / outer_widths.main) if outer else 1
     reduced_size = prod(v.extent for v in inner)
     work = rows * (outer[-1].extent if outer else 1) * reduced_size * 2
     plan = deal(rows, columns, work, target)
-    return Body("\n".join(_nest(outer, plan, rows, outer_width, body)), plan.items, plan.local)
+    return Body("\n".join(_nest(outer, plan, rows, outer_widths, body)), plan.items, plan.local)
 

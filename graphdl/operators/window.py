@@ -15,7 +15,7 @@ from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import Lookup, embed, pad, reshape, slice_
+from graphdl.operators.structure import Lookup, broadcast_to, embed, pad, reshape, transpose
 from graphdl.operators.tensor import Access, Tensor, View, constant
 
 Pair = tuple[int, int]
@@ -37,6 +37,8 @@ class Window(View):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x = y.inputs[0]
         height, width = x.shape[-2:]
+        if self.kernel == self.stride and self.dilation == (1, 1):
+            return (_side_by_side(g, x.shape),)
         spread = Tensor(
             Unwindow(self.kernel, self.stride, self.dilation, (height, width)),
             (g,),
@@ -44,6 +46,15 @@ class Window(View):
             g.element,
         )
         return (reshape(reduce("sum", spread, (x.rank, x.rank + 1)), x.shape),)
+
+
+def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
+    """Windows that neither overlap nor leave gaps, put back where they came from."""
+    *lead, oh, ow, kh, kw = g.shape
+    rank = len(lead)
+    rows = transpose(g, (*range(rank), rank, rank + 2, rank + 1, rank + 3))
+    whole = reshape(rows, (*lead, oh * kh, ow * kw))
+    return embed(whole, shape, (0,) * len(shape), (1,) * len(shape))
 
 
 @dataclass(frozen=True)
@@ -186,10 +197,8 @@ def _lower_mean(node: Lowering) -> Sequence[Tensor]:
     total = _over_windows(node, "sum", node.inputs[0], 0.0)
     if node.attributes["count_pad"] or pooling.pad == (0, 0):
         return (total * (1.0 / (pooling.kernel[0] * pooling.kernel[1])),)
-    ones = embed(constant(1.0), (1, 1), (0, 0), (1, 1))
-    from graphdl.operators.structure import broadcast_to
-
-    count = _over_windows(node, "sum", broadcast_to(ones, node.types[0].shape), 0.0)
+    ones = broadcast_to(constant(1.0), node.types[0].shape)
+    count = _over_windows(node, "sum", ones, 0.0)
     return (total / count,)
 
 
@@ -201,8 +210,6 @@ def _infer_resize(types: Sequence[TensorType], attributes: Mapping[str, Any]) ->
 
 
 def _lower_resize(node: Lowering) -> Sequence[Tensor]:
-    from graphdl.operators.structure import broadcast_to
-
     x = node.inputs[0]
     fh, fw = pair(node.attributes["factor"], "factor")
     *lead, h, w = x.shape
@@ -226,5 +233,3 @@ PRIMITIVES: tuple[Primitive, ...] = (
         documentation="Each pixel repeated.",
     ),
 )  # fmt: skip
-
-__all__ = ["PRIMITIVES", "Pair", "Shape", "Window", "image_rank", "pair", "slice_", "window", "window_size"]
