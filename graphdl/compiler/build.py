@@ -12,7 +12,7 @@ from graphdl.compiler.fusion import KernelPlan, elementwise_of, fuse
 from graphdl.compiler.generate import Operands, elementwise, reduction
 from graphdl.compiler.layout import layouts
 from graphdl.compiler.memory import Life, plan
-from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Program, Slot, Target
+from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Kernel, Launch, Program, Slot, Target
 from graphdl.compiler.schedule import bytes_of, order
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare, template
@@ -50,14 +50,20 @@ def _apart(results: Mapping[Result, Tensor]) -> dict[Result, Tensor]:
 
 @dataclass(frozen=True)
 class _Kernel:
-    """A kernel's text without its name, and how it is launched."""
+    """What one plan becomes: statements over pointers ``p0, p1, …``, or a template's whole text."""
 
     plan: KernelPlan
-    text: str
-    operands: list[Tensor]
+    operands: Operands
+    statements: str
+    template: str
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     in_place: tuple[tuple[Tensor, Tensor], ...]
+
+    @property
+    def alone(self) -> bool:
+        """Whether one work-item does it all."""
+        return not self.template and self.global_size == (1,)
 
 
 class _Builder:
@@ -74,19 +80,20 @@ class _Builder:
         self.strides = layouts(self.plans, self.operands, set(self.places))
         sequence = order(self.plans, before, set(self.places))
         kernels = [self._generate(kernel_plan) for kernel_plan in sequence]
-        blocks, offsets, arena_bytes = self._place(kernels)
+        groups = self._grouped(kernels)
+        blocks, arena_bytes = self._place(kernels, groups)
         named: dict[str, Kernel] = {}
         launches = []
-        for number, kernel in enumerate(kernels):
-            name = self._name(kernel)
-            named.setdefault(name, Kernel(name, self._source(kernel, name)))
-            launches.append(self._launch(kernel, name, offsets, blocks, number))
+        for group in groups:
+            kernel = _source(group)
+            named[kernel.name] = kernel
+            launches.append(self._launch(group, kernel.name, blocks))
         return Program(
             self.target,
             named,
             tuple(launches),
             arena_bytes,
-            tuple(ArenaBlock(*block) for block in blocks.values()),
+            tuple(dict.fromkeys(blocks.values())),
             variables=self._slots("variable", Read),
             feeds=self._slots("feed", Feed),
             fetches=self._slots("fetch", None),
@@ -152,91 +159,74 @@ class _Builder:
 
     def _generate(self, kernel_plan: KernelPlan) -> _Kernel:
         operands = Operands()
+        outputs, chains, roots = kernel_plan.outputs, kernel_plan.chains, kernel_plan.roots
         if kernel_plan.is_elementwise:
-            body = elementwise(kernel_plan.outputs, self.strides, self.target, operands)
-        elif isinstance(kernel_plan.roots[0].operation, Reduction):
-            body = reduction(
-                kernel_plan.roots, kernel_plan.outputs, kernel_plan.chains, self.strides, self.target, operands
-            )
+            body = elementwise(outputs, self.strides, self.target, operands)
+        elif isinstance(roots[0].operation, Reduction):
+            body = reduction(roots, outputs, chains, self.strides, self.target, operands)
         else:
-            made = template(
-                kernel_plan.roots[0], kernel_plan.outputs, kernel_plan.chains, self.strides, self.target, operands
-            )
-            head = _parameters(operands, made.preamble)
-            return _Kernel(
-                kernel_plan, head + made.text, operands.tensors, made.global_size, made.local_size, ()
-            )
-        parameters = ", ".join(_declared(operands))
-        pointers = " ".join(_pointers(operands))
-        functions = "".join(philox_source(w) for w in (1, 2, 4, 8, 16) if f"philox{w}(" in body.text)
-        text = (
-            f"{functions}__kernel __attribute__((reqd_work_group_size({body.local_size}, 1, 1)))\n"
-            f"void KERNEL_NAME({parameters})\n{{\n{pointers}\n{body.text}\n}}\n"
-        )
-        return _Kernel(kernel_plan, text, operands.tensors, (body.global_size,), (body.local_size,), body.in_place)
+            made = template(roots[0], outputs, chains, self.strides, self.target, operands)
+            text = made.preamble + made.text
+            return _Kernel(kernel_plan, operands, "", text, made.global_size, made.local_size, ())
+        return _Kernel(kernel_plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
+
+    def _grouped(self, kernels: Sequence[_Kernel]) -> list[list[_Kernel]]:
+        """Neighbours that a single work-item does are one launch: on a CPU a launch costs more than they do."""
+        groups: list[list[_Kernel]] = []
+        for kernel in kernels:
+            if self.target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone:
+                groups[-1].append(kernel)
+            else:
+                groups.append([kernel])
+        return groups
 
     def _place(
-        self, kernels: Sequence[_Kernel]
-    ) -> tuple[dict[Tensor, tuple[int, int, int, int, str]], dict[Tensor, int], int]:
-        """Arena blocks by the tensor that came first in them, and the byte offset of every tensor in the arena."""
+        self, kernels: Sequence[_Kernel], groups: Sequence[Sequence[_Kernel]]
+    ) -> tuple[dict[Tensor, ArenaBlock], int]:
+        """Where in the arena every tensor lies, and the size of the arena."""
         first: dict[Tensor, int] = {}
         last: dict[Tensor, int] = {}
         for number, kernel in enumerate(kernels):
-            for t in kernel.plan.outputs:
-                first[t] = number
-            for t in kernel.operands:
-                last[t] = number
+            first.update(dict.fromkeys(kernel.plan.outputs, number))
+            last.update(dict.fromkeys(kernel.operands.tensors, number))
         owner = {t: t for t in first if t not in self.places}
-        end = {t: last.get(t, first[t]) for t in owner}
-        begin = {t: first[t] for t in owner}
+        lives = {t: (first[t], last.get(t, first[t])) for t in owner}
         for number, kernel in enumerate(kernels):
             for operand, output in kernel.in_place:
                 if operand not in owner or owner.get(output) is not output:
                     continue
                 block = owner[operand]
-                if end[block] == number and block is not output and output in owner:
+                if lives[block][1] == number and block is not output:
                     owner[output] = block
-                    end[block] = end.pop(output)
-                    begin.pop(output)
-        names = list(end)
-        offsets, size = plan([Life(bytes_of(t), begin[t], end[t]) for t in names]) if names else ([], 0)
-        where = dict(zip(names, offsets, strict=True))
-        blocks = {t: (where[t], bytes_of(t), begin[t], end[t], _label([t])) for t in names}
-        return blocks, {t: where[_owner(owner, t)] for t in owner}, size
+                    lives[block] = (lives[block][0], lives.pop(output)[1])
+        offsets, size = plan([Life(bytes_of(t), *life) for t, life in lives.items()]) if lives else ([], 0)
+        launch = [number for number, group in enumerate(groups) for _ in group]
+        made = {
+            t: ArenaBlock(offset, bytes_of(t), launch[begin], launch[end], _label([t]))
+            for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)
+        }
+        return {t: made[owner[t]] for t in owner}, size
 
-    def _name(self, kernel: _Kernel) -> str:
-        digest = hashlib.sha256(kernel.text.encode()).hexdigest()[:12]
-        return f"{_kind(kernel.plan)}_{digest}"
-
-    def _source(self, kernel: _Kernel, name: str) -> str:
-        return f"#define KERNEL_NAME {name}\n{kernel.text}"
-
-    def _launch(
-        self,
-        kernel: _Kernel,
-        name: str,
-        offsets: Mapping[Tensor, int],
-        blocks: Mapping[Tensor, tuple[int, int, int, int, str]],
-        number: int,
-    ) -> Launch:
-        index = {offset_first: k for k, offset_first in enumerate((b[0], b[2]) for b in blocks.values())}
-        by_block = {t: index[b[0], b[2]] for t, b in blocks.items()}
-        nodes = _nodes(kernel.plan)
+    def _launch(self, group: Sequence[_Kernel], name: str, blocks: Mapping[Tensor, ArenaBlock]) -> Launch:
+        number = {block: k for k, block in enumerate(dict.fromkeys(blocks.values()))}
+        plans = [kernel.plan for kernel in group]
+        nodes = dict.fromkeys(node for p in plans for node in _nodes(p))
+        tensors = [t for kernel in group for t in kernel.operands.tensors]
         return Launch(
             kernel=name,
-            bindings=tuple(self._binding(t, offsets) for t in kernel.operands),
-            global_size=kernel.global_size,
-            local_size=kernel.local_size,
-            label=_label(kernel.plan.outputs, kernel.plan.roots),
-            flops=_flops(kernel.plan),
-            bytes=sum(bytes_of(t) for t in {*kernel.operands}),
+            bindings=tuple(self._binding(t, blocks) for t in dict.fromkeys(tensors)),
+            global_size=group[0].global_size,
+            local_size=group[0].local_size,
+            label=", ".join(_label(p.outputs, p.roots) for p in plans),
+            flops=sum(_flops(p) for p in plans),
+            bytes=sum(bytes_of(t) for t in tensors),
             spans=tuple(dict.fromkeys(node.span for node in nodes)),
             modules=tuple(dict.fromkeys(node.module.path for node in nodes)),
-            reads=tuple(by_block[t] for t in kernel.plan.inputs if t in by_block),
-            writes=tuple(by_block[t] for t in kernel.plan.outputs if t in by_block),
+            reads=tuple(dict.fromkeys(number[blocks[t]] for p in plans for t in p.inputs if t in blocks)),
+            writes=tuple(dict.fromkeys(number[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
         )
 
-    def _binding(self, tensor: Tensor, offsets: Mapping[Tensor, int]) -> Binding:
+    def _binding(self, tensor: Tensor, blocks: Mapping[Tensor, ArenaBlock]) -> Binding:
         operation = tensor.operation
         if tensor in self.places:
             kind, name = self.places[tensor]
@@ -247,8 +237,7 @@ class _Builder:
             return Binding("feed", operation.key)
         if isinstance(operation, Array):
             return Binding("constant", _constant_name(operation))
-        size = {"float": 4, "int": 4, "bool": 1}[tensor.element]
-        return Binding("arena", "", offsets[tensor] // size)
+        return Binding("arena", "", blocks[tensor].offset // ELEMENT_BYTES[tensor.element])
 
     def _slots(self, kind: str, operation: type[Source] | None) -> dict[str, Slot]:
         slots = {}
@@ -273,41 +262,51 @@ class _Builder:
         return found
 
 
-def _owner(owner: Mapping[Tensor, Tensor], tensor: Tensor) -> Tensor:
-    while owner[tensor] is not tensor:
-        tensor = owner[tensor]
-    return tensor
-
-
 def _constant_name(operation: Array) -> str:
     return hashlib.sha256(repr(operation.values).encode()).hexdigest()[:16]
 
 
-def _declared(operands: Operands) -> list[str]:
-    return [
-        f"__global {'' if t in operands.written else 'const '}{MEMORY[t.element]} *b{k}, const ulong o{k}"
-        for k, t in enumerate(operands.tensors)
-    ]
+def _source(group: Sequence[_Kernel]) -> Kernel:
+    """The OpenCL C of a launch; equal texts get equal names."""
+    if group[0].template:
+        operands = group[0].operands
+        text = (
+            f"#define KERNEL_PARAMETERS {_parameters(operands.tensors, operands.written)}\n"
+            f"#define POINTERS {' '.join(_pointers(operands, operands.tensors))}\n{group[0].template}"
+        )
+        name = _name(group, text)
+        return Kernel(name, f"#define KERNEL_NAME {name}\n{text}")
+    tensors = list(dict.fromkeys(t for kernel in group for t in kernel.operands.tensors))
+    written = {t for kernel in group for t in kernel.operands.written}
+    bodies = "".join(
+        "{\n" + " ".join(_pointers(kernel.operands, tensors)) + f"\n{kernel.statements}\n}}\n" for kernel in group
+    )
+    functions = "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in bodies)
+    head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
+    text = f"({_parameters(tensors, written)})\n{{\n{bodies}}}\n"
+    name = _name(group, functions + head + text)
+    return Kernel(name, f"{functions}{head}\nvoid {name}{text}")
 
 
-def _pointers(operands: Operands) -> list[str]:
-    return [
-        f"__global {'' if t in operands.written else 'const '}{MEMORY[t.element]} *p{k} = b{k} + o{k};"
-        for k, t in enumerate(operands.tensors)
-    ]
+def _name(group: Sequence[_Kernel], text: str) -> str:
+    root = group[0].plan.roots[0] if group[0].plan.roots else group[0].plan.outputs[0]
+    return f"{root.operation.name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _parameters(operands: Operands, preamble: str) -> str:
-    return (
-        f"#define KERNEL_PARAMETERS {', '.join(_declared(operands))}\n"
-        f"#define POINTERS {' '.join(_pointers(operands))}\n{preamble}"
+def _parameters(tensors: Sequence[Tensor], written: set[Tensor]) -> str:
+    return ", ".join(
+        f"__global {'' if t in written else 'const '}{MEMORY[t.element]} *b{k}, const ulong o{k}"
+        for k, t in enumerate(tensors)
     )
 
 
-def _kind(kernel_plan: KernelPlan) -> str:
-    if kernel_plan.roots:
-        return kernel_plan.roots[0].operation.name
-    return kernel_plan.outputs[0].operation.name
+def _pointers(operands: Operands, tensors: Sequence[Tensor]) -> list[str]:
+    """Declares a kernel's own pointers from the parameters of the launch."""
+    lines = []
+    for k, t in enumerate(operands.tensors):
+        at = tensors.index(t)
+        lines.append(f"__global {'' if t in operands.written else 'const '}{MEMORY[t.element]} *p{k} = b{at} + o{at};")
+    return lines
 
 
 def _nodes(kernel_plan: KernelPlan) -> list[Node]:
@@ -321,9 +320,7 @@ def _flops(kernel_plan: KernelPlan) -> int:
     total = 0
     for root in kernel_plan.roots:
         total += root.operation.flops(root) if isinstance(root.operation, Template) else root.inputs[0].size
-    return total + sum(
-        t.size * t.operation.cost for t in kernel_plan.outputs if isinstance(t.operation, Elementwise)
-    )
+    return total + sum(t.size * t.operation.cost for t in kernel_plan.outputs if isinstance(t.operation, Elementwise))
 
 
 def _label(outputs: Sequence[Tensor], roots: Sequence[Tensor] = ()) -> str:
@@ -331,4 +328,3 @@ def _label(outputs: Sequence[Tensor], roots: Sequence[Tensor] = ()) -> str:
     names = [t.operation.name for t in (*roots, *outputs)]
     modules = dict.fromkeys(t.origin.module.path for t in (*roots, *outputs) if t.origin is not None)
     return " ".join(("+".join(dict.fromkeys(names)), *list(modules)[:2])).strip()
-

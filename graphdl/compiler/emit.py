@@ -36,9 +36,7 @@ class Lanes:
     def starts_aligned(self, index: Index) -> bool:
         if not self.aligned:
             return False
-        return index.constant % self.width == 0 and all(
-            c % self.width == 0 or a == self.vector for a, c in index.terms
-        )
+        return index.constant % self.width == 0 and all(c % self.width == 0 or a == self.vector for a, c in index.terms)
 
     def step(self, index: Index) -> int | None:
         """By how much ``index`` grows from lane to lane; none if unevenly.

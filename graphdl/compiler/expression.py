@@ -216,7 +216,10 @@ class Rebinder:
                 return Generate(expression.element, expression.operation, self.index(expression.position), operands)
             case Choose():
                 cases = tuple(
-                    (tuple(Guard(self.index(g.value), g.low, g.high, g.divisor) for g in guards), self.expression(value))
+                    (
+                        tuple(Guard(self.index(g.value), g.low, g.high, g.divisor) for g in guards),
+                        self.expression(value),
+                    )
                     for guards, value in expression.cases
                 )
                 return Choose(expression.element, cases, expression.otherwise)

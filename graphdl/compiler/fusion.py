@@ -171,7 +171,7 @@ class _Fusion:
 
     def _reads(self, plan: KernelPlan) -> list[Tensor]:
         found: dict[Tensor, None] = {}
-        stack = [x for output in plan.outputs for x in (self.inputs_of(output) if output in plan.roots else output.inputs)]
+        stack = [x for output in plan.outputs for x in self.inputs_of(output)]
         seen: set[Tensor] = set()
         while stack:
             x = stack.pop()
@@ -272,10 +272,8 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
                 continue
             maker.outputs.extend(plan.outputs)
             if maker.roots:
-                maker.chains.update({output: maker.chains[source] for output in plan.outputs})
-            maker.inputs = list(
-                dict.fromkeys([*maker.inputs, *(x for x in plan.inputs if x not in maker.outputs)])
-            )
+                maker.chains.update(dict.fromkeys(plan.outputs, maker.chains[source]))
+            maker.inputs = list(dict.fromkeys([*maker.inputs, *(x for x in plan.inputs if x not in maker.outputs)]))
             makers.update(dict.fromkeys(plan.outputs, maker))
             plans.remove(plan)
             break

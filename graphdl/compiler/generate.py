@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, prod
 
 from graphdl.compiler.emit import REGISTER, Emitter, Lanes
@@ -61,7 +62,7 @@ def address_of(index: Sequence[Index], strides: Sequence[int]) -> Index:
 
 def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[Index, ...]:
     """The index in the last tensor of a chain of what the first holds at ``index``."""
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         match after.operation:
             case Reshape():
                 index = regroup(index, before.shape, after.shape)
@@ -401,4 +402,3 @@ def _reduction_nest(
     work = rows * (outer[-1].extent if outer else 1) * reduced_size * 2
     plan = deal(rows, columns, work, target)
     return Body("\n".join(_nest(outer, plan, rows, outer_widths, body)), plan.items, plan.local)
-

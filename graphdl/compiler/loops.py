@@ -89,7 +89,7 @@ class Deal:
     local: int
 
 
-SMALLEST_SHARE = 8192
+SMALLEST_SHARE = 16384
 """Element operations below which another work-item on a CPU costs more than it saves."""
 
 
@@ -119,4 +119,3 @@ def decode(variables: Sequence[Variable], flat: str) -> list[str]:
         text = quotient if position == 0 else f"({quotient} % {variable.extent})"
         lines.append(f"const int {variable.name} = {text};")
     return lines
-

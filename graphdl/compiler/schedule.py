@@ -1,4 +1,4 @@
-"""The order of kernels: topological, and among the kernels that could run next the one that leaves fewest bytes alive."""
+"""The order of kernels: topological, and of those that could run next the one that leaves fewest bytes alive."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Hand-written kernels in the operator graph: what they need in memory, and the preamble that joins them to the rest.
 
-``prepare`` rewrites convolutions to what their kernels want: packed filters, a padded gradient, partial sums. ``template``
-writes the text that goes before a kernel file: its parameters, its pointers and ``STORE``, into which the epilogue goes.
+``prepare`` rewrites convolutions to what their kernels want: packed filters, a padded gradient, partial sums.
+``template`` writes the text that goes before a kernel file: its pointers and ``STORE``, into which the epilogue goes.
 """
 
 from __future__ import annotations
@@ -287,4 +287,3 @@ def _call(
 
 def _impossible() -> tuple[int, tuple[int, ...]]:
     raise AssertionError("strided_base promised strides")
-
