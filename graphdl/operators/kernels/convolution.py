@@ -1,0 +1,340 @@
+"""Chooses the parameters of the convolution kernels: ``opencl/convolution.cl`` (forward, and the gradient with respect
+to the input) with ``pack_filters.cl``, ``convolution_weight_gradient.cl``, and ``tiled_product.cl`` on GPUs.
+
+The data are channels-last, X [N, H, W, C] with the padding applied, G [N, OH, OW, O]; the filters are W [O, C/groups,
+KH, KW].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING
+
+from graphdl.operators.kernels.template import (
+    Padding,
+    RegisterTile,
+    TemplateCall,
+    ceil_div,
+    lanes_of,
+    register_tiles,
+    step_cycles,
+    tiled_product,
+)
+
+if TYPE_CHECKING:
+    from graphdl.compiler.program import Target
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    batch: int
+    channels: int
+    height: int
+    width: int
+    filters: int
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    groups: int
+
+    @property
+    def output(self) -> Pair:
+        height, width = (
+            (extent - step * (taps - 1) - 1) // stride + 1
+            for extent, taps, stride, step in zip(
+                (self.height, self.width), self.kernel, self.stride, self.dilation, strict=True
+            )
+        )
+        return height, width
+
+    @property
+    def group_channels(self) -> int:
+        return self.channels // self.groups
+
+    @property
+    def group_filters(self) -> int:
+        return self.filters // self.groups
+
+    @property
+    def flops(self) -> int:
+        return (
+            2 * self.batch * self.output[0] * self.output[1] * self.filters
+            * self.group_channels * self.kernel[0] * self.kernel[1]
+        )  # fmt: skip
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """What all kernels want to know."""
+        return {
+            "BATCH": self.batch, "HEIGHT": self.height, "WIDTH": self.width, "CHANNELS": self.channels,
+            "GROUP_CHANNELS": self.group_channels, "OUT_HEIGHT": self.output[0], "OUT_WIDTH": self.output[1],
+            "TAPS_Y": self.kernel[0], "TAPS_X": self.kernel[1], "STRIDE_Y": self.stride[0], "STRIDE_X": self.stride[1],
+        }  # fmt: skip
+
+    @property
+    def gpu_defines(self) -> dict[str, int]:
+        return self.defines | {
+            "GROUP_FILTERS": self.group_filters, "DILATION_Y": self.dilation[0], "DILATION_X": self.dilation[1],
+            "SPLITS": 1,
+        }  # fmt: skip
+
+
+def convolution_call(
+    target: Target,
+    *,
+    batch: int,
+    channels: int,
+    height: int,
+    width: int,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    groups: int,
+) -> TemplateCall:
+    """Y[n, oy, ox, o] from ``X`` and ``W``; ``height`` and ``width`` are those of X after padding.
+
+    The kernel stores with ``STORE(V, value, n, oy, ox, o)``, a vector along o. With ``pack``, ``W`` is the packed form.
+    """
+    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
+    out_height, out_width = problem.output
+    taps = kernel[0] * kernel[1]
+    if target.kind == "gpu":
+        return tiled_product(
+            target, 1, rows=batch * out_height * out_width, columns=problem.group_filters,
+            steps=problem.group_channels * taps, layers=groups, operands=("X", "W"), defines=problem.gpu_defines,
+        )  # fmt: skip
+    return _windows(
+        target,
+        columns=problem.group_filters,
+        groups=groups,
+        grid=(batch, out_height, out_width),
+        phases=(1, 1),
+        flops=problem.flops,
+        defines=problem.defines
+        | {
+            "TAP_STEP_Y": dilation[0], "TAP_STEP_X": dilation[1],
+            "PHASE_DILATION_Y": 1, "PHASE_DILATION_X": 1, "PHASE_ORIGIN_Y": 0, "PHASE_ORIGIN_X": 0,
+        },
+        filter_strides=(problem.group_channels * taps, taps),
+        turn=False,
+    )  # fmt: skip
+
+
+def convolution_input_gradient_call(
+    target: Target,
+    *,
+    batch: int,
+    channels: int,
+    height: int,
+    width: int,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    groups: int,
+) -> TemplateCall:
+    """dX[n, y, x, c] of the padded input from the output's gradient, named ``X``, padded with zeros as ``pad_gradient``
+    says, and ``W``.
+
+    The kernel stores with ``STORE(V, value, n, y, x, c)``, a vector along c, every element once. With ``pack``, ``W``
+    is the packed form, which is not that of the forward direction.
+    """
+    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
+    out_height, out_width = problem.output
+    taps = kernel[0] * kernel[1]
+    if target.kind == "gpu":
+        return tiled_product(
+            target, 2, rows=batch * height * width, columns=problem.group_channels,
+            steps=problem.group_filters * taps, layers=groups, operands=("X", "W"), defines=problem.gpu_defines,
+        )  # fmt: skip
+    grid = ceil_div(height, stride[0]), ceil_div(width, stride[1])
+    before = tuple(step * (k - 1) // s for step, k, s in zip(dilation, kernel, stride, strict=True))
+    padding: Padding = (
+        (before[0], max(0, grid[0] - out_height)),
+        (before[1], max(0, grid[1] - out_width)),
+    )
+    return _windows(
+        target,
+        columns=problem.group_channels,
+        groups=groups,
+        grid=(batch, *grid),
+        phases=stride,
+        flops=problem.flops,
+        defines={
+            "BATCH": batch, "HEIGHT": out_height + sum(padding[0]), "WIDTH": out_width + sum(padding[1]),
+            "CHANNELS": filters, "GROUP_CHANNELS": problem.group_filters, "OUT_HEIGHT": height, "OUT_WIDTH": width,
+            "TAPS_Y": kernel[0], "TAPS_X": kernel[1], "STRIDE_Y": 1, "STRIDE_X": 1,
+            "TAP_STEP_Y": dilation[0] // gcd(dilation[0], stride[0]),
+            "TAP_STEP_X": dilation[1] // gcd(dilation[1], stride[1]),
+            "PHASE_DILATION_Y": dilation[0], "PHASE_DILATION_X": dilation[1],
+            "PHASE_ORIGIN_Y": before[0], "PHASE_ORIGIN_X": before[1],
+        },
+        filter_strides=(taps, problem.group_channels * taps),
+        turn=True,
+        pad_gradient=padding,
+    )  # fmt: skip
+
+
+def convolution_weight_gradient_call(
+    target: Target,
+    *,
+    batch: int,
+    channels: int,
+    height: int,
+    width: int,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    groups: int,
+) -> TemplateCall:
+    """dW[o, i, ky, kx] from ``X`` (padded) and the output's gradient ``G``, as ``splits`` partial sums.
+
+    The kernel stores with ``STORE(V, value, split, o, i, ky, kx)``, a vector along o.
+    """
+    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
+    out_height, out_width = problem.output
+    taps = kernel[0] * kernel[1]
+    lines = batch * out_height
+    if target.kind == "gpu":
+        rows, columns, pixels = problem.group_channels * taps, problem.group_filters, lines * out_width
+        tiles = ceil_div(rows, 64) * ceil_div(columns, 64) * groups
+        splits = max(1, min(4 * target.compute_units // tiles, ceil_div(pixels, 1024), 32))
+        return tiled_product(
+            target, 3, rows=rows, columns=columns, steps=pixels, layers=groups, operands=("X", "G"),
+            defines=problem.gpu_defines | {"SPLITS": splits}, splits=splits,
+        )  # fmt: skip
+    lanes = lanes_of(target)
+    merge = dilation[1] == 1 and groups == 1
+    extent = problem.group_channels * (kernel[1] if merge else 1)
+    vectors = ceil_div(problem.group_filters, lanes)
+    tile = min(
+        register_tiles(target, extent, vectors),
+        key=lambda t: (
+            ceil_div(extent, t.rows) * ceil_div(vectors, t.vectors) * step_cycles(t),
+            -t.rows * t.vectors,
+        ),
+    )
+    panel = tile.vectors * lanes
+    panels = ceil_div(problem.group_filters, panel)
+    tiles = ceil_div(extent, tile.rows)
+    blocks = min(tiles, max(1, _REST_FLOATS // (tile.rows * panel)))
+    items = ceil_div(tiles, blocks)
+    blocks = ceil_div(tiles, items)
+    work_items = items * (kernel[0] if merge else taps) * panels * groups
+    splits = min(ceil_div(4 * target.compute_units, work_items), lines)
+    return TemplateCall(
+        source="convolution_weight_gradient.cl",
+        prelude=("tile.cl",),
+        defines=problem.defines
+        | {
+            "LANES": lanes, "COLUMNS": problem.group_filters, "GROUPS": groups,
+            "DILATION_Y": dilation[0], "DILATION_X": dilation[1], "MERGE_X": int(merge),
+            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks,
+            "LINES": max(1, min(ceil_div(lines, splits), _PACKED_FLOATS // (out_width * panel))),
+            "PANELS": panels, "ITEMS": items, "SPLITS": splits,
+        },
+        global_size=(items * (kernel[0] if merge else taps), panels * groups, splits),
+        local_size=(1, 1, 1),
+        flops=problem.flops,
+        operands=("X", "G"),
+        splits=splits,
+    )  # fmt: skip
+
+
+_REST_FLOATS = 16384
+"""Sums that the weight gradient keeps in private memory: 64 KiB, a small part of a core's second cache."""
+_PACKED_FLOATS = 8192
+"""Gradient values that it packs at a time: 32 KiB, most of a core's first cache."""
+
+
+def _windows(
+    target: Target,
+    *,
+    columns: int,
+    groups: int,
+    grid: tuple[int, int, int],
+    phases: Pair,
+    flops: int,
+    defines: dict[str, int],
+    filter_strides: Pair,
+    turn: bool,
+    pad_gradient: Padding = ((0, 0), (0, 0)),
+) -> TemplateCall:
+    """A call of ``convolution.cl``: per group ``columns`` outputs at each place of the ``grid`` (N, H, W) of a phase.
+
+    ``filter_strides`` are those of W along the columns and along the channels that are summed over.
+    """
+    lanes = lanes_of(target)
+    vectors = ceil_div(columns, lanes)
+    tile, shape = _choose_pixels(target, grid, vectors)
+    panel = tile.vectors * lanes
+    panels = ceil_div(columns, panel)
+    rows, taps = defines["GROUP_CHANNELS"], defines["TAPS_Y"] * defines["TAPS_X"]
+    tile_rows = ceil_div(grid[0], shape[0]) * ceil_div(grid[1], shape[1])
+    others = panels * groups * phases[0] * phases[1]
+    items = max(target.compute_units, min(32 * target.compute_units, flops // 2_000_000))
+    rows_per_item = max(1, tile_rows * others // items)
+    pack = TemplateCall(
+        source="pack_filters.cl",
+        defines={
+            "LANES": lanes, "PANEL": panel, "PANELS": panels, "COLUMNS": columns, "ROWS": rows, "TAPS": taps,
+            "GROUP_STRIDE": columns * rows * taps, "COLUMN_STRIDE": filter_strides[0], "ROW_STRIDE": filter_strides[1],
+            "TURN": int(turn),
+        },
+        global_size=(tile.vectors, rows, panels * groups),
+        local_size=(1, 1, 1),
+        flops=0,
+        operands=("W",),
+    )  # fmt: skip
+    return TemplateCall(
+        source="convolution.cl",
+        prelude=("tile.cl",),
+        defines=defines
+        | {
+            "LANES": lanes, "COLUMNS": columns, "GRID_HEIGHT": grid[1], "GRID_WIDTH": grid[2],
+            "PHASES_Y": phases[0], "PHASES_X": phases[1],
+            "TILE_N": shape[0], "TILE_Y": shape[1], "TILE_X": shape[2], "VECTORS": tile.vectors,
+            "ROWS_PER_ITEM": rows_per_item, "PANELS": panels,
+        },
+        global_size=(ceil_div(tile_rows, rows_per_item), panels * groups, phases[0] * phases[1]),
+        local_size=(1, 1, 1),
+        flops=flops,
+        operands=("X", "W"),
+        pack=pack,
+        packed_size=groups * panels * panel * rows * taps,
+        pad_gradient=pad_gradient,
+    )  # fmt: skip
+
+
+def _choose_pixels(
+    target: Target, grid: tuple[int, int, int], vectors: int
+) -> tuple[RegisterTile, tuple[int, int, int]]:
+    """The register tile, and how its rows lie on the grid: images × rows × columns of pixels."""
+    best: tuple[tuple[float, int], RegisterTile, tuple[int, int, int]] | None = None
+    for tile in register_tiles(target, grid[0] * grid[1] * grid[2], vectors):
+        for shape in _shapes(tile.rows, grid):
+            tiles = 1
+            for extent, part in zip(grid, shape, strict=True):
+                tiles *= ceil_div(extent, part)
+            cost = tiles * ceil_div(vectors, tile.vectors) * step_cycles(tile)
+            key = (cost, -tile.rows * tile.vectors)
+            if best is None or key < best[0]:
+                best = (key, tile, shape)
+    assert best is not None, "a tile of one row always fits"
+    return best[1], best[2]
+
+
+def _shapes(pixels: int, grid: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """The ways of laying ``pixels`` on the grid as a box, the widest first."""
+    return [
+        (pixels // (x * y), y, x)
+        for x in range(min(pixels, grid[2]), 0, -1)
+        if pixels % x == 0
+        for y in range(min(pixels // x, grid[1]), 0, -1)
+        if pixels // x % y == 0 and pixels // (x * y) <= grid[0]
+    ]

@@ -1,0 +1,79 @@
+"""Chooses the parameters of ``opencl/matmul.cl``, and of ``opencl/tiled_product.cl`` on GPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphdl.operators.kernels.template import (
+    RegisterTile,
+    TemplateCall,
+    ceil_div,
+    lanes_of,
+    register_tiles,
+    step_cycles,
+    tiled_product,
+)
+
+if TYPE_CHECKING:
+    from graphdl.compiler.program import Target
+
+Strides = tuple[int, int, int]
+
+
+def matmul_call(
+    target: Target, *, batch: int, m: int, n: int, k: int, a_strides: Strides, b_strides: Strides
+) -> TemplateCall:
+    """C[b, m, n] = Σ over k of A[b, m, k] B[b, k, n], with pointers ``A`` and ``B``.
+
+    Strides are counted in elements: (batch, row, column). The kernel stores with ``STORE(V, value, b, m, n)``, a vector
+    along n.
+    """
+    strides = dict(
+        zip(("A_BATCH", "A_ROW", "A_COLUMN", "B_BATCH", "B_ROW", "B_COLUMN"), (*a_strides, *b_strides), strict=True)
+    )
+    if target.kind == "gpu":
+        return tiled_product(
+            target, 0, rows=m, columns=n, steps=k, layers=batch, operands=("A", "B"), defines=strides
+        )
+    lanes = lanes_of(target)
+    tile = _choose_tile(target, m, ceil_div(n, lanes))
+    panels = ceil_div(n, tile.vectors * lanes)
+    tiles = ceil_div(m, tile.rows)
+    pack_b = not (tiles <= 1 and b_strides[2] == 1 and n % (tile.vectors * lanes) == 0)
+    depth = min(k, 1024)
+    blocks = _blocks(target, batch * panels, tiles, tile.rows * tile.vectors * lanes * k * 2)
+    return TemplateCall(
+        source="matmul.cl",
+        prelude=("tile.cl",),
+        defines={
+            "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
+            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "PANELS": panels, "DEPTH": depth,
+            "PACK_B": int(pack_b), "PACK_A": int(1 in a_strides[1:] and max(a_strides[1:]) % 512 == 0 and tile.rows > 4),
+        },
+        global_size=(panels * ceil_div(tiles, blocks), batch),
+        local_size=(1, 1),
+        flops=2 * batch * m * n * k,
+        operands=("A", "B"),
+    )  # fmt: skip
+
+
+def _choose_tile(target: Target, rows: int, vectors: int) -> RegisterTile:
+    """The tile that covers ``rows`` × ``vectors`` in the fewest cycles."""
+    return min(
+        register_tiles(target, rows, vectors),
+        key=lambda tile: (
+            ceil_div(rows, tile.rows) * ceil_div(vectors, tile.vectors) * step_cycles(tile),
+            -tile.rows * tile.vectors,
+        ),
+    )
+
+
+def _blocks(target: Target, columns: int, tiles: int, tile_flops: int) -> int:
+    """Tiles of a work-item: enough work-items for an even load, each with work enough to be worth its start and its
+    copy of the panel, and no more than the stack holds sums for."""
+    wanted = 8 * target.compute_units
+    groups = max(1, min(wanted // columns, tiles))
+    if columns % target.compute_units and columns < wanted:
+        groups = max(groups, min(target.compute_units, tiles))
+    blocks = max(ceil_div(tiles, groups), ceil_div(500_000, tile_flops))
+    return min(blocks, tiles, 32)

@@ -1,0 +1,116 @@
+"""A hand-written kernel with its parameters chosen: what the compiler must launch and what it must put before the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphdl.resources import resource
+
+if TYPE_CHECKING:
+    from graphdl.compiler.program import Target
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+"""Rows before and after, columns before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCall:
+    """A kernel template of ``opencl/`` and the values of its parameters.
+
+    The compiler's preamble defines ``KERNEL_NAME``, ``KERNEL_PARAMETERS``, ``KERNEL_PROLOGUE`` (which declares the
+    pointers named in ``operands``), ``STORE`` and ``defines``; ``text()`` comes after it.
+    """
+
+    source: str
+    defines: Mapping[str, int]
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    flops: int
+    operands: tuple[str, ...]
+    """The names of the pointers to the operands, data first, filters or second factor after."""
+    prelude: tuple[str, ...] = ()
+    """Files of ``opencl/`` whose text goes before that of ``source``."""
+    pack: TemplateCall | None = None
+    """A launch that brings the filters, its only operand, into the layout that this call reads in their place."""
+    packed_size: int = 0
+    """Floats that ``pack`` writes."""
+    pad_gradient: Padding = ((0, 0), (0, 0))
+    """Zeros that the compiler must put around an output gradient before this call."""
+    splits: int = 1
+    """Partial results, to be added up in order."""
+
+    def text(self) -> str:
+        """The OpenCL C that follows the preamble."""
+        return "".join(resource(f"opencl/{name}").read_text("utf-8") for name in (*self.prelude, self.source))
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTile:
+    """``rows`` × ``vectors`` sums held in registers."""
+
+    rows: int
+    vectors: int
+
+
+def lanes_of(target: Target) -> int:
+    """Floats of the vectors that the CPU kernels use on ``target``."""
+    return next((width for width in (16, 8) if target.vector_width >= width), 4)
+
+
+def registers_of(target: Target) -> int:
+    """Vector registers of a core: AVX-512 has 32, AVX and SSE have 16."""
+    return 32 if target.vector_width >= 16 else 16
+
+
+def register_tiles(target: Target, most_rows: int, most_vectors: int) -> list[RegisterTile]:
+    """All tiles that leave a register for every vector of the second factor and one for the first."""
+    registers = registers_of(target)
+    return [
+        RegisterTile(rows, vectors)
+        for vectors in range(1, min(most_vectors, 6) + 1)
+        for rows in range(1, min(most_rows, (registers - 1 - vectors) // vectors) + 1)
+    ]
+
+
+def step_cycles(tile: RegisterTile) -> float:
+    """Cycles of one step of a tile on a core with two multiply-add and two load ports and a latency of four."""
+    multiply = tile.rows * tile.vectors / 2
+    load = (tile.rows + tile.vectors) / 2
+    return max(multiply, load, 4.0) + 0.5
+
+
+def ceil_div(a: int, b: int) -> int:
+    """``a / b``, rounded up."""
+    return -(-a // b)
+
+
+def tiled_product(
+    target: Target,
+    operation: int,
+    *,
+    rows: int,
+    columns: int,
+    steps: int,
+    layers: int,
+    operands: tuple[str, str],
+    defines: Mapping[str, int],
+    splits: int = 1,
+) -> TemplateCall:
+    """The GPU's form of every product: ``layers`` products of ``rows`` × ``columns`` over ``steps``, each in ``splits``."""
+    work = 4
+    side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
+    tile = work * side
+    return TemplateCall(
+        source="tiled_product.cl",
+        defines={
+            "OPERATION": operation, "LAYERS": layers * splits, "ROWS": rows, "COLUMNS": columns, "STEPS_ALL": steps,
+            "WORK": work, "SIDE": side, "STEPS": 16, **defines,
+        },
+        global_size=(ceil_div(columns, tile) * side, ceil_div(rows, tile) * side, layers * splits),
+        local_size=(side, side, 1),
+        flops=2 * layers * rows * columns * steps,
+        operands=operands,
+        splits=splits,
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+/* Convolution over channels-last data, for CPU devices: one work-item a work-group.
+ *
+ *   Y[n, oy, ox, o] = sum over ky, kx, i of X[n, oy*stride + ky*dilation, ox*stride + kx*dilation, i] W[o, i, ky, kx]
+ *
+ *            VECTORS x LANES output channels
+ *           +-----------------------+
+ *           |  panel of filters     |  packed by pack_filters.cl: [ky][kx][i][VECTORS x LANES], read once per tile, in order
+ *           +-----------------------+
+ *   +-----+ +-----------------------+
+ *   |  X  | |  TILE_N x TILE_Y x    |  sums of a block of output pixels, held in registers: each step loads VECTORS
+ *   |     | |  TILE_X output pixels |  vectors of the panel and spreads one number of X for every pixel
+ *   +-----+ +-----------------------+
+ *
+ * The padding has been applied, so every window lies inside X. At the far edges tiles overlap: the last one starts earlier
+ * and does not store the pixels of its predecessor.
+ *
+ * The gradient with respect to the input is the same computation on the padded gradient of the output with the filters
+ * turned round. With a stride s it falls into s x s phases, one for each residue of the output row and column modulo s:
+ * a phase sees every s-th tap only. PHASES is s then, and 1 in the forward direction.
+ *
+ * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
+ *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X, all groups
+ *   GROUP_CHANNELS                  channels of X that one group sees
+ *   OUT_HEIGHT, OUT_WIDTH           the extent of Y
+ *   GRID_HEIGHT, GRID_WIDTH         outputs of one phase: OUT_HEIGHT / PHASES, rounded up
+ *   TAPS_Y, TAPS_X                  the extent of the filters
+ *   STRIDE_Y, STRIDE_X              elements of X, in rows and columns, between neighbouring outputs of a phase
+ *   TAP_STEP_Y, TAP_STEP_X          the same between neighbouring taps of a phase
+ *   PHASES_Y, PHASES_X              phases; more than 1 only in the gradient
+ *   PHASE_DILATION_Y, _X            the convolution's dilation, from which a phase's taps follow
+ *   PHASE_ORIGIN_Y, _X              rows and columns by which the gradient has been padded in front
+ *   TILE_N, TILE_Y, TILE_X, VECTORS the register tile
+ *   ROWS_PER_ITEM                   rows of tiles that a work-item makes
+ *   PANELS                          panels of one group
+ *   ITEM_GROUPS                     global id 0 = index of the block of tile rows; 1 = panel + PANELS * group; 2 = phase
+ */
+#define PANEL (VECTORS * LANES)
+#define PIXELS (TILE_N * TILE_Y * TILE_X)
+#define TILES_N ((BATCH + TILE_N - 1) / TILE_N)
+#define TILES_Y ((GRID_HEIGHT + TILE_Y - 1) / TILE_Y)
+#define TILES_X ((GRID_WIDTH + TILE_X - 1) / TILE_X)
+#define STORE_AT(V, value, column) STORE(V, value, n, y, x, base + (column))
+
+/* Distance in X of a pixel of the tile from the tile's first one. */
+#define PIXEL_OFFSET(p)                                                                                                \
+    (((size_t)((p) / (TILE_Y * TILE_X)) * HEIGHT * WIDTH + ((p) / TILE_X % TILE_Y) * STRIDE_Y * WIDTH                  \
+      + (p) % TILE_X * STRIDE_X) * CHANNELS)
+
+/* One step: the products of all pixels of the tile with one row of the panel. */
+#define ACCUMULATE(data, filters)                                                                                      \
+    do {                                                                                                               \
+        VECTOR filter_[VECTORS];                                                                                       \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                            \
+            filter_[v] = LOAD_GLOBAL(LANES, (filters) + v * LANES);                                                    \
+        _Pragma("unroll") for (int p = 0; p < PIXELS; p++) {                                                           \
+            const VECTOR spread_ = (VECTOR)((data)[PIXEL_OFFSET(p)]);                                                  \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                        \
+                sum[p][v] = spread_ * filter_[v] + sum[p][v];                                                          \
+        }                                                                                                              \
+    } while (0)
+
+/* Taps of a phase in one direction: every `step`-th from `start` on, `count` in all; `origin` is the row (column) of X
+ * under the first of them for the phase's first output. */
+typedef struct {
+    int start, step, count, origin;
+} Taps;
+
+/* The filters are turned round: stored tap t is tap taps-1-t, which meets output `phase` at gradient row
+ * (phase - (taps-1-t) * dilation) / stride, where that is a whole number. */
+inline Taps phase_taps(const int phase, const int phases, const int taps, const int dilation, const int origin)
+{
+    Taps result = {0, 1, 0, 0};
+    int previous = -1;
+    for (int t = 0; t < taps; t++) {
+        const int distance = phase - (taps - 1 - t) * dilation;
+        if (distance % phases == 0) {
+            if (result.count == 0) {
+                result.start = t;
+                result.origin = origin + distance / phases;
+            } else if (result.count == 1) {
+                result.step = t - previous;
+            }
+            previous = t;
+            result.count++;
+        }
+    }
+    return result;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int group = (int)get_global_id(1) / PANELS;
+    const int column = (int)get_global_id(1) % PANELS * PANEL;
+    const int base = group * COLUMNS;
+    const __global float *panel = W + (size_t)get_global_id(1) * (TAPS_Y * TAPS_X * GROUP_CHANNELS * PANEL);
+#if PHASES_Y * PHASES_X > 1
+    const int phase_y = (int)get_global_id(2) / PHASES_X;
+    const int phase_x = (int)get_global_id(2) % PHASES_X;
+    const Taps taps_y = phase_taps(phase_y, PHASES_Y, TAPS_Y, PHASE_DILATION_Y, PHASE_ORIGIN_Y);
+    const Taps taps_x = phase_taps(phase_x, PHASES_X, TAPS_X, PHASE_DILATION_X, PHASE_ORIGIN_X);
+#else
+    const int phase_y = 0, phase_x = 0;
+    const Taps taps_y = {0, 1, TAPS_Y, 0};
+    const Taps taps_x = {0, 1, TAPS_X, 0};
+#endif
+    float tile[PIXELS * PANEL] __attribute__((aligned(64)));
+
+    const int first = (int)get_global_id(0) * ROWS_PER_ITEM;
+    const int last = LEAST(first + ROWS_PER_ITEM, TILES_N * TILES_Y);
+    for (int row = first; row < last; row++) {
+        const int next_n = row / TILES_Y * TILE_N, next_y = row % TILES_Y * TILE_Y;
+        const int tile_n = LEAST(next_n, BATCH - TILE_N), tile_y = LEAST(next_y, GRID_HEIGHT - TILE_Y);
+        for (int tile_index = 0; tile_index < TILES_X; tile_index++) {
+            const int next_x = tile_index * TILE_X;
+            const int tile_x = LEAST(next_x, GRID_WIDTH - TILE_X);
+            const __global float *corner = X
+                + (((size_t)tile_n * HEIGHT + tile_y * STRIDE_Y + taps_y.origin) * WIDTH + tile_x * STRIDE_X + taps_x.origin)
+                    * CHANNELS
+                + group * GROUP_CHANNELS;
+            VECTOR sum[PIXELS][VECTORS];
+            #pragma unroll
+            for (int p = 0; p < PIXELS; p++)
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    sum[p][v] = (VECTOR)(0.0f);
+
+            for (int ky = 0; ky < taps_y.count; ky++) {
+                const __global float *line = corner + (size_t)ky * TAP_STEP_Y * WIDTH * CHANNELS;
+                const __global float *filters =
+                    panel + (size_t)(taps_y.start + ky * taps_y.step) * (TAPS_X * GROUP_CHANNELS * PANEL);
+#if PHASES_Y * PHASES_X == 1 && TAP_STEP_X == 1 && GROUP_CHANNELS == CHANNELS
+                for (int j = 0; j < TAPS_X * CHANNELS; j++)
+                    ACCUMULATE(line + j, filters + j * PANEL);
+#else
+                for (int kx = 0; kx < taps_x.count; kx++) {
+                    const __global float *data = line + kx * TAP_STEP_X * CHANNELS;
+                    const __global float *tap = filters + (taps_x.start + kx * taps_x.step) * (GROUP_CHANNELS * PANEL);
+                    for (int i = 0; i < GROUP_CHANNELS; i++)
+                        ACCUMULATE(data + i, tap + i * PANEL);
+                }
+#endif
+            }
+            #pragma unroll
+            for (int p = 0; p < PIXELS; p++)
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    SAVE(sum[p][v], tile + p * PANEL + v * LANES);
+
+            for (int p = 0; p < PIXELS; p++) {
+                const int n = tile_n + p / (TILE_Y * TILE_X);
+                const int grid_y = tile_y + p / TILE_X % TILE_Y, grid_x = tile_x + p % TILE_X;
+                const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
+                if (n < next_n || grid_y < next_y || grid_x < next_x || y >= OUT_HEIGHT || x >= OUT_WIDTH)
+                    continue;
+                for (int v = 0; v < VECTORS; v++)
+                    STORE_COLUMN(LOAD(tile + p * PANEL + v * LANES), column + v * LANES);
+            }
+        }
+    }
+}

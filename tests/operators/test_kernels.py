@@ -1,0 +1,186 @@
+"""Every hand-written kernel against PyTorch in double precision, at sizes that are awkward for its tiles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import kernel_runner as kr
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from graphdl.operators.kernels import (
+    convolution_call,
+    convolution_input_gradient_call,
+    convolution_weight_gradient_call,
+    matmul_call,
+)
+
+TARGETS = {"cpu": kr.CPU, "narrow cpu": kr.NARROW_CPU, "gpu": kr.GPU, "small gpu": kr.SMALL_GPU}
+
+
+@pytest.fixture(scope="module")
+def device() -> kr.Device:
+    return kr.open_device()
+
+
+def close(found: np.ndarray, wanted: np.ndarray, terms: int) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=4e-6 * terms**0.5 + 1e-6)
+
+
+def check_matmul(device: kr.Device, target: kr.Target, sizes: tuple[int, ...], form: str, **overrides: int) -> None:
+    """``form`` names the layout of A and B: r(ow-major), c(olumn-major), s(trided: every other element)."""
+    batch, m, n, k = sizes
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((batch, m, k)), rng.standard_normal((batch, k, n))
+
+    def lay_out(matrix: np.ndarray, layout: str) -> tuple[np.ndarray, tuple[int, int, int]]:
+        _, rows, columns = matrix.shape
+        if layout == "r":
+            return matrix, (rows * columns, columns, 1)
+        if layout == "c":
+            return matrix.swapaxes(1, 2), (rows * columns, 1, rows)
+        return np.repeat(matrix, 2, 2), (rows * columns * 2, columns * 2, 2)
+
+    (a_data, a_strides), (b_data, b_strides) = lay_out(a, form[0]), lay_out(b, form[1])
+    call = matmul_call(target, batch=batch, m=m, n=n, k=k, a_strides=a_strides, b_strides=b_strides)
+    call = replace(call, defines={**call.defines, **overrides})
+    found = kr.run(device, call, kr.matmul_store(m, n), (batch, m, n), a_data, b_data)
+    close(found, a @ b, k)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("form", ["rr", "rc", "cr", "cc", "ss"])
+def test_matmul_of_any_layout(device: kr.Device, target: str, form: str) -> None:
+    check_matmul(device, TARGETS[target], (2, 31, 33, 37), form)
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 1, 1, 1), (1, 1, 32, 7), (3, 1, 10, 33), (1, 64, 10, 32), (1, 33, 1, 65), (1, 32, 48, 31), (5, 7, 16, 4)],
+    ids=str,
+)
+def test_matmul_of_any_size(device: kr.Device, target: str, sizes: tuple[int, ...]) -> None:
+    check_matmul(device, TARGETS[target], sizes, "rr")
+    check_matmul(device, TARGETS[target], sizes, "rc")
+
+
+@pytest.mark.parametrize("form", ["rr", "cr", "rc"])
+def test_matmul_in_chunks_of_depth(device: kr.Device, form: str) -> None:
+    check_matmul(device, kr.CPU, (1, 40, 50, 100), form, DEPTH=32)
+
+
+@pytest.mark.parametrize("form", ["rr", "cr"])
+def test_matmul_with_copied_rows(device: kr.Device, form: str) -> None:
+    check_matmul(device, kr.CPU, (1, 40, 50, 100), form, PACK_A=1)
+    check_matmul(device, kr.CPU, (1, 40, 50, 100), form, PACK_A=1, DEPTH=48)
+
+
+def test_a_batch_may_share_a_factor(device: kr.Device) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((4, 9, 17)), rng.standard_normal((17, 20))
+    for target in (kr.CPU, kr.GPU):
+        call = matmul_call(target, batch=4, m=9, n=20, k=17, a_strides=(9 * 17, 17, 1), b_strides=(0, 20, 1))
+        close(kr.run(device, call, kr.matmul_store(9, 20), (4, 9, 20), a, b), a @ b, 17)
+
+
+def problem(**changes: Any) -> dict[str, Any]:
+    """Batch 2, 5 → 18 channels, 3×3 on 9×8 (padded)."""
+    return {
+        "batch": 2, "channels": 5, "height": 9, "width": 8, "filters": 18, "kernel": (3, 3), "stride": (1, 1),
+        "dilation": (1, 1), "groups": 1, **changes,
+    }  # fmt: skip
+
+
+PROBLEMS = {
+    "plain": problem(),
+    "one channel": problem(channels=1, kernel=(5, 5), filters=20),
+    "three channels": problem(channels=3, kernel=(7, 7), stride=(2, 2), filters=64, height=15, width=17),
+    "one by one": problem(kernel=(1, 1), filters=33, channels=31),
+    "one by one, stride": problem(kernel=(1, 1), stride=(2, 2), channels=32, filters=16),
+    "stride": problem(stride=(2, 2), height=10, width=11),
+    "stride 3": problem(stride=(3, 3), kernel=(2, 2), height=11, width=12),
+    "uneven": problem(stride=(2, 1), kernel=(3, 2), dilation=(1, 2)),
+    "dilation": problem(dilation=(2, 2)),
+    "dilation and stride": problem(dilation=(2, 3), stride=(2, 2), height=12, width=13),
+    "dilation shares a factor with stride": problem(dilation=(2, 2), stride=(4, 4), height=14, width=15),
+    "groups": problem(channels=6, filters=9, groups=3),
+    "groups and stride": problem(channels=34, filters=70, groups=2, stride=(2, 2)),
+    "single pixel": problem(height=3, width=3, batch=5),
+    "many channels": problem(channels=33, filters=50),
+    "narrow": problem(width=3, height=31, batch=1),
+}
+
+
+def reference(p: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    """X, W, Y, G, dX, dW in PyTorch's layout and double precision."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    x = draw(p["batch"], p["channels"], p["height"], p["width"])
+    w = draw(p["filters"], p["channels"] // p["groups"], *p["kernel"])
+    y = functional.conv2d(x, w, stride=p["stride"], dilation=p["dilation"], groups=p["groups"])
+    g = draw(*y.shape)
+    dx, dw = torch.autograd.grad(y, (x, w), g)
+    return x, w, y, g, dx, dw
+
+
+def channels_last(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_convolution(device: kr.Device, target: str, name: str) -> None:
+    p = PROBLEMS[name]
+    x, w, y, *_ = reference(p)
+    wanted = channels_last(y)
+    call = convolution_call(TARGETS[target], **p)
+    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, channels_last(x), w.detach().numpy())
+    close(found, wanted, w[0].numel())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_input_gradient(device: kr.Device, target: str, name: str) -> None:
+    p = PROBLEMS[name]
+    _, w, _, g, dx, _ = reference(p)
+    call = convolution_input_gradient_call(TARGETS[target], **p)
+    gradient = np.pad(channels_last(g), ((0, 0), *call.pad_gradient, (0, 0)))
+    wanted = channels_last(dx)
+    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
+    close(found, wanted, w[:, 0].numel())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_weight_gradient(device: kr.Device, target: str, name: str) -> None:
+    p = PROBLEMS[name]
+    x, _, _, g, _, dw = reference(p)
+    call = convolution_weight_gradient_call(TARGETS[target], **p)
+    filters, channels, height, width = dw.shape
+    parts = kr.run(
+        device, call, kr.weight_store(dw.shape), (call.splits, height, width, channels, filters),
+        channels_last(x), channels_last(g),
+    )  # fmt: skip
+    close(parts.sum(0).transpose(3, 2, 0, 1), dw.detach().numpy(), g[:, 0].numel())
+
+
+def test_weight_gradient_in_parts_and_chunks(device: kr.Device) -> None:
+    p = problem(channels=33, filters=40)
+    x, _, _, g, _, dw = reference(p)
+    call = convolution_weight_gradient_call(kr.CPU, **p)
+    call = replace(call, defines={**call.defines, "SPLITS": 3, "LINES": 2}, splits=3)
+    call = replace(call, global_size=(*call.global_size[:2], 3))
+    filters, channels, height, width = dw.shape
+    parts = kr.run(
+        device, call, kr.weight_store(dw.shape), (3, height, width, channels, filters),
+        channels_last(x), channels_last(g),
+    )  # fmt: skip
+    assert all(np.abs(part).max() > 0 for part in parts)
+    close(parts.sum(0).transpose(3, 2, 0, 1), dw.detach().numpy(), g[:, 0].numel())
