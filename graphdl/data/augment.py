@@ -15,11 +15,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from graphdl.data.call import Call, bind, nearest
 from graphdl.data.dataset import Array, DataSet, Statistics
 from graphdl.data.draws import uniform
 from graphdl.graph.model import Setting
 from graphdl.graph.types import TensorType
+from graphdl.settings import Call, bind, nearest
 
 Floats = NDArray[np.float32]
 Draws = NDArray[np.float64]

@@ -9,12 +9,12 @@ from difflib import get_close_matches
 import numpy as np
 
 from graphdl.data.augment import Pipeline
-from graphdl.data.call import nearest
 from graphdl.data.dataset import DTYPES, Array, DataSet, Rows
 from graphdl.data.draws import permutation
 from graphdl.data.feed import value_fault
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.graph.types import TensorType
+from graphdl.settings import nearest
 from graphdl.source import Span
 
 

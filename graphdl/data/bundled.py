@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.data.call import written
 from graphdl.data.dataset import DataSet, Field, Split, divide, labels, noise_bytes, numbers, pixels
 from graphdl.data.request import Request
+from graphdl.settings import written
 
 _TEST_FRACTION = 0.2
 

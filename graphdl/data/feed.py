@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphdl.data.call import nearest
 from graphdl.data.dataset import DTYPES, Array, ArrayField, DataSet, Split
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
+from graphdl.settings import nearest
 from graphdl.source import Span
 
 _KINDS = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "truth values"}

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphdl.data.call import Call
 from graphdl.data.download import Archive, fetch
 from graphdl.diagnostics import ModelError
+from graphdl.settings import Call
 
 GET_HELP = (
     "name the folder that has it with --data-root or GRAPHDL_DATA, or let graphdl download it with --download "

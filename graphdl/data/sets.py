@@ -9,7 +9,6 @@ from typing import Any
 
 from graphdl.data.archives import npz
 from graphdl.data.bundled import digits, iris, noise, table
-from graphdl.data.call import Call, bind, fits, nearest, setting_of, written
 from graphdl.data.cifar import cifar10
 from graphdl.data.dataset import DataSet, divide
 from graphdl.data.folders import folder
@@ -17,6 +16,7 @@ from graphdl.data.idx import fashion_mnist, mnist
 from graphdl.data.request import Request, default_root
 from graphdl.data.tables import csv
 from graphdl.graph.model import Setting
+from graphdl.settings import Call, bind, fits, nearest, setting_of, written
 
 DATA_SETS: Mapping[str, Callable[..., DataSet]] = {
     loader.__name__: loader for loader in (cifar10, csv, digits, fashion_mnist, folder, iris, mnist, noise, npz, table)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.call import nearest
 from graphdl.data.dataset import DataSet, Field, Split, divide, labels, numbers
 from graphdl.data.request import Request
+from graphdl.settings import nearest
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Setting
@@ -27,6 +27,11 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
 @dataclass(frozen=True)
 class Call:
     """A setting, and how to complain about it."""
+
+    argument_code: ClassVar[str] = "E0702"
+    """Of the complaint about an unknown, missing, doubled or surplus argument."""
+    value_code: ClassVar[str] = "E0703"
+    """Of the complaint about an argument of the wrong kind."""
 
     setting: Setting
 
@@ -65,7 +70,8 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
     takes care of. Every complaint is gathered.
 
     Raises:
-        ModelError: E0702 for an unknown, missing, doubled or surplus argument, E0703 for one of the wrong kind.
+        ModelError: the call's ``argument_code`` for an unknown, missing, doubled or surplus argument, its
+            ``value_code`` for one of the wrong kind.
     """
     setting = call.setting
     hints = get_type_hints(function)
@@ -79,19 +85,22 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
     if len(setting.arguments) > len(positional):
         most = f"at most {len(positional)}" if positional else "none"
         errors.append(
-            call.error("E0702", f"'{setting.name}' takes {most} without a name, {len(setting.arguments)} are given")
+            call.error(
+                call.argument_code,
+                f"'{setting.name}' takes {most} without a name, {len(setting.arguments)} are given",
+            )
         )
     given = [*zip(positional, setting.arguments, strict=False), *setting.keywords.items()]
     for name, value in given:
         if name in extra:
             continue
         if name in bound:
-            errors.append(call.error("E0702", f"'{name}' of '{setting.name}' is given twice", argument=name))
+            errors.append(call.error(call.argument_code, f"'{name}' of '{setting.name}' is given twice", argument=name))
         elif name not in named and others is None:
             known = sorted({*named, *extra})
             errors.append(
                 call.error(
-                    "E0702",
+                    call.argument_code,
                     f"'{setting.name}' has no argument '{name}'",
                     argument=name,
                     notes=[f"it takes: {', '.join(known)}" if known else "it takes no arguments"],
@@ -103,7 +112,7 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
             if not fits(value, hint):
                 errors.append(
                     call.error(
-                        "E0703",
+                        call.value_code,
                         f"'{name}' of '{setting.name}' must be {describe(hint)}, found {written(value)}",
                         argument=name,
                     )
@@ -112,7 +121,9 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
     for parameter in parameters:
         if parameter.name in named and parameter.default is parameter.empty and parameter.name not in bound:
             errors.append(
-                call.error("E0702", f"'{setting.name}' needs '{parameter.name}', {describe(hints[parameter.name])}")
+                call.error(
+                    call.argument_code, f"'{setting.name}' needs '{parameter.name}', {describe(hints[parameter.name])}"
+                )
             )
     if errors:
         raise ModelError(*(diagnostic for error in errors for diagnostic in error.diagnostics))
@@ -137,7 +148,8 @@ def describe(hint: Any) -> str:
     if isinstance(hint, UnionType):
         return " or ".join(describe(kind) for kind in get_args(hint) if kind is not NoneType)
     if get_origin(hint) is list:
-        return f"a list of {_WORDS[get_args(hint)[0]][1]}"
+        (item,) = get_args(hint)
+        return f"a list of {_WORDS[item][1]}" if item in _WORDS else f"a list, each item {describe(item)}"
     return _WORDS[hint][0]
 
 
