@@ -1,7 +1,13 @@
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from graphdl.runtime.devices import Device
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +20,11 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.fail(f"GRAPHDL_DATA names {root}, which is no folder")
     return root
+
+
+@pytest.fixture(scope="session")
+def device() -> Device:
+    """The OpenCL device that GRAPHDL_TEST_DEVICE selects; without it, the one that would be chosen by default."""
+    from graphdl.runtime.devices import open_device
+
+    return open_device(os.environ.get("GRAPHDL_TEST_DEVICE"))

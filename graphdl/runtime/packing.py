@@ -12,6 +12,8 @@ _COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DO
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r" __attribute__ \( \)")
+# Clang and those that follow it write the place first; PoCL writes it last.
+_ERROR = re.compile(r"^(?:error: )?(?P<name>\w+):(?P<line>\d+):\d+:(?! warning| note)", re.MULTILINE)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|[(){}\[\];=,]")
 
 
@@ -55,9 +57,9 @@ def joined(kernels: Sequence[Kernel]) -> str:
 def failing_kernel(log: str, kernels: Sequence[Kernel]) -> tuple[Kernel, int] | None:
     """The first kernel that a build log complains about, and the line of its text."""
     by_name: Mapping[str, Kernel] = {unique_name(kernel): kernel for kernel in kernels}
-    for name, line in re.findall(r"(\w+):(\d+):\d+: (?:fatal )?error", log):
-        if name in by_name:
-            return by_name[name], int(line)
+    for match in _ERROR.finditer(log):
+        if match["name"] in by_name:
+            return by_name[match["name"]], int(match["line"])
     return None
 
 

@@ -1,0 +1,58 @@
+"""The cache on disk: what it keeps, and that nothing that happens to it is an error."""
+
+import os
+
+import pytest
+
+from graphdl.runtime.cache import BinaryCache, cache_folder
+
+
+def test_keeps_what_was_put(tmp_path):
+    cache = BinaryCache(tmp_path / "programs")
+    assert cache.get("source", "device") is None
+    cache.put(b"binary", "source", "device")
+    assert cache.get("source", "device") == b"binary"
+    assert cache.get("source", "other device") is None
+    assert cache.get("sourcedevice") is None
+
+
+def test_leaves_no_temporary_file(tmp_path):
+    cache = BinaryCache(tmp_path)
+    cache.put(b"binary", "key")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 200])
+def test_a_damaged_file_is_as_good_as_none(tmp_path, damage):
+    cache = BinaryCache(tmp_path)
+    cache.put(b"binary", "key")
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage)
+    assert cache.get("key") is None
+    cache.put(b"again", "key")
+    assert cache.get("key") == b"again"
+
+
+def test_a_folder_that_cannot_be_is_no_error(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    cache = BinaryCache(file / "programs")
+    cache.put(b"binary", "key")
+    assert cache.get("key") is None
+    cache.forget("key")
+
+
+def test_the_longest_unused_go_first(tmp_path):
+    cache = BinaryCache(tmp_path, limit=3000)
+    for age, key in enumerate(("new", "old", "older")):
+        cache.put(bytes(900), key)
+        newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(newest, (1000 - age, 1000 - age))
+    assert cache.get("older") is not None  # used now, so it is the newest
+    cache.put(bytes(900), "newest")
+    assert [cache.get(key) is not None for key in ("new", "old", "older", "newest")] == [True, False, True, True]
+
+
+def test_the_folder_follows_xdg(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "graphdl"
