@@ -19,6 +19,7 @@ from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare,
 from graphdl.graph.model import Node
 from graphdl.operators.random import philox_source
 from graphdl.operators.tensor import Array, Elementwise, Feed, Read, Reduction, Source, Template, Tensor, topological
+from graphdl.resources import resource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -268,6 +269,7 @@ def _constant_name(operation: Array) -> str:
 
 def _source(group: Sequence[_Kernel]) -> Kernel:
     """The OpenCL C of a launch; equal texts get equal names."""
+    vectors = resource("opencl/vectors.cl").read_text("utf-8")
     if group[0].template:
         operands = group[0].operands
         text = (
@@ -275,7 +277,7 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
             f"#define POINTERS {' '.join(_pointers(operands, operands.tensors))}\n{group[0].template}"
         )
         name = _name(group, text)
-        return Kernel(name, f"#define KERNEL_NAME {name}\n{text}")
+        return Kernel(name, f"{vectors}#define KERNEL_NAME {name}\n{text}")
     tensors = list(dict.fromkeys(t for kernel in group for t in kernel.operands.tensors))
     written = {t for kernel in group for t in kernel.operands.written}
     bodies = "".join(
@@ -285,7 +287,7 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({_parameters(tensors, written)})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
-    return Kernel(name, f"{functions}{head}\nvoid {name}{text}")
+    return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
 
 
 def _name(group: Sequence[_Kernel], text: str) -> str:

@@ -192,7 +192,7 @@ class Emitter:
         if step == 0:
             return (f"({pointer}[{address}] != 0)" if truth else f"{pointer}[{address}]"), False
         if step == 1:
-            text = f"vload{self.width}(0, {pointer} + ({address}))"
+            text = f"LOAD_VECTOR({MEMORY[load.element]}, {self.width}, {pointer} + ({address}))"
         else:
             base = self._keep(address, "int", False)
             lanes = ", ".join(f"{pointer}[{base} + {lane * step}]" for lane in range(self.width))
@@ -247,7 +247,7 @@ class Emitter:
         if self.width == 1:
             self.lines.append(f"{pointer}[{place}] = {stored};")
         elif step == 1:
-            self.lines.append(f"vstore{self.width}({stored}, 0, {pointer} + ({place}));")
+            self.lines.append(f"STORE_VECTOR({MEMORY[element]}, {self.width}, {stored}, {pointer} + ({place}));")
         else:
             base = self._keep(place, "int", False)
             vector = self._name()

@@ -220,6 +220,11 @@ class _Reduced:
     def element(self) -> str:
         return REGISTER[self.root.inputs[0].element]
 
+    @property
+    def worse(self) -> str:
+        """The comparison that holds when the kept value must give way. A NaN that is kept stays."""
+        return ">" if self.kind == "min" else "<"
+
     def declare(self, width: int) -> list[str]:
         suffix = str(width) if width > 1 else ""
         start = {"sum": "0", "max": "-INFINITY", "argmax": "-INFINITY", "min": "INFINITY"}[self.kind]
@@ -235,14 +240,14 @@ class _Reduced:
         if self.kind == "sum":
             return [f"{name} += {value};"]
         if self.kind != "argmax":
-            return [f"{name} = {self.kind}({name}, {value});"]
+            return [f"{name} = {name} {self.worse} {value} ? {value} : {name};"]
         if width == 1:
             return [f"if ({value} > {name}) {{ {name} = {value}; {name}_at = {position}; }}"]
         mask = f"{name}_mask"
         return [
             f"const int{width} {mask} = {value} > {name};",
-            f"{name}_at = select({name}_at, {position}, {mask});",
-            f"{name} = select({name}, {value}, {mask});",
+            f"{name}_at = {mask} ? {position} : {name}_at;",
+            f"{name} = {mask} ? {value} : {name};",
         ]
 
     def across(self, width: int) -> list[str]:
@@ -256,7 +261,7 @@ class _Reduced:
             if self.kind == "sum":
                 lines.append(f"{name}_all += {lane};")
             elif self.kind != "argmax":
-                lines.append(f"{name}_all = {self.kind}({name}_all, {lane});")
+                lines.append(f"{name}_all = {name}_all {self.worse} {lane} ? {lane} : {name}_all;")
             else:
                 at = f"{name}_at.s{digit}"
                 better = f"{lane} > {name}_all || ({lane} == {name}_all && {at} < {name}_all_at)"

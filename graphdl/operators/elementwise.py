@@ -181,7 +181,7 @@ def _not(operands: Sequence[str], width: int) -> str:
 
 def _where(operands: Sequence[str], width: int) -> str:
     mask, a, b = operands
-    return f"({mask} ? {a} : {b})" if width == 1 else f"select({b}, {a}, {mask})"
+    return f"({mask} ? {a} : {b})"
 
 
 def _softplus_code(operands: Sequence[str], width: int) -> str:
@@ -206,8 +206,8 @@ _row("remainder", 2, "({0} - {1} * floor({0} / {1}))", lambda a, b: a % b, _rema
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
 _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,))
 
-_row("maximum", 2, "max({0}, {1})", max, _maximum_gradient, documentation="The greater, element by element.")
-_row("minimum", 2, "min({0}, {1})", min, _minimum_gradient, documentation="The lesser, element by element.")
+_row("maximum", 2, "({0} < {1} ? {1} : {0})", max, _maximum_gradient, documentation="The greater, element by element.")
+_row("minimum", 2, "({1} < {0} ? {1} : {0})", min, _minimum_gradient, documentation="The lesser, element by element.")
 _row(
     "where", 3, _where, lambda c, a, b: a if c else b,
     lambda y, g: (None, apply("where", y.inputs[0], g, 0.0), apply("where", y.inputs[0], 0.0, g)),

@@ -1,0 +1,26 @@
+/* What generated kernels share: loads and stores of vectors at any element's address.
+ *
+ * PoCL does not inline vloadN and vstoreN when LLVM's idea of the processor lacks a feature that its built-in library was
+ * compiled with: a call per vector makes a kernel several times slower. Compilers of the clang family (all but a few)
+ * know vectors of a lower alignment, which need no call.
+ */
+#ifdef __clang__
+typedef float packed_float2 __attribute__((ext_vector_type(2), aligned(4)));
+typedef float packed_float4 __attribute__((ext_vector_type(4), aligned(4)));
+typedef float packed_float8 __attribute__((ext_vector_type(8), aligned(4)));
+typedef float packed_float16 __attribute__((ext_vector_type(16), aligned(4)));
+typedef int packed_int2 __attribute__((ext_vector_type(2), aligned(4)));
+typedef int packed_int4 __attribute__((ext_vector_type(4), aligned(4)));
+typedef int packed_int8 __attribute__((ext_vector_type(8), aligned(4)));
+typedef int packed_int16 __attribute__((ext_vector_type(16), aligned(4)));
+typedef uchar packed_uchar2 __attribute__((ext_vector_type(2), aligned(1)));
+typedef uchar packed_uchar4 __attribute__((ext_vector_type(4), aligned(1)));
+typedef uchar packed_uchar8 __attribute__((ext_vector_type(8), aligned(1)));
+typedef uchar packed_uchar16 __attribute__((ext_vector_type(16), aligned(1)));
+#define LOAD_VECTOR(kind, width, pointer) (*(const __global packed_##kind##width *)(pointer))
+#define STORE_VECTOR(kind, width, value, pointer) (*(__global packed_##kind##width *)(pointer) = (value))
+#else
+#define LOAD_VECTOR(kind, width, pointer) vload##width(0, pointer)
+#define STORE_VECTOR(kind, width, value, pointer) vstore##width(value, 0, pointer)
+#endif
+
