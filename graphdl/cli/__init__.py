@@ -1,1 +1,66 @@
+"""The command line: ``graphdl VERB …``, a file a verb.
 
+A verb is a module of this folder with a click command named ``command``, and a line in ``VERBS``. Modules are imported
+when their verb is called, so that ``graphdl check`` does not wait for OpenCL.
+
+Exit codes: 0 done; 1 the model or the data is at fault; 2 the command's words are off; 3 the device or the machine is
+at fault; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from graphdl.diagnostics import DeviceError, ModelError
+
+VERBS = {
+    "devices": "list every OpenCL device, and say which would be used and why",
+}
+
+
+class _Verbs(click.Group):
+    """A group that knows its verbs by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"graphdl.cli.{cmd_name.replace('-', '_')}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+        """Runs a verb and ends the process with the exit code that its outcome has."""
+        extra["standalone_mode"] = False
+        try:
+            result = super().main(args, prog_name, **extra)
+        except ModelError as error:
+            from graphdl.rendering import render
+
+            click.echo(render(error.diagnostics, color=sys.stderr.isatty()), err=True)
+            sys.exit(1)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort:  # click's word for Ctrl-C
+            sys.exit(130)
+        except (DeviceError, MemoryError, OSError) as error:
+            click.echo(f"error: {error}" if str(error) else "error: out of memory", err=True)
+            sys.exit(3)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Checks, compiles, trains and explains models that are written as .net files."""

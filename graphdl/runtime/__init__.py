@@ -7,8 +7,9 @@ executor.run({"image": images})
 loss = executor.fetch("loss")
 """
 
-from graphdl.runtime.devices import Device, all_devices, choose, open_device, open_info, target_of
+from graphdl.runtime.devices import all_devices, choose, open_device
 from graphdl.runtime.executor import Executor, Pending
+from graphdl.runtime.opencl import Device, open_info, target_of
 from graphdl.runtime.profiler import profile
 from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore

@@ -11,7 +11,7 @@ import pyopencl as cl
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.cache import BinaryCache, default_cache
-from graphdl.runtime.devices import Device, build_program, compiler_warnings_ignored
+from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored
 from graphdl.runtime.packing import failing_kernel, joined, packs, unique_name
 from graphdl.source import Span
 
@@ -23,7 +23,8 @@ class BuiltKernels:
     """Kernels that are built for a device; each ``create`` makes one with arguments of its own."""
 
     def __init__(self, device: Device, kernels: Mapping[str, Kernel]) -> None:
-        self._places = {key: device.built[unique_name(kernel)] for key, kernel in kernels.items()}
+        names = {key: unique_name(kernel) for key, kernel in kernels.items()}
+        self._places = {key: (device.built[name], name) for key, name in names.items()}
 
     def create(self, key: str) -> cl.Kernel:
         """A new ``pyopencl.Kernel`` of the kernel under this key."""
@@ -57,12 +58,9 @@ def build(
     return BuiltKernels(device, kernels)
 
 
-_Built = dict[str, tuple[cl.Program, str]]
-
-
 def _build_pack(
     device: Device, kernels: Sequence[Kernel], disk: BinaryCache | None, where: Mapping[Kernel, tuple[Span, ...]]
-) -> _Built:
+) -> dict[str, cl.Program]:
     source = joined(kernels)
     try:
         program = _load_or_compile(device, source, disk)
@@ -70,11 +68,11 @@ def _build_pack(
         if len(kernels) == 1:
             raise _failure(str(error), kernels, where) from error
         # A compiler may fail on a large program, or two texts clash after all; alone, each kernel shows its own fault.
-        built: _Built = {}
+        built: dict[str, cl.Program] = {}
         for kernel in kernels:
             built |= _build_pack(device, [kernel], disk, where)
         return built
-    return {unique_name(kernel): (program, unique_name(kernel)) for kernel in kernels}
+    return {unique_name(kernel): program for kernel in kernels}
 
 
 def _load_or_compile(device: Device, source: str, disk: BinaryCache | None) -> cl.Program:

@@ -1,45 +1,20 @@
-"""OpenCL devices: enumerated, probed, chosen and opened."""
+"""OpenCL devices: enumerated, probed and chosen."""
 
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import pyopencl as cl
 
-from graphdl.compiler.program import Target
+from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
+from graphdl.runtime.build import build
+from graphdl.runtime.opencl import Device, device_errors, open_info
 from graphdl.runtime.ranking import DeviceInfo, candidates, kind_of, with_quirks
 
-_PROBE = "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }"
-
-
-@dataclass(frozen=True)
-class Device:
-    """An opened device: one context and one in-order queue for everything that runs on it."""
-
-    info: DeviceInfo
-    context: cl.Context
-    queue: cl.CommandQueue
-    built: dict[str, tuple[cl.Program, str]] = field(default_factory=dict)
-    """Kernel text to the program that holds it and its name in there, so that programs share what is built."""
-
-    @property
-    def target(self) -> Target:
-        return target_of(self.info)
-
-
-@contextmanager
-def device_errors(doing: str) -> Iterator[None]:
-    """Turns whatever OpenCL raises inside into a ``DeviceError`` that says what was being done."""
-    try:
-        yield
-    except cl.Error as error:
-        raise DeviceError(f"{doing} failed: {error}") from error
+_PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
 
 
 def all_devices() -> list[DeviceInfo]:
@@ -65,92 +40,56 @@ def all_devices() -> list[DeviceInfo]:
 
 
 def choose(selector: str | None = None, devices: Sequence[DeviceInfo] | None = None) -> DeviceInfo:
-    """The best device that a selector means and that passes the probe.
+    """The best device that a selector means and that works.
 
     Raises:
         DeviceError: no device, none that matches, or none of them works.
     """
-    failures = []
-    for info in candidates(all_devices() if devices is None else devices, selector):
-        failure = probe(info)
-        if failure is None:
-            return info
-        failures.append(f"  {info}: {failure}")
-    raise DeviceError("no device works:\n" + "\n".join(failures))
+    return _first_that_works(candidates(all_devices() if devices is None else devices, selector)).info
 
 
 def open_device(selector: str | None = None) -> Device:
-    """Chooses a device and opens a context and an in-order queue on it.
+    """Chooses a device and opens it.
 
     Raises:
-        DeviceError: see ``choose``; or the driver refuses.
+        DeviceError: no device, none that matches, or none of them works.
     """
-    return open_info(choose(selector))
-
-
-def open_info(info: DeviceInfo) -> Device:
-    """Opens a device that was chosen before."""
-    with device_errors(f"opening {info}"):
-        context = cl.Context([info.handle])
-        return Device(info, context, cl.CommandQueue(context, info.handle))
-
-
-def target_of(info: DeviceInfo) -> Target:
-    """What the compiler needs to know of a device."""
-    is_cpu = info.kind not in ("gpu", "accelerator")
-    return Target(
-        kind="cpu" if is_cpu else "gpu",
-        # A CPU's register; on a GPU a work-item is a lane already and 16 bytes are its widest load.
-        vector_width=max(4, info.vector_width) if is_cpu else 4,
-        compute_units=info.compute_units,
-        max_work_group=info.max_work_group,
-        local_memory=info.local_memory,
-        max_buffer=info.max_allocation,
-        memory=info.memory,
-    )
+    return _first_that_works(candidates(all_devices(), selector))
 
 
 def probe(info: DeviceInfo) -> str | None:
     """Compiles and runs a kernel of one line. What went wrong, or None."""
-    if not info.usable:
-        return "it is unavailable or has no compiler"
     try:
-        context = cl.Context([info.handle])
-        queue = cl.CommandQueue(context, info.handle)
-        with compiler_warnings_ignored():
-            kernel = cl.Kernel(build_program(context, _PROBE), "probe")
-        result = np.zeros(16, np.float32)
-        buffer = cl.Buffer(context, cl.mem_flags.READ_WRITE, result.nbytes)
-        kernel.set_arg(0, buffer)
-        cl.enqueue_nd_range_kernel(queue, kernel, (16,), (1,))
-        cl.enqueue_copy(queue, result, buffer)
-    except cl.Error as error:
+        _open_and_probe(info)
+    except DeviceError as error:
         return str(error)
-    if not np.array_equal(result, 3 * np.arange(16, dtype=np.float32)):
-        return "a kernel of one line gave a wrong result"
     return None
 
 
-def build_program(context: cl.Context, content: str | bytes, options: str = "") -> cl.Program:
-    """Builds a program from its text or its binary, past PyOpenCL's own cache on disk: ours is bounded and never fails.
-
-    Raises:
-        pyopencl.Error: the build failed; it carries the log.
-    """
-    if isinstance(content, str):
-        program = cl.Program(cl._cl._Program(context, content))
-    else:
-        program = cl.Program(context, context.devices, [content])
-    program.build(options)
-    return program
+def _first_that_works(order: Sequence[DeviceInfo]) -> Device:
+    failures = []
+    for info in order:
+        try:
+            return _open_and_probe(info)
+        except DeviceError as error:
+            failures.append(f"  {info}: {error}")
+    raise DeviceError("no device works:\n" + "\n".join(failures))
 
 
-@contextmanager
-def compiler_warnings_ignored() -> Iterator[None]:
-    """PyOpenCL warns of every build log that is not empty, and Intel's never is. Not for use within threads."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cl.CompilerWarning)
-        yield
+def _open_and_probe(info: DeviceInfo) -> Device:
+    if not info.usable:
+        raise DeviceError("it is unavailable or has no compiler")
+    device = open_info(info)
+    kernel = build(device, {"probe": _PROBE}).create("probe")
+    result = np.zeros(16, np.float32)
+    with device_errors("a kernel of one line"):
+        buffer = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, result.nbytes)
+        kernel.set_arg(0, buffer)
+        cl.enqueue_nd_range_kernel(device.queue, kernel, (16,), (1,))
+        cl.enqueue_copy(device.queue, result, buffer)
+    if not np.array_equal(result, 3 * np.arange(16, dtype=np.float32)):
+        raise DeviceError("a kernel of one line gave a wrong result")
+    return device
 
 
 def _describe_device(index: int, platform: cl.Platform, handle: cl.Device) -> DeviceInfo:

@@ -18,7 +18,7 @@ from graphdl.compiler.program import Launch, Program, Slot
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.arrays import STORED, check_array, public_array
 from graphdl.runtime.build import BuiltKernels, build
-from graphdl.runtime.devices import Device, device_errors
+from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore
 

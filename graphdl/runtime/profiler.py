@@ -8,8 +8,8 @@ from typing import Any
 import pyopencl as cl
 
 from graphdl.compiler.program import Launch
-from graphdl.runtime.devices import device_errors
 from graphdl.runtime.executor import Executor
+from graphdl.runtime.opencl import device_errors
 
 
 def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[tuple[Launch, float]]:

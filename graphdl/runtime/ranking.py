@@ -43,7 +43,7 @@ class DeviceInfo:
     kernels_per_program: int = 32
     driver_caches: bool = False
     """The driver keeps compiled kernels on disk by itself."""
-    quirks: tuple[str, ...] = ()
+    quirks: tuple[Quirk, ...] = ()
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
 
@@ -66,7 +66,8 @@ class DeviceInfo:
         if self.kind == "gpu":
             reasons.append("shares the host's memory" if self.unified_memory else "has memory of its own")
         if self.kind == "cpu" and self._runtime_score:
-            reasons.append(f"runtime known, rank {self._runtime_score}")
+            place = len(_CPU_RUNTIMES) - self._runtime_score + 1
+            reasons.append(f"number {place} by speed of the runtimes known for CPUs")
         return tuple(reasons)
 
     @property
@@ -93,7 +94,7 @@ _KIND_REASON: dict[Kind, str] = {
     "simulator": "a simulator, used only when asked for",
 }
 
-# Fastest first, as matrix products and launches measured.
+# Fastest first, as matrix products, launches and compilation measured.
 _CPU_RUNTIMES = (r"Intel\(R\) OpenCL", r"PoCL [4-9]", r"PoCL 3", r"AMD Accelerated")
 
 _SIMULATORS = re.compile(r"oclgrind|simulator|emulat", re.IGNORECASE)
@@ -169,7 +170,7 @@ def with_quirks(info: DeviceInfo, host_memory: int) -> DeviceInfo:
     text = f"{info.platform}, {info.platform_version}, {info.name}, {info.driver_version}"
     for quirk in QUIRKS:
         if info.kind in quirk.kinds and re.search(quirk.platform, text):
-            info = replace(quirk.change(info, host_memory), quirks=(*info.quirks, quirk.name))
+            info = replace(quirk.change(info, host_memory), quirks=(*info.quirks, quirk))
     return info
 
 

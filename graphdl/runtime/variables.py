@@ -10,7 +10,7 @@ import pyopencl as cl
 from graphdl.compiler.program import Slot
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.arrays import STORED, check_array, public_array, stored_array
-from graphdl.runtime.devices import Device, device_errors
+from graphdl.runtime.opencl import Device, device_errors
 
 
 class VariableStore(MutableMapping[str, np.ndarray]):

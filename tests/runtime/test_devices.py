@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from graphdl.diagnostics import DeviceError
-from graphdl.runtime.devices import all_devices, choose, probe, target_of
+from graphdl.runtime.devices import all_devices, choose, probe
+from graphdl.runtime.opencl import target_of
 
 
 def test_indices_count_the_devices():
