@@ -64,6 +64,7 @@ class Runner:
         self.kernel = cl.Program(device.context, preamble + call.text()).build().run
 
     def bind(self, *buffers: cl.Buffer) -> None:
+        self.buffers = buffers  # a bound argument does not keep its buffer alive
         self.kernel.set_args(*buffers)
 
     def enqueue(self) -> None:

@@ -40,6 +40,7 @@ def matmul_call(
     panels = ceil_div(n, tile.vectors * lanes)
     tiles = ceil_div(m, tile.rows)
     pack_b = not (tiles <= 1 and b_strides[2] == 1 and n % (tile.vectors * lanes) == 0)
+    copy_a = 1 in a_strides[1:] and max(a_strides[1:]) % 512 == 0 and tile.rows > 4
     depth = min(k, 1024)
     blocks = _blocks(target, batch * panels, tiles, tile.rows * tile.vectors * lanes * k * 2)
     return TemplateCall(
@@ -48,7 +49,7 @@ def matmul_call(
         defines={
             "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
             "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "PANELS": panels, "DEPTH": depth,
-            "PACK_B": int(pack_b), "PACK_A": int(1 in a_strides[1:] and max(a_strides[1:]) % 512 == 0 and tile.rows > 4),
+            "PACK_B": int(pack_b), "PACK_A": int(copy_a),
         },
         global_size=(panels * ceil_div(tiles, blocks), batch),
         local_size=(1, 1),

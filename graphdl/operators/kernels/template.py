@@ -1,4 +1,4 @@
-"""A hand-written kernel with its parameters chosen: what the compiler must launch and what it must put before the text."""
+"""A hand-written kernel with its parameters chosen: what to launch, and what text it needs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def tiled_product(
     defines: Mapping[str, int],
     splits: int = 1,
 ) -> TemplateCall:
-    """The GPU's form of every product: ``layers`` products of ``rows`` × ``columns`` over ``steps``, each in ``splits``."""
+    """The GPU's form of every product: ``layers`` of ``rows`` × ``columns`` over ``steps``, each in ``splits``."""
     work = 4
     side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
     tile = work * side

@@ -1,0 +1,212 @@
+"""Times the hand-written kernels beside PyTorch's on the CPU, both with two threads, in turn within one run.
+
+    python tools/bench/kernels.py [part of a row's name ...] [--platform Portable]
+
+A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements: above
+1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer more than
+OpenCL's, and the ratio of the best figures is the fairer one. Packing the filters is part of the convolutions' time.
+``results/kernels.md`` keeps what was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
+
+import kernel_runner as kr  # noqa: E402
+
+from graphdl.operators.kernels import (  # noqa: E402
+    TemplateCall,
+    convolution_call,
+    convolution_input_gradient_call,
+    convolution_weight_gradient_call,
+    matmul_call,
+)
+
+SECONDS = 0.03
+"""Of one measurement, at least."""
+PAIRS = 9
+
+MATMULS = {
+    "mlp 1": (64, 512, 784),
+    "mlp 2": (64, 512, 512),
+    "mlp 3": (64, 10, 512),
+    "lenet linear": (64, 500, 800),
+    "resnet linear": (256, 1000, 4096),
+    "square": (1024, 1024, 1024),
+    "batch 1": (1, 1000, 2048),
+}
+"""m, n, k of the forward product; the gradients follow."""
+
+CONVOLUTIONS: dict[str, tuple[int, int, int, int, int, int]] = {
+    "lenet 1": (64, 1, 28, 20, 5, 1),
+    "lenet 2": (64, 20, 12, 50, 5, 1),
+    "resnet-20 stem": (128, 3, 34, 16, 3, 1),
+    "resnet-20 16": (128, 16, 34, 16, 3, 1),
+    "resnet-20 32": (128, 32, 18, 32, 3, 1),
+    "resnet-20 64": (128, 64, 10, 64, 3, 1),
+    "resnet-20 16-32 /2": (128, 16, 34, 32, 3, 2),
+    "resnet-50 stem": (4, 3, 230, 64, 7, 2),
+    "resnet-50 64 3x3": (4, 64, 58, 64, 3, 1),
+    "resnet-50 64-256 1x1": (4, 64, 56, 256, 1, 1),
+    "resnet-50 128 3x3": (4, 128, 30, 128, 3, 1),
+    "resnet-50 256 3x3": (4, 256, 16, 256, 3, 1),
+    "resnet-50 1024-256 1x1": (4, 1024, 14, 256, 1, 1),
+    "resnet-50 512-2048 1x1": (4, 512, 7, 2048, 1, 1),
+    "resnet-50 512 3x3": (4, 512, 9, 512, 3, 1),
+    "resnet-50 512-1024 1x1 /2": (4, 512, 28, 1024, 1, 2),
+    "vgg 64 224": (4, 64, 226, 64, 3, 1),
+    "vgg 128-256 56": (4, 128, 58, 256, 3, 1),
+    "vgg 512 28": (4, 512, 30, 512, 3, 1),
+}
+"""batch, channels, height and width (padded), filters, kernel, stride."""
+
+Row = tuple[str, int, Callable[[], None], Callable[[], object]]
+"""Name, flops, ours (enqueues), PyTorch's."""
+
+
+def ours(device: kr.Device, call: TemplateCall, store: str, size: int, *operands: np.ndarray) -> Callable[[], None]:
+    """Enqueues a call, its packing first."""
+    buffers = [kr.upload(device, operand) for operand in operands]
+    runners = []
+    if call.pack is not None:
+        packed = kr.upload(device, np.zeros(call.packed_size))
+        packer = kr.Runner(device, call.pack, kr.PACK_STORE, accumulate=False)
+        packer.bind(buffers[-1], packed)
+        runners.append(packer)
+        buffers[-1] = packed
+    runner = kr.Runner(device, call, store, accumulate=False)
+    runner.bind(*buffers, kr.upload(device, np.zeros(size)))
+    runners.append(runner)
+
+    def enqueue() -> None:
+        for one in runners:
+            one.enqueue()
+
+    return enqueue
+
+
+def draw(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def matmul_rows(device: kr.Device, name: str, m: int, n: int, k: int) -> Iterator[Row]:
+    """Forward x w, the gradients dy wᵀ and xᵀ dy."""
+    forms = {
+        "forward": (m, n, k, (k, 1), (n, 1)),
+        "input": (m, k, n, (n, 1), (1, n)),
+        "weight": (k, n, m, (1, k), (n, 1)),
+    }
+    for form, (rows, columns, depth, a_strides, b_strides) in forms.items():
+        call = matmul_call(
+            kr.CPU, batch=1, m=rows, n=columns, k=depth, a_strides=(0, *a_strides), b_strides=(0, *b_strides)
+        )
+        a, b = draw(rows * depth), draw(depth * columns)
+        first = torch.as_strided(torch.from_numpy(a), (rows, depth), a_strides)
+        second = torch.as_strided(torch.from_numpy(b), (depth, columns), b_strides)
+        out = torch.empty(rows, columns)
+        yield (
+            f"matmul {name} {form} {rows}x{columns}x{depth}",
+            call.flops,
+            ours(device, call, kr.matmul_store(rows, columns), rows * columns, a, b),
+            lambda x=first, y=second, z=out: torch.mm(x, y, out=z),
+        )
+
+
+def convolution_rows(
+    device: kr.Device, name: str, n: int, c: int, size: int, o: int, k: int, s: int
+) -> Iterator[Row]:
+    problem: dict[str, Any] = {
+        "batch": n, "channels": c, "height": size, "width": size, "filters": o, "kernel": (k, k), "stride": (s, s),
+        "dilation": (1, 1), "groups": 1,
+    }  # fmt: skip
+    out = (size - k) // s + 1
+    x, w, g = torch.randn(n, c, size, size), torch.randn(o, c, k, k), torch.randn(n, o, out, out)
+    last = {key: value.permute(0, 2, 3, 1).contiguous().numpy() for key, value in {"x": x, "g": g}.items()}
+
+    call = convolution_call(kr.CPU, **problem)
+    yield (
+        f"conv {name} forward",
+        call.flops,
+        ours(device, call, kr.image_store((n, out, out, o)), g.numel(), last["x"], w.numpy()),
+        lambda: torch.nn.functional.conv2d(x, w, stride=s),
+    )
+    call = convolution_weight_gradient_call(kr.CPU, **problem)
+    yield (
+        f"conv {name} weight",
+        call.flops,
+        ours(device, call, kr.weight_store(w.shape), call.splits * w.numel(), last["x"], last["g"]),
+        lambda: conv2d_weight(x, w.shape, g, stride=s),
+    )
+    if c > 3:
+        call = convolution_input_gradient_call(kr.CPU, **problem)
+        padded = np.pad(last["g"], ((0, 0), *call.pad_gradient, (0, 0)))
+        yield (
+            f"conv {name} input",
+            call.flops,
+            ours(device, call, kr.image_store((n, size, size, c)), x.numel(), padded, w.numpy()),
+            lambda: conv2d_input(x.shape, w, g, stride=s),
+        )
+
+
+def measure(device: kr.Device, row: Row) -> tuple[float, float, float]:
+    """The best GFLOP/s of both, and the median ratio of PyTorch's time to ours."""
+    _, flops, enqueue, peer = row
+
+    def time_ours(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            enqueue()
+        device.queue.finish()
+        return (time.perf_counter() - start) / times
+
+    def time_peer(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            peer()
+        return (time.perf_counter() - start) / times
+
+    repeats = []
+    for timed in (time_ours, time_peer):
+        timed(2)
+        repeats.append(max(1, int(SECONDS / timed(2))))
+    pairs = [(time_ours(repeats[0]), time_peer(repeats[1])) for _ in range(PAIRS)]
+    mine, theirs = (flops / min(column) / 1e9 for column in zip(*pairs, strict=True))
+    return mine, theirs, statistics.median(peer_time / our_time for our_time, peer_time in pairs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help="measure only the rows whose name holds one of these")
+    parser.add_argument("--platform", default="Portable")
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    device = kr.open_device(arguments.platform)
+    print(f"{device.queue.device.name}\n| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
+
+    def rows() -> Iterator[Row]:
+        for name, (m, n, k) in MATMULS.items():
+            yield from matmul_rows(device, name, m, n, k)
+        for name, sizes in CONVOLUTIONS.items():
+            yield from convolution_rows(device, name, *sizes)
+
+    for row in rows():
+        if not arguments.parts or any(part in row[0] for part in arguments.parts):
+            mine, theirs, ratio = measure(device, row)
+            print(f"| {row[0]} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} | {ratio:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
