@@ -276,6 +276,7 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
             f"#define KERNEL_PARAMETERS {_parameters(operands.tensors, operands.written)}\n"
             f"#define POINTERS {' '.join(_pointers(operands, operands.tensors))}\n{group[0].template}"
         )
+        text = _functions(text) + text
         name = _name(group, text)
         return Kernel(name, f"{vectors}#define KERNEL_NAME {name}\n{text}")
     tensors = list(dict.fromkeys(t for kernel in group for t in kernel.operands.tensors))
@@ -283,11 +284,16 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
     bodies = "".join(
         "{\n" + " ".join(_pointers(kernel.operands, tensors)) + f"\n{kernel.statements}\n}}\n" for kernel in group
     )
-    functions = "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in bodies)
+    functions = _functions(bodies)
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({_parameters(tensors, written)})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
     return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
+
+
+def _functions(text: str) -> str:
+    """The functions that a kernel's text calls."""
+    return "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in text)
 
 
 def _name(group: Sequence[_Kernel], text: str) -> str:
