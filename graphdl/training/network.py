@@ -1,0 +1,170 @@
+"""A net that can run: its graphs for training and for inference, and its variables on a device."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from graphdl.compiler.lowering import Lowered, lower
+from graphdl.compiler.program import Program, Slot
+from graphdl.graph.model import ModuleGraph, Node, ScanBody, Variable
+from graphdl.operators import PRIMITIVES
+from graphdl.operators.initializers import initialize
+from graphdl.runtime import Device, Executor, VariableStore, open_device
+
+_KEPT_EXECUTORS = 8
+
+
+class Network:
+    """A net's two graphs and the values of its parameters and states.
+
+    ``expand`` makes the graph for training (true) or inference (false). The values lie on the host until something
+    runs; then they are on the device, and every program shares them.
+    """
+
+    def __init__(self, expand: Callable[[bool], ModuleGraph], *, seed: int = 0, device: str | None = None) -> None:
+        self._expand = expand
+        self.seed = seed
+        """Decides the initial values and the random draws outside training."""
+        self._selector = device
+        self._host: dict[str, np.ndarray] = {}
+        self._store: VariableStore | None = None
+        self._executors: dict[Hashable, Executor] = {}
+
+    @cached_property
+    def training(self) -> ModuleGraph:
+        """The graph in which ``training`` is true."""
+        return self._expand(True)
+
+    @cached_property
+    def inference(self) -> ModuleGraph:
+        """The graph in which ``training`` is false."""
+        return self._expand(False)
+
+    def graph(self, training: bool) -> ModuleGraph:
+        """One of the two graphs."""
+        return self.training if training else self.inference
+
+    def lower(self, training: bool, batch: int) -> Lowered:
+        """The operator tensors of one of the graphs for ``batch`` examples."""
+        return lower(self.graph(training), batch)
+
+    # ------------------------------------------------------------------------------------------------- variables
+
+    @cached_property
+    def variables(self) -> Mapping[str, Variable]:
+        """The parameters, then the states, by their paths."""
+        graphs = (self.training, self.inference)
+        parameters = {path: variable for graph in graphs for path, variable in graph.parameters.items()}
+        return parameters | {path: variable for graph in graphs for path, variable in graph.states.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """A copy of a variable's value; optimizer slots are variables, too.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        if self._store is not None:
+            return self._store[name]
+        if name not in self._host:
+            self._host[name] = self.initial(name)
+        return self._host[name].copy()
+
+    def write(self, name: str, value: object) -> None:
+        """Overwrites a variable.
+
+        Raises:
+            KeyError: there is none of this name.
+            ValueError: the shape or the kind of element differs.
+        """
+        if self._store is None:
+            variable = self.variables[name]
+            array = np.asarray(value)
+            if array.shape != variable.type.shape:
+                raise ValueError(f"'{name}' has shape {list(variable.type.shape)}, found {list(array.shape)}")
+            self._host[name] = np.array(array, np.float32, order="C")
+        else:
+            self._store[name] = np.asarray(value, np.float32)
+
+    def initial(self, path: str) -> np.ndarray:
+        """The value that a parameter or state starts from: a function of the seed and its path."""
+        variable = self.variables[path]
+        key = (self.seed, zlib.crc32(path.encode()))
+        return np.asarray(initialize(variable.initializer, variable.type.shape, key), np.float32)
+
+    def add_slots(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Makes room for further float variables and sets them to zero."""
+        self.store.add(Slot(name, shape, "float") for name, shape in shapes.items())
+        for name, shape in shapes.items():
+            self.store[name] = np.zeros(shape, np.float32)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Gives the memory of variables back, once nothing uses them."""
+        for name in names:
+            if name in self.store:
+                del self.store[name]
+
+    # ---------------------------------------------------------------------------------------------------- device
+
+    @property
+    def device(self) -> Device:
+        """The device that programs run on, opened when first asked for.
+
+        Raises:
+            DeviceError: there is none, or none that was asked for.
+        """
+        return self.store.device
+
+    @property
+    def store(self) -> VariableStore:
+        """The variables on the device."""
+        if self._store is None:
+            self._store = self._moved(open_device(self._selector))
+            self._host.clear()
+        return self._store
+
+    def use(self, device: str | None) -> None:
+        """Moves the net to another device; programs made for the old one keep the values that lie there."""
+        if device is None or device == self._selector:
+            return
+        if self._store is not None:
+            opened = open_device(device)
+            self._host = {path: self.read(path) for path in self.variables}
+            self._store, self._executors = None, {}
+            self._store = self._moved(opened)
+            self._host.clear()
+        self._selector = device
+
+    def _moved(self, device: Device) -> VariableStore:
+        store = VariableStore(device)
+        store.add(Slot(path, variable.type.shape, "float") for path, variable in self.variables.items())
+        for path in self.variables:
+            store[path] = self.read(path)
+        return store
+
+    def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
+        """The executor of a program under a key; the program is compiled unless it is at hand."""
+        if key in self._executors:
+            self._executors[key] = self._executors.pop(key)
+        else:
+            self._executors[key] = Executor(program(), self.device, self.store)
+            if len(self._executors) > _KEPT_EXECUTORS:
+                del self._executors[next(iter(self._executors))]
+        return self._executors[key]
+
+    @cached_property
+    def mixes_examples(self) -> bool:
+        """Whether in inference an example's results depend on the others of its batch."""
+        return any(PRIMITIVES[n.operator].unbatched for n in _nodes(self.inference.nodes) if n.operator in PRIMITIVES)
+
+
+def _nodes(nodes: Iterable[Node]) -> Iterable[Node]:
+    """The nodes with those of the bodies of scans."""
+    for node in nodes:
+        yield node
+        body = node.attributes.get("body")
+        if isinstance(body, ScanBody):
+            yield from _nodes(body.nodes)

@@ -1,0 +1,86 @@
+"""What the steps report, read late: a step waits for nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from graphdl.runtime import Pending
+
+_MOST_PENDING = 8
+
+
+class Report(NDArrayOperatorsMixin):
+    """The loss of a step, used like a number; it may still be on its way from the device, and is waited for when it
+    is looked at. ``losses`` and ``metrics`` hold the step's other numbers, by name."""
+
+    __slots__ = ("_losses", "_metrics", "_pending", "_values", "step")
+
+    def __init__(self, step: int, pending: Pending, losses: Sequence[str], metrics: Sequence[str]) -> None:
+        self.step = step
+        """Its number in the stage, from 0."""
+        self._pending: Pending | None = pending
+        self._values = np.empty(0, np.float32)
+        self._losses = losses
+        self._metrics = metrics
+
+    @property
+    def values(self) -> np.ndarray:
+        """The minimized total, then the losses, then the metrics."""
+        if self._pending is not None:
+            self._values = self._pending.result()
+            self._pending = None
+        return self._values
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Every loss of the net, the mean over the batch."""
+        return dict(zip(self._losses, map(float, self.values[1:]), strict=False))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric of the net, the mean over the batch."""
+        return dict(zip(self._metrics, map(float, self.values[1 + len(self._losses) :]), strict=True))
+
+    def __float__(self) -> float:
+        return float(self.values[0])
+
+    def __repr__(self) -> str:
+        return repr(float(self))
+
+    def __format__(self, specification: str) -> str:
+        return format(float(self), specification)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.values[0], dtype)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        numbers = [float(x) if isinstance(x, Report) else x for x in inputs]
+        return getattr(function, method)(*numbers, **keywords)
+
+
+class Reports:
+    """The reports that are still on their way, oldest first, and never many."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Report] = deque()
+
+    def add(self, report: Report) -> Iterator[Report]:
+        """Keeps a report; yields those that are old enough to have arrived."""
+        self._waiting.append(report)
+        while len(self._waiting) > _MOST_PENDING:
+            yield self._arrived()
+
+    def drain(self) -> Iterator[Report]:
+        """Waits for all reports and yields them."""
+        while self._waiting:
+            yield self._arrived()
+
+    def _arrived(self) -> Report:
+        report = self._waiting.popleft()
+        _ = report.values
+        return report
