@@ -13,10 +13,12 @@ from graphdl.operators.tensor import Elementwise, Tensor, constant, topological
 
 
 def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
-    """d loss / d tensor for each of ``wanted``; zeros where no path leads there."""
+    """d loss / d tensor for each of ``wanted``; zeros where no path leads there. The loss has the shape []."""
+    if loss.shape != ():
+        raise ValueError(f"gradients start from a scalar, not from {loss}")
     order = topological([loss])
     reaches = _reached_from(wanted, order)
-    received: dict[int, list[Tensor]] = {id(loss): [constant(1.0)]} if loss.shape == () else {}
+    received: dict[int, list[Tensor]] = {id(loss): [constant(1.0)]}
     totals: dict[int, Tensor] = {}
     for tensor in reversed(order):
         parts = received.pop(id(tensor), None)

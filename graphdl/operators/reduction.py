@@ -15,13 +15,14 @@ from graphdl.operators.tensor import Reduction, Tensor, constant
 
 def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
     """``x`` reduced over ``axes`` (not negative). Without ``keep`` the reduced dimensions are dropped."""
-    axes = tuple(sorted(a for a in axes if kind == "argmax" or x.shape[a] != 1))
+    dropped = set(axes)
+    axes = tuple(sorted(a for a in dropped if kind == "argmax" or x.shape[a] != 1))
     if kind == "sum" and x.element != "float":
         x = cast(x, "float")
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     element = "int" if kind == "argmax" else x.element
     y = Tensor(Reduction(kind, axes), (x,), shape, element) if axes else x
-    return y if keep else reshape(y, tuple(n for a, n in enumerate(x.shape) if a not in axes))
+    return y if keep else reshape(y, tuple(n for a, n in enumerate(x.shape) if a not in dropped))
 
 
 def reverse(operation: Reduction, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
