@@ -1,0 +1,361 @@
+"""What each rule of the grammar becomes in the syntax tree, and the few rules of syntax that a grammar says badly.
+
+A method bears the name of its rule in ``grammar/net.lark``. It gets the offsets where the rule's text starts and ends,
+then the rule's named parts: tokens, nodes, lists, or none for an optional part that is absent.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from graphdl.diagnostics import Diagnostic, Label
+from graphdl.language import syntax
+from graphdl.language.lexer import Lexed, Token
+from graphdl.language.syntax import Expression, Statement, TypeExpression
+from graphdl.source import Source, Span
+
+TYPES = ("float", "int", "bool", "class")
+
+_ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
+_MODULES = (
+    syntax.Name,
+    syntax.Attribute,
+    syntax.Index,
+    syntax.Call,
+    syntax.ListExpression,
+    syntax.Comprehension,
+    syntax.Repeat,
+)
+
+
+class Actions:
+    def __init__(self, source: Source, lexed: Lexed, diagnostics: list[Diagnostic]) -> None:
+        self.source = source
+        self.documentation = lexed.documentation
+        self.diagnostics = diagnostics
+
+    def span(self, start: int, end: int) -> Span:
+        return Span(self.source, start, end)
+
+    def of(self, token: Token) -> Span:
+        return Span(self.source, token.start, token.end)
+
+    def report(
+        self, code: str, message: str, span: Span, label: str = "", labels: tuple[Label, ...] = (), help: str | None = None
+    ) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, label, labels, help=help))
+
+    # ------------------------------------------------------------------------------------------------- declarations
+
+    def file(self, start: int, end: int, *declarations: syntax.Declaration) -> syntax.File:
+        return syntax.File(self.source, declarations)
+
+    def import_file(self, start: int, end: int, path: Token, alias: Token | None) -> syntax.Import:
+        text = self.text(path)
+        return syntax.Import(self.span(start, end), text, self.of(path), alias.text if alias else None)
+
+    def let(self, start: int, end: int, name: Token, value: Expression) -> syntax.Let:
+        return syntax.Let(self.span(start, end), name.text, self.of(name), value, self.documentation.get(start))
+
+    def block(
+        self,
+        start: int,
+        end: int,
+        name: Token,
+        hypers: list[syntax.Hyper] | None,
+        inputs: list[syntax.Port] | None,
+        outputs: list[syntax.Port],
+        body: list[Statement],
+    ) -> syntax.Block:
+        return syntax.Block(
+            self.span(start, end),
+            name.text,
+            self.of(name),
+            tuple(hypers or ()),
+            tuple(inputs or ()),
+            tuple(outputs),
+            tuple(body),
+            self.documentation.get(start),
+        )
+
+    def net(
+        self, start: int, end: int, name: Token, hypers: list[syntax.Hyper] | None, body: list[Statement]
+    ) -> syntax.Net:
+        documentation = self.documentation.get(start)
+        return syntax.Net(
+            self.span(start, end), name.text, self.of(name), tuple(hypers or ()), tuple(body), documentation
+        )
+
+    def hypers(self, start: int, end: int, *hypers: syntax.Hyper) -> list[syntax.Hyper]:
+        return list(hypers)
+
+    def hyper(self, start: int, end: int, name: Token, default: Expression | None) -> syntax.Hyper:
+        return syntax.Hyper(self.span(start, end), name.text, default)
+
+    def inputs(self, start: int, end: int, *ports: syntax.Port) -> list[syntax.Port]:
+        return list(ports)
+
+    outputs = inputs
+
+    def input_port(
+        self, start: int, end: int, name: Token, type: TypeExpression | None, default: Expression | None
+    ) -> syntax.Port:
+        return syntax.Port(self.span(start, end), name.text, type, default)
+
+    def output_port(self, start: int, end: int, name: Token, type: TypeExpression | None) -> syntax.Port:
+        return syntax.Port(self.span(start, end), name.text, type, None)
+
+    def train(self, start: int, end: int, name: Token | None, *settings: syntax.Setting) -> syntax.Train:
+        documentation = self.documentation.get(start)
+        return syntax.Train(self.span(start, end), name.text if name else None, settings, documentation)
+
+    def setting(
+        self, start: int, end: int, word: Token, name: Token | None, *values: Expression
+    ) -> syntax.Setting:
+        return syntax.Setting(
+            self.span(start, end), word.text, self.of(word), name.text if name else None, values
+        )
+
+    def only(self, start: int, end: int, word: Token, *patterns: Token) -> syntax.Setting:
+        values = tuple(
+            syntax.Literal(self.of(p), self.text(p) if p.type == "STRING" else p.text) for p in patterns
+        )
+        return syntax.Setting(self.span(start, end), word.text, self.of(word), None, values)
+
+    # --------------------------------------------------------------------------------------------------- statements
+
+    def body(self, start: int, end: int, *statements: Statement) -> list[Statement]:
+        return list(statements)
+
+    def targets(self, start: int, end: int, *names: Token) -> tuple[syntax.Name, ...]:
+        return tuple(syntax.Name(self.of(name), name.text) for name in names)
+
+    def values(self, start: int, end: int, *values: Expression) -> Expression:
+        return values[0] if len(values) == 1 else syntax.Tuple(self.span(start, end), values)
+
+    def assign(
+        self, start: int, end: int, names: tuple[syntax.Name, ...], type: TypeExpression | None, value: Expression
+    ) -> syntax.Assign:
+        if type is not None and len(names) > 1:
+            self.report("E0114", "several names cannot share one type", type.span, help="assign them one by one")
+        if len(names) == 1 and isinstance(value, syntax.Tuple):
+            message = f"{len(value.items)} values are assigned to one name"
+            label = Label(names[0].span, "one name")
+            self.report("E0114", message, value.span, f"{len(value.items)} values", (label,), "write a list: `[a, b]`")
+        return syntax.Assign(self.span(start, end), names, type, value)
+
+    def declare_typed(
+        self, start: int, end: int, word: Token, name: Token, type: TypeExpression, value: Expression | None
+    ) -> syntax.Declare:
+        documentation = self.documentation.get(start)
+        return syntax.Declare(
+            self.span(start, end), word.text, name.text, self.of(name), type, value, documentation
+        )
+
+    def declare_value(
+        self,
+        start: int,
+        end: int,
+        word: Token,
+        name: Token | None,
+        type: TypeExpression | None,
+        value: Expression,
+    ) -> syntax.Declare:
+        name_span = self.of(name) if name else None
+        documentation = self.documentation.get(start)
+        return syntax.Declare(
+            self.span(start, end), word.text, name.text if name else None, name_span, type, value, documentation
+        )
+
+    def if_statement(
+        self,
+        start: int,
+        end: int,
+        condition: Expression,
+        then: list[Statement],
+        otherwise: list[Statement] | syntax.If | None,
+    ) -> syntax.If:
+        if isinstance(otherwise, syntax.If):
+            otherwise = [otherwise]
+        return syntax.If(self.span(start, end), condition, tuple(then), tuple(otherwise or ()))
+
+    def for_statement(
+        self, start: int, end: int, names: tuple[str, ...], iterable: Expression, body: list[Statement]
+    ) -> syntax.For:
+        return syntax.For(self.span(start, end), names, iterable, tuple(body))
+
+    def names(self, start: int, end: int, *names: Token) -> tuple[str, ...]:
+        return tuple(name.text for name in names)
+
+    def assertion(self, start: int, end: int, condition: Expression, message: Token | None) -> syntax.Assert:
+        literal = syntax.Literal(self.of(message), self.text(message)) if message else None
+        return syntax.Assert(self.span(start, end), condition, literal)
+
+    def update(self, start: int, end: int, name: Token, value: Expression) -> syntax.Update:
+        return syntax.Update(self.span(start, end), name.text, self.of(name), value)
+
+    def emit(self, start: int, end: int, *values: Expression) -> syntax.Emit:
+        return syntax.Emit(self.span(start, end), values)
+
+    def evaluate(self, start: int, end: int, value: Expression) -> syntax.Evaluate:
+        return syntax.Evaluate(self.span(start, end), value)
+
+    # -------------------------------------------------------------------------------------------------- expressions
+
+    def conditional(
+        self, start: int, end: int, then: Expression, condition: Expression, otherwise: Expression
+    ) -> syntax.Conditional:
+        return syntax.Conditional(self.span(start, end), condition, then, otherwise)
+
+    def pipe(self, start: int, end: int, left: Expression, right: Expression) -> syntax.Pipe:
+        in_parentheses = end > right.span.end
+        if not in_parentheses and not isinstance(right, (*_MODULES, syntax.Named)):
+            self.report_no_module(right)
+        return syntax.Pipe(self.span(start, end), left, right)
+
+    def report_no_module(self, right: Expression) -> None:
+        message = "what stands right of `->` is a module: a name, a call, a list, `repeat`, or anything in parentheses"
+        help = None
+        if isinstance(right, syntax.Binary) and isinstance(right.left, _MODULES):
+            help = f"for the `{right.operator}` of the chain's value, put the chain in parentheses"
+        elif isinstance(right, syntax.Scan):
+            help = "write a scan as an assignment: `y = scan item in sequence { ... }`"
+        self.report("E0110", message, right.span, "this is no module", help=help)
+
+    def named(self, start: int, end: int, value: Expression, name: Token) -> syntax.Named:
+        in_parentheses = start < value.span.start
+        if not in_parentheses and not isinstance(value, _MODULES):
+            self.report("E0111", "`as` names a module, and this is none", value.span, help=f"write `{name.text} = ...`")
+        return syntax.Named(self.span(start, end), value, name.text, self.of(name))
+
+    def binary(self, start: int, end: int, left: Expression, operator: Token, right: Expression) -> syntax.Binary:
+        return syntax.Binary(self.span(start, end), operator.type, left, right)
+
+    def unary(self, start: int, end: int, operator: Token, operand: Expression) -> syntax.Unary:
+        return syntax.Unary(self.span(start, end), operator.type, operand)
+
+    def call(self, start: int, end: int, callee: Expression, *arguments: syntax.Argument) -> syntax.Call:
+        named: syntax.Argument | None = None
+        for argument in arguments:
+            if argument.name is not None:
+                named = argument
+            elif named is not None and named.name_span is not None:
+                label = Label(named.name_span, "the first argument by name")
+                message = "an argument by position follows one by name"
+                self.report("E0112", message, argument.span, labels=(label,), help="put it first, or name it")
+                break
+        return syntax.Call(self.span(start, end), callee, arguments)
+
+    def argument(self, start: int, end: int, name: Token | None, value: Expression) -> syntax.Argument:
+        if name is None:
+            return syntax.Argument(self.span(start, end), None, value)
+        return syntax.Argument(self.span(start, end), name.text, value, self.of(name))
+
+    def index(self, start: int, end: int, value: Expression, *items: Expression) -> syntax.Index:
+        return syntax.Index(self.span(start, end), value, items)
+
+    def slice(
+        self, start: int, end: int, first: Expression | None, stop: Expression | None, step: Expression | None
+    ) -> syntax.Slice:
+        return syntax.Slice(self.span(start, end), first, stop, step)
+
+    def attribute(self, start: int, end: int, value: Expression, name: Token) -> syntax.Attribute:
+        return syntax.Attribute(self.span(start, end), value, name.text, self.of(name))
+
+    def tuple(self, start: int, end: int, *items: Expression) -> syntax.Tuple:
+        return syntax.Tuple(self.span(start, end), items)
+
+    def list(self, start: int, end: int, *items: Expression) -> syntax.ListExpression:
+        return syntax.ListExpression(self.span(start, end), items)
+
+    def comprehension(
+        self,
+        start: int,
+        end: int,
+        element: Expression,
+        names: tuple[str, ...],
+        iterable: Expression,
+        condition: Expression | None,
+    ) -> syntax.Comprehension:
+        return syntax.Comprehension(self.span(start, end), element, names, iterable, condition)
+
+    def repeat(self, start: int, end: int, count: Expression, body: Expression) -> syntax.Repeat:
+        return syntax.Repeat(self.span(start, end), count, body)
+
+    def scan(self, start: int, end: int, *parts: object) -> syntax.Scan:
+        *bindings, body = parts
+        return syntax.Scan(self.span(start, end), tuple(bindings), tuple(body))
+
+    def scan_sequence(self, start: int, end: int, name: Token, sequence: Expression) -> syntax.ScanSequence:
+        return syntax.ScanSequence(self.span(start, end), name.text, sequence)
+
+    def scan_state(self, start: int, end: int, name: Token, first: Expression) -> syntax.ScanState:
+        return syntax.ScanState(self.span(start, end), name.text, first)
+
+    def name(self, start: int, end: int, token: Token) -> syntax.Name:
+        return syntax.Name(self.span(start, end), token.text)
+
+    def true(self, start: int, end: int) -> syntax.Literal:
+        return syntax.Literal(self.span(start, end), True)
+
+    def false(self, start: int, end: int) -> syntax.Literal:
+        return syntax.Literal(self.span(start, end), False)
+
+    def none(self, start: int, end: int) -> syntax.Literal:
+        return syntax.Literal(self.span(start, end), None)
+
+    def number(self, start: int, end: int, token: Token) -> syntax.Literal:
+        text = token.text.replace("_", "")
+        value: int | float = int(text) if text.isdecimal() and len(text) <= 18 else float(text)
+        if math.isinf(value) or (text.isdecimal() and isinstance(value, float)):
+            limit = "18 digits" if text.isdecimal() else "1.8e308"
+            self.report("E0102", f"the number is too large: at most {limit}", self.span(start, end))
+            value = 0
+        return syntax.Literal(self.span(start, end), value)
+
+    def string(self, start: int, end: int, token: Token) -> syntax.Literal:
+        return syntax.Literal(self.span(start, end), self.text(token))
+
+    def text(self, token: Token) -> str:
+        """What a string stands for."""
+
+        def escape(match: re.Match[str]) -> str:
+            if match[1] not in _ESCAPES:
+                at = token.start + match.start() + 1
+                help = 'the escapes are `\\n`, `\\t`, `\\"` and `\\\\`'
+                self.report("E0103", f"`{match[0]}` is no escape", self.span(at, at + 2), help=help)
+            return _ESCAPES.get(match[1], match[1])
+
+        return re.sub(r"\\(.)", escape, token.text[1:-1])
+
+    # -------------------------------------------------------------------------------------------------------- types
+
+    def type(self, start: int, end: int, *parts: object) -> TypeExpression:
+        if len(parts) == 1:
+            (dimensions,) = parts
+            return TypeExpression(self.span(start, end), "float", None, dimensions)
+        base, dimensions = parts
+        if base.text not in TYPES:
+            self.report("E0113", f"`{base.text}` is no type", self.of(base), help="the types are `float`, `int`, `bool` and `class(n)`")
+        elif base.text == "class":
+            self.report("E0113", "`class` needs its number of classes", self.of(base), help="write `class(10)`")
+        return TypeExpression(self.span(start, end), base.text, None, dimensions or ())
+
+    def class_type(
+        self, start: int, end: int, base: Token, classes: Expression, dimensions: tuple[Expression, ...] | None
+    ) -> TypeExpression:
+        if base.text != "class":
+            help = f"write `{base.text}[...]`" if base.text in TYPES else "write `class(n)`"
+            self.report("E0113", f"`{base.text}` takes no number in parentheses: only `class` does", self.of(base), help=help)
+        return TypeExpression(self.span(start, end), "class", classes, dimensions or ())
+
+    def dimensions(self, start: int, end: int, *dimensions: Expression | syntax.Rest) -> tuple[Expression | syntax.Rest, ...]:
+        rests = [d for d in dimensions if isinstance(d, syntax.Rest)]
+        if len(rests) > 1:
+            label = Label(rests[0].span, "the first")
+            self.report("E0113", "a type has `..` at most once", rests[1].span, labels=(label,))
+        return dimensions
+
+    def rest(self, start: int, end: int) -> syntax.Rest:
+        return syntax.Rest(self.span(start, end))

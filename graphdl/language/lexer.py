@@ -1,0 +1,419 @@
+"""From text to tokens: words, numbers, strings, signs, and where statements end.
+
+The lexer hands the parser balanced brackets whatever the text holds: it reports what is not, puts in what is missing
+and leaves out what is too much. So one forgotten parenthesis spoils one statement, not the rest of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+from graphdl.diagnostics import Diagnostic, Label
+from graphdl.language.tables import END, tables
+from graphdl.source import Source, Span
+
+NEWLINE = "_NEWLINE"
+
+RESERVED = frozenset("if else for in as and or not scan repeat true false none".split())
+"""Words that are never names."""
+
+MAXIMUM_NESTING = 200
+"""How deep brackets may nest; also the greatest depth of a syntax tree."""
+
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
+_OPERATORS = frozenset("-> + - * / // % @ ** == != < <= > >= .. and or".split())
+_CONTINUES_AFTER = _OPERATORS | frozenset([",", "=", "not", "as", "in", "if", "else"])
+_CONTINUES_BEFORE = _OPERATORS | frozenset(["else", "as", "in"])
+_ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "true", "false", "none", ")", "]", "}"])
+
+_FOLLOWS_A_NAME = frozenset("= : , -> . as if == != < <= > >= + * / // % @ ** .. and or".split())
+"""What shows that a word such as ``loss`` at a statement's start is a name. A minus does not: ``emit -h``."""
+_DECLARES = frozenset("import let block net train".split())
+_FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME
+
+# What people bring along from other languages and keyboards, and what is meant.
+_MEANT = {
+    "→": "->", "⟶": "->", "−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=",
+    "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "^": "**", "…": "..",
+}  # fmt: skip
+
+
+class Token(NamedTuple):
+    """A word or sign. The type of one that is always written alike is its text. ``depth`` counts the brackets around
+    it; a bracket is not within itself."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+@dataclass
+class Lexed:
+    """The tokens of a source, the last one being the end, and what the tokens do not show.
+
+    ``comments`` are the starts and ends of all comments; ``documentation`` maps the start of the token below ``##``
+    lines to their text.
+    """
+
+    tokens: list[Token] = field(default_factory=list)
+    comments: list[tuple[int, int]] = field(default_factory=list)
+    documentation: dict[int, str] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+class LimitError(Exception):
+    """The source is larger or nests deeper than is allowed; the diagnostic says where."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def tokenize(source: Source) -> Lexed:
+    """The tokens of a source.
+
+    Raises:
+        LimitError: brackets nest deeper than ``MAXIMUM_NESTING``.
+    """
+    return _Lexer(source).run()
+
+
+@cache
+def soft_words() -> frozenset[str]:
+    """The words of the grammar that are names where no statement begins."""
+    return frozenset(t for t in tables().literals if t[0].isalpha()) - RESERVED
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """One token after blanks. What the grammar does not know is there to be reported."""
+    grammar = tables()
+    signs = sorted((t for t in grammar.literals if not t[0].isalpha()), key=len, reverse=True)
+    alternatives = {
+        "NAME": grammar.patterns["NAME"],
+        "FRACTION": r"\.\d\w*",
+        "SIGN": "|".join(map(re.escape, signs)),
+        "LINE": r"\n",
+        "COMMENT": r"\#[^\n]*",
+        "NUMBER": grammar.patterns["NUMBER"],
+        "STRING": grammar.patterns["STRING"],
+        "SEPARATOR": ";",
+        "QUOTE": r'"[^\n]*|\'(?:[^\'\\\n]|\\.)*\'?|[“”„‘’][^“”‘’"\n]*[“”‘’"]?',
+        "OTHER": r"&&|\|\||[^\n]",
+        "END": r"\Z",
+    }
+    return re.compile(r"[ \t\r\f\ufeff]*(?:" + "|".join(f"(?P<{k}>{v})" for k, v in alternatives.items()) + ")")
+
+
+@cache
+def _path_pattern() -> re.Pattern[str]:
+    """What may stand after ``only``, up to the end of its line or beyond a comma."""
+    return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + tables().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
+
+
+class _Lexer:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = source.text
+        self.result = Lexed()
+        self.tokens = self.result.tokens
+        self.open: list[tuple[Token, int]] = []
+        """The brackets that are open, each with the indentation of its line."""
+        self.line_start = 0
+        self.indentation = 0
+        self.new_line = True
+        """No token stands on this line so far."""
+        self.documentation: list[str] = []
+        self.in_train = False
+
+    def run(self) -> Lexed:
+        match = _pattern().match
+        position = 0
+        while True:
+            found = match(self.text, position)
+            assert found is not None  # OTHER takes any character
+            kind = found.lastgroup or ""
+            start, position = found.span(kind)
+            if kind == "NAME":
+                position = self.name(found[kind], start, position)
+            elif kind == "SIGN":
+                self.sign(found[kind], start, position)
+            elif kind == "LINE":
+                if self.new_line and not self.text[self.line_start : start].strip():
+                    self.documentation.clear()
+                self.new_line = True
+                self.line_start = position
+            elif kind == "COMMENT":
+                self.comment(start, position)
+            elif kind == "NUMBER":
+                position = self.number(start, position)
+            elif kind == "STRING":
+                self.put("STRING", found[kind], start, position)
+            elif kind == "SEPARATOR":
+                self.separator(start, position)
+            elif kind == "FRACTION":
+                position = self.fraction(found[kind], start, position)
+            elif kind == "QUOTE":
+                self.quote(found[kind], start, position)
+            elif kind == "OTHER":
+                position = self.other(found[kind], start, position)
+            else:
+                break
+        if self.open:
+            self.report_unclosed("the file ends here", len(self.text), len(self.text))
+            self.close_down_to(0)
+        self.end_statement()
+        end = len(self.text)
+        self.tokens.append(Token(END, "", end, end, 0))
+        self.result.diagnostics.sort(key=lambda d: d.span.start if d.span else 0)
+        return self.result
+
+    # ---------------------------------------------------------------------------------------------- kinds of tokens
+
+    def name(self, text: str, start: int, end: int) -> int:
+        if not text.isascii() and not text.isidentifier():
+            strange = next(c for c in text if not f"a{c}".isidentifier())
+            self.report("E0101", f"a name cannot hold `{strange}`", start, end)
+        self.put(text if text in RESERVED else "NAME", text, start, end)
+        if text == "only" and self.in_train and self.begins_statement(len(self.tokens) - 1):
+            return self.paths(end)
+        return end
+
+    def paths(self, position: int) -> int:
+        """The patterns after ``only``: ``encoder.*, *.W`` are no expressions."""
+        while (found := _path_pattern().match(self.text, position)) and found["PATTERN"] not in RESERVED:
+            kind = found.lastgroup or ""
+            start, end = found.span(kind)
+            self.put("," if kind == "COMMA" else "PATTERN", found[kind], start, end)
+            position = found.end()
+        return position
+
+    def sign(self, text: str, start: int, end: int) -> None:
+        if text in _CLOSERS:
+            self.put(text, text, start, end)
+            if len(self.open) == MAXIMUM_NESTING:
+                span = Span(self.source, start, end)
+                raise LimitError(
+                    Diagnostic("E0106", f"brackets are nested more than {MAXIMUM_NESTING} deep", span, "one too many")
+                )
+            if text == "{" and not self.open:
+                self.in_train = self.tokens[self.statement_start()].type == "train"
+            self.open.append((self.tokens[-1], self.indentation))
+        elif text in _OPENERS:
+            self.close(text, start, end)
+        else:
+            self.put(text, text, start, end)
+
+    def number(self, start: int, end: int) -> int:
+        rest = re.compile(r"\w+|\.(?![\w.])").match(self.text, end)
+        if rest is None:
+            self.put("NUMBER", self.text[start:end], start, end)
+            return end
+        whole = self.text[start : rest.end()]
+        if whole.endswith("."):
+            self.report("E0102", "a number has digits on both sides of its dot", start, rest.end(), f"write `{whole}0`")
+        else:
+            self.report("E0102", f"`{whole}` is neither a number nor a name", start, rest.end())
+        self.put("NUMBER", self.text[start:end], start, rest.end())
+        return rest.end()
+
+    def fraction(self, text: str, start: int, end: int) -> int:
+        help = f"write `0{text}`" if text[1:].isdigit() else None
+        self.report("E0102", "a number has digits on both sides of its dot", start, end, help)
+        self.put("NUMBER", "0", start, end)
+        return end
+
+    def quote(self, text: str, start: int, end: int) -> None:
+        if text.startswith('"'):
+            self.report("E0103", "this text is not closed before the end of its line", start, end, 'close it with `"`')
+        else:
+            help = f'write `"{text.strip(chr(39) + "“”„‘’" + chr(34))}"`'
+            self.report("E0103", 'texts stand in double quotes, `"`', start, end, help)
+        self.put("STRING", '""', start, end)
+
+    def other(self, text: str, start: int, end: int) -> int:
+        meant = _MEANT.get(text)
+        if meant is not None:
+            self.report("E0101", f"`{text}` is no sign of the language", start, end, f"write `{meant}`")
+            self.put(meant, text, start, end)
+            return end
+        run = re.compile(r"[^\w\s\"'(){}\[\];,.:=<>+*/%@#-]+").match(self.text, start)
+        end = run.end() if run and not any(c in _MEANT for c in run[0]) else end
+        text = self.text[start:end]
+        shown = f"`{text}`" if text.isprintable() else " ".join(f"U+{ord(c):04X}" for c in text[:8])
+        help = None
+        if text == "\\":
+            help = "a line goes on by itself when it ends in `,`, `=`, `->` or an operator"
+        elif text.isspace():
+            help = "write a plain space"
+        self.report("E0101", f"{shown} is no sign of the language", start, end, help)
+        return end
+
+    def comment(self, start: int, end: int) -> None:
+        self.result.comments.append((start, end))
+        text = self.text[start:end]
+        if self.new_line and text.startswith("##") and not text.startswith("###"):
+            self.documentation.append(text[2:].strip())
+
+    def separator(self, start: int, end: int) -> None:
+        last = self.tokens[-1].type if self.tokens else "{"
+        if last not in ("{", NEWLINE):
+            self.put(NEWLINE, ";", start, end)
+
+    # ------------------------------------------------------------------------------------------ statements and lines
+
+    def put(self, type: str, text: str, start: int, end: int) -> None:
+        """Appends a token, and before it the end of the statement on the line above, if it ends there."""
+        if self.new_line:
+            self.begin_line(type, text, start)
+        if self.tokens and self.tokens[-1].type == "NAME":
+            self.settle(type)
+        self.tokens.append(Token(type, text, start, end, len(self.open)))
+
+    def begin_line(self, type: str, text: str, start: int) -> None:
+        self.new_line = False
+        self.indentation = start - self.line_start
+        if self.documentation:
+            self.result.documentation[start] = "\n".join(self.documentation)
+            self.documentation.clear()
+        if not self.tokens:
+            return
+        if self.open and type == "NAME":
+            self.mend_unclosed(text, start)
+        elif type == "}":
+            self.mend_unclosed_by_indentation(start)
+        inside = self.open[-1][0].type if self.open else "{"
+        if inside == "{" and self.tokens[-1].type not in _CONTINUES_AFTER and type not in _CONTINUES_BEFORE:
+            self.end_statement()
+
+    def end_statement(self) -> None:
+        """Appends the end of a statement at the end of the last token, if there is a statement to end."""
+        if self.tokens and self.tokens[-1].type not in (NEWLINE, "{"):
+            if self.tokens[-1].type == "NAME":
+                self.settle(NEWLINE)
+            end = self.tokens[-1].end
+            self.tokens.append(Token(NEWLINE, "", end, end, len(self.open)))
+
+    def settle(self, following: str) -> None:
+        """Decides, by what follows it, whether the last token is a name or one of the grammar's words."""
+        token = self.tokens[-1]
+        if token.text not in soft_words() or not self.begins_statement(len(self.tokens) - 1):
+            return
+        is_word = (
+            following in _FOLLOWS_A_DECLARING_WORD if token.text in _DECLARES else following not in _FOLLOWS_A_NAME
+        )
+        if is_word:
+            self.tokens[-1] = token._replace(type=token.text)
+
+    def begins_statement(self, index: int) -> bool:
+        return index == 0 or self.tokens[index - 1].type in (NEWLINE, "{")
+
+    def statement_start(self) -> int:
+        """The index of the first token of the statement that stands outside all brackets."""
+        index = len(self.tokens) - 1
+        while index > 0 and not (self.tokens[index - 1].type == NEWLINE and self.tokens[index - 1].depth == 0):
+            index -= 1
+        return index
+
+    # ------------------------------------------------------------------------------------------------------ brackets
+
+    def close(self, closer: str, start: int, end: int) -> None:
+        if self.new_line:
+            self.begin_line(closer, closer, start)
+        opener = _OPENERS[closer]
+        level = self.innermost(opener)
+        if level is None or (opener != "{" and "{" in (t.type for t, _ in self.open[level:])):
+            self.close_stray(closer, start, end, level)
+            return
+        if level < len(self.open) - 1:
+            self.report_unclosed(f"before this `{closer}`", start, end)
+            self.close_down_to(level + 1)
+        if closer == "}":
+            self.end_statement()
+        self.open.pop()
+        self.put(closer, closer, start, end)
+
+    def close_stray(self, closer: str, start: int, end: int, level: int | None) -> None:
+        """A closing bracket whose opening one is missing or lies outside the innermost braces."""
+        top = self.open[-1][0] if self.open else None
+        if top is not None and top.type != "{":
+            right = _CLOSERS[top.type]
+            span = Span(self.source, start, end)
+            opened = Label(Span(self.source, top.start, top.end), "opened here")
+            message = f"`{top.type}` is closed by `{closer}`"
+            self.result.diagnostics.append(
+                Diagnostic("E0105", message, span, f"`{right}` is expected", (opened,), help=f"write `{right}`")
+            )
+            self.open.pop()
+            self.put(right, right, start, end)
+        elif level is not None:
+            self.report_unclosed(f"before this `{closer}`", start, end)
+            self.close_down_to(level + 1)
+            self.open.pop()
+            self.put(closer, closer, start, end)
+        else:
+            self.report("E0105", f"`{closer}` closes nothing: no `{_OPENERS[closer]}` is open here", start, end)
+
+    def mend_unclosed(self, text: str, start: int) -> None:
+        """A line that begins like a statement although brackets are open: they were forgotten."""
+        match = re.compile(r"[ \t]+(\w+|[\"{])").match(self.text, start + len(text))
+        next_word = match[1] if match else ""
+        begins_word = text in soft_words() and next_word != "" and next_word not in RESERVED
+        if text in _DECLARES and begins_word and self.indentation == 0:
+            self.report_unclosed(f"before this `{text}`", start, start + len(text))
+            self.close_down_to(0)
+            return
+        bracket, indentation = self.open[-1]
+        if bracket.type == "{" or self.indentation > indentation:
+            return
+        if begins_word or self.tokens[-1].type in _ENDS_A_VALUE:
+            self.report_unclosed("before this line", start, start + len(text))
+            self.close_down_to(1 + (self.innermost("{") if self.innermost("{") is not None else -1))
+
+    def mend_unclosed_by_indentation(self, start: int) -> None:
+        """A brace further left than the line of the one that it would close, and right below an outer one's line."""
+        level = self.innermost("{")
+        if level is None or self.indentation >= self.open[level][1]:
+            return
+        for outer in range(level - 1, -1, -1):
+            bracket, indentation = self.open[outer]
+            if bracket.type == "{" and indentation == self.indentation:
+                self.report_unclosed("before this `}`", start, start + 1, level)
+                self.close_down_to(outer + 1)
+                return
+
+    def innermost(self, opener: str) -> int | None:
+        for level in range(len(self.open) - 1, -1, -1):
+            if self.open[level][0].type == opener:
+                return level
+        return None
+
+    def report_unclosed(self, where: str, start: int, end: int, level: int = -1) -> None:
+        bracket = self.open[level][0]
+        span = Span(self.source, bracket.start, bracket.end)
+        place = Label(Span(self.source, start, end), where)
+        help = f"close it with `{_CLOSERS[bracket.type]}`"
+        self.result.diagnostics.append(
+            Diagnostic("E0104", f"`{bracket.type}` is not closed", span, "opened here", (place,), help=help)
+        )
+
+    def close_down_to(self, level: int) -> None:
+        """Puts in the closing brackets that are missing, at the end of the last token."""
+        while len(self.open) > level:
+            closer = _CLOSERS[self.open[-1][0].type]
+            if closer == "}":
+                self.end_statement()
+            self.open.pop()
+            if self.tokens[-1].type == "NAME":
+                self.settle(closer)
+            end = self.tokens[-1].end
+            self.tokens.append(Token(closer, "", end, end, len(self.open)))
+
+    def report(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:
+        self.result.diagnostics.append(Diagnostic(code, message, Span(self.source, start, end), help=help))
