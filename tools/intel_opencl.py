@@ -3,7 +3,7 @@
 The packages ``intel-opencl-rt`` and ``intel-cmplr-lib-rt`` bring the runtime but tell nobody where it is. The OpenCL
 loader finds drivers through ``.icd`` files in the folder that OCL_ICD_VENDORS names, and the driver finds its own
 libraries through LD_LIBRARY_PATH, which must be set before the process starts. PoCL from PyOpenCL's wheel stays
-visible beside it.
+visible beside it, and first in the ranking: tests run on Intel's with GRAPHDL_TEST_DEVICE=intel.
 """
 
 from __future__ import annotations

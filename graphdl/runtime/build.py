@@ -68,8 +68,9 @@ def _build_pack(
         if len(kernels) == 1:
             raise _failure(str(error), kernels, where) from error
         # A compiler may fail on a large program, or two texts clash after all; alone, each kernel shows its own fault.
+        suspect = failing_kernel(str(error), kernels)
         built: dict[str, cl.Program] = {}
-        for kernel in kernels:
+        for kernel in sorted(kernels, key=lambda kernel: suspect is None or kernel != suspect[0]):
             built |= _build_pack(device, [kernel], disk, where)
         return built
     return {unique_name(kernel): program for kernel in kernels}

@@ -81,8 +81,12 @@ def cache_folder() -> Path:
     """Where the system wants caches: ``$XDG_CACHE_HOME``, or what it has instead, and there ``graphdl``."""
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "graphdl"
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir()) / "graphdl"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "graphdl" / "Cache"
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "graphdl" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "graphdl"
-    return Path.home() / ".cache" / "graphdl"
+        return home / "Library" / "Caches" / "graphdl"
+    return home / ".cache" / "graphdl"

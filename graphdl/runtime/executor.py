@@ -30,7 +30,7 @@ _LARGEST_SHOWN = 5
 
 
 class Pending:
-    """A fetched array that may still be on its way."""
+    """A fetched array that may still be on its way. One that is dropped unread waits for its arrival first."""
 
     def __init__(self, slot: Slot, stored: np.ndarray, event: cl.Event) -> None:
         self._slot = slot

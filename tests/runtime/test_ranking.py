@@ -47,12 +47,12 @@ MACHINE = (OCLGRIND, POCL3, LLVMPIPE, INTEL_CPU, IRIS, RADEON, GEFORCE)
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
-        (None, [GEFORCE, RADEON, IRIS, INTEL_CPU, POCL3]),
+        (None, [GEFORCE, RADEON, IRIS, POCL3, INTEL_CPU]),
         ("gpu", [GEFORCE, RADEON, IRIS]),
         ("GPU:1", [RADEON]),
         ("gpu:0", [GEFORCE]),
-        ("cpu", [INTEL_CPU, POCL3]),
-        ("cpu:1", [POCL3]),
+        ("cpu", [POCL3, INTEL_CPU]),
+        ("cpu:1", [INTEL_CPU]),
         ("0", [OCLGRIND]),
         ("5", [RADEON]),
         ("radeon", [RADEON]),
