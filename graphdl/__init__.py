@@ -1,1 +1,35 @@
 """graphdl: a deep-learning compiler for a declarative model language, on OpenCL devices of any vendor."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphdl.diagnostics import DeviceError, ModelError
+    from graphdl.model import Model, load, loads
+
+__version__ = "0.1.0"
+
+__all__ = ["DeviceError", "Model", "ModelError", "load", "loads"]
+
+_HOMES = {
+    "DeviceError": "graphdl.diagnostics",
+    "Model": "graphdl.model",
+    "ModelError": "graphdl.diagnostics",
+    "load": "graphdl.model",
+    "loads": "graphdl.model",
+}
+"""Public names are imported when they are used: NumPy and OpenCL take longer than ``graphdl check`` does."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'graphdl' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

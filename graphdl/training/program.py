@@ -43,7 +43,7 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
     Raises:
         ModelError: E0604, there is no loss to minimize.
     """
-    total = total_loss(lowered, stage)
+    total = total_loss(lowered, stage.minimize)
     optimizer = stage.optimizer
     count = len(optimizer.scalars(0, optimizer.lr))
     fed = feed(SCALARS, (count,))
@@ -71,13 +71,13 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
     return StepTensors(concat([reshape(x, (1,)) for x in scalar], 0), updates, slots)
 
 
-def total_loss(lowered: Lowered, stage: Stage) -> Tensor:
-    """The sum of the losses that a stage minimizes.
+def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
+    """The sum of the losses of these names.
 
     Raises:
-        ModelError: E0604, the net has none.
+        ModelError: E0604, there are none.
     """
-    if not stage.minimize:
+    if not minimize:
         raise ModelError(
             Diagnostic(
                 "E0604",
@@ -86,8 +86,8 @@ def total_loss(lowered: Lowered, stage: Stage) -> Tensor:
                 help="declare one: loss cross_entropy(logits, label)",
             )
         )
-    total = lowered.losses[stage.minimize[0]]
-    for name in stage.minimize[1:]:
+    total = lowered.losses[minimize[0]]
+    for name in minimize[1:]:
         total = total + lowered.losses[name]
     return total
 

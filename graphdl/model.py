@@ -1,0 +1,236 @@
+"""A model for Python: what ``graphdl.load`` returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphdl.compiler.build import build
+from graphdl.compiler.program import Program
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.model import ModuleGraph, Variable
+from graphdl.settings import nearest
+from graphdl.source import Source
+from graphdl.training import checkpoint, inference
+from graphdl.training.network import Network
+from graphdl.training.program import REPORT, step_tensors
+from graphdl.training.stages import Overrides, Stage, stages
+from graphdl.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def load(
+    path: str | os.PathLike[str], *, net: str | None = None, seed: int | None = None, device: str | None = None,
+    **settings: Any,
+) -> Model:  # fmt: skip
+    """The model of a ``.net`` file: its last net, or the one named ``net``.
+
+    ``settings`` are hyperparameters of the net or of the file. ``seed`` decides the initial weights; else the train
+    section's does, else it is 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name.
+
+    Raises:
+        ModelError: with every diagnostic of the file.
+    """
+    from graphdl.language import load_source
+
+    return Model(load_source(path), net=net, seed=seed, device=device, settings=settings)
+
+
+def loads(
+    text: str, *, net: str | None = None, seed: int | None = None, device: str | None = None, **settings: Any
+) -> Model:
+    """The model of a text in the language; see ``load``."""
+    return Model(Source("<string>", text), net=net, seed=seed, device=device, settings=settings)
+
+
+class Model:
+    """A net that can be asked, trained, saved and looked at. Nothing runs on a device before it is needed."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        net: str | None = None,
+        seed: int | None = None,
+        device: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.source = source
+        self.net = net
+        self.settings = dict(settings or {})
+        inferred = self._expanded(False)
+        if seed is None:
+            seed = next((section.seed for section in inferred.stages if section.seed is not None), 0)
+        self.network = Network(lambda t: self._expanded(True) if t else inferred, seed=seed, device=device)
+
+    def _expanded(self, training: bool) -> ModuleGraph:
+        from graphdl.language import expand
+
+        return expand(self.source, net=self.net, settings=self.settings, training=training)
+
+    @property
+    def name(self) -> str:
+        """The net's name."""
+        return self.network.inference.name
+
+    @property
+    def module_graph(self) -> ModuleGraph:
+        """The expanded net for inference, as plain data."""
+        return self.network.inference
+
+    @cached_property
+    def graph(self) -> networkx.MultiDiGraph:
+        """The module graph, for networkx: see ``graphdl.graph.digraph``."""
+        from graphdl.graph.digraph import digraph
+
+        return digraph(self.network.inference)
+
+    @cached_property
+    def parameters(self) -> Values:
+        """The trained parameters by path: NumPy arrays, copied from the net; assign to set one."""
+        return Values(self.network, lambda graph: graph.parameters, "parameter")
+
+    @cached_property
+    def states(self) -> Values:
+        """The running values by path (a batchnorm's mean), like ``parameters``."""
+        return Values(self.network, lambda graph: graph.states, "state")
+
+    def predict(self, *, batch: int | None = None, **inputs: Any) -> dict[str, np.ndarray]:
+        """The outputs by name, ``[examples, *shape]``, for inputs with any number of examples.
+
+        Raises:
+            ModelError: the inputs do not fit the net (E0713 to E0717), or it has no output.
+        """
+        return inference.predict(self.network, inputs, batch)
+
+    def run(self, inputs: Mapping[str, Any], *, batch: int | None = None) -> dict[str, np.ndarray]:
+        """``predict`` for inputs in a mapping."""
+        return inference.predict(self.network, inputs, batch)
+
+    def gradients(self, *, training: bool = True, **inputs: Any) -> tuple[float, dict[str, np.ndarray]]:
+        """The loss of one batch (the mean, all losses summed) and its gradients by parameter path.
+
+        Without ``training`` the net is as in inference: no dropout, running statistics.
+
+        Raises:
+            ModelError: the inputs do not fit the net (E0713 to E0717), or it has no loss.
+        """
+        minimize = tuple(self.network.graph(training).losses)
+        return inference.gradients(self.network, inputs, minimize, training=training)
+
+    def stages(self, overrides: Overrides | None = None) -> list[Stage]:
+        """The stages of training that the file describes, checked; one of defaults where it has none.
+
+        Raises:
+            ModelError: E06…, a setting is wrong.
+        """
+        return stages(self.network.training, overrides)
+
+    def trainer(
+        self,
+        *,
+        batch: int | None = None,
+        stage: int | str | None = None,
+        device: str | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> Trainer:
+        """A trainer by the file's train section (the first one, or the one of that number or name).
+
+        ``steps_per_epoch`` lets a schedule that counts in epochs move on.
+
+        Raises:
+            ModelError: a setting of the section is wrong, or the net has no loss.
+            DeviceError: no such device, or not enough of it.
+        """
+        self.network.use(device)
+        found = self.stages(Overrides(batch=batch))
+        if isinstance(stage, str):
+            names = [each.name for each in found]
+            if stage not in names:
+                raise ModelError(
+                    Diagnostic(
+                        "E0612",
+                        f"there is no stage '{stage}'",
+                        notes=(f"the stages are: {', '.join(names)}",),
+                        help=nearest(stage, names),
+                    )
+                )
+            stage = names.index(stage)
+        return Trainer(self.network, found[stage or 0], steps_per_epoch=steps_per_epoch)
+
+    def compile(self, *, batch: int = 1, training: bool = False) -> Program:
+        """The program of one training step (of the first stage), or of a prediction: kernels, launches, memory.
+
+        Raises:
+            ModelError: the net has no loss to train by, or no output to predict.
+        """
+        target = self.network.device.target
+        lowered = self.network.lower(training, batch)
+        if not training:
+            return build(lowered.outputs, {}, target)
+        tensors = step_tensors(lowered, self.stages(Overrides(batch=batch))[0])
+        return build({REPORT: tensors.report}, tensors.updates, target)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the parameters and states to a safetensors file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        checkpoint.save(Path(path), checkpoint.weights(self.network))
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Reads the parameters and states from a safetensors file.
+
+        Raises:
+            ModelError: E0609, the file is damaged; E0610, it does not fit the net.
+        """
+        checkpoint.assign(self.network, checkpoint.load(Path(path)), Path(path))
+
+
+class Values(MutableMapping[str, np.ndarray]):
+    """Variables of a net by path."""
+
+    def __init__(
+        self, network: Network, chosen: Callable[[ModuleGraph], Mapping[str, Variable]], kind: str
+    ) -> None:
+        self._network = network
+        graphs = (network.training, network.inference)
+        self._paths = list(dict.fromkeys(path for graph in graphs for path in chosen(graph)))
+        self._kind = kind
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        return self._network.read(self._known(path))
+
+    def __setitem__(self, path: str, value: object) -> None:
+        """
+        Raises:
+            KeyError: the net has no such variable.
+            ValueError: the shape differs.
+        """
+        self._network.write(self._known(path), value)
+
+    def __delitem__(self, path: str) -> None:
+        raise TypeError(f"a {self._kind} of a net cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{path}: {self._network.variables[path].type}" for path in self) + "}"
+
+    def _known(self, path: str) -> str:
+        if path not in self._paths:
+            hint = nearest(path, self._paths)
+            raise KeyError(f"the net has no {self._kind} '{path}'" + (f"; {hint}" if hint else ""))
+        return path

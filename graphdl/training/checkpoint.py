@@ -1,0 +1,151 @@
+"""Checkpoints: safetensors files with the variables of a net, and for a resumption all that its training needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.settings import nearest
+from graphdl.training.network import Network
+
+FORMAT = 1
+"""The version of the files that this module writes; it reads no later one."""
+_KEY = "graphdl"
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Arrays by variable name, and what else is known of them."""
+
+    tensors: Mapping[str, np.ndarray]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """``net`` (its name), ``seed``, and for a resumption ``position`` and ``sources`` (a hash). JSON values."""
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint so that at any moment the file is either the old one or the new one, whole.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    from safetensors.numpy import save as serialize
+
+    # One key, because the library writes several in a random order.
+    text = json.dumps({"format": FORMAT, **checkpoint.metadata}, sort_keys=True)
+    write_atomically(path, serialize(dict(checkpoint.tensors), metadata={_KEY: text}))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces a file; whoever reads it, even after a power failure, finds the old content or the new."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads a checkpoint, or any safetensors file of floats.
+
+    Raises:
+        ModelError: E0609, it is missing, damaged, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            texts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = json.loads(texts.get(_KEY, "{}"))
+        if not isinstance(metadata, dict):
+            raise ValueError("its metadata is no object")
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(path, f"is no intact checkpoint ({error})") from error
+    version = metadata.pop("format", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise _unreadable(path, f"was written by a later graphdl (format {version}; this one reads {FORMAT})")
+    return Checkpoint(tensors, metadata)
+
+
+def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
+    """Gives a net's parameters and states the values of a checkpoint; ``path`` is for messages.
+
+    Nothing is changed unless all of them fit.
+
+    Raises:
+        ModelError: E0610, one is missing, unexpected or of another shape. Every complaint is gathered.
+    """
+    variables = network.variables
+    # Names with a colon belong to an optimizer.
+    given = {name: array for name, array in checkpoint.tensors.items() if ":" not in name}
+    missing = [name for name in variables if name not in given]
+    unexpected = [name for name in given if name not in variables]
+    complaints = []
+    for name in missing[:_MOST_NAMED]:
+        complaints.append(
+            Diagnostic(
+                "E0610",
+                f"{path} has no '{name}' {variables[name].type}",
+                variables[name].span,
+                help=nearest(name, unexpected),
+            )
+        )
+    for name in unexpected[:_MOST_NAMED]:
+        complaints.append(
+            Diagnostic(
+                "E0610",
+                f"{path} holds '{name}' {list(given[name].shape)}, which the net does not have",
+                help=nearest(name, missing),
+            )
+        )
+    for kind, names in (("more are missing", missing), ("more are not the net's", unexpected)):
+        if len(names) > _MOST_NAMED:
+            complaints.append(Diagnostic("E0610", f"{path}: {len(names) - _MOST_NAMED} {kind}"))
+    for name, variable in variables.items():
+        if name in given and given[name].shape != variable.type.shape:
+            complaints.append(
+                Diagnostic(
+                    "E0610",
+                    f"'{name}' is {variable.type}, and {list(given[name].shape)} in {path}",
+                    variable.span,
+                    label=f"declared {variable.type}",
+                )
+            )
+        elif name in given and given[name].dtype.kind != "f":
+            complaints.append(Diagnostic("E0610", f"'{name}' holds {given[name].dtype} in {path}, expected floats"))
+    if complaints:
+        raise ModelError(*complaints)
+    for name in variables:
+        network.write(name, given[name])
+
+
+def weights(network: Network) -> Checkpoint:
+    """The parameters and states of a net."""
+    tensors = {path: network.read(path) for path in network.variables}
+    return Checkpoint(tensors, {"net": network.inference.name, "seed": network.seed})
+
+
+def _unreadable(path: Path, reason: str) -> ModelError:
+    return ModelError(Diagnostic("E0609", f"{path} {reason}"))

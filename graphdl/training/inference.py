@@ -1,0 +1,186 @@
+"""What a net answers outside of training: predictions, measurements, gradients."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphdl.compiler.build import build
+from graphdl.compiler.program import Program
+from graphdl.compiler.reverse import gradients as reverse
+from graphdl.data.batches import Batches
+from graphdl.data.feed import as_feed
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.types import TensorType
+from graphdl.operators.random import SEED
+from graphdl.runtime import Executor, Pending
+from graphdl.training.network import Network
+from graphdl.training.program import EXAMPLES, example_tensors, total_loss
+
+BATCH = 32
+"""How many examples are predicted at once, unless the caller says."""
+_MOST_PENDING = 8
+_LOSS = "loss"
+_GRADIENT = "gradient "
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Losses and metrics, exact means over all examples."""
+
+    losses: dict[str, float]
+    metrics: dict[str, float]
+    examples: int
+
+    def loss(self, minimize: tuple[str, ...]) -> float:
+        """The sum of the losses with these names; 0 where inference has none of them."""
+        return sum(self.losses.get(name, 0.0) for name in minimize)
+
+
+def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = None) -> dict[str, np.ndarray]:
+    """The outputs for any number of examples, by name, ``[examples, *shape]``.
+
+    They are computed ``batch`` at a time, all at once where the examples of a batch bear on each other.
+
+    Raises:
+        ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0614, there is no output.
+    """
+    if not network.inference.outputs:
+        raise ModelError(
+            Diagnostic("E0614", f"the net '{network.inference.name}' has no outputs", network.inference.root.span)
+        )
+    count = _count(arrays)
+    size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
+    executor = _predictor(network, size)
+    fed = _fed(network, executor.program, arrays)
+    waiting: deque[dict[str, Pending]] = deque()
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in network.inference.outputs}
+
+    def take() -> None:
+        for name, pending in waiting.popleft().items():
+            parts[name].append(pending.result())
+
+    for number, first in enumerate(range(0, count, size)):
+        chunk = {name: _filled(array[first : first + size], size) for name, array in fed.items()}
+        executor.run(_with_seed(executor, chunk, network.seed, number))
+        waiting.append({name: executor.fetch_later(name) for name in parts})
+        if len(waiting) > _MOST_PENDING:
+            take()
+    while waiting:
+        take()
+    return {name: np.concatenate(pieces)[:count] for name, pieces in parts.items()}
+
+
+def measure(network: Network, batches: Batches) -> Measurement:
+    """The means of the losses and metrics over a whole split; ``batches`` are those of an evaluation.
+
+    Raises:
+        ModelError: the data holds a value that cannot be fed.
+    """
+    graph = network.inference
+    names = [*graph.losses, *graph.metrics]
+    sums = np.zeros(len(names))
+    waiting: deque[tuple[Pending, int]] = deque()
+
+    def take() -> None:
+        pending, count = waiting.popleft()
+        sums[:] += pending.result()[:, :count].sum(axis=1, dtype=np.float64)
+
+    for batch in batches.epoch(0):
+        size = batch.count if network.mixes_examples else batches.batch
+        executor = measurer(network, size)
+        arrays = {name: array[:size] for name, array in batch.arrays.items()}
+        executor.run(_with_seed(executor, arrays, network.seed, batch.index))
+        waiting.append((executor.fetch_later(EXAMPLES), batch.count))
+        if len(waiting) > _MOST_PENDING:
+            take()
+    while waiting:
+        take()
+    examples = len(batches.examples)
+    means = dict(zip(names, (sums / examples).tolist(), strict=True))
+    return Measurement(
+        {name: means[name] for name in graph.losses}, {name: means[name] for name in graph.metrics}, examples
+    )
+
+
+def measurer(network: Network, batch: int) -> Executor:
+    """The program that measures ``batch`` examples.
+
+    Raises:
+        ModelError: E0614, the net has neither losses nor metrics.
+    """
+    graph = network.inference
+    if not graph.losses and not graph.metrics:
+        raise ModelError(Diagnostic("E0614", f"the net '{graph.name}' has no losses or metrics", graph.root.span))
+    return network.executor(
+        ("measure", batch),
+        lambda: build({EXAMPLES: example_tensors(network.lower(False, batch))}, {}, network.device.target),
+    )
+
+
+def measured_inputs(network: Network, batch: int) -> dict[str, TensorType]:
+    """The inputs that losses and metrics need."""
+    return inputs_of(network, measurer(network, batch).program, training=False)
+
+
+def gradients(
+    network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...], *, training: bool
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The loss of one batch, and its gradients by parameter path; nothing is updated.
+
+    Raises:
+        ModelError: E0604, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
+    """
+    count = _count(arrays)
+
+    def program() -> Program:
+        lowered = network.lower(training, count)
+        total = total_loss(lowered, minimize)
+        found = zip(lowered.parameters, reverse(total, list(lowered.parameters.values())), strict=True)
+        return build({_LOSS: total} | {_GRADIENT + path: g for path, g in found}, {}, network.device.target)
+
+    executor = network.executor(("gradients", count, training, minimize), program)
+    executor.run(_with_seed(executor, _fed(network, executor.program, arrays, training=training), network.seed, 0))
+    by_path = {path: executor.fetch(_GRADIENT + path) for path in network.graph(training).parameters}
+    return float(executor.fetch(_LOSS)), by_path
+
+
+def inputs_of(network: Network, program: Program, *, training: bool) -> dict[str, TensorType]:
+    """The net's inputs that a program reads."""
+    return {name: v.type for name, v in network.graph(training).inputs.items() if name in program.feeds}
+
+
+def _predictor(network: Network, batch: int) -> Executor:
+    return network.executor(
+        ("predict", batch), lambda: build(network.lower(False, batch).outputs, {}, network.device.target)
+    )
+
+
+def _fed(
+    network: Network, program: Program, arrays: Mapping[str, Any], *, training: bool = False
+) -> dict[str, np.ndarray]:
+    """The arrays that a program reads, checked; further ones may be given for other inputs of the net."""
+    graph = network.graph(training)
+    needed = inputs_of(network, program, training=training)
+    given = {name: array for name, array in arrays.items() if name in needed or name not in graph.inputs}
+    return as_feed(needed, given, spans={name: value.node.span for name, value in graph.inputs.items()})
+
+
+def _count(arrays: Mapping[str, Any]) -> int:
+    """How many examples are given; a net without inputs has one."""
+    return max((len(array) for array in map(np.asarray, arrays.values()) if array.ndim), default=1) or 1
+
+
+def _filled(part: np.ndarray, size: int) -> np.ndarray:
+    """A chunk of ``size`` examples: the last one is repeated where some are missing."""
+    return part if len(part) == size else np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+
+
+def _with_seed(executor: Executor, arrays: dict[str, np.ndarray], seed: int, draw: int) -> dict[str, np.ndarray]:
+    if SEED not in executor.program.feeds:
+        return arrays
+    return {**arrays, SEED: np.array([seed, draw], np.int32)}
