@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,7 +28,7 @@ from graphdl.operators.kernels import (
 from graphdl.operators.matmul import MatMul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import Lookup, pad, reshape
-from graphdl.operators.tensor import Access, Source, Template, Tensor, View, topological
+from graphdl.operators.tensor import Access, Reduction, Source, Template, Tensor, View, topological
 
 Key = TypeVar("Key")
 
@@ -67,7 +68,7 @@ class Prepared(Template):
 
 
 def prepare(results: Mapping[Key, Tensor], target: Target) -> dict[Key, Tensor]:
-    """The same results with every convolution in the form that its kernel takes."""
+    """The same results with every convolution in the form that its kernel takes, and long reductions in two steps."""
     replaced: dict[int, Tensor] = {}
     for tensor in topological(results.values()):
         inputs = tuple(replaced[id(x)] for x in tensor.inputs)
@@ -91,10 +92,39 @@ def _prepared(tensor: Tensor, inputs: tuple[Tensor, ...], target: Target) -> Ten
             )
         case ConvolutionWeightGradient():
             return _weight_gradient(tensor, inputs[0], inputs[1], target)
+        case Reduction():
+            return _reduction(tensor, tensor.operation, inputs[0], target)
         case _:
-            if all(a is b for a, b in zip(inputs, tensor.inputs, strict=True)):
-                return tensor
-            return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin)
+            return _again(tensor, inputs)
+
+
+def _again(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+    if all(a is b for a, b in zip(inputs, tensor.inputs, strict=True)):
+        return tensor
+    return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin)
+
+
+LONG_REDUCTION = 16384
+"""Elements from which a reduction with few results is done in two steps, for the sake of work for all cores."""
+
+
+def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:
+    """A long reduction to few results, in two steps: partial results first, in an order that never changes."""
+    shares = 4 * target.compute_units if target.kind == "cpu" else 1024 * target.compute_units
+    vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
+    if operation.kind == "argmax" or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < LONG_REDUCTION:
+        return _again(tensor, (x,))
+    first, *others = operation.axes
+    if others:
+        partial = reduce(operation.kind, x, others)
+        return reduce(operation.kind, partial, (first,))
+    length = x.shape[first]
+    parts = next((p for p in range(math.isqrt(length), 1, -1) if length % p == 0), 1)
+    if parts < min(shares, 4):
+        return _again(tensor, (x,))
+    wide = reshape(x, (*x.shape[:first], parts, length // parts, *x.shape[first + 1 :]))
+    partial = reduce(operation.kind, wide, (first + 1,))
+    return reshape(reduce(operation.kind, partial, (first,)), tensor.shape)
 
 
 def _problem(tensor: Tensor, x: Shape, w: Shape) -> dict[str, object]:
