@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from graphdl.runtime.devices import Device
+    from graphdl.runtime import Device
 
 
 @pytest.fixture(scope="session")

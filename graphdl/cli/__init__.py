@@ -10,6 +10,7 @@ at fault; 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -40,15 +41,22 @@ class _Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
         """Runs a verb and ends the process with the exit code that its outcome has."""
-        extra["standalone_mode"] = False
         try:
-            result = super().main(args, prog_name, **extra)
+            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except ModelError as error:
             from graphdl.rendering import render
 
-            click.echo(render(error.diagnostics, color=sys.stderr.isatty()), err=True)
+            color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+            click.echo("\n\n".join(render(diagnostic, color) for diagnostic in error.diagnostics), err=True)
             sys.exit(1)
         except click.ClickException as error:
             error.show()
