@@ -1,0 +1,130 @@
+"""The operators on plain numbers, lists and texts: what is known while the file is expanded."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from graphdl.language.expansion import limits
+from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.values import describe, is_number
+from graphdl.source import Span
+
+PRIMITIVE_OF = {
+    "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "remainder",
+    "**": "power", "@": "matmul", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",
+    ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
+}  # fmt: skip
+"""The primitive that an operator means when a tensor is among its operands."""
+
+_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "**": operator.pow,
+}  # fmt: skip
+
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def binary(sign: str, left: Any, right: Any, span: Span, spend: Callable[[int, Span], None]) -> Any:
+    """The value of ``left sign right`` without tensors. Raises Fault where the operands do not suit it."""
+    if sign in ("==", "!="):
+        spend(_size(left), span)
+        return (left == right) == (sign == "==")
+    if is_number(left) and is_number(right):
+        if sign in _NUMBERS:
+            return checked(lambda: _compute(sign, left, right), span)
+        if sign in _ORDER:
+            return _ORDER[sign](left, right)
+        if sign == "..":
+            return whole_range(left, right, span)
+    if isinstance(left, bool) and isinstance(right, bool) and sign in ("and", "or"):
+        return left and right if sign == "and" else left or right
+    if isinstance(left, list) and isinstance(right, list) and sign == "+":
+        return limited([*left, *right], span)
+    if sign == "*" and {type(left), type(right)} == {list, int}:
+        items, count = (left, right) if isinstance(left, list) else (right, left)
+        if len(items) * max(count, 0) > limits.LIST:
+            raise too_long(len(items) * count, span)
+        return items * count
+    if isinstance(left, str) and isinstance(right, str):
+        if sign == "+":
+            return limited_text(left + right, span)
+        if sign in _ORDER:
+            return _ORDER[sign](left, right)
+    if sign in ("and", "or"):
+        raise Fault("E0301", f"'{sign}' joins conditions, not {describe(left)} and {describe(right)}", span)
+    raise Fault("E0301", f"'{sign}' does not work on {describe(left)} and {describe(right)}", span)
+
+
+def unary(sign: str, value: Any, span: Span) -> Any:
+    if sign == "not":
+        if isinstance(value, bool):
+            return not value
+        raise Fault("E0301", f"'not' wants a condition, not {describe(value)}", span)
+    if is_number(value):
+        return -value if sign == "-" else value
+    raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", span)
+
+
+def checked(compute: Callable[[], Any], span: Span) -> Any:
+    """The number that ``compute`` gives. Raises Fault where it has none that can be held."""
+    try:
+        result = compute()
+    except ZeroDivisionError:
+        raise Fault("E0308", "a division by zero", span) from None
+    except OverflowError:
+        raise Fault("E0308", "the number is too large", span) from None
+    except (ValueError, TypeError):
+        raise Fault("E0308", f"{span.text} has no value", span) from None
+    if isinstance(result, complex):
+        raise Fault("E0308", "a root of a negative number", span)
+    if isinstance(result, int) and abs(result) > limits.NUMBER:
+        raise Fault("E0308", "the number is too large", span)
+    if isinstance(result, float) and (result != result or result in (float("inf"), float("-inf"))):
+        raise Fault("E0308", "the number is too large, or none at all", span)
+    return result
+
+
+def whole_range(start: Any, stop: Any, span: Span) -> list[int]:
+    if not isinstance(start, int) or not isinstance(stop, int):
+        raise Fault("E0301", "a range runs between whole numbers", span)
+    if stop - start > limits.LIST:
+        raise too_long(stop - start, span)
+    return list(range(start, stop))
+
+
+def too_long(length: int, span: Span) -> Fault:
+    return Fault("E0314", f"a list of {length:,} items is too long: the limit is {limits.LIST:,}", span)
+
+
+def limited(items: list[Any], span: Span) -> list[Any]:
+    if len(items) > limits.LIST:
+        raise too_long(len(items), span)
+    return items
+
+
+def limited_text(text: str, span: Span) -> str:
+    if len(text) > limits.LIST:
+        raise Fault("E0314", f"a text of {len(text):,} characters is too long", span)
+    return text
+
+
+def _compute(sign: str, left: Any, right: Any) -> Any:
+    if sign == "**" and isinstance(left, int) and isinstance(right, int) and abs(left) > 1 and right > 64:
+        raise OverflowError
+    return _NUMBERS[sign](left, right)
+
+
+def _size(value: Any) -> int:
+    """How many items a comparison of nested lists may have to look at; counting stops at the limit."""
+    count = 0
+    pending = [value]
+    while pending and count < limits.STEPS:
+        item = pending.pop()
+        count += 1
+        if isinstance(item, list):
+            pending.extend(item)
+    return count

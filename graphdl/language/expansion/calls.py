@@ -1,0 +1,419 @@
+"""Calls: which argument fills which port or hyperparameter, and whether that makes a value or a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphdl.graph.model import Initializer, Value
+from graphdl.graph.types import TensorType
+from graphdl.language import syntax
+from graphdl.language.expansion import arithmetic, modules
+from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.frames import Frame, Scope
+from graphdl.language.expansion.run import Run, element_for
+from graphdl.language.expansion.shapes import whole_dimension
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import (
+    Applied,
+    Argument,
+    Chain,
+    Definition,
+    Function,
+    InitializerName,
+    Instance,
+    Labelled,
+    Outputs,
+    Partial,
+    PrimitiveCall,
+    Recipe,
+    Repeated,
+    describe,
+    is_number,
+    is_numeric,
+    kind_of,
+)
+from graphdl.operators import PRIMITIVES
+from graphdl.operators.initializers import INITIALIZERS
+from graphdl.operators.primitive import REQUIRED, Hyper, OperatorError, Primitive
+from graphdl.source import Span
+
+_COMBINING: dict[str, Callable[[list[Any]], Any]] = {
+    "sum": sum,
+    "max": max,
+    "min": min,
+    "mean": lambda items: sum(items) / len(items),
+}
+"""Reductions that lists of plain numbers have, too."""
+
+
+def call(
+    run: Run, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, scope: Scope
+) -> Any:
+    """The value of ``callee(…)``: tensors if every port is filled, else a module."""
+    if isinstance(callee, Instance) and isinstance(callee.module, Primitive):
+        callee = callee.module
+    if isinstance(callee, Primitive):
+        folded = _fold_list(callee, positional, named, span)
+        return primitive(run, callee, positional, named, span, scope.frame) if folded is None else folded
+    if isinstance(callee, InitializerName):
+        return initializer(run, callee.name, positional, named, span, scope.frame)
+    if isinstance(callee, Function):
+        return _function(run, callee.name, positional, named, span, scope.frame)
+    module = waiting(run, callee, positional, named, span)
+    if is_complete(module):
+        return modules.one_or_more(modules.apply(run, module, (), scope.frame, span))
+    return module
+
+
+def waiting(run: Run, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Any:
+    """The module that a call makes, with the tensors that it has been given so far."""
+    if isinstance(callee, list):
+        callee = Chain(tuple(Argument(item, span) for item in callee), span)
+    match callee:
+        case Primitive():
+            _check_names(callee.name, named, [*callee.inputs, *(h.name for h in callee.hypers)])
+            return PrimitiveCall(callee, tuple(positional), named, span)
+        case Definition():
+            return bind(callee, positional, named, span)
+        case Instance(module=Definition()) if not all(_is_tensor(a.value) for a in (*positional, *named.values())):
+            return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, no module yet
+        case Recipe() | Chain() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
+            for argument in (*positional, *named.values()):
+                if not _is_tensor(argument.value):
+                    raise Fault(
+                        "E0313",
+                        f"'{kind_of(callee)}' has its hyperparameters already; {describe(argument.value)} is late",
+                        argument.span,
+                        help="the hyperparameters of a module are given all at once",
+                    )
+            if named:
+                name, argument = next(iter(named.items()))
+                raise Fault("E0204", f"the inputs of '{kind_of(callee)}' have no names here: '{name}'", argument.span)
+            return Partial(callee, tuple(positional), span) if positional else callee
+    raise Fault("E0310", f"{describe(callee)} cannot be called", span)
+
+
+def is_complete(module: Any) -> bool:
+    """Whether every port without a default is filled."""
+    match module:
+        case Recipe():
+            return not _unfilled(module, len(module.tensors))
+        case Partial():
+            return True
+        case Labelled():
+            return is_complete(module.module)
+    return False
+
+
+def _unfilled(recipe: Recipe, tensors: int) -> list[str]:
+    """The ports without a default that so many tensors leave empty."""
+    free = [port for port in recipe.definition.inputs if port.name not in recipe.ports]
+    return [port.name for port in free[tensors:] if port.default is None]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Value)
+
+
+# ----------------------------------------------------------------------------------------------------------- blocks
+
+
+def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Recipe:
+    """Sorts the arguments of a block: tensors to its ports, all else to its hyperparameters."""
+    written = definition.written.hypers
+    names = [hyper.name for hyper in written]
+    ports = [port.name for port in definition.inputs]
+    tensors = []
+    hypers: dict[str, Argument] = {}
+    for argument in positional:
+        if _is_tensor(argument.value):
+            tensors.append(argument)
+        elif len(hypers) == len(names):
+            raise too_many(definition.name, "hyperparameters", names, argument)
+        else:
+            hypers[names[len(hypers)]] = argument
+    filled: dict[str, Argument] = {}
+    _check_names(definition.name, named, [*names, *ports])
+    for name, argument in named.items():
+        if name in names:
+            if name in hypers:
+                raise Fault("E0207", f"'{name}' is given twice", argument.span)
+            if _is_tensor(argument.value):
+                raise Fault(
+                    "E0301", f"'{name}' is a hyperparameter of '{definition.name}' and takes no tensor", argument.span
+                )
+            hypers[name] = argument
+        elif _is_tensor(argument.value):
+            filled[name] = argument
+        else:
+            raise Fault(
+                "E0301", f"'{name}' is an input of '{definition.name}', a tensor, not {describe(argument.value)}",
+                argument.span,
+            )  # fmt: skip
+    if len(tensors) + len(filled) > len(ports):
+        raise too_many(definition.name, "inputs", ports, tensors[len(ports) - len(filled)])
+    for hyper in written:
+        if hyper.default is None and hyper.name not in hypers:
+            raise missing(definition.name, hyper.name, span)
+    return Recipe(definition, tuple(tensors), filled, hypers, span)
+
+
+def missing(owner: str, name: str, span: Span) -> Fault:
+    return Fault("E0205", f"'{owner}' wants '{name}', and it is not given", span)
+
+
+def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) -> Fault:
+    known = f"{len(names)} ({', '.join(names)})" if names else "none"
+    return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span)
+
+
+def _check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]) -> None:
+    for name, argument in named.items():
+        if name not in known:
+            raise unknown_argument(owner, name, known, argument.span)
+
+
+def unknown_argument(owner: str, name: str, known: Sequence[str], span: Span) -> Fault:
+    help = did_you_mean(name, known)
+    if help is None and known:
+        help = f"it has {', '.join(known)}"
+    return Fault("E0204", f"'{owner}' has no argument '{name}'", span, help=help)
+
+
+# ------------------------------------------------------------------------------------------------------- primitives
+
+
+def primitive(
+    run: Run,
+    operator: Primitive,
+    positional: Sequence[Argument],
+    named: Mapping[str, Argument],
+    span: Span,
+    frame: Frame,
+    *,
+    convert: bool = False,
+) -> Any:
+    """Applies a primitive: a number if all its inputs are numbers, a tensor, or, unfilled, a module.
+
+    ``convert`` makes tensors of numbers for a primitive that is written as an operator (``x @ [[1], [2]]``).
+    """
+    names = [hyper.name for hyper in operator.hypers]
+    _check_names(operator.name, named, [*operator.inputs, *names])
+    slots: list[Argument | None] = [named.get(port) for port in operator.inputs]
+    given: dict[str, Argument] = {name: named[name] for name in names if name in named}
+    extra: list[Argument] = []
+    free = [i for i, slot in enumerate(slots) if slot is None]
+    takes_numbers = operator.elementwise or convert
+    for argument in positional:
+        value = argument.value
+        if operator.variadic and isinstance(value, list) and value and all(isinstance(v, Value) for v in value):
+            extra.extend(Argument(item, argument.span) for item in value)
+        elif isinstance(value, Value) or (takes_numbers and free and is_numeric(value)):
+            if operator.variadic:
+                extra.append(argument)
+            elif free:
+                slots[free.pop(0)] = argument
+            else:
+                raise too_many(operator.name, "inputs", operator.inputs, argument)
+        else:
+            left = [name for name in names if name not in given]
+            if not left:
+                raise too_many(operator.name, "hyperparameters", names, argument)
+            given[left[0]] = argument
+    if operator.variadic:
+        if not extra:
+            return PrimitiveCall(operator, tuple(positional), named, span)
+        inputs = extra
+    else:
+        required = len(slots) - operator.optional_inputs
+        if any(slot is None for slot in slots[:required]):
+            return PrimitiveCall(operator, tuple(positional), named, span)
+        inputs = [slot for slot in slots if slot is not None]
+    if inputs and not any(isinstance(slot.value, Value) for slot in inputs):
+        return _fold(operator, inputs, span)
+    return _emit(run, operator, inputs, _hypers(operator, given, span), given, span, frame)
+
+
+def _emit(
+    run: Run,
+    operator: Primitive,
+    inputs: Sequence[Argument],
+    attributes: dict[str, Any],
+    given: Mapping[str, Argument],
+    span: Span,
+    frame: Frame,
+) -> Any:
+    module = frame.naming.module
+    values: list[Value] = []
+    element = None
+    for argument in inputs:
+        value = argument.value
+        if not isinstance(value, Value):
+            if not is_numeric(value):
+                raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(value)}", argument.span)
+            if element is None:
+                element = element_for([a.value for a in inputs])
+            value = run.tensor_of_numbers(value, element, module, argument.span)
+        values.append(value)
+    run.spend(1, span)
+    try:
+        types = operator.infer([value.type for value in values], attributes)
+    except OperatorError as error:
+        spans = {name: argument.span for name, argument in given.items()}
+        raise run.operator_fault(error, values, span, spans, frame) from None
+    batched = False if operator.unbatched else None
+    node = run.builder.node(operator.name, values, attributes, types, module, span, batched=batched)
+    return modules.one_or_more(node.outputs)
+
+
+def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
+    numbers = [argument.value for argument in inputs]
+    for argument in inputs:
+        if not isinstance(argument.value, int | float):
+            raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(argument.value)}", argument.span)
+    fold = operator.foldable
+    if fold is None:
+        raise Fault("E0301", f"'{operator.name}' works on tensors, not on numbers alone", span)
+    return arithmetic.checked(lambda: fold(*numbers), span)
+
+
+def _fold_list(
+    operator: Primitive, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
+) -> float | None:
+    """``max(3, n)`` and ``sum([1, 2])``: reductions of plain numbers; none where tensors are meant."""
+    if operator.name not in _COMBINING or named or not positional:
+        return None
+    combine = _COMBINING[operator.name]
+    items = [argument.value for argument in positional]
+    if len(items) == 1 and isinstance(items[0], list):
+        items = items[0]
+    elif len(items) == 1:
+        return None
+    if not items or not all(is_number(item) for item in items):
+        return None
+    result: float = arithmetic.checked(lambda: combine(items), span)
+    return result
+
+
+def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> dict[str, Any]:
+    attributes = {}
+    for hyper in operator.hypers:
+        argument = given.get(hyper.name)
+        if argument is not None:
+            attributes[hyper.name] = _checked_hyper(operator.name, hyper, argument)
+        elif hyper.default is REQUIRED:
+            raise missing(operator.name, hyper.name, span)
+        else:
+            attributes[hyper.name] = hyper.default
+    return attributes
+
+
+_KINDS = {
+    "int": "a whole number", "number": "a number", "bool": "true or false", "string": "a text",
+    "shape": "a list of whole numbers", "ints": "a whole number or a list of them", "numbers": "a list of numbers",
+}  # fmt: skip
+
+
+def _checked_hyper(owner: str, hyper: Hyper, argument: Argument) -> Any:
+    value = argument.value
+    if value is None and hyper.default is None:
+        return None
+    if hyper.kind == "any" and not isinstance(value, Value):
+        return value
+    fits = {
+        "int": _is_whole(value),
+        "number": is_number(value),
+        "bool": isinstance(value, bool),
+        "string": isinstance(value, str),
+        "shape": isinstance(value, list) and all(map(_is_whole, value)),
+        "ints": _is_whole(value) or (isinstance(value, list) and all(map(_is_whole, value))),
+        "numbers": isinstance(value, list) and all(map(is_number, value)),
+    }[hyper.kind]
+    if not fits:
+        help = None
+        if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
+            help = "divide with '//' for a whole number"
+        raise Fault(
+            "E0301", f"'{hyper.name}' of '{owner}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
+            help=help,
+        )  # fmt: skip
+    if hyper.choices and value not in hyper.choices:
+        shown = ", ".join(f'"{choice}"' for choice in hyper.choices)
+        raise Fault(
+            "E0306", f"'{hyper.name}' of '{owner}' is one of {shown}, not \"{value}\"", argument.span,
+            help=did_you_mean(value, hyper.choices),
+        )  # fmt: skip
+    return list(value) if isinstance(value, list) else value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# ---------------------------------------------------------------------------------------- initializers and functions
+
+
+def initializer(
+    run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
+) -> Any:
+    """``uniform(-1, 1)`` is an initializer; with a shape first, ``uniform([n], -1, 1)``, a tensor."""
+    known = INITIALIZERS[name]
+    shape: Argument | None = None
+    rest = list(positional)
+    if rest and isinstance(rest[0].value, list):
+        shape = rest.pop(0)
+    _check_names(name, named, list(known))
+    arguments = dict(zip(known, rest, strict=False))
+    if len(rest) > len(known):
+        raise too_many(name, "numbers", list(known), rest[len(known)])
+    for key, argument in named.items():
+        if key in arguments:
+            raise Fault("E0207", f"'{key}' is given twice", argument.span)
+        arguments[key] = argument
+    numbers = []
+    for key, default in known.items():
+        value = arguments[key].value if key in arguments else default
+        if value is None:
+            raise missing(name, key, span)
+        if not is_number(value):
+            raise Fault("E0301", f"'{key}' of '{name}' is a number, not {describe(value)}", arguments[key].span)
+        numbers.append(float(value))
+    made = Initializer(name, tuple(numbers))
+    if shape is None:
+        return made
+    sizes = [whole_dimension(size, shape.span) for size in shape.value]
+    constant = {"zeros": 0.0, "ones": 1.0}.get(name, numbers[0] if name == "constant" else None)
+    if constant is not None:
+        attributes = {"shape": sizes, "value": constant}
+        return _emit(run, PRIMITIVES["fill"], (), attributes, {}, span, frame)
+    attributes = {"initializer": made, "shape": sizes}
+    node = run.builder.node("draw", (), attributes, (TensorType(tuple(sizes)),), frame.naming.module, span)
+    return node.outputs[0]
+
+
+def _function(
+    run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
+) -> Any:
+    if named or len(positional) != 1:
+        raise Fault("E0206", f"'{name}' takes one argument", span)
+    (argument,) = positional
+    if name == "is_list":
+        return isinstance(argument.value, list)
+    if not isinstance(argument.value, list):
+        raise Fault("E0301", f"'{name}' works on a list, not {describe(argument.value)}", argument.span)
+    if name == "len":
+        return len(argument.value)
+    return run.tensor_of_numbers(argument.value, None, frame.naming.module, argument.span)
+
+
+def first(value: Any) -> Any:
+    """The value as an operand: the first of several outputs."""
+    if isinstance(value, Applied):
+        value = value.values
+    return value.values[0] if isinstance(value, Outputs) else value
+
+
+def port_text(port: syntax.Port) -> str:
+    """``x: [c, h, w]``, as the block's declaration has it."""
+    return " ".join(port.span.text.split())

@@ -1,0 +1,171 @@
+"""From a source to its module graph, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.model import Module, ModuleGraph
+from graphdl.language.expansion import limits, modules, names, settings, statements, training, warnings
+from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
+from graphdl.language.expansion.files import Files, FileScope
+from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import Definition
+from graphdl.source import Source
+
+
+def expand(
+    source: Source,
+    *,
+    net: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    training: bool = False,
+    allow_outside: bool = False,
+) -> ModuleGraph:
+    """The module graph of the file's model: its last net, or the one named ``net``.
+
+    ``settings`` gives hyperparameters of the net and ``let``s of the file their values, as ``--set`` does; texts stand
+    for the values that they spell. ``allow_outside`` lets imports leave the project's folder.
+
+    Raises ModelError with every error, in order.
+    """
+    reporter = Reporter()
+    with _deep_recursion():
+        files, file = _load(source, reporter, allow_outside)
+        for scope in files.scopes:
+            names.check(scope, reporter)
+        definition = _chosen(file, net, reporter, source)
+        graph = None
+        if definition is not None:
+            graph = _expand(definition, file, settings or {}, training, reporter, is_model=True)
+    errors = [d for d in reporter.in_order(files.sources) if d.is_error]
+    if errors or graph is None:
+        raise ModelError(*errors)
+    return graph
+
+
+def check(
+    source: Source,
+    *,
+    settings: Mapping[str, object] | None = None,
+    net: str | None = None,
+    allow_outside: bool = False,
+) -> list[Diagnostic]:
+    """Every error and warning of the file, in order; never raises for what the file holds.
+
+    All nets that need no hyperparameter from outside are expanded (or only ``net``), both for training and for
+    inference; blocks that no net uses are checked by their names.
+    """
+    reporter = Reporter()
+    with _deep_recursion():
+        files, file = _load(source, reporter, allow_outside)
+        for scope in files.scopes:
+            names.check(scope, reporter)
+        unused = names.unused(file, reporter)
+        model = _chosen(file, net, reporter, None)
+        graph = None
+        for definition in file.nets if net is None else [model] if model is not None else []:
+            if definition is not model and any(hyper.default is None for hyper in definition.written.hypers):
+                continue
+            is_model = definition is model
+            given = (settings or {}) if is_model else _of_lets(settings or {}, file)
+            for mode in (False, True):
+                graph = _expand(definition, file, given, mode, reporter, is_model=is_model)
+                if graph is not None and mode and not reporter.has_errors:
+                    warnings.check(graph, file.source, reporter, stages=is_model, unused=unused)
+    return reporter.in_order(files.sources)
+
+
+def _of_lets(given: Mapping[str, object], file: FileScope) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name in file.lets}
+
+
+def _load(source: Source, reporter: Reporter, allow_outside: bool) -> tuple[Files, FileScope]:
+    files = Files(allow_outside=allow_outside)
+    file = files.main(source)
+    for diagnostic in files.diagnostics:
+        reporter.add(diagnostic)
+    return files, file
+
+
+def _chosen(file: FileScope, net: str | None, reporter: Reporter, source: Source | None) -> Definition | None:
+    """The net that was asked for. ``source`` is given where there must be one."""
+    nets = file.nets
+    if net is not None:
+        for definition in nets:
+            if definition.name == net:
+                return definition
+        known = [definition.name for definition in nets]
+        help = did_you_mean(net, known) or (f"its nets: {', '.join(known)}" if known else None)
+        reporter.add(Diagnostic("E0214", f"{file.source.name} has no net '{net}'", help=help))
+    elif nets:
+        return nets[-1]
+    elif source is not None and not reporter.has_errors:
+        reporter.add(Diagnostic("E0214", f"{source.name} has no net"))
+    return None
+
+
+def _expand(
+    definition: Definition,
+    file: FileScope,
+    given: Mapping[str, object],
+    mode: bool,
+    reporter: Reporter,
+    *,
+    is_model: bool,
+) -> ModuleGraph | None:
+    """Expands one net; none if it cannot be begun. Faults are reported."""
+    written = definition.written
+    root = Module("", definition.name, None, written.span, documentation=written.documentation)
+    graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
+    hypers, lets = settings.sort(given, definition, file, reporter)
+    run = Run(graph, file, reporter, lets)
+    file.let_values.clear()
+    frame = Frame(file, definition, Naming(root), None, written.span)
+    scope = Scope(frame)
+    try:
+        for hyper in written.hypers:
+            if hyper.default is None and hyper.name not in hypers:
+                raise Fault(
+                    "E0205", f"the net '{definition.name}' wants '{hyper.name}', and it is not given", hyper.span,
+                    help=f"give it a default, or set it: --set {hyper.name}=…",
+                )  # fmt: skip
+        modules.bind_hypers(run, written.hypers, hypers, scope)
+        graph.hyperparameters = {name: scope.names[name] for name in (h.name for h in written.hypers)}
+        root.hyperparameters = dict(graph.hyperparameters)
+        outer = dict(scope.names)
+        statements.execute(run, written.body, scope)
+        if is_model:
+            sections = Scope(frame)
+            sections.names = outer
+            graph.stages = training.sections(run, file.tree, sections)
+            for let in file.lets:
+                settings.let_into(run, let, file)
+    except Fault as fault:
+        run.report(fault, frame)
+        return None
+    except Poisoned:
+        return None
+    except RecursionError:
+        reporter.add(
+            Diagnostic("E0216", f"expanding '{definition.name}' goes too deep: expressions or blocks nest without end",
+                       written.name_span)
+        )  # fmt: skip
+        return None
+    root.inputs, root.outputs = list(graph.inputs.values()), list(graph.outputs.values())
+    return graph
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Expansion follows the nesting of the text, which limits of its own keep finite."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, limits.PYTHON_DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -1,0 +1,459 @@
+"""Expressions: from syntax to values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphdl.graph.model import Initializer, Value
+from graphdl.language import syntax
+from graphdl.language.expansion import arithmetic, calls, indexing, modules, scans
+from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
+from graphdl.language.expansion.files import FileScope
+from graphdl.language.expansion.frames import MISSING, Frame, Naming, Scope
+from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import (
+    Applied,
+    Argument,
+    Chain,
+    Definition,
+    Function,
+    InitializerName,
+    Labelled,
+    Namespace,
+    Outputs,
+    Repeated,
+    describe,
+    is_module,
+)
+from graphdl.operators import PRIMITIVES
+from graphdl.operators.initializers import INITIALIZERS
+from graphdl.operators.primitive import Primitive
+from graphdl.source import Span
+
+HIDDEN = frozenset(("slice",))
+"""Primitives that have signs of their own, and no name."""
+
+FUNCTIONS = ("is_list", "len", "tensor")
+
+
+def evaluate(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+    """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
+    return _HANDLERS[type(expression)](run, expression, scope)
+
+
+def operand(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+    """The value as an operand: the first of several outputs."""
+    value = _HANDLERS[type(expression)](run, expression, scope)
+    return value.values[0] if type(value) is Outputs else value
+
+
+def condition(run: Run, expression: syntax.Expression, scope: Scope, what: str) -> bool:
+    """A truth value that is known while the file is expanded."""
+    value = operand(run, expression, scope)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Value):
+        raise Fault(
+            "E0309", f"the condition of {what} is decided when the file is expanded, and {describe(value)} is not "
+            "known until the net runs", expression.span, help="where(mask, a, b) chooses by element",
+        )  # fmt: skip
+    raise Fault("E0309", f"the condition of {what} is true or false, not {describe(value)}", expression.span)
+
+
+# ----------------------------------------------------------------------------------------------------------- names
+
+
+def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
+    """What a name holds. Raises Fault when nothing has that name."""
+    value = scope.find(name)
+    if value is MISSING:
+        value = _of_file(run, name, span, scope.frame.file)
+    if value is MISSING:
+        if run.reporter.complained_at(span):
+            raise Poisoned
+        raise undefined(name, span, known_names(scope))
+    if isinstance(value, Poison):
+        raise Poisoned
+    return value
+
+
+def undefined(name: str, span: Span, known: list[str]) -> Fault:
+    return Fault("E0201", f"'{name}' is not defined", span, help=did_you_mean(name, known))
+
+
+def known_names(scope: Scope) -> list[str]:
+    return [*scope.known(), *scope.frame.file.known(), *language_names()]
+
+
+def language_names() -> list[str]:
+    """Every name that holds in all files, the library's apart."""
+    return [*(n for n in PRIMITIVES if n not in HIDDEN), *INITIALIZERS, *FUNCTIONS, "training"]
+
+
+def _of_file(run: Run, name: str, span: Span, file: FileScope) -> Any:
+    if name in file.lets:
+        return let_value(run, name, span, file)
+    value = file.find(name)
+    if value is not MISSING:
+        return value
+    if name == "training":
+        return run.training
+    if name in INITIALIZERS:
+        return InitializerName(name)
+    if name in PRIMITIVES and name not in HIDDEN:
+        return PRIMITIVES[name]
+    return Function(name) if name in FUNCTIONS else MISSING
+
+
+def let_value(run: Run, name: str, span: Span, file: FileScope) -> Any:
+    """The value of a ``let``: what the command line set, else what the file says."""
+    if name in file.let_values:
+        value = file.let_values[name]
+        if value is MISSING:
+            raise Fault("E0203", f"'{name}' is used before it is defined", span)
+        return value
+    if file is run.file and name in run.let_settings:
+        file.let_values[name] = run.let_settings[name]
+        return file.let_values[name]
+    file.let_values[name] = MISSING
+    let = file.lets[name]
+    frame = Frame(file, None, Naming(run.graph.root), None, let.span)
+    try:
+        value = operand(run, let.value, Scope(frame))
+        if isinstance(value, Value):
+            raise Fault("E0301", f"a let names a hyperparameter, not {describe(value)}", let.value.span)
+    except Fault as fault:
+        run.report(fault, frame)
+        value = POISON
+    except Poisoned:
+        value = POISON
+    file.let_values[name] = value
+    return value
+
+
+def _name(run: Run, expression: syntax.Name, scope: Scope) -> Any:
+    value = look_up(run, expression.name, expression.span, scope)
+    if type(value) is Applied:
+        return value.values
+    if type(value) is Primitive and not value.inputs and not value.hypers:
+        return calls.primitive(run, value, (), {}, expression.span, scope.frame)
+    return value
+
+
+def _attribute(run: Run, expression: syntax.Attribute, scope: Scope) -> Any:
+    value = operand(run, expression.value, scope)
+    if isinstance(value, Namespace):
+        member = value.members.get(expression.name)
+        if member is None:
+            raise Fault(
+                "E0210", f"'{value.name}' has no '{expression.name}'", expression.name_span,
+                help=did_you_mean(expression.name, value.members),
+            )  # fmt: skip
+        return member
+    if isinstance(value, Value):
+        return indexing.attribute(run, value, expression)
+    raise Fault("E0215", f"{describe(value)} has no '{expression.name}'", expression.name_span)
+
+
+# ------------------------------------------------------------------------------------------------------- operators
+
+
+def _literal(run: Run, expression: syntax.Literal, scope: Scope) -> Any:
+    return expression.value
+
+
+def _unary(run: Run, expression: syntax.Unary, scope: Scope) -> Any:
+    value = operand(run, expression.operand, scope)
+    if isinstance(value, Value):
+        if expression.operator == "+":
+            return value
+        name = "logical_not" if expression.operator == "not" else "negative"
+        argument = Argument(value, expression.operand.span)
+        return calls.primitive(run, PRIMITIVES[name], (argument,), {}, expression.span, scope.frame)
+    return arithmetic.unary(expression.operator, value, expression.span)
+
+
+def _binary(run: Run, expression: syntax.Binary, scope: Scope) -> Any:
+    spine = [expression]  # long sums lean to the left: a loop, not a recursion
+    while isinstance(spine[-1].left, syntax.Binary):
+        spine.append(spine[-1].left)
+    value = operand(run, spine[-1].left, scope)
+    for step in reversed(spine):
+        sign = step.operator
+        if sign in ("and", "or") and isinstance(value, bool) and value == (sign == "or"):
+            continue
+        value = _combine(run, step, value, operand(run, step.right, scope), scope)
+    return value
+
+
+def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope) -> Any:
+    sign = step.operator
+    if isinstance(left, Value) or isinstance(right, Value):
+        if sign == "..":
+            raise Fault("E0301", "a range runs between whole numbers, not tensors", step.span)
+        for side, value in ((step.left, left), (step.right, right)):
+            if not isinstance(value, Value | int | float | list):
+                raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", side.span)
+        arguments = (Argument(left, step.left.span), Argument(right, step.right.span))
+        return calls.primitive(
+            run, PRIMITIVES[arithmetic.PRIMITIVE_OF[sign]], arguments, {}, step.span, scope.frame, convert=True
+        )
+    return arithmetic.binary(sign, left, right, step.span, run.spend)
+
+
+def _conditional(run: Run, expression: syntax.Conditional, scope: Scope) -> Any:
+    holds = condition(run, expression.condition, scope, "'if'")
+    return evaluate(run, expression.then if holds else expression.otherwise, scope)
+
+
+# ------------------------------------------------------------------------------------------------------------ lists
+
+
+def _list(run: Run, expression: syntax.ListExpression, scope: Scope) -> list[Any]:
+    run.spend(len(expression.items), expression.span)
+    return [operand(run, item, scope) for item in expression.items]
+
+
+def _tuple(run: Run, expression: syntax.Tuple, scope: Scope) -> Any:
+    raise Fault("E0301", "several values stand only left of '->' and right of 'a, b ='", expression.span)
+
+
+def _comprehension(run: Run, expression: syntax.Comprehension, scope: Scope) -> list[Any]:
+    result = []
+    inner = Scope(scope.frame, scope, passing=True)
+    for item in iterate(run, expression.iterable, scope):
+        run.spend(1, expression.span)
+        bind_names(inner, expression.names, item, expression.iterable.span)
+        if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
+            result.append(operand(run, expression.element, inner))
+    return arithmetic.limited(result, expression.span)
+
+
+def iterate(run: Run, expression: syntax.Expression, scope: Scope) -> list[Any]:
+    """The items that a loop runs over."""
+    value = operand(run, expression, scope)
+    if not isinstance(value, list):
+        help = "scan runs over the first dimension of a tensor" if isinstance(value, Value) else None
+        raise Fault("E0301", f"a loop runs over a list or a range, not {describe(value)}", expression.span, help=help)
+    return value
+
+
+def bind_names(scope: Scope, names: tuple[str, ...], item: Any, span: Span) -> None:
+    """Gives one item to the loop's name, or its parts to several."""
+    if len(names) == 1:
+        scope.names[names[0]] = item
+        return
+    if not isinstance(item, list) or len(item) != len(names):
+        raise Fault("E0303", f"{len(names)} names want lists of {len(names)} items, not {describe(item)}", span)
+    scope.names.update(zip(names, item, strict=True))
+
+
+def _index(run: Run, expression: syntax.Index, scope: Scope) -> Any:
+    return indexing.index(run, operand(run, expression.value, scope), expression, scope)
+
+
+# ----------------------------------------------------------------------------------------------- calls and modules
+
+
+def _call(run: Run, expression: syntax.Call, scope: Scope) -> Any:
+    callee, positional, named = _called(run, expression, scope)
+    return calls.call(run, callee, positional, named, expression.span, scope)
+
+
+def _called(run: Run, expression: syntax.Call, scope: Scope) -> tuple[Any, list[Argument], dict[str, Argument]]:
+    callee = raw(run, expression.callee, scope)
+    positional: list[Argument] = []
+    named: dict[str, Argument] = {}
+    for argument in expression.arguments:
+        value = evaluate(run, argument.value, scope)
+        if type(value) is Outputs:
+            value = value.values[0]
+        if argument.name is None:
+            if named:
+                raise Fault("E0206", "an argument without a name stands after one with a name", argument.value.span)
+            positional.append(Argument(value, argument.value.span))
+        elif argument.name in named:
+            raise Fault("E0207", f"'{argument.name}' is given twice", argument.name_span or argument.span)
+        else:
+            named[argument.name] = Argument(value, argument.value.span)
+    return callee, positional, named
+
+
+def raw(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+    """A name's value as a module: that of an ``as`` name is the module, not its value."""
+    if isinstance(expression, syntax.Name):
+        value = look_up(run, expression.name, expression.span, scope)
+        if type(value) is Applied and value.module is not None:
+            return value.module
+        return value.values if type(value) is Applied else value
+    return operand(run, expression, scope)
+
+
+def module_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+    """What stands right of an arrow, as a module that waits for its tensors."""
+    match expression:
+        case syntax.Name():
+            return as_module(raw(run, expression, scope), expression.span)
+        case syntax.Call():
+            callee, positional, named = _called(run, expression, scope)
+            return calls.waiting(run, callee, positional, named, expression.span)
+        case syntax.Named():
+            inner = module_of(run, expression.value, scope)
+            return Labelled(inner, expression.name, expression.span, scope)
+        case syntax.ListExpression() | syntax.Comprehension():
+            return as_module(_modules(run, expression, scope), expression.span)
+        case syntax.Pipe():
+            head, steps = _spine(expression)
+            members = [Argument(module_of(run, part, scope), part.span) for part in (head, *steps)]
+            return Chain(tuple(members), expression.span)
+        case syntax.Conditional():
+            holds = condition(run, expression.condition, scope, "'if'")
+            return module_of(run, expression.then if holds else expression.otherwise, scope)
+    return as_module(operand(run, expression, scope), expression.span)
+
+
+def _modules(run: Run, expression: syntax.ListExpression | syntax.Comprehension, scope: Scope) -> list[Any]:
+    if isinstance(expression, syntax.ListExpression):
+        run.spend(len(expression.items), expression.span)
+        return [module_of(run, item, scope) for item in expression.items]
+    result = []
+    inner = Scope(scope.frame, scope, passing=True)
+    for item in iterate(run, expression.iterable, scope):
+        run.spend(1, expression.span)
+        bind_names(inner, expression.names, item, expression.iterable.span)
+        if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
+            result.append(module_of(run, expression.element, inner))
+    return arithmetic.limited(result, expression.span)
+
+
+def as_module(value: Any, span: Span) -> Any:
+    if isinstance(value, list):
+        return Chain(tuple(Argument(as_module(item, span), span) for item in value), span)
+    if is_module(value):
+        return value
+    raise Fault("E0310", f"what stands right of '->' is a module, not {describe(value)}", span)
+
+
+def _spine(expression: syntax.Pipe) -> tuple[syntax.Expression, list[syntax.Expression]]:
+    """The head of a chain and its steps."""
+    steps: list[syntax.Expression] = []
+    head: syntax.Expression = expression
+    while isinstance(head, syntax.Pipe):
+        steps.append(head.right)
+        head = head.left
+    steps.reverse()
+    return head, steps
+
+
+def _pipe(run: Run, expression: syntax.Pipe, scope: Scope) -> Any:
+    head, steps = _spine(expression)
+    if isinstance(head, syntax.Tuple):
+        flowing = [Argument(_tensor(operand(run, item, scope), item.span), item.span) for item in head.items]
+    else:
+        value = operand(run, head, scope)
+        if is_module(value) or (isinstance(value, list) and value and all(map(is_module, value))):
+            first = value if isinstance(head, syntax.Call | syntax.Named) else as_module(value, head.span)
+            members = [Argument(first, head.span)]
+            members += [Argument(module_of(run, step, scope), step.span) for step in steps]
+            return Chain(tuple(members), expression.span)
+        if isinstance(value, list) and value and all(isinstance(item, Value) for item in value):
+            flowing = [Argument(item, head.span) for item in value]
+        else:
+            flowing = [Argument(_tensor(value, head.span), head.span)]
+    values: tuple[Value, ...] = ()
+    for step in steps:
+        values = modules.apply(run, module_of(run, step, scope), flowing, scope.frame, step.span)
+        flowing = [Argument(values[0], step.span)]
+    return modules.one_or_more(values)
+
+
+def _tensor(value: Any, span: Span) -> Value:
+    if isinstance(value, Value):
+        return value
+    raise Fault("E0301", f"what flows along '->' is a tensor, not {describe(value)}", span)
+
+
+def _named(run: Run, expression: syntax.Named, scope: Scope) -> Any:
+    """``f(x) as name`` at the head of a chain."""
+    if isinstance(expression.value, syntax.Call):
+        callee, positional, named = _called(run, expression.value, scope)
+        waiting = calls.waiting(run, callee, positional, named, expression.value.span)
+        if calls.is_complete(waiting):
+            labelled = Labelled(waiting, expression.name, expression.span, scope)
+            return modules.one_or_more(modules.apply(run, labelled, (), scope.frame, expression.value.span))
+        return Labelled(waiting, expression.name, expression.span, scope)
+    value = evaluate(run, expression.value, scope)
+    if is_module(value) or isinstance(value, list):
+        return Labelled(as_module(value, expression.value.span), expression.name, expression.span, scope)
+    scope.home.names[expression.name] = value
+    return value
+
+
+def _repeat(run: Run, expression: syntax.Repeat, scope: Scope) -> Repeated:
+    count = operand(run, expression.count, scope)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise Fault("E0304", f"repeat wants a whole number from 0 on, not {describe(count)}", expression.count.span)
+    body = Argument(module_of(run, expression.body, scope), expression.body.span)
+    return Repeated(count, body, expression.span)
+
+
+def _scan(run: Run, expression: syntax.Scan, scope: Scope) -> Any:
+    return scans.scan(run, expression, scope)
+
+
+def _slice(run: Run, expression: syntax.Slice, scope: Scope) -> Any:
+    raise Fault("E0301", "a slice stands only inside an index", expression.span)
+
+
+_HANDLERS: dict[type, Callable[[Run, Any, Scope], Any]] = {
+    syntax.Literal: _literal,
+    syntax.Name: _name,
+    syntax.Unary: _unary,
+    syntax.Binary: _binary,
+    syntax.Conditional: _conditional,
+    syntax.Pipe: _pipe,
+    syntax.Named: _named,
+    syntax.Call: _call,
+    syntax.Slice: _slice,
+    syntax.Index: _index,
+    syntax.Attribute: _attribute,
+    syntax.ListExpression: _list,
+    syntax.Tuple: _tuple,
+    syntax.Comprehension: _comprehension,
+    syntax.Repeat: _repeat,
+    syntax.Scan: _scan,
+}
+
+
+def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+    """The value after ``param W: […] =``. An initializer's name wins over the library's block of that name."""
+    called = expression.callee if isinstance(expression, syntax.Call) else expression
+    if isinstance(called, syntax.Name) and called.name in INITIALIZERS and scope.find(called.name) is MISSING:
+        file = scope.frame.file
+        own = called.name in file.definitions or called.name in file.lets or called.name in file.imported
+        if not own:
+            positional: list[Argument] = []
+            named: dict[str, Argument] = {}
+            if isinstance(expression, syntax.Call):
+                for argument in expression.arguments:
+                    value = Argument(operand(run, argument.value, scope), argument.value.span)
+                    if argument.name is None:
+                        positional.append(value)
+                    else:
+                        named[argument.name] = value
+            return calls.initializer(run, called.name, positional, named, expression.span, scope.frame)
+    if isinstance(expression, syntax.Conditional):
+        holds = condition(run, expression.condition, scope, "'if'")
+        return initializer_of(run, expression.then if holds else expression.otherwise, scope)
+    value = operand(run, expression, scope)
+    if isinstance(value, InitializerName):
+        return calls.initializer(run, value.name, [], {}, expression.span, scope.frame)
+    return value
+
+
+__all__ = [
+    "Definition", "Initializer", "bind_names", "condition", "evaluate", "initializer_of", "iterate", "known_names",
+    "language_names", "let_value", "look_up", "module_of", "operand", "undefined",
+]  # fmt: skip

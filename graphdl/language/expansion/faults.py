@@ -1,0 +1,69 @@
+"""How expansion complains: a fault ends one statement, and the next goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphdl.diagnostics import Diagnostic, Label
+from graphdl.source import Span
+
+
+class Fault(Exception):  # noqa: N818 - a user's fault, not an error of the program
+    """The user's text is wrong here. The statement is given up, and what it assigns is poisoned."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        label: str = "",
+        labels: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.diagnostic = Diagnostic(code, message, span, label, tuple(labels), tuple(notes), help)
+
+
+class Poisoned(Exception):  # noqa: N818 - a signal
+    """A value is needed whose own fault has been reported already: nothing more is said."""
+
+
+class Poison:
+    """What a name holds after the statement that should have assigned it was at fault."""
+
+
+POISON = Poison()
+
+
+class Reporter:
+    """Gathers the diagnostics of a run, each once, however many passes meet it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int, int, str], Diagnostic] = {}
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        span = diagnostic.span
+        place = (id(span.source), span.start) if span is not None else (0, 0)
+        self._seen.setdefault((diagnostic.code, *place, diagnostic.message), diagnostic)
+
+    def complained_at(self, span: Span) -> bool:
+        """Whether there is an error at this place already."""
+        return any(d.is_error and d.span == span for d in self._seen.values())
+
+    @property
+    def has_errors(self) -> bool:
+        return any(d.is_error for d in self._seen.values())
+
+    def in_order(self, sources: Iterable[object] = ()) -> list[Diagnostic]:
+        """By file (those of ``sources`` first, in that order), then by place."""
+        files = {id(source): number for number, source in enumerate(sources)}
+
+        def place(diagnostic: Diagnostic) -> tuple[int, str, int]:
+            if diagnostic.span is None:
+                return -1, "", 0
+            source = diagnostic.span.source
+            return files.get(id(source), len(files)), source.name, diagnostic.span.start
+
+        return sorted(self._seen.values(), key=place)

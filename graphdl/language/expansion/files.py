@@ -1,0 +1,227 @@
+"""Files and what they bring: reading, imports, the standard library."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from graphdl.diagnostics import Diagnostic, Label, ModelError
+from graphdl.language import syntax
+from graphdl.language.expansion.frames import MISSING
+from graphdl.language.expansion.nets import definition_of
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import Definition, Namespace
+from graphdl.source import Source, Span
+
+LIBRARY = Path(__file__).resolve().parent.parent / "library"
+
+_LARGEST_FILE = 4_000_000
+
+
+class FileScope:
+    """One parsed file and the names of its declarations."""
+
+    def __init__(self, tree: syntax.File, *, is_library: bool = False) -> None:
+        self.tree = tree
+        self.source = tree.source
+        self.is_library = is_library
+        self.definitions: dict[str, Definition] = {}
+        self.lets: dict[str, syntax.Let] = {}
+        self.let_values: dict[str, Any] = {}
+        self.imported: dict[str, Definition] = {}
+        self.namespaces: dict[str, Namespace] = {}
+        for declaration in tree.declarations:
+            if isinstance(declaration, syntax.Block | syntax.Net):
+                self.definitions.setdefault(declaration.name, definition_of(declaration, self))
+            elif isinstance(declaration, syntax.Let):
+                self.lets.setdefault(declaration.name, declaration)
+
+    def find(self, name: str) -> Any:
+        """The block, net or namespace that a name means in this file, the standard library last; or MISSING."""
+        for names in (self.definitions, self.imported, self.namespaces):
+            if name in names:
+                return names[name]
+        found = library_block(name)
+        return MISSING if found is None else found
+
+    @property
+    def nets(self) -> list[Definition]:
+        return [d for d in self.definitions.values() if isinstance(d.written, syntax.Net)]
+
+    def known(self) -> list[str]:
+        return [*self.definitions, *self.lets, *self.imported, *self.namespaces, *library_index()]
+
+
+def read_source(path: str | os.PathLike[str]) -> Source:
+    """The text of a file. Raises ModelError when it cannot be read."""
+    name = os.fspath(path)
+    try:
+        data = Path(name).read_bytes()
+    except OSError as error:
+        raise ModelError(Diagnostic("E0208", f"cannot read '{name}': {error.strerror or error}")) from None
+    if len(data) > _LARGEST_FILE:
+        raise ModelError(Diagnostic("E0208", f"'{name}' is larger than {_LARGEST_FILE // 1_000_000} MB"))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(Diagnostic("E0208", f"'{name}' is not UTF-8 text (byte {error.start})")) from None
+    return Source(name, text, os.path.realpath(name))
+
+
+def project_folder(path: str) -> str:
+    """The folder that imports may not leave: the nearest one above the file that holds ``.git`` or ``pyproject.toml``,
+    else the file's own."""
+    folder = Path(path).parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
+            return str(candidate)
+    return str(folder)
+
+
+# ------------------------------------------------------------------------------------------------ standard library
+
+
+@cache
+def library_index() -> dict[str, Path]:
+    """From the name of each library block to its file, by a glance at the texts; none is parsed for it."""
+    index: dict[str, Path] = {}
+    for path in sorted(LIBRARY.glob("*.net")):
+        for match in re.finditer(r"^block +(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            index[match[1]] = path
+    return index
+
+
+@cache
+def library_file(path: Path) -> FileScope:
+    """A file of the library, parsed once a process."""
+    from graphdl.language.parser import parse
+
+    source = Source(f"library/{path.name}", path.read_text(encoding="utf-8"), str(path))
+    tree, diagnostics = parse(source)
+    if diagnostics:
+        raise ModelError(*diagnostics)
+    return FileScope(tree, is_library=True)
+
+
+def library_block(name: str) -> Definition | None:
+    path = library_index().get(name)
+    return library_file(path).definitions[name] if path is not None else None
+
+
+# --------------------------------------------------------------------------------------------------------- imports
+
+
+class Files:
+    """Reads a file and, through its imports, all others that it needs."""
+
+    def __init__(self, *, allow_outside: bool = False) -> None:
+        self.scopes: list[FileScope] = []
+        self.diagnostics: list[Diagnostic] = []
+        self.allow_outside = allow_outside
+        self._by_path: dict[str, FileScope] = {}
+        self._root: str | None = None
+
+    @property
+    def sources(self) -> list[Source]:
+        return [scope.source for scope in self.scopes]
+
+    def main(self, source: Source) -> FileScope:
+        """The file that was asked for, with its imports."""
+        if source.path is not None:
+            self._root = project_folder(source.path)
+        return self._load(source, ())
+
+    def _load(self, source: Source, chain: tuple[Source, ...]) -> FileScope:
+        from graphdl.language.parser import parse
+
+        tree, diagnostics = parse(source)
+        self.diagnostics.extend(diagnostics)
+        scope = FileScope(tree)
+        self.scopes.append(scope)
+        if source.path is not None:
+            self._by_path[source.path] = scope
+        brought: dict[str, Span] = {}
+        for declaration in tree.declarations:
+            if isinstance(declaration, syntax.Import):
+                self._import(declaration, scope, (*chain, source), brought)
+        return scope
+
+    def _import(
+        self, item: syntax.Import, scope: FileScope, chain: tuple[Source, ...], brought: dict[str, Span]
+    ) -> None:
+        path = self._resolve(item, scope.source)
+        if path is None:
+            return
+        if path in [s.path for s in chain]:
+            names = [s.name for s in chain[[s.path for s in chain].index(path) :]]
+            cycle = " -> ".join([*(os.path.basename(n) for n in names), os.path.basename(names[0])])
+            self._complain("E0209", f"the imports go round in a circle: {cycle}", item.path_span)
+            return
+        other = self._by_path.get(path)
+        if other is None:
+            if Path(path).parent == LIBRARY:
+                other = library_file(Path(path))
+            else:
+                try:
+                    source = read_source(path)
+                except ModelError as error:
+                    self._complain("E0208", error.diagnostics[0].message, item.path_span)
+                    return
+                name = os.path.join(os.path.dirname(scope.source.name), item.path)
+                other = self._load(Source(os.path.normpath(name), source.text, source.path), chain)
+        if item.alias is not None:
+            self._bring(item.alias, item, brought)
+            scope.namespaces[item.alias] = Namespace(item.alias, other.definitions)
+            return
+        for name, definition in other.definitions.items():
+            if self._bring(name, item, brought):
+                scope.imported[name] = definition
+
+    def _bring(self, name: str, item: syntax.Import, brought: dict[str, Span]) -> bool:
+        if name in brought:
+            self._complain(
+                "E0211", f"two imports bring the name '{name}'", item.path_span,
+                labels=(Label(brought[name], "the first"),), help='import one of them under a name: import "…" as name',
+            )  # fmt: skip
+            return False
+        brought[name] = item.path_span
+        return True
+
+    def _resolve(self, item: syntax.Import, importer: Source) -> str | None:
+        """The real path of an imported file; complains and returns none where there is no such file."""
+        if os.path.isabs(item.path) and not self.allow_outside:
+            self._complain("E0212", f"an import is relative to its file, not absolute: '{item.path}'", item.path_span)
+            return None
+        if importer.path is not None:
+            folder = os.path.dirname(importer.path)
+            path = os.path.realpath(os.path.join(folder, item.path))
+            root = os.path.realpath(self._root) if self._root else folder
+            if not self.allow_outside and os.path.commonpath([root, path]) != root:
+                self._complain(
+                    "E0212", f"'{item.path}' lies outside of the project's folder", item.path_span,
+                    notes=(f"the project's folder is {root}",),
+                )  # fmt: skip
+                return None
+            if os.path.isfile(path):
+                return path
+        shipped = LIBRARY / item.path
+        if os.path.basename(item.path) == item.path and shipped.is_file():
+            return str(shipped)
+        near: Iterable[str] = ()
+        if importer.path is not None:
+            wanted = os.path.join(os.path.dirname(importer.path), os.path.dirname(item.path))
+            near = (os.path.join(os.path.dirname(item.path), p.name) for p in Path(wanted).glob("*.net"))
+        else:
+            near = (p.name for p in LIBRARY.glob("*.net"))
+        self._complain("E0208", f"there is no file '{item.path}'", item.path_span, help=did_you_mean(item.path, near))
+        return None
+
+    def _complain(
+        self, code: str, message: str, span: Span, *, labels: tuple[Label, ...] = (), notes: tuple[str, ...] = (),
+        help: str | None = None,
+    ) -> None:  # fmt: skip
+        self.diagnostics.append(Diagnostic(code, message, span, labels=labels, notes=notes, help=help))

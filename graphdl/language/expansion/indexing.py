@@ -1,0 +1,114 @@
+"""Indexing, slicing and the attributes of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphdl.diagnostics import Label
+from graphdl.graph.model import Value
+from graphdl.language import syntax
+from graphdl.language.expansion import calls, expressions
+from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.frames import Scope
+from graphdl.language.expansion.run import Run, visible
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import Argument, describe
+from graphdl.operators import PRIMITIVES
+
+_DIMENSION = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "length": (0, (1, 2))}
+"""Of each named dimension its number and the ranks that have it."""
+
+_RANKS = {(3,): "images [channels, height, width]", (1, 2): "sequences [length] and [length, n]"}
+
+
+def attribute(run: Run, value: Value, expression: syntax.Attribute) -> Any:
+    """``x.shape``, ``x.rank`` and the named dimensions."""
+    name = expression.name
+    if name == "shape":
+        return list(value.type.shape)
+    if name == "rank":
+        return value.type.rank
+    if name not in _DIMENSION:
+        help = did_you_mean(name, ("shape", "rank", *_DIMENSION))
+        raise Fault("E0215", f"a tensor has no '{name}'", expression.name_span, help=help)
+    axis, ranks = _DIMENSION[name]
+    if value.type.rank not in ranks:
+        made = visible(value)
+        labels = () if made == expression.value.span else (Label(made, str(value.type)),)
+        raise Fault(
+            "E0402", f"'{name}' is known of {_RANKS[ranks]}, not of {value.type}", expression.name_span, labels=labels
+        )
+    return value.type.shape[axis]
+
+
+def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
+    """``x[0]``, ``x[:, 1:3]``; of a list an item or a part."""
+    if isinstance(value, list):
+        return _of_list(run, value, expression, scope)
+    if not isinstance(value, Value):
+        raise Fault("E0301", f"{describe(value)} has no parts", expression.value.span)
+    shape = value.type.shape
+    if len(expression.items) > len(shape):
+        raise Fault(
+            "E0402", f"{len(expression.items)} indices for {value.type}, which has {len(shape)} dimensions",
+            expression.items[len(shape)].span,
+        )  # fmt: skip
+    starts, stops, steps, squeeze = [], [], [], []
+    for axis, length in enumerate(shape):
+        item = expression.items[axis] if axis < len(expression.items) else None
+        if item is None:
+            start, stop, step = 0, length, 1
+        elif isinstance(item, syntax.Slice):
+            start, stop, step = _bounds(run, item, length, scope)
+            if stop <= start:
+                raise Fault("E0405", f"nothing is left of dimension {axis}, which has {length}", item.span)
+        else:
+            start = _whole(run, item, scope)
+            if not -length <= start < length:
+                raise Fault("E0417", f"index {start} is out of range: dimension {axis} has {length}", item.span)
+            start %= length
+            stop, step = start + 1, 1
+            squeeze.append(axis)
+        starts.append(start)
+        stops.append(stop)
+        steps.append(step)
+    attributes = {"starts": starts, "stops": stops, "steps": steps, "squeeze": squeeze}
+    arguments = {name: Argument(numbers, expression.span) for name, numbers in attributes.items()}
+    base = Argument(value, expression.value.span)
+    return calls.primitive(run, PRIMITIVES["slice"], (base,), arguments, expression.span, scope.frame)
+
+
+def _of_list(run: Run, value: list[Any], expression: syntax.Index, scope: Scope) -> Any:
+    result: Any = value
+    for item in expression.items:
+        if not isinstance(result, list):
+            raise Fault("E0301", f"{describe(result)} has no parts", item.span)
+        if isinstance(item, syntax.Slice):
+            start, stop, step = _bounds(run, item, len(result), scope)
+            result = result[start:stop:step]
+        else:
+            place = _whole(run, item, scope)
+            if not -len(result) <= place < len(result):
+                raise Fault("E0417", f"index {place} is out of range: the list has {len(result)} items", item.span)
+            result = result[place]
+    return result
+
+
+def _bounds(run: Run, item: syntax.Slice, length: int, scope: Scope) -> tuple[int, int, int]:
+    """As in Python: negative bounds count from the end, and bounds beyond it stop there."""
+    step = 1 if item.step is None else _whole(run, item.step, scope)
+    if step < 1:
+        raise Fault(
+            "E0304", f"the step of a slice is at least 1, not {step}", item.span, help="reverse(x) runs backwards"
+        )
+    start = 0 if item.start is None else _whole(run, item.start, scope)
+    stop = length if item.stop is None else _whole(run, item.stop, scope)
+    return *slice(start, stop).indices(length)[:2], step
+
+
+def _whole(run: Run, expression: syntax.Expression, scope: Scope) -> int:
+    value = expressions.operand(run, expression, scope)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    help = "take(table, index) takes rows, pick(x, index) an element of each" if isinstance(value, Value) else None
+    raise Fault("E0301", f"an index is a whole number, not {describe(value)}", expression.span, help=help)

@@ -1,0 +1,22 @@
+"""What a file may ask for at most. A file is data: whatever it holds, expanding it ends soon."""
+
+NODES = 200_000
+"""Nodes of one graph."""
+
+DEPTH = 100
+"""Blocks inside blocks."""
+
+LIST = 100_000
+"""Items of a list."""
+
+STEPS = 1_000_000
+"""Passes of loops, items of lists and applied modules of one expansion."""
+
+ELEMENTS = 2**40
+"""Elements of one tensor."""
+
+NUMBER = 2**63
+"""The largest whole number."""
+
+PYTHON_DEPTH = 12_000
+"""Python frames: enough for DEPTH blocks, each with expressions as deep as the parser lets them be."""

@@ -1,0 +1,265 @@
+"""Applying modules to tensors: where blocks are expanded and named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from graphdl.graph.model import Module, Value
+from graphdl.language import syntax
+from graphdl.language.expansion import calls, expressions, limits, shapes, statements
+from graphdl.language.expansion.faults import Fault, Poison, Poisoned
+from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.values import (
+    Applied,
+    Argument,
+    Chain,
+    Definition,
+    Instance,
+    Labelled,
+    Outputs,
+    Partial,
+    PrimitiveCall,
+    Recipe,
+    Repeated,
+    describe,
+    kind_of,
+)
+from graphdl.operators.primitive import Primitive
+from graphdl.source import Span
+
+
+def one_or_more(values: Sequence[Value]) -> Any:
+    """One value alone, or several together."""
+    return values[0] if len(values) == 1 else Outputs(tuple(values))
+
+
+def apply(
+    run: Run, module: Any, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None = None
+) -> tuple[Value, ...]:
+    """The outputs of a module for the tensors that flow into it. ``home`` is what it has become, if it has a name."""
+    run.spend(1, span)
+    match module:
+        case Recipe():
+            return _block(run, module, tensors, frame, span, home)
+        case Definition():
+            return _block(run, calls.bind(module, (), {}, span), tensors, frame, span, home)
+        case PrimitiveCall():
+            return _primitive(run, module.primitive, (*tensors, *module.positional), module.named, frame, span)
+        case Primitive():
+            return _primitive(run, module, tensors, {}, frame, span)
+        case Partial():
+            return apply(run, module.module, (*tensors, *module.tensors), frame, span, home)
+        case Instance():
+            return _instance(run, module, tensors, frame, span)
+        case Labelled():
+            return _labelled(run, module, tensors, frame, span)
+        case Chain():
+            return _chain(run, module.members, tensors, frame, span, home)
+        case Repeated():
+            run.spend(module.count, span)
+            return _chain(run, (module.body,) * module.count, tensors, frame, span, home)
+    raise Fault("E0310", f"what stands right of '->' is a module, not {describe(module)}", span)
+
+
+def _primitive(
+    run: Run,
+    operator: Primitive,
+    positional: Sequence[Argument],
+    named: Mapping[str, Argument],
+    frame: Frame,
+    span: Span,
+) -> tuple[Value, ...]:
+    value = calls.primitive(run, operator, positional, named, span, frame)
+    if isinstance(value, PrimitiveCall):
+        given = sum(isinstance(argument.value, Value) for argument in (*positional, *named.values()))
+        raise Fault(
+            "E0205",
+            f"'{operator.name}' wants {len(operator.inputs)} tensors ({', '.join(operator.inputs)}), and gets {given}",
+            span,
+        )
+    return value.values if isinstance(value, Outputs) else (value,)
+
+
+def _chain(
+    run: Run, members: Sequence[Argument], tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None
+) -> tuple[Value, ...]:
+    """One member after the other; inside a module of its own where the chain has a name."""
+    outer = frame.naming
+    if home is not None:
+        frame.naming = Naming(home)
+        home.inputs = [argument.value for argument in tensors]
+    try:
+        values = tuple(argument.value for argument in tensors)
+        flowing = tensors
+        for member in members:
+            values = apply(run, member.value, flowing, frame, member.span)
+            flowing = (Argument(values[0], member.span),)
+    finally:
+        frame.naming = outer
+    if not values:
+        raise Fault("E0310", "an empty list of modules gives nothing by itself", span)
+    if home is not None:
+        home.outputs = list(values)
+    return values
+
+
+def _instance(run: Run, instance: Instance, tensors: Sequence[Argument], frame: Frame, span: Span) -> tuple[Value, ...]:
+    module = instance.module
+    if isinstance(module, Instance):
+        return _instance(run, module, tensors, frame, span)
+    if instance.made is None and not isinstance(module, Primitive | PrimitiveCall):
+        kind = "chain" if isinstance(module, Chain | Repeated) else kind_of(module)
+        instance.made = run.builder.module(instance.naming, instance.name, kind, instance.span, level=False)
+    return apply(run, module, tensors, frame, span, instance.made)
+
+
+def _labelled(run: Run, labelled: Labelled, tensors: Sequence[Argument], frame: Frame, span: Span) -> tuple[Value, ...]:
+    """``as``: names the module and its value; in loops the copies are numbered."""
+    module = labelled.module
+    complete: Sequence[Argument] = ()
+    if isinstance(module, Partial):
+        module, complete = module.module, module.tensors
+    elif isinstance(module, Recipe) and module.tensors:
+        complete = module.tensors
+        module = Recipe(module.definition, (), module.ports, module.hypers, module.span)
+    instance = module if isinstance(module, Instance) else Instance(module, labelled.name, frame.naming, span)
+    values = _instance(run, instance, (*tensors, *complete), frame, span)
+    home = labelled.scope.home
+    if home.frame is frame:
+        held = Applied(one_or_more(values), instance)
+        home.names[labelled.name] = held
+        made = instance.made
+        if made is not None and made.path.rsplit(".", 1)[-1] != labelled.name and not isinstance(module, Instance):
+            home.names[made.path.rsplit(".", 1)[-1]] = held
+    node = values[0].node
+    if node.name is None:
+        node.name = labelled.name
+    return values
+
+
+# ----------------------------------------------------------------------------------------------------------- blocks
+
+
+def _block(
+    run: Run, recipe: Recipe, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None
+) -> tuple[Value, ...]:
+    """Expands the body of a block for these tensors."""
+    definition = recipe.definition
+    if frame.depth >= limits.DEPTH:
+        raise Fault(
+            "E0216",
+            f"blocks stand inside blocks more than {limits.DEPTH} deep: '{definition.name}' may never end",
+            span,
+        )
+    filled = _ports(recipe, [*tensors, *recipe.tensors], span)
+    if home is None:
+        home = run.builder.module(frame.naming, definition.name, definition.name, span, level=True)
+    home.documentation = definition.written.documentation
+    inner = Frame(
+        definition.file, definition, Naming(home), frame, span,
+        {name: argument.span for name, argument in recipe.hypers.items()}, frame.depth + 1, frame.in_scan,
+    )  # fmt: skip
+    scope = Scope(inner)
+    bound: dict[str, str] = {}
+    with reported(run, inner):
+        bind_hypers(run, definition.written.hypers, {n: a.value for n, a in recipe.hypers.items()}, scope)
+    home.hyperparameters = {hyper.name: scope.names[hyper.name] for hyper in definition.written.hypers}
+    for port in definition.inputs:
+        if port.name in filled:
+            argument = filled[port.name]
+            if port.type is not None and definition.needed is None:
+                shapes.match(
+                    run, port.name, port.type, argument.value, scope, argument.span,
+                    owner=definition.name, binds=True, bound=bound,
+                )  # fmt: skip
+            inner.given[port.name] = argument.value
+    with reported(run, inner):
+        for port in definition.inputs:
+            if port.name not in filled:
+                inner.given[port.name] = _default(run, port, scope, bound)
+    if definition.needed is None:
+        scope.names.update(inner.given)
+    home.inputs = [inner.given[port.name] for port in definition.inputs]
+    statements.execute(run, definition.written.body, scope)
+    outputs = _outputs(run, definition, scope, bound)
+    home.outputs = list(outputs)
+    return outputs
+
+
+@contextmanager
+def reported(run: Run, frame: Frame) -> Iterator[None]:
+    """Reports a fault of a block's own text there, and poisons what asked for the block."""
+    try:
+        yield
+    except Fault as fault:
+        run.report(fault, frame)
+        raise Poisoned from None
+
+
+def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str, Argument]:
+    """Which tensor fills which port."""
+    definition = recipe.definition
+    filled = dict(recipe.ports)
+    free = [port for port in definition.inputs if port.name not in filled]
+    if len(tensors) > len(free):
+        raise calls.too_many(definition.name, "inputs", [p.name for p in definition.inputs], tensors[len(free)])
+    filled.update((port.name, argument) for port, argument in zip(free, tensors, strict=False))
+    for port in free[len(tensors) :]:
+        if port.default is None:
+            raise calls.missing(definition.name, port.name, span)
+    return filled
+
+
+def bind_hypers(run: Run, written: Sequence[syntax.Hyper], given: Mapping[str, Any], scope: Scope) -> None:
+    """Gives each hyperparameter its value or its default, which may speak of those before it."""
+    for hyper in written:
+        if hyper.name in given:
+            scope.names[hyper.name] = given[hyper.name]
+            continue
+        assert hyper.default is not None  # the call has been checked for what is missing
+        scope.names[hyper.name] = expressions.operand(run, hyper.default, scope)
+
+
+def _default(run: Run, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value:
+    assert port.default is not None
+    value = expressions.operand(run, port.default, scope)
+    if not isinstance(value, Value):
+        value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, port.default.span)
+    if port.type is not None:
+        owner = scope.frame.definition.name if scope.frame.definition else "the net"
+        shapes.match(run, port.name, port.type, value, scope, port.default.span, owner=owner, binds=True, bound=bound)
+    return value
+
+
+def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, str]) -> tuple[Value, ...]:
+    written = definition.written
+    values = []
+    for number, name in enumerate(definition.outputs):
+        port = written.outputs[number] if isinstance(written, syntax.Block) else None
+        value = scope.frame.results.get(name) if port is None else scope.names.get(name)
+        if isinstance(value, Applied):
+            value = calls.first(value)
+        if isinstance(value, Poison):
+            raise Poisoned
+        place = port.span if port is not None else written.name_span
+        if value is None:
+            if run.reporter.complained_at(place):
+                raise Poisoned
+            raise Fault(
+                "E0501", f"the output '{name}' of '{definition.name}' is not assigned", scope.frame.span,
+                help="on the branches that were taken, no statement gives it a value",
+            )  # fmt: skip
+        value = calls.first(value)
+        if not isinstance(value, Value):
+            value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, place)
+        if port is not None and port.type is not None:
+            with reported(run, scope.frame):
+                shapes.match(
+                    run, name, port.type, value, scope, port.span, owner=definition.name, binds=True, bound=bound,
+                    code="E0418",
+                )  # fmt: skip
+        values.append(value)
+    return tuple(values)

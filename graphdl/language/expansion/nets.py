@@ -1,0 +1,113 @@
+"""A net as a block: its ports are the inputs that its outputs need, and its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from graphdl.language import syntax
+from graphdl.language.expansion.values import Definition
+
+if TYPE_CHECKING:
+    from graphdl.language.expansion.files import FileScope
+
+
+def definition_of(item: syntax.Block | syntax.Net, file: FileScope) -> Definition:
+    """The block, or the block that a net stands for."""
+    if isinstance(item, syntax.Block):
+        return Definition(item, file, item.inputs, tuple(port.name for port in item.outputs))
+    declared = [s for s in statements_of(item.body) if isinstance(s, syntax.Declare)]
+    outputs = tuple(dict.fromkeys(output_name(s) for s in declared if s.word == "output"))
+    needed = _needed(item)
+    inputs = tuple(
+        syntax.Port(s.span, s.name, s.type, None)
+        for s in declared
+        if s.word == "input" and s.name is not None and s.name in needed
+    )
+    return Definition(item, file, inputs, outputs, needed)
+
+
+def output_name(statement: syntax.Declare) -> str:
+    """The name of an output, loss or metric: its own, else that of the value or of the call that makes it."""
+    if statement.name is not None:
+        return statement.name
+    return value_name(statement.value) or statement.word
+
+
+def value_name(value: syntax.Expression | None) -> str | None:
+    """``logits`` for a name, ``cross_entropy`` for a call or a chain that ends in one."""
+    while True:
+        match value:
+            case syntax.Name():
+                return value.name
+            case syntax.Call():
+                value = value.callee
+            case syntax.Pipe():
+                value = value.right
+            case syntax.Named() | syntax.Attribute():
+                return value.name
+            case _:
+                return None
+
+
+def statements_of(body: Iterable[syntax.Statement]) -> Iterator[syntax.Statement]:
+    """Every statement, those inside ``if`` and ``for`` included."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, syntax.If):
+            yield from statements_of(statement.then)
+            yield from statements_of(statement.otherwise)
+        elif isinstance(statement, syntax.For):
+            yield from statements_of(statement.body)
+
+
+def targets_of(statement: syntax.Statement) -> set[str]:
+    """The names that a statement gives a value, ``as`` names included."""
+    match statement:
+        case syntax.Assign():
+            names = {name.name for name in statement.names}
+        case syntax.Declare():
+            names = {output_name(statement)}
+        case syntax.If() | syntax.For():
+            body = (*statement.then, *statement.otherwise) if isinstance(statement, syntax.If) else statement.body
+            names = set().union(*(targets_of(inner) for inner in body))
+        case _:
+            names = set()
+    return names | {n.name for n in walk(statement) if isinstance(n, syntax.Named)}
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """A syntax node and all below it."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, syntax.Syntax):
+            yield current
+            fields = [getattr(current, name) for name in current.__dataclass_fields__ if name != "span"]
+            stack.extend(reversed(fields))
+        elif isinstance(current, tuple):
+            stack.extend(reversed(current))
+
+
+def _needed(net: syntax.Net) -> frozenset[str]:
+    """The names that the outputs need, by the text: every assignment of a needed name makes what it reads needed."""
+    reads: dict[str, set[str]] = {}
+    needed: set[str] = set()
+    for statement in statements_of(net.body):
+        if isinstance(statement, syntax.If):
+            names = {n.name for n in walk(statement.condition) if isinstance(n, syntax.Name)}
+        elif isinstance(statement, syntax.For):
+            names = {n.name for n in walk(statement.iterable) if isinstance(n, syntax.Name)}
+        else:
+            names = {n.name for n in walk(statement) if isinstance(n, syntax.Name)}
+        for target in targets_of(statement):
+            reads.setdefault(target, set()).update(names)
+        if isinstance(statement, syntax.Declare) and statement.word == "output":
+            needed.add(output_name(statement))
+    pending = list(needed)
+    while pending:
+        for name in reads.get(pending.pop(), ()):
+            if name not in needed:
+                needed.add(name)
+                pending.append(name)
+    return frozenset(needed)

@@ -1,0 +1,160 @@
+"""What one expansion carries with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from graphdl.diagnostics import Diagnostic, Label
+from graphdl.graph.model import Module, ModuleGraph, Value
+from graphdl.graph.types import TensorType
+from graphdl.language.expansion import limits
+from graphdl.language.expansion.builder import Builder
+from graphdl.language.expansion.faults import Fault, Reporter
+from graphdl.language.expansion.files import FileScope
+from graphdl.language.expansion.frames import Frame, is_library, user_span
+from graphdl.language.expansion.values import is_number, is_numeric
+from graphdl.operators.primitive import OperatorError
+from graphdl.source import Span
+
+
+class Run:
+    """One net, being expanded for training or for inference."""
+
+    def __init__(
+        self, graph: ModuleGraph, file: FileScope, reporter: Reporter, let_settings: Mapping[str, Any]
+    ) -> None:
+        self.graph = graph
+        self.builder = Builder(graph)
+        self.file = file
+        self.reporter = reporter
+        self.let_settings = let_settings
+        self.steps = 0
+
+    @property
+    def training(self) -> bool:
+        return self.graph.training
+
+    def spend(self, steps: int, span: Span) -> None:
+        """Counts work; refuses a file that asks for too much."""
+        self.steps += steps
+        if self.steps > limits.STEPS:
+            raise Fault("E0314", f"expanding this takes more than {limits.STEPS:,} steps", span)
+
+    # ------------------------------------------------------------------------------------------------------ reporting
+
+    def report(self, fault: Fault, frame: Frame) -> None:
+        """Adds the complaint, moved from the library to the user's own line that asked for it."""
+        self.reporter.add(placed(fault.diagnostic, frame))
+
+    def producer(self, value: Value, what: str = "") -> Label:
+        """Points at what made a tensor."""
+        return Label(visible(value), what or str(value.type))
+
+    def operator_fault(
+        self, error: OperatorError, inputs: list[Value], span: Span, hyper_spans: Mapping[str, Span], frame: Frame
+    ) -> Fault:
+        """A shape rule's refusal, with the places of what it speaks of."""
+        if error.hyper is not None:
+            span = hyper_spans.get(error.hyper, span)
+            if frame.file.is_library:  # the user's own argument, where the block passes it on
+                given = frame.argument_spans
+                span = given.get(error.hyper, given.get(span.text, span))
+        place, _ = user_span(span, frame)
+        labels: list[Label] = []
+        for port in error.inputs:
+            label = self.producer(inputs[port])
+            if label.span != place and label not in labels:
+                labels.append(label)
+        return Fault(error.code, error.message, span, labels=labels, help=error.help)
+
+    # -------------------------------------------------------------------------------------------------------- tensors
+
+    def tensor_of_numbers(self, value: Any, element: str | None, module: Module, span: Span) -> Value:
+        """A constant node of a number or of nested lists of them, all of one length a level."""
+        shape, flat = numbers_of(value, span)
+        if element is None:
+            element = "float" if any(isinstance(n, float) for n in flat) else "int"
+            element = "bool" if all(isinstance(n, bool) for n in flat) else element
+        kind: Any = {"float": float, "int": int, "bool": bool}[element]
+        plain = kind(value) if not shape else _rebuild(list(map(kind, flat)), shape)
+        return self.builder.constant(plain, TensorType(shape, element), module, span)  # type: ignore[arg-type]
+
+
+def numbers_of(value: Any, span: Span) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape and the numbers, in row-major order, of nested lists. Raises Fault where they are ragged."""
+    shape: list[int] = []
+    level = value
+    while isinstance(level, list):
+        if len(shape) >= 16 or not level:
+            raise Fault("E0303", "these lists make no tensor: one is empty, or they are nested too deeply", span)
+        shape.append(len(level))
+        level = level[0]
+    size = 1
+    for length in shape:
+        size *= length
+    if size > limits.STEPS:
+        raise Fault("E0314", f"a tensor written out as {size:,} numbers is too large", span)
+    items = [value]
+    for length in shape:
+        if any(not isinstance(item, list) or len(item) != length for item in items):
+            raise Fault("E0303", f"the lists differ in length: each would have {length} items", span)
+        items = [inner for item in items for inner in item]
+    if any(not isinstance(item, int | float) for item in items):
+        raise Fault("E0301", "a tensor is written as numbers, in lists of one length", span)
+    return tuple(shape), items
+
+
+def _rebuild(flat: list[Any], shape: tuple[int, ...]) -> Any:
+    for length in reversed(shape[1:]):
+        flat = [flat[i : i + length] for i in range(0, len(flat), length)]
+    return flat
+
+
+def element_for(values: list[Any]) -> str | None:
+    """The element type that numbers take beside tensors: that of the tensors, or float where a number is not whole."""
+    elements = {v.type.element for v in values if isinstance(v, Value)}
+    numbers = [v for v in values if not isinstance(v, Value) and is_numeric(v)]
+    if all(isinstance(n, bool) for n in numbers):
+        return "bool"
+    if elements == {"int"} and all(not is_number(n) or isinstance(n, int) for n in numbers):
+        return "int"
+    return "float"
+
+
+def visible(value: Value) -> Span:
+    """Where the user's own text made the value: what a library block made belongs to its call."""
+    span, module = value.node.span, value.node.module
+    while is_library(span) and module.parent is not None:
+        span, module = module.span, module.parent
+    return span
+
+
+def placed(diagnostic: Diagnostic, frame: Frame) -> Diagnostic:
+    """A complaint that arose inside a library block belongs to the call in the user's text; one that arose in a user's
+    block says from where the block was called."""
+    span = diagnostic.span
+    assert span is not None  # every fault has a place
+    notes = list(diagnostic.notes)
+    place, caller = user_span(span, frame)
+    if is_library(span):
+        outermost = frame
+        while outermost.caller is not None and outermost.caller is not caller:
+            outermost = outermost.caller
+        block = f"{outermost.definition.name}, " if outermost.definition is not None else ""
+        notes.append(f"inside the library's {block}{span}")
+    if caller is not None and caller.caller is not None:
+        notes.append(_trail(caller))
+    return replace(diagnostic, span=place, notes=tuple(notes))
+
+
+def _trail(frame: Frame) -> str:
+    """``in residual, called at file.net:3:4``, through all calls."""
+    parts: list[str] = []
+    current: Frame | None = frame
+    while current is not None and current.caller is not None and len(parts) < 4:
+        name = current.definition.name if current.definition else "the net"
+        parts.append(f"in {name}, called at {current.span}")
+        current = current.caller
+    return "; ".join(parts)

@@ -1,0 +1,119 @@
+"""``--set name=value``: hyperparameters of the net and ``let``s of the file that get their values from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphdl.diagnostics import Diagnostic
+from graphdl.language import syntax
+from graphdl.language.expansion import expressions
+from graphdl.language.expansion.faults import Reporter
+from graphdl.language.expansion.files import FileScope
+from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.suggest import did_you_mean
+from graphdl.language.expansion.values import Definition, describe
+from graphdl.source import Source
+
+
+def sort(
+    given: Mapping[str, object], definition: Definition, file: FileScope, reporter: Reporter
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of the net's hyperparameters, and those of the file's lets. A net's own win."""
+    hypers: dict[str, Any] = {}
+    lets: dict[str, Any] = {}
+    written = {hyper.name: hyper.default for hyper in definition.written.hypers}
+    for name, value in given.items():
+        if name in written:
+            default, table = written[name], hypers
+        elif name in file.lets:
+            default, table = file.lets[name].value, lets
+        else:
+            known = [*written, *file.lets]
+            help = did_you_mean(name, known) or (f"known: {', '.join(known)}" if known else "the file has none")
+            reporter.add(Diagnostic("E0213", f"'{definition.name}' has no hyperparameter '{name}' to set", help=help))
+            continue
+        read = _spelt(value) if isinstance(value, str) and not _is_text(default) else _plain(value)
+        wanted = _kind(default)
+        if wanted is not None and not _fits(read, wanted):
+            reporter.add(Diagnostic("E0301", f"'{name}' is {wanted}, and cannot be set to {describe(read)}"))
+            continue
+        table[name] = read
+    return hypers, lets
+
+
+def let_into(run: Run, name: str, file: FileScope) -> None:
+    """Puts the value of a let among the graph's hyperparameters, unless the net has one of that name."""
+    value = expressions.let_value(run, name, file.lets[name].span, file)
+    if isinstance(value, int | float | str | list | None):
+        run.graph.hyperparameters.setdefault(name, value)
+
+
+def _is_text(default: syntax.Expression | None) -> bool:
+    return isinstance(default, syntax.Literal) and isinstance(default.value, str)
+
+
+def _spelt(value: str) -> Any:
+    """The number, truth value, list or text that the command line spells."""
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    text = value.strip()
+    if text in words:
+        return words[text]
+    if text.startswith("[") and text.endswith("]"):
+        return _items(text)
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return value
+
+
+def _items(text: str) -> Any:
+    """A list, read by the language's own parser: nested lists of numbers and texts."""
+    from graphdl.language.parser import parse
+
+    tree, diagnostics = parse(Source("--set", f"let value = {text}\n"))
+    if diagnostics or len(tree.declarations) != 1 or not isinstance(tree.declarations[0], syntax.Let):
+        return text
+    return _literal(tree.declarations[0].value, text)
+
+
+def _literal(expression: syntax.Expression, text: str) -> Any:
+    match expression:
+        case syntax.Literal():
+            return expression.value
+        case syntax.ListExpression():
+            return [_literal(item, text) for item in expression.items]
+        case syntax.Unary(operator="-", operand=syntax.Literal(value=int() | float() as number)):
+            return -number
+    return text
+
+
+def _plain(value: object) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _kind(default: syntax.Expression | None) -> str | None:
+    """What a default says of the values that may stand in its place; none if nothing."""
+    while isinstance(default, syntax.Unary):
+        default = default.operand
+    if isinstance(default, syntax.ListExpression | syntax.Comprehension):
+        return "a list"
+    if not isinstance(default, syntax.Literal) or default.value is None:
+        return None
+    value = default.value
+    if isinstance(value, bool):
+        return "true or false"
+    return "a text" if isinstance(value, str) else "a whole number" if isinstance(value, int) else "a number"
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return {
+        "true or false": isinstance(value, bool),
+        "a text": isinstance(value, str),
+        "a whole number": whole,
+        "a number": whole or isinstance(value, float),
+        "a list": isinstance(value, list),
+    }[wanted]

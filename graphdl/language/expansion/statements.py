@@ -1,0 +1,358 @@
+"""Statements: each is expanded by itself, so that one at fault does not hide the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from graphdl.diagnostics import Diagnostic
+from graphdl.graph.model import Initializer, Value
+from graphdl.graph.types import TensorType
+from graphdl.language import syntax
+from graphdl.language.expansion import calls, expressions, indexing, shapes
+from graphdl.language.expansion.builder import join
+from graphdl.language.expansion.faults import POISON, Fault, Poisoned
+from graphdl.language.expansion.frames import Scope, user_span
+from graphdl.language.expansion.nets import output_name, targets_of
+from graphdl.language.expansion.run import Run, numbers_of
+from graphdl.language.expansion.values import (
+    Applied,
+    Chain,
+    Definition,
+    Instance,
+    Outputs,
+    Recipe,
+    Repeated,
+    describe,
+    text,
+    values_of,
+)
+
+
+def execute(run: Run, body: Iterable[syntax.Statement], scope: Scope) -> None:
+    """Expands statements in order."""
+    definition = scope.frame.definition
+    needed = definition.needed if definition is not None and scope.frame.caller is not None else None
+    for statement in body:
+        if needed is not None and not _is_needed(statement, needed):
+            continue
+        naming = scope.frame.naming
+        try:
+            _HANDLERS[type(statement)](run, statement, scope)
+        except Fault as fault:
+            run.report(fault, scope.frame)
+            _poison(statement, scope)
+        except Poisoned:
+            _poison(statement, scope)
+        naming.level = None
+
+
+def _is_needed(statement: syntax.Statement, needed: frozenset[str]) -> bool:
+    """Whether a net that is used as a block expands the statement: what its outputs need, and no loss or metric."""
+    if isinstance(statement, syntax.Declare) and statement.word in ("loss", "metric"):
+        return False
+    if isinstance(statement, syntax.Declare) and statement.word == "output":
+        return True
+    if isinstance(statement, syntax.Update):
+        return statement.name in needed
+    if isinstance(statement, syntax.Assert):
+        return False
+    return bool(targets_of(statement) & needed)
+
+
+def _poison(statement: syntax.Statement, scope: Scope) -> None:
+    for name in targets_of(statement):
+        scope.names[name] = POISON
+    if isinstance(statement, syntax.Declare) and statement.word == "output":
+        scope.frame.results[output_name(statement)] = POISON
+    if isinstance(statement, syntax.Emit | syntax.If | syntax.For) and scope.emitted is not None:
+        scope.emitted.append(POISON)
+
+
+# ----------------------------------------------------------------------------------------------------- assignments
+
+
+def _assign(run: Run, statement: syntax.Assign, scope: Scope) -> None:
+    names = statement.names
+    target = next((name.name for name in names if name.name != "_"), None)
+    scope.frame.naming.level = target
+    if len(names) > 1:
+        _assign_several(run, statement, scope)
+        return
+    value = expressions.evaluate(run, statement.value, scope)
+    if statement.type is not None:
+        _check_type(run, statement.type, calls.first(value), target or "_", statement, scope)
+    if target is not None:
+        scope.names[target] = _held(run, value, target, statement, scope)
+
+
+def _assign_several(run: Run, statement: syntax.Assign, scope: Scope) -> None:
+    if isinstance(statement.value, syntax.Tuple):
+        values: tuple[Any, ...] = tuple(expressions.operand(run, item, scope) for item in statement.value.items)
+        exact = True
+    else:
+        value = expressions.evaluate(run, statement.value, scope)
+        exact = isinstance(value, list)
+        values = tuple(value) if isinstance(value, list) else tuple(values_of(value))
+    count = len(statement.names)
+    if count > len(values) or (exact and count != len(values)):
+        raise Fault("E0303", f"{count} names, and {_count(len(values))} on the right", statement.value.span)
+    for name, value in zip(statement.names, values, strict=False):
+        if name.name != "_":
+            scope.names[name.name] = _held(run, value, name.name, statement, scope)
+
+
+def _count(number: int) -> str:
+    return "1 value" if number == 1 else f"{number} values"
+
+
+def _held(run: Run, value: Any, name: str, statement: syntax.Assign, scope: Scope) -> Any:
+    """What a name holds: a module that is named becomes one module, and a node learns what it is called."""
+    if isinstance(value, Outputs):
+        value = Outputs(value.values)
+    first = calls.first(value)
+    if isinstance(first, Value):
+        node = first.node
+        if node.name is None and not scope.frame.file.is_library:
+            node.name = name
+        return value
+    if isinstance(value, Recipe | Chain | Repeated) or (
+        isinstance(value, Definition) and all(h.default is not None for h in value.written.hypers)
+    ):
+        return Instance(value, name, scope.frame.naming, statement.span)
+    return value
+
+
+def _check_type(
+    run: Run, written: syntax.TypeExpression, value: Any, name: str, statement: syntax.Assign, scope: Scope
+) -> None:
+    if not isinstance(value, Value):
+        raise Fault("E0301", f"'{name}' is declared as a tensor, not {describe(value)}", statement.value.span)
+    shapes.match(
+        run, name, written, value, scope, statement.value.span, owner="the assignment", binds=False, bound={},
+        code="E0418",
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------- declarations
+
+
+def _declare(run: Run, statement: syntax.Declare, scope: Scope) -> None:
+    frame = scope.frame
+    word = statement.word
+    is_net = frame.definition is not None and isinstance(frame.definition.written, syntax.Net)
+    if frame.in_scan and word not in ("param", "state"):
+        raise Fault("E0502", f"'{word}' stands in a net, not inside a scan", statement.span)
+    if word in ("input", "output") and not is_net:
+        raise Fault("E0502", f"'{word}' stands in a net; a block has its {word}s in its first line", statement.span)
+    _DECLARATIONS[word](run, statement, scope)
+
+
+def _input(run: Run, statement: syntax.Declare, scope: Scope) -> None:
+    assert statement.name is not None
+    assert statement.type is not None
+    frame = scope.frame
+    assert frame.definition is not None
+    tensor_type = shapes.concrete(run, statement.type, scope)
+    if statement.value is not None:
+        raise Fault("E0502", "an input of a net has no value: it is fed", statement.value.span)
+    if statement.name in frame.given:
+        value = frame.given[statement.name]
+        shapes.match(
+            run, statement.name, statement.type, value, scope, frame.span, owner=frame.definition.name,
+            binds=False, bound={},
+        )  # fmt: skip
+        scope.names[statement.name] = value
+        return
+    path = statement.name
+    node = run.builder.node(
+        "input", (), {"name": path}, (tensor_type,), frame.naming.module, statement.span, batched=True, name=path
+    )
+    run.graph.inputs[path] = scope.names[path] = node.outputs[0]
+
+
+def _variable(run: Run, statement: syntax.Declare, scope: Scope) -> None:
+    """``param`` and ``state``."""
+    assert statement.name is not None
+    assert statement.type is not None
+    name, frame = statement.name, scope.frame
+    tensor_type = shapes.concrete(run, statement.type, scope)
+    if tensor_type.element != "float" or tensor_type.classes is not None:
+        raise Fault("E0301", f"a {statement.word} holds floating-point numbers", statement.type.span)
+    if statement.value is None:
+        if statement.word == "param":
+            raise Fault(
+                "E0205", f"the parameter '{name}' wants its first values", statement.span,
+                help="write = zeros(), = he_normal(), = uniform(-1, 1) or another initializer",
+            )  # fmt: skip
+        initializer = Initializer("zeros", ())
+    else:
+        value = expressions.initializer_of(run, statement.value, scope)
+        initializer = _initializer(value, tensor_type, statement.value)
+    variable = run.builder.variable(statement.word, name, tensor_type, initializer, frame.naming.module, statement.span)
+    # a shared module that is applied again goes on from where its first use left the running value
+    scope.names[name] = run.graph.updates.get(variable.path, variable.value)
+
+
+def _initializer(value: Any, tensor_type: TensorType, written: syntax.Expression) -> Initializer:
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, int | float | list):
+        shape, numbers = numbers_of(value, written.span)
+        if not shape:
+            return Initializer("constant", (float(numbers[0]),))
+        if shape != tensor_type.shape:
+            raise Fault("E0418", f"these numbers are {list(shape)}, and the type says {tensor_type}", written.span)
+        return Initializer("values", tuple(map(float, numbers)))
+    raise Fault("E0301", f"first values are an initializer or numbers, not {describe(value)}", written.span)
+
+
+def _result(run: Run, statement: syntax.Declare, scope: Scope) -> None:
+    """``output``, ``loss`` and ``metric``."""
+    assert statement.value is not None
+    frame, word = scope.frame, statement.word
+    name = output_name(statement)
+    frame.naming.level = statement.name
+    value = calls.first(expressions.evaluate(run, statement.value, scope))
+    if not isinstance(value, Value):
+        value = run.tensor_of_numbers(value, "float", frame.naming.module, statement.value.span)
+    if statement.type is not None:
+        shapes.match(
+            run, name, statement.type, value, scope, statement.value.span, owner=f"the {word}", binds=False, bound={},
+            code="E0418",
+        )  # fmt: skip
+    if statement.name is not None:
+        scope.names[statement.name] = value
+        if value.node.name is None:
+            value.node.name = statement.name
+    if word == "output":
+        frame.results[name] = value
+        if frame.caller is None:
+            run.graph.outputs[name] = value
+        return
+    if value.type.shape or value.type.element != "float":
+        help = (
+            f"the mean over all its elements: {word} mean(…)" if value.type.shape else "float(x) makes a number of it"
+        )
+        raise Fault(
+            "E0414", f"a {word} is one number an example, and this is {value.type}", statement.value.span, help=help
+        )
+    table = run.graph.losses if word == "loss" else run.graph.metrics
+    path = join(frame.naming.module.path, name)
+    number, free = 1, path
+    while free in table:
+        number += 1
+        free = f"{path}_{number}"
+    table[free] = value
+
+
+_DECLARATIONS: dict[str, Callable[[Run, syntax.Declare, Scope], None]] = {
+    "input": _input, "param": _variable, "state": _variable, "output": _result, "loss": _result, "metric": _result,
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- control and rest
+
+
+def _if(run: Run, statement: syntax.If, scope: Scope) -> None:
+    holds = expressions.condition(run, statement.condition, scope, "'if'")
+    execute(run, statement.then if holds else statement.otherwise, scope)
+
+
+def _for(run: Run, statement: syntax.For, scope: Scope) -> None:
+    hidden = {name: scope.names[name] for name in statement.names if name in scope.names}
+    for item in expressions.iterate(run, statement.iterable, scope):
+        run.spend(1, statement.span)
+        expressions.bind_names(scope, statement.names, item, statement.iterable.span)
+        execute(run, statement.body, scope)
+    for name in statement.names:
+        scope.names.pop(name, None)
+    scope.names.update(hidden)
+
+
+def _assert(run: Run, statement: syntax.Assert, scope: Scope) -> None:
+    if expressions.condition(run, statement.condition, scope, "assert"):
+        return
+    frame = scope.frame
+    message = f"{' '.join(statement.condition.span.text.split())} does not hold"
+    if statement.message is not None:
+        message = _formatted(run, statement.message, scope)
+    if frame.caller is None:
+        run.reporter.add(Diagnostic("E0312", message, statement.span))
+    else:
+        place, _ = user_span(frame.span, frame.caller)
+        note = f"asserted at {statement.span}: {' '.join(statement.condition.span.text.split())}"
+        run.reporter.add(Diagnostic("E0312", message, place, notes=(note,)))
+    raise Poisoned
+
+
+def _formatted(run: Run, message: syntax.Literal, scope: Scope) -> str:
+    """The text of an assert, with what stands in braces: names, with attributes if one likes."""
+
+    def shown(match: re.Match[str]) -> str:
+        head, *attributes = match[1].split(".")
+        value = calls.first(expressions.look_up(run, head, message.span, scope))
+        for name in attributes:
+            written = syntax.Attribute(message.span, syntax.Name(message.span, head), name, message.span)
+            value = indexing.attribute(run, value, written) if isinstance(value, Value) else value
+        return text(value)
+
+    return re.sub(r"\{\s*(\w+(?:\.\w+)*)\s*\}", shown, str(message.value))
+
+
+def _update(run: Run, statement: syntax.Update, scope: Scope) -> None:
+    frame = scope.frame
+    path = join(frame.naming.module.path, statement.name)
+    state = run.graph.states.get(path)
+    if state is None:
+        if run.reporter.complained_at(statement.name_span) or scope.find(statement.name) is POISON:
+            raise Poisoned
+        raise Fault("E0505", f"'{statement.name}' is no state of this body", statement.name_span)
+    if frame.in_scan:
+        raise Fault("E0502", "a state is not updated inside a scan: its steps share one body", statement.span)
+    if not run.training:
+        return
+    frame.naming.level = statement.name
+    value = expressions.operand(run, statement.value, scope)
+    if not isinstance(value, Value):
+        value = run.tensor_of_numbers(value, "float", frame.naming.module, statement.value.span)
+    if value.type != state.type:
+        raise Fault(
+            "E0418", f"the state '{statement.name}' is {state.type}, and its next value {value.type}",
+            statement.value.span,
+        )  # fmt: skip
+    if value.batched:
+        raise Fault(
+            "E0506", f"the next value of '{statement.name}' differs from example to example", statement.value.span,
+            help="batch_mean(x) makes one value of a batch",
+        )  # fmt: skip
+    run.graph.updates[path] = value
+
+
+def _emit(run: Run, statement: syntax.Emit, scope: Scope) -> None:
+    if scope.emitted is None:
+        raise Fault("E0502", "'emit' stands in the body of a scan", statement.span)
+    for expression in statement.values:
+        value = expressions.operand(run, expression, scope)
+        if not isinstance(value, Value):
+            value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, expression.span)
+        scope.emitted.append(value)
+
+
+def _evaluate(run: Run, statement: syntax.Evaluate, scope: Scope) -> None:
+    value = expressions.evaluate(run, statement.value, scope)
+    if not isinstance(value, Value | Outputs | Applied):
+        raise Fault("E0502", f"a statement that does nothing: {describe(value)}", statement.value.span)
+
+
+_HANDLERS: dict[type, Callable[[Run, Any, Scope], None]] = {
+    syntax.Assign: _assign,
+    syntax.Declare: _declare,
+    syntax.If: _if,
+    syntax.For: _for,
+    syntax.Assert: _assert,
+    syntax.Update: _update,
+    syntax.Emit: _emit,
+    syntax.Evaluate: _evaluate,
+}

@@ -1,0 +1,256 @@
+"""What an expression of the language can be worth while a file is expanded.
+
+Numbers, truth values, strings, ``none`` and lists are Python's own; a tensor is a ``Value`` of the module graph. The
+rest is here: several tensors at once, and the kinds of modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphdl.graph.model import Initializer, Module, Value
+from graphdl.language import syntax
+from graphdl.operators.primitive import Primitive
+from graphdl.source import Span
+
+if TYPE_CHECKING:
+    from graphdl.language.expansion.files import FileScope
+    from graphdl.language.expansion.frames import Naming, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The values of a call with several outputs; as an operand or in a chain the first stands for them."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An evaluated argument and where it was written."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """A block, or a net that stands for one: a recipe without its hyperparameters."""
+
+    written: syntax.Block | syntax.Net
+    file: FileScope
+    inputs: tuple[syntax.Port, ...]
+    outputs: tuple[str, ...]
+    needed: frozenset[str] | None = None
+    """Of a net used as a block: the names that its outputs need."""
+
+    @property
+    def name(self) -> str:
+        return self.written.name
+
+    @property
+    def required(self) -> int:
+        """How many input ports have no default."""
+        return sum(port.default is None for port in self.inputs)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """A block with its hyperparameters (and perhaps some of its tensors): a module that is made at each use."""
+
+    definition: Definition
+    tensors: tuple[Argument, ...]
+    ports: Mapping[str, Argument]
+    hypers: Mapping[str, Argument]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrimitiveCall:
+    """A primitive with the arguments that stand right of the arrow: ``maximum(0)``."""
+
+    primitive: Primitive
+    positional: tuple[Argument, ...]
+    named: Mapping[str, Argument]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partial:
+    """A module with some of its tensors: ``x -> cell(h)`` is ``cell(x, h)``."""
+
+    module: Any
+    tensors: tuple[Argument, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """Modules one after the other, each with the place where it was written."""
+
+    members: tuple[Argument, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """``repeat count { body }``."""
+
+    count: int
+    body: Argument
+    span: Span
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """A module that a body named: one set of parameters wherever the name is used."""
+
+    module: Any
+    name: str
+    naming: Naming
+    span: Span
+    made: Module | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """``module as name``: names the module and, when it is applied, its value."""
+
+    module: Any
+    name: str
+    span: Span
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """What an ``as`` name holds: the value for reading, the module for applying again."""
+
+    values: Any
+    module: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InitializerName:
+    """The name of an initializer, to be called with its numbers, or with a shape for a value."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A function of the language itself: ``len``, ``tensor``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Namespace:
+    """A file imported ``as`` a name."""
+
+    name: str
+    members: Mapping[str, Definition] = field(default_factory=dict)
+
+
+MODULES = (Definition, Recipe, PrimitiveCall, Partial, Chain, Repeated, Instance, Labelled, Primitive)
+
+
+def is_module(value: Any) -> bool:
+    return isinstance(value, MODULES)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is an int or a float; truth values are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether a tensor can be made of it: a number, a truth value, or a list (of lists) of them."""
+    while isinstance(value, list):
+        if not value:
+            return False
+        value = value[0]
+    return isinstance(value, int | float)
+
+
+def has_tensor(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Value | Outputs | Applied) for item in value)
+
+
+def describe(value: Any) -> str:
+    """In a message: ``the tensor [3, 4]``, ``the number 3``, ``a module``."""
+    match value:
+        case Value():
+            return f"the tensor {value.type}"
+        case Outputs():
+            return f"{len(value.values)} tensors"
+        case Applied():
+            return describe(value.values)
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case int() | float():
+            return f"the number {number_text(value)}"
+        case str():
+            return f'the text "{value if len(value) <= 40 else value[:40] + "…"}"'
+        case list():
+            return f"the list {text(value)}"
+        case Initializer() | InitializerName():
+            return f"the initializer {value.name}"
+        case Function():
+            return f"the function {value.name}"
+        case Namespace():
+            return f"the file {value.name}"
+        case Definition() | Primitive():
+            return f"the module {value.name}"
+        case Recipe():
+            return f"the module {value.definition.name}"
+    return "a module"
+
+
+def number_text(value: float) -> str:
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**20 else "beyond 10^20"
+    return f"{value:.6g}"
+
+
+def text(value: Any, room: int = 6) -> str:
+    """A value as the language writes it, shortened."""
+    if isinstance(value, list):
+        shown = [text(item, 3) if room > 3 or not isinstance(item, list) else "[…]" for item in value[:room]]
+        return "[" + ", ".join(shown + ["…"] * (len(value) > room)) + "]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, int | float):
+        return number_text(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Value):
+        return str(value.type)
+    return describe(value)
+
+
+def kind_of(module: Any) -> str:
+    """The name that a module gives to what it makes."""
+    match module:
+        case Definition() | Primitive():
+            return module.name
+        case Recipe():
+            return module.definition.name
+        case PrimitiveCall():
+            return module.primitive.name
+        case Instance() | Labelled():
+            return module.name
+        case Partial():
+            return kind_of(module.module)
+    return "chain"
+
+
+def values_of(value: Any) -> Sequence[Any]:
+    """Several outputs one by one; anything else alone."""
+    if isinstance(value, Applied):
+        value = value.values
+    return value.values if isinstance(value, Outputs) else (value,)

@@ -1,0 +1,118 @@
+"""Initializers: the names that the language knows, and the numbers that they draw.
+
+The names are plain data, so that ``graphdl check`` need not import NumPy. Conventions are PyTorch's: filters are
+``[out, in, height, width]``; but a matrix is ``[n, units]``, as ``x @ W`` uses it, so its fan-in comes first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphdl.graph.model import Initializer
+from graphdl.graph.types import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INITIALIZERS: dict[str, dict[str, float | None]] = {
+    "zeros": {},
+    "ones": {},
+    "constant": {"value": None},
+    "normal": {"mean": 0.0, "sd": 1.0},
+    "truncated_normal": {"mean": 0.0, "sd": 1.0, "low": -2.0, "high": 2.0},
+    "uniform": {"low": 0.0, "high": 1.0},
+    "glorot_uniform": {"gain": 1.0},
+    "glorot_normal": {"gain": 1.0},
+    "he_uniform": {"slope": 0.0},
+    "he_normal": {"slope": 0.0},
+    "lecun_normal": {},
+    "orthogonal": {"gain": 1.0},
+    "identity": {},
+}
+"""From each name to its numbers, in order, with their defaults; none where one must be given."""
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """How many numbers feed each output, and how many outputs each input feeds."""
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequence[int]) -> np.ndarray[Any, Any]:
+    """The first values of a variable, float32.
+
+    The draws depend on ``seed_key`` alone (the run's seed and what names the variable), never on what was drawn before.
+
+    Sources: Glorot and Bengio 2010 (``glorot``), He et al. 2015 (``he``; ``slope`` is that of a leaky ReLU),
+    LeCun et al. 1998 (``lecun``), Saxe et al. 2014 (``orthogonal``).
+    """
+    import numpy as np
+
+    name, arguments = initializer.name, initializer.arguments
+    shape = tuple(shape)
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([abs(int(k)) for k in seed_key])))
+    fan_in, fan_out = fans(shape)
+    if name == "values":
+        values = np.asarray(arguments).reshape(shape)
+    elif name in ("zeros", "ones", "constant"):
+        values = np.full(shape, {"zeros": 0.0, "ones": 1.0}.get(name) if name != "constant" else arguments[0])
+    elif name == "uniform":
+        values = random.uniform(arguments[0], arguments[1], shape)
+    elif name == "normal":
+        values = random.normal(arguments[0], arguments[1], shape)
+    elif name == "truncated_normal":
+        values = _truncated(random, shape, *arguments)
+    elif name.startswith("glorot"):
+        values = _spread(random, name, shape, arguments[0] * math.sqrt(2.0 / (fan_in + fan_out)))
+    elif name.startswith("he"):
+        values = _spread(random, name, shape, math.sqrt(2.0 / ((1.0 + arguments[0] ** 2) * fan_in)))
+    elif name == "lecun_normal":
+        values = _spread(random, name, shape, math.sqrt(1.0 / fan_in))
+    elif name == "orthogonal":
+        values = _orthogonal(random, shape) * arguments[0]
+    elif name == "identity":
+        values = np.eye(shape[0], math.prod(shape[1:])).reshape(shape) if shape else np.ones(())
+    else:
+        raise KeyError(name)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _spread(random: Any, name: str, shape: Shape, deviation: float) -> Any:
+    """Draws of one standard deviation, uniform or normal as the name ends."""
+    if name.endswith("uniform"):
+        bound = math.sqrt(3.0) * deviation
+        return random.uniform(-bound, bound, shape)
+    return random.normal(0.0, deviation, shape)
+
+
+def _truncated(random: Any, shape: Shape, mean: float, deviation: float, low: float, high: float) -> Any:
+    """Normal draws between ``low`` and ``high``: those outside are drawn again, and at last laid on the bounds."""
+    import numpy as np
+
+    values = random.normal(mean, deviation, shape)
+    for _ in range(64):
+        outside = (values < low) | (values > high)
+        if not outside.any():
+            break
+        values = np.where(outside, random.normal(mean, deviation, shape), values)
+    return np.clip(values, low, high)
+
+
+def _orthogonal(random: Any, shape: Shape) -> Any:
+    """A matrix with orthonormal rows or columns, whichever are fewer; further dimensions count as columns."""
+    import numpy as np
+
+    if len(shape) < 2:
+        return np.ones(shape)
+    rows, columns = shape[0], math.prod(shape[1:])
+    draws = random.normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(draws)
+    q = q * np.sign(np.diagonal(r))
+    return (q if rows >= columns else q.T).reshape(shape)
