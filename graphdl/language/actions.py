@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TypeAlias
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language import syntax
@@ -29,6 +30,9 @@ _MODULES = (
 )
 
 
+_Dimensions: TypeAlias = tuple[Expression | syntax.Rest, ...]
+
+
 class Actions:
     def __init__(self, source: Source, lexed: Lexed, diagnostics: list[Diagnostic]) -> None:
         self.source = source
@@ -42,7 +46,13 @@ class Actions:
         return Span(self.source, token.start, token.end)
 
     def report(
-        self, code: str, message: str, span: Span, label: str = "", labels: tuple[Label, ...] = (), help: str | None = None
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        labels: tuple[Label, ...] = (),
+        help: str | None = None,
     ) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, label, labels, help=help))
 
@@ -110,17 +120,11 @@ class Actions:
         documentation = self.documentation.get(start)
         return syntax.Train(self.span(start, end), name.text if name else None, settings, documentation)
 
-    def setting(
-        self, start: int, end: int, word: Token, name: Token | None, *values: Expression
-    ) -> syntax.Setting:
-        return syntax.Setting(
-            self.span(start, end), word.text, self.of(word), name.text if name else None, values
-        )
+    def setting(self, start: int, end: int, word: Token, name: Token | None, *values: Expression) -> syntax.Setting:
+        return syntax.Setting(self.span(start, end), word.text, self.of(word), name.text if name else None, values)
 
     def only(self, start: int, end: int, word: Token, *patterns: Token) -> syntax.Setting:
-        values = tuple(
-            syntax.Literal(self.of(p), self.text(p) if p.type == "STRING" else p.text) for p in patterns
-        )
+        values = tuple(syntax.Literal(self.of(p), self.text(p) if p.type == "STRING" else p.text) for p in patterns)
         return syntax.Setting(self.span(start, end), word.text, self.of(word), None, values)
 
     # --------------------------------------------------------------------------------------------------- statements
@@ -149,9 +153,7 @@ class Actions:
         self, start: int, end: int, word: Token, name: Token, type: TypeExpression, value: Expression | None
     ) -> syntax.Declare:
         documentation = self.documentation.get(start)
-        return syntax.Declare(
-            self.span(start, end), word.text, name.text, self.of(name), type, value, documentation
-        )
+        return syntax.Declare(self.span(start, end), word.text, name.text, self.of(name), type, value, documentation)
 
     def declare_value(
         self,
@@ -263,10 +265,10 @@ class Actions:
     def attribute(self, start: int, end: int, value: Expression, name: Token) -> syntax.Attribute:
         return syntax.Attribute(self.span(start, end), value, name.text, self.of(name))
 
-    def tuple(self, start: int, end: int, *items: Expression) -> syntax.Tuple:
+    def several(self, start: int, end: int, *items: Expression) -> syntax.Tuple:
         return syntax.Tuple(self.span(start, end), items)
 
-    def list(self, start: int, end: int, *items: Expression) -> syntax.ListExpression:
+    def list_expression(self, start: int, end: int, *items: Expression) -> syntax.ListExpression:
         return syntax.ListExpression(self.span(start, end), items)
 
     def comprehension(
@@ -283,9 +285,12 @@ class Actions:
     def repeat(self, start: int, end: int, count: Expression, body: Expression) -> syntax.Repeat:
         return syntax.Repeat(self.span(start, end), count, body)
 
-    def scan(self, start: int, end: int, *parts: object) -> syntax.Scan:
-        *bindings, body = parts
-        return syntax.Scan(self.span(start, end), tuple(bindings), tuple(body))
+    def scan(
+        self, start: int, end: int, *parts: syntax.ScanSequence | syntax.ScanState | list[Statement]
+    ) -> syntax.Scan:
+        bindings = tuple(part for part in parts if isinstance(part, syntax.ScanSequence | syntax.ScanState))
+        body = tuple(statement for part in parts if isinstance(part, list) for statement in part)
+        return syntax.Scan(self.span(start, end), bindings, body)
 
     def scan_sequence(self, start: int, end: int, name: Token, sequence: Expression) -> syntax.ScanSequence:
         return syntax.ScanSequence(self.span(start, end), name.text, sequence)
@@ -331,26 +336,28 @@ class Actions:
 
     # -------------------------------------------------------------------------------------------------------- types
 
-    def type(self, start: int, end: int, *parts: object) -> TypeExpression:
-        if len(parts) == 1:
-            (dimensions,) = parts
-            return TypeExpression(self.span(start, end), "float", None, dimensions)
-        base, dimensions = parts
+    def plain_type(self, start: int, end: int, dimensions: _Dimensions) -> TypeExpression:
+        return TypeExpression(self.span(start, end), "float", None, dimensions)
+
+    def named_type(self, start: int, end: int, base: Token, dimensions: _Dimensions | None) -> TypeExpression:
         if base.text not in TYPES:
-            self.report("E0113", f"`{base.text}` is no type", self.of(base), help="the types are `float`, `int`, `bool` and `class(n)`")
+            known = ", ".join(f"`{name}`" for name in TYPES[:-1])
+            help = f"the types are {known} and `class(n)`"
+            self.report("E0113", f"`{base.text}` is no type", self.of(base), help=help)
         elif base.text == "class":
             self.report("E0113", "`class` needs its number of classes", self.of(base), help="write `class(10)`")
         return TypeExpression(self.span(start, end), base.text, None, dimensions or ())
 
     def class_type(
-        self, start: int, end: int, base: Token, classes: Expression, dimensions: tuple[Expression, ...] | None
+        self, start: int, end: int, base: Token, classes: Expression, dimensions: _Dimensions | None
     ) -> TypeExpression:
         if base.text != "class":
             help = f"write `{base.text}[...]`" if base.text in TYPES else "write `class(n)`"
-            self.report("E0113", f"`{base.text}` takes no number in parentheses: only `class` does", self.of(base), help=help)
+            message = f"`{base.text}` takes no number in parentheses: only `class` does"
+            self.report("E0113", message, self.of(base), help=help)
         return TypeExpression(self.span(start, end), "class", classes, dimensions or ())
 
-    def dimensions(self, start: int, end: int, *dimensions: Expression | syntax.Rest) -> tuple[Expression | syntax.Rest, ...]:
+    def dimensions(self, start: int, end: int, *dimensions: Expression | syntax.Rest) -> _Dimensions:
         rests = [d for d in dimensions if isinstance(d, syntax.Rest)]
         if len(rests) > 1:
             label = Label(rests[0].span, "the first")

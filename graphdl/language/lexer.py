@@ -17,7 +17,7 @@ from graphdl.source import Source, Span
 
 NEWLINE = "_NEWLINE"
 
-RESERVED = frozenset("if else for in as and or not scan repeat true false none".split())
+RESERVED = frozenset(["if", "else", "for", "in", "as", "and", "or", "not", "scan", "repeat", "true", "false", "none"])
 """Words that are never names."""
 
 MAXIMUM_NESTING = 200
@@ -25,15 +25,43 @@ MAXIMUM_NESTING = 200
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
-_OPERATORS = frozenset("-> + - * / // % @ ** == != < <= > >= .. and or".split())
+_OPERATORS = frozenset(
+    ["->", "+", "-", "*", "/", "//", "%", "@", "**", "==", "!=", "<", "<=", ">", ">=", "..", "and", "or"]
+)
 _CONTINUES_AFTER = _OPERATORS | frozenset([",", "=", "not", "as", "in", "if", "else"])
 _CONTINUES_BEFORE = _OPERATORS | frozenset(["else", "as", "in"])
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "true", "false", "none", ")", "]", "}"])
 
-_FOLLOWS_A_NAME = frozenset("= : , -> . as if == != < <= > >= + * / // % @ ** .. and or".split())
+_FOLLOWS_A_NAME = frozenset(
+    [
+        "=",
+        ":",
+        ",",
+        "->",
+        ".",
+        "as",
+        "if",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "+",
+        "*",
+        "/",
+        "//",
+        "%",
+        "@",
+        "**",
+        "..",
+        "and",
+        "or",
+    ]
+)
 """What shows that a word such as ``loss`` at a statement's start is a name. A minus does not: ``emit -h``."""
-_DECLARES = frozenset("import let block net train".split())
-_FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME
+_DECLARES = frozenset(["import", "let", "block", "net", "train"])
+_FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "NUMBER", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME
 
 # What people bring along from other languages and keyboards, and what is meant.
 _MEANT = {
@@ -289,8 +317,29 @@ class _Lexer:
         elif type == "}":
             self.mend_unclosed_by_indentation(start)
         inside = self.open[-1][0].type if self.open else "{"
-        if inside == "{" and self.tokens[-1].type not in _CONTINUES_AFTER and type not in _CONTINUES_BEFORE:
+        if inside == "{" and not self.goes_on(type, text, start):
             self.end_statement()
+
+    def goes_on(self, type: str, text: str, start: int) -> bool:
+        """Whether this line, which begins with the given token, goes on with the statement of the line above."""
+        last = self.tokens[-1].type
+        if type == "{":
+            if last != NEWLINE:
+                self.report("E0107", "the brace stands below its line", start, start + 1, "put it at the line's end")
+            return True
+        if last in _CONTINUES_AFTER:
+            # `y =` above `z = 3`: something was forgotten, and the line below is not to suffer for it.
+            forgotten = type == "NAME" and last != "," and self.looks_like_statement(text, start)
+            return not forgotten
+        return type in _CONTINUES_BEFORE
+
+    def looks_like_statement(self, text: str, start: int) -> bool:
+        """Whether a line that begins with this word can be nothing but a statement of its own."""
+        rest = self.text[start + len(text) : start + len(text) + 80]
+        if text in soft_words():
+            match = re.match(r"[ \t]+(\w+|[\"{])", rest)
+            return match is not None and match[1] not in RESERVED
+        return re.match(r"[ \t]*=(?!=)", rest) is not None
 
     def end_statement(self) -> None:
         """Appends the end of a statement at the end of the last token, if there is a statement to end."""
@@ -362,9 +411,7 @@ class _Lexer:
 
     def mend_unclosed(self, text: str, start: int) -> None:
         """A line that begins like a statement although brackets are open: they were forgotten."""
-        match = re.compile(r"[ \t]+(\w+|[\"{])").match(self.text, start + len(text))
-        next_word = match[1] if match else ""
-        begins_word = text in soft_words() and next_word != "" and next_word not in RESERVED
+        begins_word = text in soft_words() and self.looks_like_statement(text, start)
         if text in _DECLARES and begins_word and self.indentation == 0:
             self.report_unclosed(f"before this `{text}`", start, start + len(text))
             self.close_down_to(0)
@@ -374,7 +421,8 @@ class _Lexer:
             return
         if begins_word or self.tokens[-1].type in _ENDS_A_VALUE:
             self.report_unclosed("before this line", start, start + len(text))
-            self.close_down_to(1 + (self.innermost("{") if self.innermost("{") is not None else -1))
+            innermost = self.innermost("{")
+            self.close_down_to(0 if innermost is None else innermost + 1)
 
     def mend_unclosed_by_indentation(self, start: int) -> None:
         """A brace further left than the line of the one that it would close, and right below an outer one's line."""

@@ -21,7 +21,9 @@ MAXIMUM_SIZE = 1_000_000
 """Characters of a source."""
 
 # Rules that make no node of their own.
-_TRANSPARENT = frozenset("argument body dimensions hypers inputs outputs names targets values type".split())
+_TRANSPARENT = frozenset(
+    ["argument", "body", "dimensions", "hypers", "inputs", "outputs", "names", "targets", "values", "type"]
+)
 
 # Words that begin a statement of a body, of a train section and of a file, and nothing else: in a state that welcomes
 # one of them a statement may begin.
@@ -171,22 +173,28 @@ class _Parser:
         depth = self.unwind()
         first = self.statement_start(index, depth)
         stop = self.statement_end(index, depth)
-        low, high = self.tokens[first].start, self.tokens[stop].start
+        low, high = self.tokens[first].start, self.tokens[min(stop + 1, len(self.tokens) - 1)].start
         if not any(d.span is not None and low <= d.span.start <= high for d in self.lexical):
             self.diagnostics.append(explain(self.source, self.tokens, first, index, expected))
         if self.tokens[stop].type == "{":
             self.take_header(first, stop)
+        elif self.tokens[stop].type == END:
+            while not self.accepts(END):
+                self.drop()
         return stop + 1 if self.tokens[stop].type in ("{", NEWLINE) else stop
 
     def unwind(self) -> int:
         """Drops what has been read of the statement; the number of brackets around it."""
         while not any(mark in self.tables.actions[self.states[-1]] for mark in _MARKS):
-            for stack in (self.states, self.values, self.starts, self.ends, self.depths):
-                stack.pop()
+            self.drop()
         for value in reversed(self.values):
             if isinstance(value, Token) and value.type == "{":
                 return value.depth + 1
         return 0
+
+    def drop(self) -> None:
+        for stack in (self.states, self.values, self.starts, self.ends, self.depths):
+            stack.pop()
 
     def statement_start(self, index: int, depth: int) -> int:
         while index > 0:
@@ -198,13 +206,25 @@ class _Parser:
 
     def statement_end(self, index: int, depth: int) -> int:
         """The index of the token that ends the statement or opens its body."""
+        first = self.statement_start(index, depth)
         while True:
             token = self.tokens[index]
+            if token.type == "{" and token.depth == depth and self.opens_no_body(first, index):
+                index = next(i for i in range(index, len(self.tokens)) if self.closes(i, depth))
+                continue
             if token.type == END or (token.type == NEWLINE and token.depth == depth):
                 return index
-            if token.type == "{" and token.depth == depth or token.type == "}" and token.depth == depth - 1:
+            if (token.type == "{" and token.depth == depth) or (token.type == "}" and token.depth == depth - 1):
                 return index
             index += 1
+
+    def opens_no_body(self, first: int, opener: int) -> bool:
+        """Whether a brace is a slip, as in ``y = {1, 2}``: nothing in its statement has a body."""
+        types = [t.type for t in self.tokens[first:opener]]
+        return "=" in types and not any(kind in types for kind in _HEADERS)
+
+    def closes(self, index: int, depth: int) -> bool:
+        return self.tokens[index].type == "}" and self.tokens[index].depth == depth
 
     def take_header(self, first: int, opener: int) -> None:
         """Takes in a header like the one that had the error, and the brace that opens its body."""

@@ -1,7 +1,326 @@
+"""What a syntax error means, in the words of the language.
+
+The automaton knows which token it met and which it could have taken. From these, and from the statement around, comes
+a message: the common slips have their own, the others say what was expected, after what, and what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from graphdl.diagnostics import Diagnostic
+from graphdl.language.lexer import NEWLINE, RESERVED, Token, soft_words
+from graphdl.language.tables import END
 from graphdl.source import Source, Span
 
+SETTINGS = tuple(
+    [
+        "data",
+        "augment",
+        "optimizer",
+        "schedule",
+        "batch",
+        "epochs",
+        "steps",
+        "minimize",
+        "only",
+        "clip",
+        "seed",
+        "precision",
+        "feed",
+    ]
+)
+"""The words that begin a line of a train section."""
 
-def explain(source, tokens, first, index, expected):
-    t = tokens[index]
-    return Diagnostic("E0107", f"unexpected {t.text!r} {sorted(expected)}", Span(source, t.start, t.end))
+_COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
+_DECLARES = frozenset(["import", "let", "block", "net", "train"])
+_BEGINS_A_VALUE = frozenset(
+    ["(", "+", "-", "NAME", "NUMBER", "STRING", "[", "false", "none", "not", "repeat", "scan", "true"]
+)
+_FOLLOWS_A_VALUE = frozenset(
+    [
+        "(",
+        "[",
+        ".",
+        "->",
+        "as",
+        "if",
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "@",
+        "**",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "..",
+        "and",
+        "or",
+    ]
+)
+_SHAPES = {
+    "import": 'import "file.net"',
+    "let": "let name = value",
+    "block": "block name(hyperparameters): inputs -> outputs { ... }",
+    "net": "net name(hyperparameters) { ... }",
+    "train": "train { ... }",
+    "input": "input name: [3, 224, 224]",
+    "param": "param name: [n] = zeros()",
+    "state": "state name: [n] = zeros()",
+    "for": "for name in list { ... }",
+    "scan": "scan item in sequence, state = start { ... }",
+    "repeat": "repeat 3 { module }",
+    "update": "update name = value",
+    "assert": 'assert condition, "text"',
+}
+_ELSEWHERE = {
+    "return": "a block's outputs are assigned: `y = ...`",
+    "yield": "a scan gives its values with `emit`",
+    "def": "a module is declared with `block`",
+    "class": "a module is declared with `block`",
+    "layer": "a module is declared with `block`",
+    "model": "a model is declared with `net`",
+    "while": "loops are `for`, `repeat` and `scan`",
+    "from": 'write `import "file.net"`',
+    "var": "write `name = value`",
+    "const": "write `let name = value`",
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the parser stopped: ``tokens[index]`` cannot follow, in the statement that begins at ``first``."""
+
+    source: Source
+    tokens: Sequence[Token]
+    first: int
+    index: int
+    expected: frozenset[str]
+
+    @property
+    def found(self) -> Token:
+        return self.tokens[self.index]
+
+    @property
+    def before(self) -> Token | None:
+        """The token before, if it belongs to the statement."""
+        return self.tokens[self.index - 1] if self.index > self.first else None
+
+    @property
+    def head(self) -> Token:
+        return self.tokens[self.first]
+
+    def follows(self, distance: int = 1) -> str:
+        at = self.index + distance
+        return self.tokens[at].type if at < len(self.tokens) else END
+
+    def error(self, code: str, message: str, help: str | None = None, token: Token | None = None) -> Diagnostic:
+        token = token or self.found
+        return Diagnostic(code, message, Span(self.source, token.start, token.end), help=help)
+
+
+def explain(source: Source, tokens: Sequence[Token], first: int, index: int, expected: frozenset[str]) -> Diagnostic:
+    """The error that ``tokens[index]`` stands where only the ``expected`` types of tokens can."""
+    place = _Place(source, tokens, first, index, expected)
+    for slip in _SLIPS:
+        diagnostic = slip(place)
+        if diagnostic is not None:
+            return diagnostic
+    return _general(place)
+
+
+# ----------------------------------------------------------------------------------------------------- common slips
+
+
+def _reserved_name(place: _Place) -> Diagnostic | None:
+    found, before = place.found, place.before
+    token = None
+    if (
+        found.type in RESERVED
+        and "NAME" in place.expected
+        and (not place.expected & {"NUMBER"} or place.follows() in ("=", ":", ","))
+    ):
+        token = found
+    elif found.type in ("=", ":") and before is not None and before.type in RESERVED and before == place.head:
+        token = before
+    if token is None:
+        return None
+    return place.error("E0108", f"`{token.text}` is a reserved word and cannot be a name", token=token)
+
+
+def _foreign_assignment(place: _Place) -> Diagnostic | None:
+    found, before = place.found, place.before
+    if found.type != "=" or before is None or before.end != found.start or before.type not in _FOLLOWS_A_VALUE | {":"}:
+        return None
+    token = Token(before.type, before.text + "=", before.start, found.end, before.depth)
+    name = place.head.text
+    help = f"write `{name} = ...`" if before.type == ":" else f"write `{name} = {name} {before.text} ...`"
+    return place.error("E0107", f"`{token.text}` is no sign of the language", help, token)
+
+
+def _chained_comparison(place: _Place) -> Diagnostic | None:
+    if place.found.type in _COMPARISONS and not place.expected & _COMPARISONS and "and" in place.expected:
+        return place.error("E0115", "comparisons cannot be chained", "write `a < b and b < c`")
+    return None
+
+
+def _assignment(place: _Place) -> Diagnostic | None:
+    """An ``=`` where a value has been read."""
+    if place.found.type != "=" or place.before is None or not place.expected & {"and", "or", "->"}:
+        return None
+    if "{" in place.expected:
+        return place.error("E0107", "expected a condition, found `=`", "`==` compares")
+    if NEWLINE not in place.expected:
+        return None
+    if "=" in (t.type for t in place.tokens[place.first : place.index]):
+        return place.error("E0116", "a statement assigns once", "`==` compares; assign on two lines")
+    return place.error("E0116", "only a name can be assigned to", "`==` compares")
+
+
+def _setting_with_equals(place: _Place) -> Diagnostic | None:
+    if place.found.type == "=" and place.index == place.first + 1 and place.head.text in SETTINGS:
+        word = place.head.text
+        return place.error("E0107", "a setting is written without `=`", f"write `{word} ...`")
+    return None
+
+
+def _misplaced(place: _Place) -> Diagnostic | None:
+    """A statement in the wrong kind of braces, or in none."""
+    found = place.found
+    if found.type == "else":
+        return place.error("E0109", "`else` has no `if` before it")
+    if place.index == place.first and found.type not in (END, NEWLINE):
+        if "net" in place.expected:
+            help = _nearest(found.text, _DECLARES)
+            if place.follows() == "=" and found.text not in _DECLARES:
+                help = f"for a hyperparameter of the file, write `let {found.text} = ...`"
+            message = f"a file holds `import`, `let`, `block`, `net` and `train`; {_shown(found)} cannot begin one"
+            if found.type in soft_words():
+                message = f"`{found.text}` stands in a net or block, not in the file"
+            return place.error("E0109", message, help)
+        if found.type in _DECLARES:
+            return place.error("E0109", f"`{found.text}` stands in the file, not in braces", "is a `}` missing above?")
+        if "only" in place.expected:
+            return place.error("E0109", f"{_shown(found)} cannot begin a line of a train section")
+    return None
+
+
+def _unknown_word(place: _Place) -> Diagnostic | None:
+    """Two words side by side at a statement's start, the first of which is none that the language has there."""
+    head = place.head
+    if place.index != place.first + 1 or head.type != "NAME" or place.found.type not in _BEGINS_A_VALUE - {"(", "["}:
+        return None
+    if head.text in SETTINGS:
+        return place.error("E0109", f"`{head.text}` is a setting: it stands in a train section", token=head)
+    help = _ELSEWHERE.get(head.text) or _nearest(head.text, soft_words() | RESERVED)
+    return place.error("E0107", f"no statement begins with `{head.text} {place.found.text}`", help, head)
+
+
+def _missing_type(place: _Place) -> Diagnostic | None:
+    if place.expected == {":"} and place.head.type in ("input", "param", "state"):
+        name = place.before.text if place.before else ""
+        help = f"write `{_SHAPES[place.head.type].replace('name', name)}`"
+        return place.error("E0107", f"expected `:` and a type after `{name}`, found {_shown(place.found)}", help)
+    return None
+
+
+def _ports(place: _Place) -> Diagnostic | None:
+    if place.head.type != "block" or place.found.type != "{" or not place.expected & {":", "->"}:
+        return None
+    what = "inputs and outputs" if place.expected == {":"} else "outputs"
+    return place.error("E0107", f"the block has no {what}", f"write `{_SHAPES['block']}`")
+
+
+def _comprehension(place: _Place) -> Diagnostic | None:
+    if place.found.type == "for" and place.index > place.first:
+        help = "a comprehension stands in brackets: `[f(k) for k in list]`"
+        return place.error("E0107", "`for` cannot stand here", help)
+    return None
+
+
+_SLIPS: tuple[Callable[[_Place], Diagnostic | None], ...] = (
+    _reserved_name,
+    _foreign_assignment,
+    _chained_comparison,
+    _setting_with_equals,
+    _assignment,
+    _misplaced,
+    _unknown_word,
+    _missing_type,
+    _ports,
+    _comprehension,
+)
+
+
+# ------------------------------------------------------------------------------------------------------- the others
+
+
+def _general(place: _Place) -> Diagnostic:
+    what = _any_of(_described(place.expected))
+    before = place.before
+    after = f" after {_shown(before)}" if before is not None and before.type != NEWLINE else ""
+    return place.error("E0107", f"expected {what}{after}, found {_shown(place.found)}", _shape(place))
+
+
+def _described(expected: frozenset[str]) -> list[str]:
+    """The expected tokens in words, gathered: nobody wants to read the list of all operators."""
+    rest = set(expected)
+    words = []
+    if "NUMBER" in rest:
+        words.append("a statement" if "assert" in rest else "a value")
+        rest -= _BEGINS_A_VALUE | (soft_words() if "assert" in rest else set())
+        rest -= {"if", "for"} if words == ["a statement"] else set()
+    elif rest >= {"NAME", "["}:
+        words.append("a type")
+        rest -= {"NAME", "["}
+    if rest & {"*", "or", "->"} and not rest <= {"->", ",", ":", "="}:
+        rest -= _FOLLOWS_A_VALUE
+        if rest <= {NEWLINE, "{"}:
+            words.append("an operator")
+    if {"=", ":"} <= rest and rest <= {"=", ":", ",", NEWLINE}:
+        rest -= {":", ",", NEWLINE}
+    for type, text in (("NAME", "a name"), ("STRING", "a text in quotes"), ("PATTERN", "a path such as `encoder.*`")):
+        if type in rest:
+            words.append(text)
+    words += [f"`{t}`" for t in sorted(rest - {"NAME", "STRING", "PATTERN", NEWLINE, END})]
+    if rest & {NEWLINE, END}:
+        words.append("the end of the line")
+    return words
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _shown(token: Token) -> str:
+    if token.type == END:
+        return "the end of the file"
+    if token.type == NEWLINE and token.text != ";":
+        return "the end of the line"
+    text = token.text or token.type
+    return f"`{text}`" if len(text) <= 30 else f"`{text[:27]}...`"
+
+
+def _shape(place: _Place) -> str | None:
+    """How the statement is written."""
+    for token in reversed(place.tokens[place.first : place.index]):
+        if token.type in ("scan", "repeat", "{"):
+            return f"write `{_SHAPES[token.type]}`" if token.type != "{" else None
+        if "NUMBER" in place.expected and token.type == "=":
+            return None
+    shape = _SHAPES.get(place.head.type)
+    return f"write `{shape}`" if shape and place.index > place.first else None
+
+
+def _nearest(word: str, known: frozenset[str]) -> str | None:
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, sorted(known), 1, 0.7)
+    return f"did you mean `{matches[0]}`?" if matches else None

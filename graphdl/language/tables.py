@@ -35,7 +35,7 @@ class Reduction:
     name: str | None
     passes: bool
     """A lone child stands for the node itself."""
-    children: tuple[int | None | list[int], ...]
+    children: tuple[int | list[int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _build(grammar: str) -> dict[str, Any]:
 def _reduction(rule: dict[str, Any]) -> list[Any]:
     origin, expansion, options = rule["origin"]["name"], rule["expansion"], rule["options"]
     absent = _absent_before(options["empty_indices"], len(expansion))
-    children: list[int | None | list[int]] = []
+    children: list[int | list[int] | None] = []
     for index, symbol in enumerate(expansion):
         children += [None] * absent[index]
         if symbol["__type__"] == "Terminal":

@@ -1,0 +1,216 @@
+"""The human form of a diagnostic: what is wrong, where, the lines in question with marks under them, and the cure.
+
+::
+
+    error[E0401]: conv expects an input of rank 3, found [784]
+     --> lenet.net:7:16
+      |
+    5 |     flat = image -> flatten
+      |                     ------- this makes [784]
+    6 |
+    7 |     c1 = flat -> conv(20, 5)
+      |                  ^^^^^^^^^^^ expected [c, h, w]
+      = help: put conv before flatten
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from graphdl.diagnostics import Diagnostic, Label
+from graphdl.source import Source, Span
+
+_TAB = 4
+_WIDEST = 160
+"""Characters of a source line that are shown at most."""
+_BETWEEN = 1
+"""Lines between two marked ones that are shown rather than left out."""
+
+_RED, _YELLOW, _BLUE, _CYAN, _BOLD = "1;31", "1;33", "1;34", "1;36", "1"
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A stretch of one line to underline, in characters from the line's start."""
+
+    line: int
+    start: int
+    end: int
+    text: str
+    primary: bool
+
+
+def render(diagnostic: Diagnostic, color: bool = False) -> str:
+    """The text of a diagnostic, of several lines, without an end of line after the last.
+
+    With ``color`` it holds ANSI escape sequences.
+    """
+    return "\n".join(_Renderer(diagnostic, color).lines())
+
+
+class _Renderer:
+    def __init__(self, diagnostic: Diagnostic, color: bool) -> None:
+        self.diagnostic = diagnostic
+        self.color = color
+        self.shade = _RED if diagnostic.is_error else _YELLOW
+        self.places = [Label(diagnostic.span, diagnostic.label)] if diagnostic.span else []
+        self.places += diagnostic.labels
+        last = max((self.last_line(place.span) for place in self.places), default=0)
+        self.gutter = len(str(last))
+
+    def paint(self, text: str, shade: str) -> str:
+        return f"\033[{shade}m{text}\033[0m" if self.color and text else text
+
+    def lines(self) -> list[str]:
+        diagnostic = self.diagnostic
+        kind = "error" if diagnostic.is_error else "warning"
+        head = self.paint(f"{kind}[{diagnostic.code}]", self.shade)
+        lines = [f"{head}{self.paint(': ' + _printable(diagnostic.message), _BOLD)}"]
+        for number, (source, marks, place) in enumerate(self.by_source()):
+            arrow = "-->" if number == 0 else ":::"
+            lines.append(f"{' ' * self.gutter}{self.paint(arrow, _BLUE)} {place}")
+            lines.append(self.margin())
+            lines += self.excerpt(source, marks)
+        indent = " " * (self.gutter + 1) if self.places else "  "
+        for word, texts, shade in (
+            ("note", diagnostic.notes, _BOLD),
+            ("help", (diagnostic.help,) if diagnostic.help else (), _CYAN),
+        ):
+            for text in texts:
+                first, *others = _printable(text).split("\n")
+                lines.append(f"{indent}{self.paint('=', _BLUE)} {self.paint(word, shade)}: {first}")
+                lines += [f"{indent}{' ' * (len(word) + 4)}{other}" for other in others]
+        return lines
+
+    def by_source(self) -> list[tuple[Source, list[_Mark], Span]]:
+        """The marks of each source, the culprit's source first, with the first place in it."""
+        groups: list[tuple[Source, list[_Mark], Span]] = []
+        for index, place in enumerate(self.places):
+            source = place.span.source
+            primary = index == 0 and self.diagnostic.span is not None
+            group = next((g for g in groups if g[0] is source), None)
+            if group is None:
+                group = (source, [], place.span)
+                groups.append(group)
+            group[1].extend(_marks(place, primary))
+        return groups
+
+    def last_line(self, span: Span) -> int:
+        return span.source.position(span.end)[0]
+
+    # ------------------------------------------------------------------------------------------------------- excerpt
+
+    def margin(self, line: int | None = None, text: str = "") -> str:
+        number = "" if line is None else str(line)
+        return f"{self.paint(f'{number:>{self.gutter}} |', _BLUE)} {text}".rstrip()
+
+    def excerpt(self, source: Source, marks: Sequence[_Mark]) -> list[str]:
+        lines: list[str] = []
+        shown: int | None = None
+        for number in sorted({mark.line for mark in marks}):
+            if shown is not None and number - shown - 1 > _BETWEEN:
+                lines.append(self.paint("...", _BLUE))
+            elif shown is not None:
+                lines += [self.margin(n, _Line(source.line(n), 0).shown) for n in range(shown + 1, number)]
+            own = [mark for mark in marks if mark.line == number]
+            line = _Line(source.line(number), min(mark.start for mark in own))
+            lines.append(self.margin(number, line.shown))
+            lines += [self.margin(None, row) for row in self.underline(line, own)]
+            shown = number
+        return lines
+
+    def underline(self, line: _Line, marks: Sequence[_Mark]) -> list[str]:
+        """The rows below a line: the marks with the rightmost one's words, then the other words, hung below."""
+        row: list[str] = []
+        for mark in sorted(marks, key=lambda m: m.primary):
+            start, end = line.column(mark.start), line.column(mark.end)
+            end = max(end, start + 1)
+            row += [" "] * (end - len(row))
+            row[start:end] = ["^" if mark.primary else "-"] * (end - start)
+        worded = sorted((m for m in marks if m.text), key=lambda m: (m.start, m.end))
+        if not worded:
+            return [self.painted(row)]
+        last = worded.pop()
+        rows = [f"{self.painted(row)} {self.worded(last)}"]
+        columns = [line.column(mark.start) for mark in worded]
+        if worded:
+            rows.append(self.hangers(columns))
+        while worded:
+            mark, column = worded.pop(), columns.pop()
+            left = self.hangers([c for c in columns if c < column], column)
+            rows.append(left + self.worded(mark))
+        return rows
+
+    def painted(self, row: Sequence[str]) -> str:
+        runs = ["".join(run) for _, run in groupby(row)]
+        shades = {"^": self.shade, "-": _BLUE}
+        return "".join(self.paint(run, shades[run[0]]) if run[0] in shades else run for run in runs)
+
+    def worded(self, mark: _Mark) -> str:
+        return self.paint(_printable(mark.text).replace("\n", " "), self.shade if mark.primary else _BLUE)
+
+    def hangers(self, columns: Sequence[int], width: int = 0) -> str:
+        row = [" "] * max([width, *(c + 1 for c in columns)])
+        for column in columns:
+            row[column] = "|"
+        return "".join(self.paint(c, _BLUE) if c == "|" else c for c in row)
+
+
+class _Line:
+    """A source line as it is shown: tabs widened, a part of it if it is very long, and where its characters stand."""
+
+    def __init__(self, text: str, focus: int) -> None:
+        begin = max(0, focus - _WIDEST // 4) if len(text) > _WIDEST else 0
+        cut = text[begin : begin + _WIDEST]
+        self.begin = begin
+        self.columns = [0]
+        shown = []
+        if begin:
+            shown.append("…")
+            self.columns = [1]
+        for character in cut:
+            column = self.columns[-1]
+            if character == "\t":
+                width = _TAB - column % _TAB
+                shown.append(" " * width)
+            else:
+                width = _width(character)
+                shown.append(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}")
+            self.columns.append(column + width)
+        self.shown = "".join(shown) + ("…" if begin + _WIDEST < len(text) else "")
+
+    def column(self, offset: int) -> int:
+        """The column at which a character of the line is shown, or the edge nearest to it."""
+        return self.columns[max(0, min(offset - self.begin, len(self.columns) - 1))]
+
+
+def _marks(place: Label, primary: bool) -> list[_Mark]:
+    """One mark, or for a place that goes over several lines one for its first line and one for its last."""
+    span = place.span
+    start_line, start = span.source.position(span.start)
+    end_line, end = span.source.position(max(span.end, span.start))
+    if end_line > start_line and end == 1:  # up to and with an end of line
+        end_line -= 1
+        end = len(span.source.line(end_line)) + 1
+    if start_line == end_line:
+        return [_Mark(start_line, start - 1, end - 1, place.text, primary)]
+    last = span.source.line(end_line)
+    return [
+        _Mark(start_line, start - 1, len(span.source.line(start_line)), "", primary),
+        _Mark(end_line, len(last) - len(last.lstrip()), end - 1, place.text, primary),
+    ]
+
+
+def _width(character: str) -> int:
+    """The columns of a terminal that a character takes."""
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0 if character.isprintable() else 1
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def _printable(text: str) -> str:
+    """The text without characters that could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
