@@ -156,7 +156,7 @@ class Model:
             if stage not in names:
                 raise ModelError(
                     Diagnostic(
-                        "E0612",
+                        "E0619",
                         f"there is no stage '{stage}'",
                         notes=(f"the stages are: {', '.join(names)}",),
                         help=nearest(stage, names),
@@ -190,7 +190,7 @@ class Model:
         """Reads the parameters and states from a safetensors file.
 
         Raises:
-            ModelError: E0609, the file is damaged; E0610, it does not fit the net.
+            ModelError: E0616, the file is damaged; E0617, it does not fit the net.
         """
         checkpoint.assign(self.network, checkpoint.load(Path(path)), Path(path))
 

@@ -52,9 +52,9 @@ class ModuleAttributes(TypedDict):
 
 
 def digraph(graph: ModuleGraph) -> networkx.MultiDiGraph:
-    """A directed acyclic multigraph; ``NodeAttributes``, ``EdgeAttributes`` and ``ModuleAttributes`` say what is in it.
+    """A directed acyclic multigraph; ``NodeAttributes``, ``EdgeAttributes``, ``ModuleAttributes`` say what is in it.
 
-    The graph itself has ``name``, ``modules`` (the block hierarchy by path), and for each of ``inputs``, ``parameters``,
+    The graph itself has ``name``, ``modules`` (the blocks by path), and for each of ``inputs``, ``parameters``,
     ``states``, ``outputs``, ``losses`` and ``metrics`` the node that makes it, by name.
     """
     import networkx

@@ -68,7 +68,7 @@ def load(path: Path) -> Checkpoint:
     """Reads a checkpoint, or any safetensors file of floats.
 
     Raises:
-        ModelError: E0609, it is missing, damaged, or of another kind.
+        ModelError: E0616, it is missing, damaged, or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -95,7 +95,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
     Nothing is changed unless all of them fit.
 
     Raises:
-        ModelError: E0610, one is missing, unexpected or of another shape. Every complaint is gathered.
+        ModelError: E0617, one is missing, unexpected or of another shape. Every complaint is gathered.
     """
     variables = network.variables
     # Names with a colon belong to an optimizer.
@@ -106,7 +106,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
     for name in missing[:_MOST_NAMED]:
         complaints.append(
             Diagnostic(
-                "E0610",
+                "E0617",
                 f"{path} has no '{name}' {variables[name].type}",
                 variables[name].span,
                 help=nearest(name, unexpected),
@@ -115,26 +115,26 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
     for name in unexpected[:_MOST_NAMED]:
         complaints.append(
             Diagnostic(
-                "E0610",
+                "E0617",
                 f"{path} holds '{name}' {list(given[name].shape)}, which the net does not have",
                 help=nearest(name, missing),
             )
         )
     for kind, names in (("more are missing", missing), ("more are not the net's", unexpected)):
         if len(names) > _MOST_NAMED:
-            complaints.append(Diagnostic("E0610", f"{path}: {len(names) - _MOST_NAMED} {kind}"))
+            complaints.append(Diagnostic("E0617", f"{path}: {len(names) - _MOST_NAMED} {kind}"))
     for name, variable in variables.items():
         if name in given and given[name].shape != variable.type.shape:
             complaints.append(
                 Diagnostic(
-                    "E0610",
+                    "E0617",
                     f"'{name}' is {variable.type}, and {list(given[name].shape)} in {path}",
                     variable.span,
                     label=f"declared {variable.type}",
                 )
             )
         elif name in given and given[name].dtype.kind != "f":
-            complaints.append(Diagnostic("E0610", f"'{name}' holds {given[name].dtype} in {path}, expected floats"))
+            complaints.append(Diagnostic("E0617", f"'{name}' holds {given[name].dtype} in {path}, expected floats"))
     if complaints:
         raise ModelError(*complaints)
     for name in variables:
@@ -148,4 +148,4 @@ def weights(network: Network) -> Checkpoint:
 
 
 def _unreadable(path: Path, reason: str) -> ModelError:
-    return ModelError(Diagnostic("E0609", f"{path} {reason}"))
+    return ModelError(Diagnostic("E0616", f"{path} {reason}"))

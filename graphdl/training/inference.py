@@ -19,7 +19,7 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
 from graphdl.runtime import Executor, Pending
 from graphdl.training.network import Network
-from graphdl.training.program import EXAMPLES, example_tensors, total_loss
+from graphdl.training.program import EXAMPLES, example_tensors, seed_array, total_loss
 
 BATCH = 32
 """How many examples are predicted at once, unless the caller says."""
@@ -47,11 +47,11 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     They are computed ``batch`` at a time, all at once where the examples of a batch bear on each other.
 
     Raises:
-        ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0614, there is no output.
+        ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
     """
     if not network.inference.outputs:
         raise ModelError(
-            Diagnostic("E0614", f"the net '{network.inference.name}' has no outputs", network.inference.root.span)
+            Diagnostic("E0621", f"the net '{network.inference.name}' has no outputs", network.inference.root.span)
         )
     count = _count(arrays)
     size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
@@ -111,11 +111,11 @@ def measurer(network: Network, batch: int) -> Executor:
     """The program that measures ``batch`` examples.
 
     Raises:
-        ModelError: E0614, the net has neither losses nor metrics.
+        ModelError: E0621, the net has neither losses nor metrics.
     """
     graph = network.inference
     if not graph.losses and not graph.metrics:
-        raise ModelError(Diagnostic("E0614", f"the net '{graph.name}' has no losses or metrics", graph.root.span))
+        raise ModelError(Diagnostic("E0621", f"the net '{graph.name}' has no losses or metrics", graph.root.span))
     return network.executor(
         ("measure", batch),
         lambda: build({EXAMPLES: example_tensors(network.lower(False, batch))}, {}, network.device.target),
@@ -133,7 +133,7 @@ def gradients(
     """The loss of one batch, and its gradients by parameter path; nothing is updated.
 
     Raises:
-        ModelError: E0604, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
+        ModelError: E0608, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
     """
     count = _count(arrays)
 
@@ -183,4 +183,4 @@ def _filled(part: np.ndarray, size: int) -> np.ndarray:
 def _with_seed(executor: Executor, arrays: dict[str, np.ndarray], seed: int, draw: int) -> dict[str, np.ndarray]:
     if SEED not in executor.program.feeds:
         return arrays
-    return {**arrays, SEED: np.array([seed, draw], np.int32)}
+    return {**arrays, SEED: seed_array(seed, draw)}

@@ -116,7 +116,7 @@ class Training:
         """Goes back to where the folder's ``last.safetensors`` was written; to the start where there is none yet.
 
         Raises:
-            ModelError: the file is damaged (E0609), or belongs to another model (E0610, E0611).
+            ModelError: the file is damaged (E0616), or belongs to another model (E0617, E0618).
         """
         assert self._folder is not None, "only a run with a folder can be continued"
         if not self._folder.last.exists():
@@ -127,11 +127,11 @@ class Training:
             position = Position(**found.metadata["position"])
         except (KeyError, TypeError) as error:
             raise ModelError(
-                Diagnostic("E0609", f"{self._folder.last} does not say how far the run has come ({error})")
+                Diagnostic("E0616", f"{self._folder.last} does not say how far the run has come ({error})")
             ) from error
         if found.metadata.get("sources") != self._sources:
             raise ModelError(
-                Diagnostic("E0611", f"the model in {self._folder.path} was changed after its last checkpoint")
+                Diagnostic("E0618", f"the model in {self._folder.path} was changed after its last checkpoint")
             )
         checkpoint.assign(self.network, found, self._folder.last)
         self.position, self._restored = position, found.tensors
@@ -142,7 +142,7 @@ class Training:
         """Trains what is left to train.
 
         Raises:
-            ModelError: the data does not fit the net, or a loss is not finite (E0608).
+            ModelError: the data does not fit the net, or a loss is not finite (E0615).
             KeyboardInterrupt: Ctrl-C; everything is saved.
         """
         with Interrupts() as interrupts:
@@ -326,7 +326,7 @@ class _StageRun:
         """Adds a report to the epoch's averages.
 
         Raises:
-            ModelError: E0608, its loss is not finite.
+            ModelError: E0615, its loss is not finite.
         """
         values = report.values.astype(np.float64)
         if not isfinite(values[0]):
@@ -361,7 +361,7 @@ class _StageRun:
             notes.append(f"the last checkpoint, {self.training.last}, is from before")
         return ModelError(
             Diagnostic(
-                "E0608",
+                "E0615",
                 f"{' and '.join(culprits) or f'the loss is {float(report)}'} at step {report.step + 1} "
                 f"of stage '{self.stage.name}' (epoch {report.step // len(self.train) + 1})",
                 graph.losses[name].node.span if name is not None else self.stage.span,

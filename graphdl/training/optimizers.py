@@ -101,16 +101,16 @@ class Adam(Optimizer):
 class TrainingCall(Call):
     """A call in a train section that concerns training itself."""
 
-    argument_code = "E0602"
-    value_code = "E0603"
+    argument_code = "E0612"
+    value_code = "E0613"
 
     def in_range(self, argument: str, value: float, *, low: float, high: float | None, open_low: bool = False) -> None:
-        """Complains (E0603) unless ``low <= value < high``, or ``low < value`` where ``open_low``."""
+        """Complains (E0613) unless ``low <= value < high``, or ``low < value`` where ``open_low``."""
         if (value > low if open_low else value >= low) and (high is None or value < high):
             return
         bounds = f"{'above' if open_low else 'at least'} {low:g}" + (f" and below {high:g}" if high is not None else "")
         raise self.error(
-            "E0603", f"'{argument}' of '{self.setting.name}' must be {bounds}, found {value:g}", argument=argument
+            "E0613", f"'{argument}' of '{self.setting.name}' must be {bounds}, found {value:g}", argument=argument
         )
 
 
@@ -122,7 +122,7 @@ def sgd(
     call.in_range("momentum", momentum, low=0, high=1)
     call.in_range("weight_decay", weight_decay, low=0, high=None)
     if nesterov and not momentum:
-        raise call.error("E0603", "'nesterov' of 'sgd' needs a momentum", argument="nesterov", help="momentum = 0.9")
+        raise call.error("E0613", "'nesterov' of 'sgd' needs a momentum", argument="nesterov", help="momentum = 0.9")
     return SGD(lr, momentum, nesterov, weight_decay)
 
 
@@ -169,12 +169,12 @@ def optimizer(setting: Setting) -> Optimizer:
     """The optimizer that a train section names.
 
     Raises:
-        ModelError: E0601 to E0603, it is unknown or its arguments are wrong.
+        ModelError: E0611 to E0613, it is unknown or its arguments are wrong.
     """
     call = TrainingCall(setting)
     if setting.name not in OPTIMIZERS:
         raise call.error(
-            "E0601",
+            "E0611",
             f"unknown optimizer '{setting.name}'",
             notes=[f"known: {', '.join(OPTIMIZERS)}"],
             help=nearest(setting.name, list(OPTIMIZERS)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.reverse import gradients
 from graphdl.diagnostics import Diagnostic, ModelError
@@ -41,7 +43,7 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
     As in PyTorch, a parameter that no minimized loss reaches stays as it is.
 
     Raises:
-        ModelError: E0604, there is no loss to minimize.
+        ModelError: E0608, there is no loss to minimize.
     """
     total = total_loss(lowered, stage.minimize)
     optimizer = stage.optimizer
@@ -75,12 +77,12 @@ def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
     """The sum of the losses of these names.
 
     Raises:
-        ModelError: E0604, there are none.
+        ModelError: E0608, there are none.
     """
     if not minimize:
         raise ModelError(
             Diagnostic(
-                "E0604",
+                "E0608",
                 f"the net '{lowered.graph.name}' has no loss to minimize",
                 lowered.graph.root.span,
                 help="declare one: loss cross_entropy(logits, label)",
@@ -95,6 +97,11 @@ def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
 def example_tensors(lowered: Lowered) -> Tensor:
     """The losses and metrics of every example of a batch, ``[losses and metrics, batch]``."""
     return concat([reshape(x, (1, lowered.batch)) for x in lowered.examples.values()], 0)
+
+
+def seed_array(seed: int, step: int) -> np.ndarray:
+    """What the feed ``graphdl.operators.random.SEED`` takes."""
+    return np.array([seed % 2**31, step % 2**31], np.int32)
 
 
 def _clipping(found: Sequence[Tensor], most: float) -> Tensor:

@@ -84,14 +84,14 @@ def create(path: Path, sources: Sequence[Source], settings: Mapping[str, Any]) -
     """A new run folder with the files of a model, the main one first.
 
     Raises:
-        ModelError: E0611, the folder is there and not empty.
+        ModelError: E0618, the folder is there and not empty.
         OSError: it cannot be written.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         is_run = (path / SETTINGS).is_file()
         raise ModelError(
             Diagnostic(
-                "E0611",
+                "E0618",
                 f"{path} {'holds a run' if is_run else 'exists and is no empty folder'}",
                 help=f"continue it with --resume {path}, or name another folder" if is_run else "name another folder",
             )
@@ -116,7 +116,7 @@ def open_run(path: Path) -> RunFolder:
     """A run folder that is there.
 
     Raises:
-        ModelError: E0611, it is no run folder, or a part of it is missing or damaged.
+        ModelError: E0618, it is no run folder, or a part of it is missing or damaged.
     """
     try:
         settings = json.loads((path / SETTINGS).read_text("utf-8"))
@@ -124,17 +124,17 @@ def open_run(path: Path) -> RunFolder:
             raise ValueError("it lacks an entry")
         folder = RunFolder(path, settings)
         if not folder.main.is_file():
-            raise ModelError(Diagnostic("E0611", f"{path} has lost its model file {settings['main']}"))
+            raise ModelError(Diagnostic("E0618", f"{path} has lost its model file {settings['main']}"))
     except OSError as error:
         raise ModelError(
             Diagnostic(
-                "E0611",
+                "E0618",
                 f"{path} is no run folder: {SETTINGS} cannot be read ({error.strerror or error})",
                 help="a run folder is what 'graphdl train --out' writes",
             )
         ) from error
     except (ValueError, TypeError) as error:
-        raise ModelError(Diagnostic("E0611", f"{path / SETTINGS} is damaged ({error})")) from error
+        raise ModelError(Diagnostic("E0618", f"{path / SETTINGS} is damaged ({error})")) from error
     folder.records = _records(path / METRICS)
     return folder
 

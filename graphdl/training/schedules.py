@@ -54,7 +54,7 @@ class _Call(TrainingCall):
     def make(self, curve: Rate, unit: str, warmup: float) -> Schedule:
         if unit not in ("epoch", "step"):
             raise self.error(
-                "E0603",
+                "E0613",
                 f"'unit' of '{self.setting.name}' must be \"epoch\" or \"step\", found \"{unit}\"",
                 argument="unit",
                 help=nearest(unit, ["epoch", "step"]),
@@ -117,18 +117,18 @@ def piecewise(call: _Call, pieces: list[list[float]], warmup: float = 0.0, unit:
     for piece in pieces:
         if len(piece) != 3 or piece[1] <= piece[0]:
             raise call.error(
-                "E0603", f"a piece of 'piecewise' is [from, to, rate], found {list(piece)}", argument="pieces"
+                "E0613", f"a piece of 'piecewise' is [from, to, rate], found {list(piece)}", argument="pieces"
             )
         if piece[0] != end:
             what = "is a gap" if piece[0] > end else "is an overlap"
             low, high = sorted((piece[0], end))
             raise call.error(
-                "E0606", f"there {what} in the schedule between {unit} {low:g} and {high:g}", argument="pieces"
+                "E0614", f"there {what} in the schedule between {unit} {low:g} and {high:g}", argument="pieces"
             )
         call.in_range("pieces", piece[2], low=0, high=None)
         end = piece[1]
     if not pieces:
-        raise call.error("E0606", "the schedule has no pieces", argument="pieces")
+        raise call.error("E0614", "the schedule has no pieces", argument="pieces")
     return call.make(
         lambda position, total: next((rate for _, stop, rate in pieces if position < stop), pieces[-1][2]), unit, warmup
     )
@@ -149,14 +149,14 @@ def schedule(setting: Setting | None, lr: float) -> Schedule:
     """The schedule that a train section names for an optimizer's learning rate; a constant one without a setting.
 
     Raises:
-        ModelError: E0601 to E0603, it is unknown or its arguments are wrong; E0606, it has gaps.
+        ModelError: E0611 to E0613, it is unknown or its arguments are wrong; E0614, it has gaps.
     """
     if setting is None:
         return Schedule(lambda position, total: lr, True, 0.0)
     call = _Call(setting, lr)
     if setting.name not in SCHEDULES:
         raise call.error(
-            "E0601",
+            "E0611",
             f"unknown schedule '{setting.name}'",
             notes=[f"known: {', '.join(SCHEDULES)}"],
             help=nearest(setting.name, list(SCHEDULES)),

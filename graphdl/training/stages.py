@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Setting, TrainSection
-from graphdl.settings import nearest
+from graphdl.language.expansion.training import matches
 from graphdl.source import Source, Span
 from graphdl.training.optimizers import Adam, Optimizer, optimizer
 from graphdl.training.schedules import Schedule, schedule
@@ -61,7 +60,7 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
     """The stages of a net's file, in order; one of defaults where it has no train section.
 
     Raises:
-        ModelError: E0601 to E0607 or E0613, a setting is wrong. Every complaint is gathered.
+        ModelError: E0611 to E0614 or E0620, a setting is wrong. Every complaint is gathered.
     """
     sections = graph.stages or [TrainSection(None, Span(Source("<defaults>", ""), 0, 0))]
     found: list[Stage] = []
@@ -78,40 +77,23 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
 
 def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Overrides) -> Stage:
     complaints: list[Diagnostic] = []
-
-    def complain(code: str, message: str, word: str, *, notes: Sequence[str] = (), help: str | None = None) -> None:
-        span = section.spans.get(word, section.span)
-        complaints.append(Diagnostic(code, message, span, notes=tuple(notes), help=help))
-
-    chosen, planned = OPTIMIZER, schedule(None, OPTIMIZER.lr)
+    chosen: Optimizer = OPTIMIZER
+    planned = schedule(None, chosen.lr)
     try:
-        chosen = optimizer(section.optimizer) if section.optimizer else OPTIMIZER  # type: ignore[assignment]
+        if section.optimizer is not None:
+            chosen = optimizer(section.optimizer)
         planned = schedule(section.schedule, chosen.lr)
     except ModelError as error:
         complaints.extend(error.diagnostics)
-    for word, least in (("batch", 1), ("epochs", 0), ("steps", 0)):
-        value = getattr(overrides, word, None)
-        value = getattr(section, word) if value is None else value
-        if value is not None and value < least:
-            complain("E0607", f"'{word}' must be at least {least}, found {value}", word)
-    if section.epochs is not None and section.steps is not None:
-        complain("E0607", "a stage has 'epochs' or 'steps', not both", "steps")
-    if section.clip is not None and not section.clip > 0:
-        complain("E0607", f"'clip' must be above 0, found {section.clip:g}", "clip")
-    if section.seed is not None and not 0 <= section.seed < 2**31:
-        complain("E0607", f"'seed' must be at least 0 and below 2 ** 31, found {section.seed}", "seed")
     if section.precision not in (None, "float32"):
-        complain("E0613", f"unknown precision '{section.precision}'", "precision", notes=["known: float32"])
-    for name in section.minimize:
-        if name not in graph.losses:
-            complain(
-                "E0604",
-                f"the net has no loss '{name}' to minimize",
-                "minimize",
-                notes=[f"its losses are: {', '.join(graph.losses)}" if graph.losses else "it has no losses"],
-                help=nearest(name, list(graph.losses)),
+        complaints.append(
+            Diagnostic(
+                "E0620",
+                f"unknown precision '{section.precision}'",
+                section.spans.get("precision", section.span),
+                notes=("known: float32",),
             )
-    parameters = _chosen(graph, section.only, complain)
+        )
     if complaints:
         raise ModelError(*complaints)
     epochs = overrides.epochs
@@ -124,39 +106,14 @@ def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Ov
         epochs=epochs if epochs is not None else EPOCHS if section.epochs is None else section.epochs,
         steps=section.steps if epochs is None else None,
         minimize=section.minimize or tuple(graph.losses),
-        parameters=parameters,
+        parameters=tuple(
+            path
+            for path in graph.parameters
+            if not section.only or any(matches(pattern, path) for pattern in section.only)
+        ),
         clip=section.clip,
         seed=next(seed for seed in (overrides.seed, section.seed, SEED) if seed is not None),
         data=overrides.data or section.data,
         augment=section.augment,
         feed=section.feed,
     )
-
-
-def _chosen(graph: ModuleGraph, patterns: Sequence[str], complain: object) -> tuple[str, ...]:
-    """The parameters that match one of the patterns; all without any."""
-    if not patterns:
-        return tuple(graph.parameters)
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matched = {path for path in graph.parameters if matches(pattern, path)}
-        if not matched:
-            modules = sorted({path.rpartition(".")[0] for path in graph.parameters} - {""})
-            complain(  # type: ignore[operator]
-                "E0605",
-                f"no parameter matches '{pattern}'",
-                "only",
-                notes=[f"the parameters are: {_listed(list(graph.parameters))}"],
-                help=nearest(pattern, [*graph.parameters, *(f"{module}.*" for module in modules)]),
-            )
-        chosen |= matched
-    return tuple(path for path in graph.parameters if path in chosen)
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Whether a parameter's path matches a pattern, in which ``*`` stands for any characters, dots included."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), path) is not None
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

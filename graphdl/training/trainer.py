@@ -16,7 +16,7 @@ from graphdl.operators.random import SEED
 from graphdl.runtime import Executor
 from graphdl.source import Span
 from graphdl.training.network import Network
-from graphdl.training.program import REPORT, SCALARS, step_tensors
+from graphdl.training.program import REPORT, SCALARS, seed_array, step_tensors
 from graphdl.training.reports import Report, Reports
 from graphdl.training.stages import Stage
 
@@ -93,7 +93,7 @@ class Trainer:
         if SCALARS in executor.program.feeds:
             feeds[SCALARS] = np.array(optimizer.scalars(self.steps, self.rate), np.float32)
         if SEED in executor.program.feeds:
-            feeds[SEED] = np.array([self.stage.seed, self.draws], np.int32)
+            feeds[SEED] = seed_array(self.stage.seed, self.draws)
         executor.run(feeds)
         graph = self.network.training
         report = Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
