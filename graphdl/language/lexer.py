@@ -25,40 +25,14 @@ MAXIMUM_NESTING = 200
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
-_OPERATORS = frozenset(
-    ["->", "+", "-", "*", "/", "//", "%", "@", "**", "==", "!=", "<", "<=", ">", ">=", "..", "and", "or"]
-)
-_CONTINUES_AFTER = _OPERATORS | frozenset([",", "=", "not", "as", "in", "if", "else"])
-_CONTINUES_BEFORE = _OPERATORS | frozenset(["else", "as", "in"])
+COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
+OPERATORS = COMPARISONS | {"->", "and", "or", "..", "+", "-", "*", "/", "//", "%", "@", "**"}
+
+_CONTINUES_AFTER = OPERATORS | {",", "=", "not", "as", "in", "if", "else"}
+_CONTINUES_BEFORE = OPERATORS | {"else", "as", "in"}
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "true", "false", "none", ")", "]", "}"])
 
-_FOLLOWS_A_NAME = frozenset(
-    [
-        "=",
-        ":",
-        ",",
-        "->",
-        ".",
-        "as",
-        "if",
-        "==",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "+",
-        "*",
-        "/",
-        "//",
-        "%",
-        "@",
-        "**",
-        "..",
-        "and",
-        "or",
-    ]
-)
+_FOLLOWS_A_NAME = OPERATORS - {"-"} | {"=", ":", ",", ".", "as", "if"}
 """What shows that a word such as ``loss`` at a statement's start is a name. A minus does not: ``emit -h``."""
 _DECLARES = frozenset(["import", "let", "block", "net", "train"])
 _FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "NUMBER", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME

@@ -22,7 +22,7 @@ MAXIMUM_SIZE = 1_000_000
 
 # Rules that make no node of their own.
 _TRANSPARENT = frozenset(
-    ["argument", "body", "dimensions", "hypers", "inputs", "outputs", "names", "targets", "values", "type"]
+    ["argument", "values", "targets", "names", "body", "hypers", "inputs", "outputs", "dimensions"]
 )
 
 # Words that begin a statement of a body, of a train section and of a file, and nothing else: in a state that welcomes

@@ -10,61 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphdl.diagnostics import Diagnostic
-from graphdl.language.lexer import NEWLINE, RESERVED, Token, soft_words
+from graphdl.language.lexer import COMPARISONS, NEWLINE, OPERATORS, RESERVED, Token, soft_words
 from graphdl.language.tables import END
 from graphdl.source import Source, Span
 
-SETTINGS = tuple(
-    [
-        "data",
-        "augment",
-        "optimizer",
-        "schedule",
-        "batch",
-        "epochs",
-        "steps",
-        "minimize",
-        "only",
-        "clip",
-        "seed",
-        "precision",
-        "feed",
-    ]
-)
+SETTINGS = (
+    "data", "augment", "feed", "optimizer", "schedule", "batch", "epochs", "steps", "minimize", "only", "clip", "seed",
+    "precision",
+)  # fmt: skip
 """The words that begin a line of a train section."""
 
-_COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
 _DECLARES = frozenset(["import", "let", "block", "net", "train"])
-_BEGINS_A_VALUE = frozenset(
-    ["(", "+", "-", "NAME", "NUMBER", "STRING", "[", "false", "none", "not", "repeat", "scan", "true"]
-)
-_FOLLOWS_A_VALUE = frozenset(
-    [
-        "(",
-        "[",
-        ".",
-        "->",
-        "as",
-        "if",
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "@",
-        "**",
-        "==",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "..",
-        "and",
-        "or",
-    ]
-)
+_LITERALS = frozenset(["NUMBER", "STRING", "true", "false", "none"])
+_BEGINS_A_VALUE = _LITERALS | {"NAME", "(", "[", "+", "-", "not", "repeat", "scan"}
+_FOLLOWS_A_VALUE = OPERATORS | {"(", "[", ".", "as", "if"}
 _SHAPES = {
     "import": 'import "file.net"',
     "let": "let name = value",
@@ -166,7 +125,7 @@ def _foreign_assignment(place: _Place) -> Diagnostic | None:
 
 
 def _chained_comparison(place: _Place) -> Diagnostic | None:
-    if place.found.type in _COMPARISONS and not place.expected & _COMPARISONS and "and" in place.expected:
+    if place.found.type in COMPARISONS and not place.expected & COMPARISONS and "and" in place.expected:
         return place.error("E0115", "comparisons cannot be chained", "write `a < b and b < c`")
     return None
 
