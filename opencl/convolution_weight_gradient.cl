@@ -14,7 +14,7 @@
  *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; their sums rest in private memory
  *                 +-----------------------+
  *
- * A work-item makes BLOCKS tiles of one panel, one ky and, with a dilation or groups, one kx, over one of SPLITS parts of
+ * A work-item makes BLOCKS tiles of each of SPAN panels, one ky and, with a dilation or groups, one kx, over one of SPLITS parts of
  * the output rows; the splits are added by whoever asked for them.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
@@ -27,16 +27,65 @@
  *   ROWS, VECTORS                   the register tile
  *   BLOCKS                          tiles of a work-item
  *   LINES                           output rows of one packed chunk
- *   PANELS                          panels of one group
+ *   SPAN                            panels of a work-item, side by side
+ *   SPANS                           spans of one group
+ *   COPY_X                          1: copy each tile's part of X first, for all panels of the span
  *   ITEMS                           work-items side by side along the rows
  *   SPLITS                          parts of the sum
- * Global ids: 0 = item + ITEMS * (MERGE_X ? ky : kx + TAPS_X * ky), 1 = panel + PANELS * group, 2 = split.
+ * Global ids: 0 = item + ITEMS * (MERGE_X ? ky : kx + TAPS_X * ky), 1 = span + SPANS * group, 2 = split.
  */
 #define PANEL (VECTORS * LANES)
 #define EXTENT (MERGE_X ? TAPS_X * GROUP_CHANNELS : GROUP_CHANNELS)
 #define ALL_LINES (BATCH * OUT_HEIGHT)
 #define OUT_CHANNELS (COLUMNS * GROUPS)
 #define STORE_AT(V, value, column) STORE(V, value, split, base + (column), i, ky, kx)
+
+/* Where output row `line` (of any image) begins in X. */
+#define LINE_OFFSET(line) (((size_t)((line) / OUT_HEIGHT) * HEIGHT + (line) % OUT_HEIGHT * STRIDE_Y) * WIDTH * CHANNELS)
+
+/* One step: the products of ROWS numbers of X with the packed gradient of one pixel. */
+#define ACCUMULATE(data, gradient)                                                                                     \
+    do {                                                                                                               \
+        VECTOR value_[VECTORS];                                                                                        \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                            \
+            value_[v] = LOAD((gradient) + v * LANES);                                                                  \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                             \
+            const VECTOR spread_ = (VECTOR)((data)[r]);                                                                \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                        \
+                sum[r][v] = spread_ * value_[v] + sum[r][v];                                                           \
+        }                                                                                                              \
+    } while (0)
+
+/* Copies the columns of one panel, from `column` on, of `pixels` successive pixels. */
+inline void pack_gradient(const __global float *gradient, float *packed, const int pixels, const int column)
+{
+    gradient += column;
+    for (int pixel = 0; pixel < pixels; pixel++, gradient += OUT_CHANNELS, packed += PANEL) {
+        #pragma unroll
+        for (int v = 0; v < VECTORS; v++) {
+            if (column + (v + 1) * LANES <= COLUMNS)
+                SAVE(LOAD_GLOBAL(LANES, gradient + v * LANES), packed + v * LANES);
+            else if (EDGE != 0 && column + v * LANES < COLUMNS)
+                COPY_PIECES(EDGE, gradient + v * LANES, packed + v * LANES);
+        }
+    }
+}
+
+#if COPY_X
+/* Copies ROWS numbers of X for every pixel of the output rows `start` to `stop`. */
+inline void copy_strip(const __global float *data, float *strip, const int start, const int stop)
+{
+    for (int line = start; line < stop; line++) {
+        const __global float *x = data + LINE_OFFSET(line);
+        for (int pixel = 0; pixel < OUT_WIDTH; pixel++, x += STRIDE_X * CHANNELS, strip += ROWS) {
+            #pragma unroll
+            for (int v = 0; v < ROWS / 16; v++)
+                SAVE_PRIVATE(16, LOAD_GLOBAL(16, x + v * 16), strip + v * 16);
+            COPY_PIECES(ROWS % 16, x + ROWS / 16 * 16, strip + ROWS / 16 * 16);
+        }
+    }
+}
+#endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
@@ -46,81 +95,75 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const int tap_x = MERGE_X ? 0 : tap % TAPS_X;
     const int first = (int)get_global_id(0) % ITEMS * BLOCKS;
     const int last = LEAST(first + BLOCKS, (EXTENT + ROWS - 1) / ROWS);
-    const int group = (int)get_global_id(1) / PANELS;
-    const int column = (int)get_global_id(1) % PANELS * PANEL;
+    const int group = (int)get_global_id(1) / SPANS;
+    const int left = (int)get_global_id(1) % SPANS * (SPAN * PANEL);
+    const int span = LEAST(SPAN, (COLUMNS - left + PANEL - 1) / PANEL);
     const int base = group * COLUMNS;
     const int split = get_global_id(2);
 
-    float rest[BLOCKS * ROWS * PANEL] __attribute__((aligned(64)));
-    float packed[LINES * OUT_WIDTH * PANEL] __attribute__((aligned(64)));
-    for (int s = 0; s < BLOCKS * ROWS * PANEL; s++)
+    float rest[BLOCKS * SPAN * ROWS * PANEL] __attribute__((aligned(64)));
+    float packed[SPAN * LINES * OUT_WIDTH * PANEL] __attribute__((aligned(64)));
+#if COPY_X
+    float strip[LINES * OUT_WIDTH * ROWS] __attribute__((aligned(64)));
+#endif
+    for (int s = 0; s < BLOCKS * SPAN * ROWS * PANEL; s++)
         rest[s] = 0.0f;
 #if COLUMNS % PANEL != 0
-    if (column + PANEL > COLUMNS)
-        for (int e = 0; e < LINES * OUT_WIDTH * PANEL; e++)
+    if (left + span * PANEL > COLUMNS)
+        for (int e = (span - 1) * LINES * OUT_WIDTH * PANEL; e < span * LINES * OUT_WIDTH * PANEL; e++)
             packed[e] = 0.0f; /* lanes that are not stored must not be denormal either: those are slow */
 #endif
 
     const int end = (int)((long)ALL_LINES * (split + 1) / SPLITS);
     for (int start = (int)((long)ALL_LINES * split / SPLITS); start < end; start += LINES) {
-        const int lines = LEAST(LINES, end - start);
-        const __global float *gradient = G + (size_t)start * (OUT_WIDTH * OUT_CHANNELS) + base + column;
-        for (int pixel = 0; pixel < lines * OUT_WIDTH; pixel++) {
-            #pragma unroll
-            for (int v = 0; v < VECTORS; v++) {
-                const __global float *from = gradient + (size_t)pixel * OUT_CHANNELS + v * LANES;
-                float *to = packed + pixel * PANEL + v * LANES;
-                if (column + (v + 1) * LANES <= COLUMNS)
-                    SAVE(LOAD_GLOBAL(LANES, from), to);
-                else if (EDGE != 0 && column + v * LANES < COLUMNS)
-                    COPY_PIECES(EDGE, from, to);
-            }
-        }
+        const int stop = LEAST(start + LINES, end);
+        for (int p = 0; p < span; p++)
+            pack_gradient(G + (size_t)start * (OUT_WIDTH * OUT_CHANNELS) + base, packed + p * (LINES * OUT_WIDTH * PANEL),
+                          (stop - start) * OUT_WIDTH, left + p * PANEL);
         for (int block = first; block < last; block++) {
             const int top = LEAST(block * ROWS, EXTENT - ROWS);
-            float *kept = rest + (block - first) * (ROWS * PANEL);
-            VECTOR sum[ROWS][VECTORS];
-            #pragma unroll
-            for (int r = 0; r < ROWS; r++)
+            const __global float *data = X + (ky * DILATION_Y * WIDTH + tap_x * DILATION_X) * CHANNELS + group * GROUP_CHANNELS + top;
+#if COPY_X
+            copy_strip(data, strip, start, stop);
+#endif
+            for (int p = 0; p < span; p++) {
+                float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);
+                const float *g = packed + p * (LINES * OUT_WIDTH * PANEL);
+                VECTOR sum[ROWS][VECTORS];
                 #pragma unroll
-                for (int v = 0; v < VECTORS; v++)
-                    sum[r][v] = LOAD(kept + r * PANEL + v * LANES);
-
-            const float *g = packed;
-            for (int l = start; l < start + lines; l++) {
-                const __global float *x = X
-                    + (((size_t)(l / OUT_HEIGHT) * HEIGHT + l % OUT_HEIGHT * STRIDE_Y + ky * DILATION_Y) * WIDTH
-                       + tap_x * DILATION_X) * CHANNELS
-                    + group * GROUP_CHANNELS + top;
-                for (int pixel = 0; pixel < OUT_WIDTH; pixel++, g += PANEL, x += STRIDE_X * CHANNELS) {
-                    VECTOR value[VECTORS];
+                for (int r = 0; r < ROWS; r++)
                     #pragma unroll
                     for (int v = 0; v < VECTORS; v++)
-                        value[v] = LOAD(g + v * LANES);
-                    #pragma unroll
-                    for (int r = 0; r < ROWS; r++) {
-                        const VECTOR spread = (VECTOR)(x[r]);
-                        #pragma unroll
-                        for (int v = 0; v < VECTORS; v++)
-                            sum[r][v] = spread * value[v] + sum[r][v];
-                    }
+                        sum[r][v] = LOAD(kept + r * PANEL + v * LANES);
+#if COPY_X
+                const float *x = strip;
+                for (int pixel = 0; pixel < (stop - start) * OUT_WIDTH; pixel++, g += PANEL, x += ROWS)
+                    ACCUMULATE(x, g);
+#else
+                for (int line = start; line < stop; line++) {
+                    const __global float *x = data + LINE_OFFSET(line);
+                    for (int pixel = 0; pixel < OUT_WIDTH; pixel++, g += PANEL, x += STRIDE_X * CHANNELS)
+                        ACCUMULATE(x, g);
                 }
-            }
-            #pragma unroll
-            for (int r = 0; r < ROWS; r++)
+#endif
                 #pragma unroll
-                for (int v = 0; v < VECTORS; v++)
-                    SAVE(sum[r][v], kept + r * PANEL + v * LANES);
+                for (int r = 0; r < ROWS; r++)
+                    #pragma unroll
+                    for (int v = 0; v < VECTORS; v++)
+                        SAVE(sum[r][v], kept + r * PANEL + v * LANES);
+            }
         }
     }
     for (int block = first; block < last; block++) {
         const int top = LEAST(block * ROWS, EXTENT - ROWS);
         for (int row = block * ROWS; row < top + ROWS; row++) {
-            const float *values = rest + ((block - first) * ROWS + row - top) * PANEL;
             const int i = row % GROUP_CHANNELS;
             const int kx = MERGE_X ? row / GROUP_CHANNELS : tap_x;
-            for (int v = 0; v < VECTORS; v++)
-                STORE_COLUMN(LOAD(values + v * LANES), column + v * LANES);
+            for (int p = 0; p < span; p++) {
+                const float *values = rest + (((block - first) * SPAN + p) * ROWS + row - top) * PANEL;
+                for (int v = 0; v < VECTORS; v++)
+                    STORE_COLUMN(LOAD(values + v * LANES), left + p * PANEL + v * LANES);
+            }
         }
     }
 }

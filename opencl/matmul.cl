@@ -11,8 +11,8 @@
  *   +-------+ |  ...                  |  BLOCKS such tiles use the same panel
  *             +-----------------------+
  *
- * A work-item makes BLOCKS tiles of one panel; the last tile of all starts earlier so as to end at M, and does not
- * store the rows of its predecessor.
+ * A work-item makes BLOCKS tiles of each of SPAN panels side by side; the last tile of all starts earlier so as to end at
+ * M, and does not store the rows of its predecessor.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the n extent)
  *   M, K                            the other extents
@@ -20,7 +20,8 @@
  *   B_BATCH, B_ROW, B_COLUMN        element strides of B along b, k, n
  *   ROWS, VECTORS                   the register tile
  *   BLOCKS                          tiles of a work-item, one below another
- *   PANELS                          panels in all; global id 0 = panel + PANELS * (index of the group of BLOCKS tiles)
+ *   SPAN                            panels of a work-item, side by side
+ *   SPANS                           spans in all; global id 0 = span + SPANS * (index of the group of BLOCKS tiles)
  *   DEPTH                           k steps of a packed panel; below K the sums rest in private memory in between
  *   PACK_B                          0: read B in place (unit column stride, full vectors)
  *   PACK_A                          1: copy each tile's rows of A first (they share cache sets); A_COLUMN or A_ROW is 1
@@ -31,16 +32,16 @@
 #define STORE_AT(V, value, column) STORE(V, value, batch, row, column)
 
 #if PACK_A && A_COLUMN == 1
-#define TILE_ROW (DEPTH + 16)
-#define TILE_COLUMN 1
-#define TILE_FLOATS (ROWS * TILE_ROW)
+#define STRIP_ROW (DEPTH + 16)
+#define STRIP_COLUMN 1
+#define STRIP_FLOATS (ROWS * STRIP_ROW)
 #elif PACK_A
-#define TILE_ROW 1
-#define TILE_COLUMN ROWS
-#define TILE_FLOATS (DEPTH * ROWS)
+#define STRIP_ROW 1
+#define STRIP_COLUMN ROWS
+#define STRIP_FLOATS (DEPTH * ROWS)
 #else
-#define TILE_ROW A_ROW
-#define TILE_COLUMN A_COLUMN
+#define STRIP_ROW A_ROW
+#define STRIP_COLUMN A_COLUMN
 #endif
 
 #if PACK_B
@@ -89,105 +90,124 @@ inline void pack_panel(const __global float *B, float *panel, const int k0, cons
 #define LOAD_PANEL(pointer) LOAD_GLOBAL(LANES, pointer)
 #endif
 
+#if PACK_A
+/* Copies columns k0 to k0 + depth of ROWS rows of A, from row `top` on, in the order of A's memory. */
+inline void copy_strip(const __global float *A, float *strip, const int k0, const int depth, const int top)
+{
+#if A_COLUMN == 1
+    for (int r = 0; r < ROWS; r++) {
+        const __global float *from = A + (size_t)(top + r) * A_ROW + k0;
+        int k = 0;
+        for (; k + LANES <= depth; k += LANES)
+            SAVE(LOAD_GLOBAL(LANES, from + k), strip + r * STRIP_ROW + k);
+        for (; k < depth; k++)
+            strip[r * STRIP_ROW + k] = from[k];
+    }
+#else
+    const __global float *from = A + (size_t)k0 * A_COLUMN + top;
+    for (int k = 0; k < depth; k++, from += A_COLUMN, strip += ROWS) {
+        #pragma unroll
+        for (int v = 0; v < ROWS / 16; v++)
+            SAVE_PRIVATE(16, LOAD_GLOBAL(16, from + v * 16), strip + v * 16);
+        COPY_PIECES(ROWS % 16, from + ROWS / 16 * 16, strip + ROWS / 16 * 16);
+    }
+#endif
+}
+#endif
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
     KERNEL_PROLOGUE
     const int batch = get_global_id(1);
-    const int column = (int)(get_global_id(0) % PANELS) * PANEL;
-    const int first = (int)(get_global_id(0) / PANELS) * BLOCKS;
+    const int left = (int)(get_global_id(0) % SPANS) * (SPAN * PANEL);
+    const int span = LEAST(SPAN, (COLUMNS - left + PANEL - 1) / PANEL);
+    const int first = (int)(get_global_id(0) / SPANS) * BLOCKS;
     const int last = LEAST(first + BLOCKS, (M + ROWS - 1) / ROWS);
     A += (size_t)batch * A_BATCH;
     B += (size_t)batch * B_BATCH;
 
     float tile[ROWS * PANEL] __attribute__((aligned(64)));
 #if PACK_B
-    float panel[DEPTH * PANEL] __attribute__((aligned(64)));
+    float panels[SPAN * DEPTH * PANEL] __attribute__((aligned(64)));
 #endif
 #if PACK_A
-    float rows[TILE_FLOATS] __attribute__((aligned(64)));
+    float strip[STRIP_FLOATS] __attribute__((aligned(64)));
 #endif
 #if CHUNKS > 1
-    float rest[BLOCKS * ROWS * PANEL] __attribute__((aligned(64)));
+    float rest[BLOCKS * ROWS * SPAN * PANEL] __attribute__((aligned(64)));
 #endif
 
 #if PACK_B && COLUMNS % PANEL != 0
-    if (column + PANEL > COLUMNS)
-        for (int e = 0; e < DEPTH * PANEL; e++)
-            panel[e] = 0.0f; /* lanes that are not stored must not be denormal either: those are slow */
+    if (left + span * PANEL > COLUMNS)
+        for (int e = (span - 1) * DEPTH * PANEL; e < span * DEPTH * PANEL; e++)
+            panels[e] = 0.0f; /* lanes that are not stored must not be denormal either: those are slow */
 #endif
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         const int k0 = chunk * DEPTH;
         const int depth = CHUNKS == 1 ? K : LEAST(DEPTH, K - k0);
 #if PACK_B
-        pack_panel(B, panel, k0, depth, column);
-#else
-        const __global float *panel = B + (size_t)k0 * B_ROW + column;
+        for (int p = 0; p < span; p++)
+            pack_panel(B, panels + p * (DEPTH * PANEL), k0, depth, left + p * PANEL);
 #endif
         for (int block = first; block < last; block++) {
             const int top = LEAST(block * ROWS, M - ROWS);
 #if PACK_A
-#if A_COLUMN != 1
-            const __global float *from = A + (size_t)k0 * A_COLUMN + top;
-            for (int k = 0; k < depth; k++, from += A_COLUMN) {
-                #pragma unroll
-                for (int v = 0; v < ROWS / 16; v++)
-                    SAVE_PRIVATE(16, LOAD_GLOBAL(16, from + v * 16), rows + k * ROWS + v * 16);
-                COPY_PIECES(ROWS % 16, from + ROWS / 16 * 16, rows + k * ROWS + ROWS / 16 * 16);
-            }
-#else
-            for (int r = 0; r < ROWS; r++) {
-                const __global float *from = A + (size_t)(top + r) * A_ROW + k0;
-                int k = 0;
-                for (; k + LANES <= depth; k += LANES)
-                    SAVE(LOAD_GLOBAL(LANES, from + k), rows + r * TILE_ROW + k);
-                for (; k < depth; k++)
-                    rows[r * TILE_ROW + k] = from[k];
-            }
-#endif
-            const float *a = rows;
+            copy_strip(A, strip, k0, depth, top);
+            const float *a = strip;
 #else
             const __global float *a = A + (size_t)top * A_ROW + (size_t)k0 * A_COLUMN;
 #endif
-            VECTOR sum[ROWS][VECTORS];
-            #pragma unroll
-            for (int r = 0; r < ROWS; r++)
-                #pragma unroll
-                for (int v = 0; v < VECTORS; v++)
-#if CHUNKS > 1
-                    sum[r][v] = chunk == 0 ? (VECTOR)(0.0f) : LOAD(rest + ((block - first) * ROWS + r) * PANEL + v * LANES);
+            for (int p = 0; p < span; p++) {
+                const int column = left + p * PANEL;
+#if PACK_B
+                const float *panel = panels + p * (DEPTH * PANEL);
 #else
-                    sum[r][v] = (VECTOR)(0.0f);
+                const __global float *panel = B + (size_t)k0 * B_ROW + column;
 #endif
-            for (int k = 0; k < depth; k++) {
-                VECTOR b[VECTORS];
+#if CHUNKS > 1
+                float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);
+#endif
+                VECTOR sum[ROWS][VECTORS];
                 #pragma unroll
-                for (int v = 0; v < VECTORS; v++)
-                    b[v] = LOAD_PANEL(panel + (size_t)k * PANEL_ROW + v * LANES);
-                #pragma unroll
-                for (int r = 0; r < ROWS; r++) {
-                    const VECTOR spread = (VECTOR)(a[(size_t)r * TILE_ROW + (size_t)k * TILE_COLUMN]);
+                for (int r = 0; r < ROWS; r++)
                     #pragma unroll
                     for (int v = 0; v < VECTORS; v++)
-                        sum[r][v] = spread * b[v] + sum[r][v];
-                }
-            }
 #if CHUNKS > 1
-            float *to = chunk + 1 < CHUNKS ? rest + (block - first) * ROWS * PANEL : tile;
+                        sum[r][v] = chunk == 0 ? (VECTOR)(0.0f) : LOAD(kept + r * PANEL + v * LANES);
 #else
-            float *to = tile;
+                        sum[r][v] = (VECTOR)(0.0f);
 #endif
-            #pragma unroll
-            for (int r = 0; r < ROWS; r++)
-                #pragma unroll
-                for (int v = 0; v < VECTORS; v++)
-                    SAVE(sum[r][v], to + r * PANEL + v * LANES);
-
-            if (chunk + 1 == CHUNKS)
-                for (int row = block * ROWS; row < top + ROWS; row++) {
-                    const float *values = tile + (row - top) * PANEL;
+                for (int k = 0; k < depth; k++) {
+                    VECTOR b[VECTORS];
+                    #pragma unroll
                     for (int v = 0; v < VECTORS; v++)
-                        STORE_COLUMN(LOAD(values + v * LANES), column + v * LANES);
+                        b[v] = LOAD_PANEL(panel + (size_t)k * PANEL_ROW + v * LANES);
+                    #pragma unroll
+                    for (int r = 0; r < ROWS; r++) {
+                        const VECTOR spread = (VECTOR)(a[(size_t)r * STRIP_ROW + (size_t)k * STRIP_COLUMN]);
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            sum[r][v] = spread * b[v] + sum[r][v];
+                    }
                 }
+#if CHUNKS > 1
+                float *to = chunk + 1 < CHUNKS ? kept : tile;
+#else
+                float *to = tile;
+#endif
+                #pragma unroll
+                for (int r = 0; r < ROWS; r++)
+                    #pragma unroll
+                    for (int v = 0; v < VECTORS; v++)
+                        SAVE(sum[r][v], to + r * PANEL + v * LANES);
+
+                if (chunk + 1 == CHUNKS)
+                    for (int row = block * ROWS; row < top + ROWS; row++) {
+                        const float *values = tile + (row - top) * PANEL;
+                        for (int v = 0; v < VECTORS; v++)
+                            STORE_COLUMN(LOAD(values + v * LANES), column + v * LANES);
+                    }
+            }
         }
     }
 }

@@ -221,12 +221,17 @@ def convolution_weight_gradient_call(
     )
     panel = tile.vectors * lanes
     panels = ceil_div(problem.group_filters, panel)
+    # Pixels that lie far apart miss the first cache's sets: then their part is copied, for many panels.
+    copy_x = channels * stride[1] >= 512 and tile.rows > 4 and panels > 1
+    span = min(8 if copy_x else 4, panels)
+    spans = ceil_div(panels, span)
     tiles = ceil_div(extent, tile.rows)
-    blocks = min(tiles, max(1, _REST_FLOATS // (tile.rows * panel)))
+    blocks = min(tiles, max(1, _KEPT_SUMS // (tile.rows * panel * span)))
     items = ceil_div(tiles, blocks)
     blocks = ceil_div(tiles, items)
-    work_items = items * (kernel[0] if merge else taps) * panels * groups
+    work_items = items * (kernel[0] if merge else taps) * spans * groups
     splits = min(ceil_div(4 * target.compute_units, work_items), lines)
+    chunk = max(1, min(ceil_div(lines, splits), (256 if copy_x else 128) // out_width))
     return TemplateCall(
         source="convolution_weight_gradient.cl",
         prelude=("tile.cl",),
@@ -235,10 +240,9 @@ def convolution_weight_gradient_call(
             "LANES": lanes, "COLUMNS": problem.group_filters, "GROUPS": groups,
             "DILATION_Y": dilation[0], "DILATION_X": dilation[1], "MERGE_X": int(merge),
             "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks,
-            "LINES": max(1, min(ceil_div(lines, splits), _PACKED_FLOATS // (out_width * panel))),
-            "PANELS": panels, "ITEMS": items, "SPLITS": splits,
+            "LINES": chunk, "SPAN": span, "SPANS": spans, "COPY_X": int(copy_x), "ITEMS": items, "SPLITS": splits,
         },
-        global_size=(items * (kernel[0] if merge else taps), panels * groups, splits),
+        global_size=(items * (kernel[0] if merge else taps), spans * groups, splits),
         local_size=(1, 1, 1),
         flops=problem.flops,
         operands=("X", "G"),
@@ -246,10 +250,8 @@ def convolution_weight_gradient_call(
     )  # fmt: skip
 
 
-_REST_FLOATS = 16384
-"""Sums that the weight gradient keeps in private memory: 64 KiB, a small part of a core's second cache."""
-_PACKED_FLOATS = 8192
-"""Gradient values that it packs at a time: 32 KiB, most of a core's first cache."""
+_KEPT_SUMS = 65536
+"""Sums that a work-item of the weight gradient keeps in private memory: 256 KiB, a part of a core's second cache."""
 
 
 def _windows(

@@ -40,18 +40,21 @@ def matmul_call(
     panels = ceil_div(n, tile.vectors * lanes)
     tiles = ceil_div(m, tile.rows)
     pack_b = not (tiles <= 1 and b_strides[2] == 1 and n % (tile.vectors * lanes) == 0)
-    copy_a = 1 in a_strides[1:] and max(a_strides[1:]) % 512 == 0 and tile.rows > 4
-    depth = min(k, 1024)
-    blocks = _blocks(target, batch * panels, tiles, tile.rows * tile.vectors * lanes * k * 2)
+    # Rows (or steps) of A that lie far apart miss the caches' sets and the TLB: then a strip is copied, for many panels.
+    copy_a = tile.rows > 4 and (a_strides[1] >= 2048 if a_strides[2] == 1 else a_strides[1] == 1 and a_strides[2] >= 1024)
+    span = min(8, panels) if copy_a else 1
+    spans = ceil_div(panels, span)
+    depth = min(k, 256 if copy_a or m <= 128 else 1024)
+    blocks = _blocks(target, batch * spans, tiles, span * tile.rows * tile.vectors * lanes * k * 2)
     return TemplateCall(
         source="matmul.cl",
         prelude=("tile.cl",),
         defines={
             "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
-            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "PANELS": panels, "DEPTH": depth,
+            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "SPAN": span, "SPANS": spans, "DEPTH": depth,
             "PACK_B": int(pack_b), "PACK_A": int(copy_a),
         },
-        global_size=(panels * ceil_div(tiles, blocks), batch),
+        global_size=(spans * ceil_div(tiles, blocks), batch),
         local_size=(1, 1),
         flops=2 * batch * m * n * k,
         operands=("A", "B"),
