@@ -45,6 +45,8 @@ class Module:
     outputs: list[Value] = field(default_factory=list)
     """Of the latest application."""
     children: list[Module] = field(default_factory=list)
+    applications: list[tuple[int, int]] = field(default_factory=list)
+    """For each time it was applied the numbers of the nodes that came of it: the first, and the one after the last."""
 
 
 @dataclass(eq=False, slots=True)

@@ -88,6 +88,7 @@ def _chain(
 ) -> tuple[Value, ...]:
     """One member after the other; inside a module of its own where the chain has a name."""
     outer = frame.naming
+    first = run.builder.count
     if home is not None:
         frame.naming = Naming(home)
         home.inputs = [argument.value for argument in tensors]
@@ -103,6 +104,7 @@ def _chain(
         raise Fault("E0310", "an empty list of modules gives nothing by itself", span)
     if home is not None:
         home.outputs = list(values)
+        home.applications.append((first, run.builder.count))
     return values
 
 
@@ -164,6 +166,7 @@ def _block(
     )  # fmt: skip
     scope = Scope(inner)
     bound: dict[str, str] = {}
+    first = run.builder.count
     with reported(run, inner):
         bind_hypers(run, definition.written.hypers, {n: a.value for n, a in recipe.hypers.items()}, scope)
     home.hyperparameters = {hyper.name: scope.names[hyper.name] for hyper in definition.written.hypers}
@@ -186,6 +189,7 @@ def _block(
     statements.execute(run, definition.written.body, scope)
     outputs = _outputs(run, definition, scope, bound)
     home.outputs = list(outputs)
+    home.applications.append((first, run.builder.count))
     return outputs
 
 
