@@ -25,6 +25,10 @@ from graphdl.training.trainer import Trainer
 if TYPE_CHECKING:
     import networkx
 
+    from graphdl.training.fit import Run
+    from graphdl.training.inference import Measurement
+    from graphdl.training.run import RunFolder
+
 
 def load(
     path: str | os.PathLike[str], *, net: str | None = None, seed: int | None = None, device: str | None = None,
@@ -35,11 +39,17 @@ def load(
     ``settings`` are hyperparameters of the net or of the file. ``seed`` decides the initial weights; else the train
     section's does, else it is 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name.
 
+    A run folder of ``graphdl train`` is loaded with its best weights.
+
     Raises:
         ModelError: with every diagnostic of the file.
     """
     from graphdl.language import load_source
 
+    if Path(path).is_dir():
+        from graphdl.training.fit import open_model
+
+        return open_model(Path(path), device=device)[0]
     return Model(load_source(path), net=net, seed=seed, device=device, settings=settings)
 
 
@@ -61,9 +71,12 @@ class Model:
         seed: int | None = None,
         device: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        allow_outside: bool = False,
     ) -> None:
+        """``allow_outside`` lets imports leave the project's folder."""
         self.source = source
         self.net = net
+        self._allow_outside = allow_outside
         self.settings = dict(settings or {})
         inferred = self._expanded(False)
         if seed is None:
@@ -73,7 +86,32 @@ class Model:
     def _expanded(self, training: bool) -> ModuleGraph:
         from graphdl.language import expand
 
-        return expand(self.source, net=self.net, settings=self.settings, training=training)
+        return expand(
+            self.source,
+            net=self.net,
+            settings=self.settings,
+            training=training,
+            allow_outside=self._allow_outside,
+        )
+
+    @classmethod
+    def of_run(cls, folder: RunFolder, *, device: str | None = None, seed: int | None = None) -> Model:
+        """The model of a run folder, with its initial weights."""
+        from graphdl.language import load_source
+
+        settings = folder.settings
+        seed = settings.get("seed") if seed is None else seed
+        source = load_source(folder.main)
+        return cls(source, net=settings["net"], seed=seed, device=device, settings=settings["set"], allow_outside=True)
+
+    @property
+    def files(self) -> list[Source]:
+        """The model's file and all that it imports, but for the standard library."""
+        from graphdl.language.expansion.files import Files
+
+        files = Files(allow_outside=self._allow_outside)
+        files.main(self.source)
+        return files.sources
 
     @property
     def name(self) -> str:
@@ -164,6 +202,51 @@ class Model:
                 )
             stage = names.index(stage)
         return Trainer(self.network, found[stage or 0], steps_per_epoch=steps_per_epoch)
+
+    def fit(
+        self,
+        data: str | None = None,
+        *,
+        epochs: int | None = None,
+        batch: int | None = None,
+        seed: int | None = None,
+        out: str | os.PathLike[str] | None = None,
+        data_root: str | os.PathLike[str] | None = None,
+        download: bool = False,
+        **inputs: Any,
+    ) -> Run:
+        """Trains by all stages of the file, on its data, or on ``data`` (``"mnist"``, ``'csv("a.csv")'``), or on
+        arrays for the inputs: ``model.fit(image=x, label=y)``.
+
+        ``out`` is a folder for the run; ``epochs``, ``batch`` and ``seed`` (of the data's order and the random draws)
+        replace what the file says.
+
+        Raises:
+            ModelError: a setting is wrong, the data does not fit the net, or a loss is not finite (E0615).
+        """
+        from graphdl.training import fit
+
+        root = Path(data_root) if data_root is not None else None
+        request = fit.Request(batch, epochs, seed, data, root, download)
+        return fit.fit(self, request, arrays=inputs, out=Path(out) if out is not None else None)
+
+    def evaluate(
+        self,
+        data: str | None = None,
+        *,
+        split: str = "test",
+        data_root: str | os.PathLike[str] | None = None,
+        download: bool = False,
+    ) -> Measurement:
+        """Losses and metrics on a split of the file's data, or of ``data``.
+
+        Raises:
+            ModelError: there is no data or no such split, or it does not fit the net.
+        """
+        from graphdl.training import fit
+
+        root = Path(data_root) if data_root is not None else None
+        return fit.evaluate(self, fit.Request(data=data, data_root=root, download=download), split=split)
 
     def compile(self, *, batch: int = 1, training: bool = False) -> Program:
         """The program of one training step (of the first stage), or of a prediction: kernels, launches, memory.

@@ -1,0 +1,217 @@
+"""A whole run of a model, as ``graphdl train`` and ``Model.fit`` start it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphdl.data import augment
+from graphdl.data.batches import Batches
+from graphdl.data.dataset import DataSet
+from graphdl.data.feed import from_arrays
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.settings import written
+from graphdl.training import checkpoint, inference
+from graphdl.training.inference import Measurement
+from graphdl.training.loop import SAVE_SECONDS, Observer, Training
+from graphdl.training.preprocessing import describe
+from graphdl.training.run import RunFolder, create, open_run
+from graphdl.training.sources import loader, setting_of
+from graphdl.training.stages import Overrides, Stage
+
+if TYPE_CHECKING:
+    from graphdl.model import Model
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller or the command line says of a run; what is none is as the file says."""
+
+    batch: int | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    data: str | None = None
+    """As it is written after the word ``data``."""
+    data_root: Path | None = None
+    download: bool = False
+    save_seconds: float = SAVE_SECONDS
+
+    @property
+    def overrides(self) -> Overrides:
+        return Overrides(self.batch, self.epochs, self.seed, setting_of(self.data) if self.data is not None else None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended."""
+
+    records: list[dict[str, Any]] = field(repr=False)
+    """The lines of metrics."""
+    folder: Path | None = None
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The lines of metrics that end an epoch."""
+        return [record for record in self.records if record["kind"] == "epoch"]
+
+
+def fit(
+    model: Model,
+    request: Request,
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Trains a model by all stages of its file, from data sets or from a caller's arrays; ``out`` is a new run folder.
+
+    Raises:
+        ModelError: a setting is wrong, the data does not fit, the folder is taken, or a loss is not finite.
+        KeyboardInterrupt: Ctrl-C; with a folder, everything is saved.
+    """
+    stages = model.stages(request.overrides)
+    if arrays:
+        inputs = model.network.training.inputs
+        # An input that is missing here is complained about only if training needs it.
+        types = {name: value.type for name, value in inputs.items() if name in arrays}
+        dataset = from_arrays(types, arrays, spans={name: value.node.span for name, value in inputs.items()})
+        stages = [replace(stage, feed={}) for stage in stages]
+        data: Callable[[Stage], DataSet] = lambda stage: dataset  # noqa: E731
+    else:
+        data = loader(root=request.data_root, download=request.download)
+        for stage in stages:
+            data(stage)
+    folder = None
+    if out is not None:
+        folder = create(out, model.files, _settings(model, request, stages, data))
+    training = Training(
+        model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
+    )
+    training.run()
+    return Run(training.records, out)
+
+
+def resume(path: Path, request: Request, *, device: str | None = None, observer: Observer | None = None) -> Run:
+    """Continues a run; what ``request`` leaves open is as it was said when the run began.
+
+    Raises:
+        ModelError: the folder holds no run, is damaged, or its model was changed.
+        KeyboardInterrupt: Ctrl-C; everything is saved.
+    """
+    from graphdl.model import Model
+
+    folder = open_run(path)
+    request = _remembered(folder, request)
+    model = Model.of_run(folder, device=device, seed=request.seed)
+    training = Training(
+        model.network,
+        model.stages(request.overrides),
+        loader(root=request.data_root, download=request.download, origin=_origin(folder)),
+        folder=folder,
+        observer=observer,
+        save_seconds=request.save_seconds,
+    )
+    training.resume()
+    training.run()
+    return Run(training.records, path)
+
+
+def evaluate(model: Model, request: Request, *, split: str = "test", origin: Path | None = None) -> Measurement:
+    """Losses and metrics on a split of the data of the last stage that names data.
+
+    Raises:
+        ModelError: there is no data, or no such split, or it does not fit the net.
+    """
+    stages = model.stages(request.overrides)
+    stage = next((stage for stage in reversed(stages) if stage.data is not None), stages[-1])
+    dataset = loader(root=request.data_root, download=request.download, origin=origin, split=split)(stage)
+    network = model.network
+    inputs = inference.measured_inputs(network, stage.batch)
+    batches = Batches(
+        dataset, split, inputs, batch=stage.batch, training=False, seed=stage.seed,
+        augment=augment.pipeline(stage.augment, dataset),
+        feed={name: f for name, f in stage.feed.items() if name in inputs},
+        spans={name: value.node.span for name, value in network.inference.inputs.items()},
+    )  # fmt: skip
+    return inference.measure(network, batches)
+
+
+def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFolder]:
+    """The model of a run folder with its best weights, or its last ones.
+
+    Raises:
+        ModelError: the folder holds no run, is damaged, or has no checkpoint yet.
+    """
+    from graphdl.model import Model
+
+    folder = open_run(path)
+    model = Model.of_run(folder, device=device)
+    file = folder.best if folder.best.exists() else folder.last
+    if not file.exists():
+        raise ModelError(Diagnostic("E0618", f"{path} has no checkpoint yet"))
+    checkpoint.assign(model.network, checkpoint.load(file), file)
+    return model, folder
+
+
+def remembered(folder: RunFolder, request: Request) -> tuple[Request, Path | None]:
+    """The request with what the run was begun with where it says nothing; and the original model file's folder."""
+    return _remembered(folder, request), _origin(folder)
+
+
+def _remembered(folder: RunFolder, request: Request) -> Request:
+    before = folder.settings["overrides"]
+    root = before.get("data_root")
+    return replace(
+        request,
+        batch=before.get("batch") if request.batch is None else request.batch,
+        epochs=before.get("epochs") if request.epochs is None else request.epochs,
+        seed=before.get("seed") if request.seed is None else request.seed,
+        data=before.get("data") if request.data is None else request.data,
+        data_root=Path(root) if request.data_root is None and root else request.data_root,
+    )
+
+
+def _origin(folder: RunFolder) -> Path | None:
+    origin = folder.settings.get("origin")
+    return Path(origin) if origin else None
+
+
+def _settings(model: Model, request: Request, stages: list[Stage], data: Callable[[Stage], DataSet]) -> dict[str, Any]:
+    """What ``settings.json`` holds: what was asked for, and what it came to."""
+    path = model.source.path
+    return {
+        "net": model.net,
+        "set": model.settings,
+        "overrides": {
+            "batch": request.batch,
+            "epochs": request.epochs,
+            "seed": request.seed,
+            "data": request.data,
+            "data_root": str(request.data_root.resolve()) if request.data_root is not None else None,
+        },
+        "origin": str(Path(path).parent) if path is not None else None,
+        "seed": model.network.seed,
+        "stages": [_described(stage) for stage in stages],
+        **describe(stages[-1], data(stages[-1]), tuple(model.network.inference.inputs)),
+    }
+
+
+def _described(stage: Stage) -> dict[str, Any]:
+    data = None
+    if stage.data is not None:
+        arguments = [*map(written, stage.data.arguments)]
+        arguments += [f"{name} = {written(value)}" for name, value in stage.data.keywords.items()]
+        data = f"{stage.data.name}({', '.join(arguments)})" if arguments else stage.data.name
+    return {
+        "name": stage.name,
+        "optimizer": {"name": type(stage.optimizer).__name__.lower(), **asdict(stage.optimizer)},  # type: ignore[call-overload]
+        "batch": stage.batch,
+        **({"steps": stage.steps} if stage.steps is not None else {"epochs": stage.epochs}),
+        "minimize": list(stage.minimize),
+        "clip": stage.clip,
+        "seed": stage.seed,
+        "data": data,
+        "feed": dict(stage.feed),
+    }

@@ -1,0 +1,81 @@
+"""Where a stage's data comes from: the data set that its section, the caller or the command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from graphdl.data import sets
+from graphdl.data.dataset import DataSet
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.model import Setting
+from graphdl.source import Source
+from graphdl.training.stages import Stage
+
+
+def setting_of(text: str) -> Setting:
+    """What ``text`` means after the word ``data``: ``mnist``, ``csv("a.csv", label = "kind")``.
+
+    Raises:
+        ModelError: it is no name with arguments.
+    """
+    from graphdl.language import expand
+
+    source = Source("--data", f"train {{ data {text} }}\nnet data {{\n    input x: [1]\n    loss x[0]\n}}\n")
+    setting = expand(source).stages[0].data
+    if setting is None:
+        raise ModelError(Diagnostic("E0619", f"'{text}' names no data set"))
+    return setting
+
+
+def loader(
+    *, root: Path | None = None, download: bool = False, origin: Path | None = None, split: str = "test"
+) -> Callable[[Stage], DataSet]:
+    """A function that loads the data of a stage: its training split and the one that measures it.
+
+    ``root`` is the folder of data sets. ``origin`` is the folder of the original model file, where files that it
+    names are found, too. Each data set is read once. A set that holds out a part for validation is measured on that.
+    """
+    known: dict[str, DataSet] = {}
+
+    def load(stage: Stage) -> DataSet:
+        setting = stage.data
+        if setting is None:
+            raise ModelError(
+                Diagnostic(
+                    "E0619",
+                    f"nothing says what data stage '{stage.name}' is trained on",
+                    stage.span if stage.span.text else None,
+                    help="write it into the train section (data digits), name it with --data digits, or feed arrays "
+                    "from Python: model.fit(image = x, label = y)",
+                )
+            )
+        key = repr((setting.name, setting.arguments, sorted(setting.keywords.items())))
+        if key not in known:
+            wanted: Sequence[str] = ("train",) if setting.keywords.get("validation") else ("train", split)
+            known[key] = _load(setting, wanted, [root, origin] if origin is not None else [root], download)
+        return known[key]
+
+    return load
+
+
+def _load(setting: Setting, splits: Sequence[str], roots: Sequence[Path | None], download: bool) -> DataSet:
+    errors = []
+    for root in roots:
+        try:
+            return _with_splits(setting, splits, root, download)
+        except ModelError as error:
+            if {d.code for d in error.diagnostics} != {"E0704"}:
+                raise
+            errors.append(error)
+    raise errors[0]
+
+
+def _with_splits(setting: Setting, splits: Sequence[str], root: Path | None, download: bool) -> DataSet:
+    try:
+        return sets.load(setting, root=root, splits=splits, download=download)
+    except ModelError as error:
+        if splits == ("train",) or {d.code for d in error.diagnostics} != {"E0712"}:
+            raise
+    # It has nothing to measure by: it is trained all the same.
+    return sets.load(setting, root=root, splits=("train",), download=download)
