@@ -28,7 +28,9 @@
  *   TAP_STEP_Y, TAP_STEP_X          the same between neighbouring taps of a phase
  *   PHASES_Y, PHASES_X              phases; more than 1 only in the gradient
  *   PHASE_DILATION_Y, _X            the convolution's dilation, from which a phase's taps follow
- *   PHASE_ORIGIN_Y, _X              rows and columns by which the gradient has been padded in front
+ *   ORIGIN_Y, ORIGIN_X              PHASES times the row (column) of X where the first output meets the first tap; it need
+ *                                   not be whole; 0 in the forward direction
+ *   BLANK_TOP, BLANK_BOTTOM         rows of X that hold zeros only: taps that meet nothing else are left out
  *   TILE_N, TILE_Y, TILE_X, VECTORS the register tile
  *   ROWS_PER_ITEM                   rows of tiles that a work-item makes
  *   PANELS                          panels of one group
@@ -65,18 +67,17 @@ typedef struct {
     int start, step, count, origin;
 } Taps;
 
-/* The filters are turned round: stored tap t is tap taps-1-t, which meets output `phase` at gradient row
- * (phase - (taps-1-t) * dilation) / stride, where that is a whole number. */
+/* Tap t meets the first output of `phase` at row (origin + phase + t * dilation) / phases of X, where that is whole. */
 inline Taps phase_taps(const int phase, const int phases, const int taps, const int dilation, const int origin)
 {
     Taps result = {0, 1, 0, 0};
     int previous = -1;
     for (int t = 0; t < taps; t++) {
-        const int distance = phase - (taps - 1 - t) * dilation;
+        const int distance = origin + phase + t * dilation;
         if (distance % phases == 0) {
             if (result.count == 0) {
                 result.start = t;
-                result.origin = origin + distance / phases;
+                result.origin = distance / phases;
             } else if (result.count == 1) {
                 result.step = t - previous;
             }
@@ -97,12 +98,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 #if PHASES_Y * PHASES_X > 1
     const int phase_y = (int)get_global_id(2) / PHASES_X;
     const int phase_x = (int)get_global_id(2) % PHASES_X;
-    const Taps taps_y = phase_taps(phase_y, PHASES_Y, TAPS_Y, PHASE_DILATION_Y, PHASE_ORIGIN_Y);
-    const Taps taps_x = phase_taps(phase_x, PHASES_X, TAPS_X, PHASE_DILATION_X, PHASE_ORIGIN_X);
+    const Taps taps_y = phase_taps(phase_y, PHASES_Y, TAPS_Y, PHASE_DILATION_Y, ORIGIN_Y);
+    const Taps taps_x = phase_taps(phase_x, PHASES_X, TAPS_X, PHASE_DILATION_X, ORIGIN_X);
 #else
     const int phase_y = 0, phase_x = 0;
-    const Taps taps_y = {0, 1, TAPS_Y, 0};
-    const Taps taps_x = {0, 1, TAPS_X, 0};
+    const Taps taps_y = {0, 1, TAPS_Y, ORIGIN_Y};
+    const Taps taps_x = {0, 1, TAPS_X, ORIGIN_X};
 #endif
     float tile[PIXELS * PANEL] __attribute__((aligned(64)));
 
@@ -126,6 +127,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                     sum[p][v] = (VECTOR)(0.0f);
 
             for (int ky = 0; ky < taps_y.count; ky++) {
+                const int top = tile_y * STRIDE_Y + taps_y.origin + ky * TAP_STEP_Y;
+                if (top + (TILE_Y - 1) * STRIDE_Y < BLANK_TOP || top >= HEIGHT - BLANK_BOTTOM)
+                    continue;
                 const __global float *line = corner + (size_t)ky * TAP_STEP_Y * WIDTH * CHANNELS;
                 const __global float *filters =
                     panel + (size_t)(taps_y.start + ky * taps_y.step) * (TAPS_X * GROUP_CHANNELS * PANEL);

@@ -13,34 +13,64 @@
  *       |      |    ------>    |           |
  *       +------+               +-----------+
  *
- * Parameters
- *   LANES             width of a store
+ * Parameters, besides those of tile.cl (COLUMNS is the columns of one group)
  *   PANEL             columns of a panel, a multiple of LANES
  *   PANELS            panels of one group
- *   COLUMNS, ROWS     extents within one group
+ *   ROWS              rows of one group
  *   TAPS              taps of a filter
  *   GROUP_STRIDE, COLUMN_STRIDE, ROW_STRIDE   elements of W between neighbours
+ *   FLOATS            size of W
  *   TURN              1: the taps are turned round
- * Global ids: 0 = block of LANES columns of a panel, 1 = row, 2 = panel + PANELS * group. STORE(V, value, position).
+ *   ROWS_PER_ITEM     rows of a work-item
+ * Global ids: 0 = vector of a panel, 1 = block of rows, 2 = panel + PANELS * group. STORE(V, value, position).
  */
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 
-__kernel void KERNEL_NAME(KERNEL_PARAMETERS)
+/* Where (tap, row) of the vector goes. */
+#define POSITION(tap, row) ((((size_t)panel * TAPS + (TURN ? TAPS - 1 - (tap) : (tap))) * ROWS + (row)) * PANEL + lane)
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
     KERNEL_PROLOGUE
-    const int row = get_global_id(1);
     const int panel = get_global_id(2);
     const int lane = (int)get_global_id(0) * LANES;
-    const __global float *from = W + (size_t)(panel / PANELS) * GROUP_STRIDE + (size_t)row * ROW_STRIDE;
-    for (int tap = 0; tap < TAPS; tap++) {
-        float lanes[LANES];
-        for (int l = 0; l < LANES; l++) {
-            const int column = panel % PANELS * PANEL + lane + l;
-            lanes[l] = column < COLUMNS ? from[(size_t)column * COLUMN_STRIDE + (TURN ? TAPS - 1 - tap : tap)] : 0.0f;
+    const int column = panel % PANELS * PANEL + lane;
+    const int first = (int)get_global_id(1) * ROWS_PER_ITEM;
+    const int last = LEAST(first + ROWS_PER_ITEM, ROWS);
+    const size_t start = (size_t)(panel / PANELS) * GROUP_STRIDE + (size_t)column * COLUMN_STRIDE;
+
+    /* A run is a stretch of W that is contiguous for each column: all taps of all rows, or of one row. */
+#if ROW_STRIDE == TAPS
+    const int runs = 1, length = (last - first) * TAPS;
+#else
+    const int runs = last - first, length = TAPS;
+#endif
+    for (int run = 0; run < runs; run++) {
+        const size_t from = start + (size_t)(first + run) * ROW_STRIDE;
+        for (int j = 0; j < length; j += LANES) {
+            VECTOR block[LANES];
+#if COLUMN_STRIDE == 1
+            const int whole = column + LANES <= COLUMNS;
+            if (whole)
+                block[0] = LOAD_GLOBAL(LANES, W + from);
+#else
+            const int whole = column + LANES <= COLUMNS && from + (LANES - 1) * COLUMN_STRIDE + j + LANES <= FLOATS;
+            if (whole) {
+                #pragma unroll
+                for (int l = 0; l < LANES; l++)
+                    block[l] = LOAD_GLOBAL(LANES, W + from + l * COLUMN_STRIDE + j);
+                transpose(block);
+            }
+#endif
+            const int count = LEAST(LANES, length - j);
+            if (whole) {
+                for (int l = 0; l < count; l++)
+                    STORE(LANES, block[l], POSITION((j + l) % TAPS, first + run + (j + l) / TAPS));
+            } else {
+                for (int l = 0; l < count; l++)
+                    for (int c = 0; c < LANES; c++)
+                        STORE(1, column + c < COLUMNS ? W[from + c * COLUMN_STRIDE + j + l] : 0.0f,
+                              POSITION((j + l) % TAPS, first + run + (j + l) / TAPS) + c);
+            }
         }
-        const size_t position = (((size_t)panel * TAPS + tap) * ROWS + row) * PANEL + lane;
-        for (int l = 0; l < LANES; l++)
-            STORE(1, lanes[l], position + l);
     }
 }

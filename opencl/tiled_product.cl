@@ -22,6 +22,7 @@
  *  W is [OUT_CHANNELS, GROUP_CHANNELS, TAPS_Y, TAPS_X]
  *   GROUP_CHANNELS, GROUP_FILTERS      channels of X and of G in one group
  *   STRIDE_Y, _X, DILATION_Y, _X
+ *   PAD_TOP, PAD_LEFT    padding of the input, whose gradient is left out
  *   SPLITS               parts of the weight gradient's sum
  * Global ids: 0 = SIDE * (column tile) + position in group, 1 = the same by row, 2 = z.
  */
@@ -49,9 +50,9 @@
 
 #elif OPERATION == 2 /* row = (n, y, x), k = (ky, kx, o), column = i */
 
-/* The output row that saw input row y through tap ky, times the stride. */
-#define SEEN_Y(row, k) ((row) / WIDTH % HEIGHT - (k) / (TAPS_X * GROUP_FILTERS) * DILATION_Y)
-#define SEEN_X(row, k) ((row) % WIDTH - (k) / GROUP_FILTERS % TAPS_X * DILATION_X)
+/* HEIGHT and WIDTH are those of the input without its padding. The output row that saw input row y through tap ky, times the stride. */
+#define SEEN_Y(row, k) ((row) / WIDTH % HEIGHT + PAD_TOP - (k) / (TAPS_X * GROUP_FILTERS) * DILATION_Y)
+#define SEEN_X(row, k) ((row) % WIDTH + PAD_LEFT - (k) / GROUP_FILTERS % TAPS_X * DILATION_X)
 #define IS_SEEN(seen, stride, extent) ((seen) >= 0 && (seen) % (stride) == 0 && (seen) / (stride) < (extent))
 #define LEFT(z, row, k)                                                                                                \
     (IS_SEEN(SEEN_Y(row, k), STRIDE_Y, OUT_HEIGHT) && IS_SEEN(SEEN_X(row, k), STRIDE_X, OUT_WIDTH)                     \

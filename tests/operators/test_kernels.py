@@ -171,6 +171,37 @@ def test_weight_gradient(device: kr.Device, target: str, name: str) -> None:
     close(parts.sum(0).transpose(3, 2, 0, 1), dw.detach().numpy(), g[:, 0].numel())
 
 
+PADDINGS = [((1, 1), (1, 1)), ((2, 1), (0, 3)), ((3, 2), (2, 1))]
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+@pytest.mark.parametrize("padding", PADDINGS, ids=str)
+@pytest.mark.parametrize("name", ["plain", "one by one, stride", "stride", "stride 3", "uneven", "dilation and stride"])
+def test_input_gradient_without_the_padding(device: kr.Device, target: str, padding: Any, name: str) -> None:
+    p = PROBLEMS[name]
+    _, w, _, g, dx, _ = reference(p)
+    call = convolution_input_gradient_call(TARGETS[target], **p, padding=padding)
+    gradient = np.pad(channels_last(g), ((0, 0), *call.pad_gradient, (0, 0)))
+    (top, bottom), (left, right) = padding
+    wanted = channels_last(dx)[:, top : p["height"] - bottom, left : p["width"] - right]
+    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
+    close(found, wanted, w[:, 0].numel())
+
+
+@pytest.mark.parametrize("padding", PADDINGS, ids=str)
+@pytest.mark.parametrize("name", ["plain", "stride", "dilation", "groups"])
+def test_convolution_that_knows_of_the_padding(device: kr.Device, padding: Any, name: str) -> None:
+    p = PROBLEMS[name]
+    x, w, *_ = reference(p)
+    (top, bottom), (left, right) = padding
+    inner = x.detach()[:, :, top : p["height"] - bottom, left : p["width"] - right]
+    padded = functional.pad(inner, (left, right, top, bottom))
+    wanted = channels_last(functional.conv2d(padded, w, None, p["stride"], 0, p["dilation"], p["groups"]))
+    call = convolution_call(kr.CPU, **p, padding=padding)
+    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, channels_last(padded), w.detach().numpy())
+    close(found, wanted, w[0].numel())
+
+
 def test_weight_gradient_in_parts_and_chunks(device: kr.Device) -> None:
     p = problem(channels=33, filters=40)
     x, _, _, g, _, dw = reference(p)

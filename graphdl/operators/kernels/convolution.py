@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
 Pair = tuple[int, int]
+UNPADDED: Padding = ((0, 0), (0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,12 @@ def convolution_call(
     stride: Pair,
     dilation: Pair,
     groups: int,
+    padding: Padding = UNPADDED,
 ) -> TemplateCall:
     """Y[n, oy, ox, o] from ``X`` and ``W``; ``height`` and ``width`` are those of X after padding.
 
-    The kernel stores with ``STORE(V, value, n, oy, ox, o)``, a vector along o. With ``pack``, ``W`` is the packed form.
+    ``padding`` says how much of X is zeros, which may save work; X has been padded all the same. The kernel stores with
+    ``STORE(V, value, n, oy, ox, o)``, a vector along o. With ``pack``, ``W`` is the packed form.
     """
     problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
     out_height, out_width = problem.output
@@ -117,8 +120,9 @@ def convolution_call(
         defines=problem.defines
         | {
             "TAP_STEP_Y": dilation[0], "TAP_STEP_X": dilation[1],
-            "PHASE_DILATION_Y": 1, "PHASE_DILATION_X": 1, "PHASE_ORIGIN_Y": 0, "PHASE_ORIGIN_X": 0,
+            "PHASE_DILATION_Y": 1, "PHASE_DILATION_X": 1, "ORIGIN_Y": 0, "ORIGIN_X": 0,
         },
+        blank=padding[0],
         filter_strides=(problem.group_channels * taps, taps),
         turn=False,
     )  # fmt: skip
@@ -136,27 +140,27 @@ def convolution_input_gradient_call(
     stride: Pair,
     dilation: Pair,
     groups: int,
+    padding: Padding = UNPADDED,
 ) -> TemplateCall:
-    """dX[n, y, x, c] of the padded input from the output's gradient, named ``X``, padded with zeros as ``pad_gradient``
-    says, and ``W``.
+    """dX[n, y, x, c] from the output's gradient, named ``X``, padded with zeros as ``pad_gradient`` says, and ``W``.
 
-    The kernel stores with ``STORE(V, value, n, y, x, c)``, a vector along c, every element once. With ``pack``, ``W``
-    is the packed form, which is not that of the forward direction.
+    ``height`` and ``width`` are those of the input after padding; of its gradient the ``padding`` is left out:
+    y = 0 is the first row that is no padding. The kernel stores with ``STORE(V, value, n, y, x, c)``, a vector along c,
+    every element once. With ``pack``, ``W`` is the packed form, which is not that of the forward direction.
     """
     problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
     out_height, out_width = problem.output
     taps = kernel[0] * kernel[1]
+    inner = height - sum(padding[0]), width - sum(padding[1])
     if target.kind == "gpu":
         return tiled_product(
-            target, 2, rows=batch * height * width, columns=problem.group_channels,
-            steps=problem.group_filters * taps, layers=groups, operands=("X", "W"), defines=problem.gpu_defines,
+            target, 2, rows=batch * inner[0] * inner[1], columns=problem.group_channels,
+            steps=problem.group_filters * taps, layers=groups, operands=("X", "W"),
+            defines=problem.gpu_defines
+            | {"HEIGHT": inner[0], "WIDTH": inner[1], "PAD_TOP": padding[0][0], "PAD_LEFT": padding[1][0]},
         )  # fmt: skip
-    grid = ceil_div(height, stride[0]), ceil_div(width, stride[1])
-    before = tuple(step * (k - 1) // s for step, k, s in zip(dilation, kernel, stride, strict=True))
-    padding: Padding = (
-        (before[0], max(0, grid[0] - out_height)),
-        (before[1], max(0, grid[1] - out_width)),
-    )
+    grid = ceil_div(inner[0], stride[0]), ceil_div(inner[1], stride[1])
+    pad_gradient, origins = _gradient_padding(problem, grid, padding)
     return _windows(
         target,
         columns=problem.group_channels,
@@ -165,18 +169,41 @@ def convolution_input_gradient_call(
         phases=stride,
         flops=problem.flops,
         defines={
-            "BATCH": batch, "HEIGHT": out_height + sum(padding[0]), "WIDTH": out_width + sum(padding[1]),
-            "CHANNELS": filters, "GROUP_CHANNELS": problem.group_filters, "OUT_HEIGHT": height, "OUT_WIDTH": width,
+            "BATCH": batch, "HEIGHT": out_height + sum(pad_gradient[0]), "WIDTH": out_width + sum(pad_gradient[1]),
+            "CHANNELS": filters, "GROUP_CHANNELS": problem.group_filters, "OUT_HEIGHT": inner[0], "OUT_WIDTH": inner[1],
             "TAPS_Y": kernel[0], "TAPS_X": kernel[1], "STRIDE_Y": 1, "STRIDE_X": 1,
             "TAP_STEP_Y": dilation[0] // gcd(dilation[0], stride[0]),
             "TAP_STEP_X": dilation[1] // gcd(dilation[1], stride[1]),
             "PHASE_DILATION_Y": dilation[0], "PHASE_DILATION_X": dilation[1],
-            "PHASE_ORIGIN_Y": before[0], "PHASE_ORIGIN_X": before[1],
+            "ORIGIN_Y": origins[0], "ORIGIN_X": origins[1],
         },
+        blank=pad_gradient[0],
         filter_strides=(taps, problem.group_channels * taps),
         turn=True,
-        pad_gradient=padding,
+        pad_gradient=pad_gradient,
     )  # fmt: skip
+
+
+def _gradient_padding(problem: _Problem, grid: Pair, padding: Padding) -> tuple[Padding, Pair]:
+    """The zeros that the output's gradient needs around it, and the parameters ORIGIN of ``convolution.cl``.
+
+    Input row q * stride + phase, counted without the padding, met tap t where it made output row
+    q + (phase + pad - t * dilation) / stride, if that is whole. The turned filters begin with the last tap.
+    """
+    pads, origins = [], []
+    for axis in range(2):
+        taps, dilation, stride = problem.kernel[axis], problem.dilation[axis], problem.stride[axis]
+        pad = padding[axis][0]
+        shifts = [
+            (phase + pad - t * dilation) // stride
+            for phase in range(stride)
+            for t in range(taps)
+            if (phase + pad - t * dilation) % stride == 0
+        ]
+        before = max(0, -min(shifts))
+        pads.append((before, max(0, grid[axis] + max(shifts) - problem.output[axis])))
+        origins.append(before * stride + pad - (taps - 1) * dilation)
+    return (pads[0], pads[1]), (origins[0], origins[1])
 
 
 def convolution_weight_gradient_call(
@@ -263,17 +290,19 @@ def _windows(
     phases: Pair,
     flops: int,
     defines: dict[str, int],
+    blank: Pair,
     filter_strides: Pair,
     turn: bool,
-    pad_gradient: Padding = ((0, 0), (0, 0)),
+    pad_gradient: Padding = UNPADDED,
 ) -> TemplateCall:
     """A call of ``convolution.cl``: per group ``columns`` outputs at each place of the ``grid`` (N, H, W) of a phase.
 
-    ``filter_strides`` are those of W along the columns and along the channels that are summed over.
+    ``blank`` rows of the data are known to be zeros, above and below. ``filter_strides`` are those of W along the
+    columns and along the channels that are summed over.
     """
     lanes = lanes_of(target)
     vectors = ceil_div(columns, lanes)
-    tile, shape = _choose_pixels(target, grid, vectors)
+    tile, shape = _choose_pixels(target, grid, vectors, flat=any(blank))
     panel = tile.vectors * lanes
     panels = ceil_div(columns, panel)
     rows, taps = defines["GROUP_CHANNELS"], defines["TAPS_Y"] * defines["TAPS_X"]
@@ -281,14 +310,16 @@ def _windows(
     others = panels * groups * phases[0] * phases[1]
     items = max(target.compute_units, min(32 * target.compute_units, flops // 2_000_000))
     rows_per_item = max(1, tile_rows * others // items)
+    rows_packed = ceil_div(16384, panel * taps)
     pack = TemplateCall(
         source="pack_filters.cl",
+        prelude=("tile.cl",),
         defines={
             "LANES": lanes, "PANEL": panel, "PANELS": panels, "COLUMNS": columns, "ROWS": rows, "TAPS": taps,
             "GROUP_STRIDE": columns * rows * taps, "COLUMN_STRIDE": filter_strides[0], "ROW_STRIDE": filter_strides[1],
-            "TURN": int(turn),
+            "TURN": int(turn), "ROWS_PER_ITEM": rows_packed, "FLOATS": groups * columns * rows * taps,
         },
-        global_size=(tile.vectors, rows, panels * groups),
+        global_size=(tile.vectors, ceil_div(rows, rows_packed), panels * groups),
         local_size=(1, 1, 1),
         flops=0,
         operands=("W",),
@@ -299,7 +330,7 @@ def _windows(
         defines=defines
         | {
             "LANES": lanes, "COLUMNS": columns, "GRID_HEIGHT": grid[1], "GRID_WIDTH": grid[2],
-            "PHASES_Y": phases[0], "PHASES_X": phases[1],
+            "PHASES_Y": phases[0], "PHASES_X": phases[1], "BLANK_TOP": blank[0], "BLANK_BOTTOM": blank[1],
             "TILE_N": shape[0], "TILE_Y": shape[1], "TILE_X": shape[2], "VECTORS": tile.vectors,
             "ROWS_PER_ITEM": rows_per_item, "PANELS": panels,
         },
@@ -314,17 +345,20 @@ def _windows(
 
 
 def _choose_pixels(
-    target: Target, grid: tuple[int, int, int], vectors: int
+    target: Target, grid: tuple[int, int, int], vectors: int, flat: bool
 ) -> tuple[RegisterTile, tuple[int, int, int]]:
-    """The register tile, and how its rows lie on the grid: images × rows × columns of pixels."""
-    best: tuple[tuple[float, int], RegisterTile, tuple[int, int, int]] | None = None
+    """The register tile, and how its rows lie on the grid: images × rows × columns of pixels.
+
+    ``flat`` tiles rather take several images than several rows: more of them meet blank rows only.
+    """
+    best: tuple[tuple[float, int, int], RegisterTile, tuple[int, int, int]] | None = None
     for tile in register_tiles(target, grid[0] * grid[1] * grid[2], vectors):
         for shape in _shapes(tile.rows, grid):
             tiles = 1
             for extent, part in zip(grid, shape, strict=True):
                 tiles *= ceil_div(extent, part)
             cost = tiles * ceil_div(vectors, tile.vectors) * step_cycles(tile)
-            key = (cost, -tile.rows * tile.vectors)
+            key = (cost, -tile.rows * tile.vectors, shape[1 if flat else 0])
             if best is None or key < best[0]:
                 best = (key, tile, shape)
     assert best is not None, "a tile of one row always fits"

@@ -40,8 +40,10 @@ def matmul_call(
     panels = ceil_div(n, tile.vectors * lanes)
     tiles = ceil_div(m, tile.rows)
     pack_b = not (tiles <= 1 and b_strides[2] == 1 and n % (tile.vectors * lanes) == 0)
-    # Rows (or steps) of A that lie far apart miss the caches' sets and the TLB: then a strip is copied, for many panels.
-    copy_a = tile.rows > 4 and (a_strides[1] >= 2048 if a_strides[2] == 1 else a_strides[1] == 1 and a_strides[2] >= 1024)
+    # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many panels.
+    far_rows = a_strides[2] == 1 and a_strides[1] >= 2048
+    far_steps = a_strides[1] == 1 and a_strides[2] >= 1024
+    copy_a = tile.rows > 4 and (far_rows or far_steps)
     span = min(8, panels) if copy_a else 1
     spans = ceil_div(panels, span)
     depth = min(k, 256 if copy_a or m <= 128 else 1024)
