@@ -14,7 +14,7 @@ from graphdl.language.expansion import calls, expressions
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING
-from graphdl.language.expansion.nets import output_name, statements_of, targets_of, walk
+from graphdl.language.expansion.nets import copied, output_name, statements_of, targets_of, walk
 from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Argument, Definition, Namespace
 from graphdl.operators import PRIMITIVES
@@ -103,6 +103,8 @@ class _Body:
         self.lets = set(file.lets) if known_lets is None else known_lets
         self.language = set(expressions.language_names())
         self.loops = 0
+        self.copied: set[str] = set()
+        """The ``as`` names inside loops."""
 
     # -------------------------------------------------------------------------------------------------------- names
 
@@ -114,7 +116,14 @@ class _Body:
         self.defined.add(name)
 
     def known(self, name: str) -> bool:
-        return name in self.defined or name in self.lets or name in self.language or self.file.find(name) is not MISSING
+        if name in self.defined or name in self.lets or name in self.language:
+            return True
+        return self.file.find(name) is not MISSING or self._is_copy(name)
+
+    def _is_copy(self, name: str) -> bool:
+        """Whether it is the numbered name of a copy that a loop has made: c_2 of ``as c``."""
+        base = copied(name)
+        return base in self.copied and base in self.defined
 
     def name(self, name: str, span: Span) -> None:
         if self.known(name):
@@ -137,6 +146,7 @@ class _Body:
                 self.expression(written.value)
                 if self.loops:
                     self.defined.add(written.name)
+                    self.copied.add(written.name)
                 else:
                     self.declare(written.name, written.name_span)
             case syntax.Comprehension():
@@ -199,7 +209,7 @@ class _Body:
             self.expression(binding.sequence if isinstance(binding, syntax.ScanSequence) else binding.start)
         inner = _Body(self.file, self.reporter, {}, later=_targets(written.body))
         inner.defined = self.defined | {binding.name for binding in written.bindings}
-        inner.lets, inner.loops = self.lets, self.loops
+        inner.lets, inner.loops, inner.copied = self.lets, self.loops, self.copied
         inner.statements(written.body)
 
     def _arguments(self, written: syntax.Call) -> None:

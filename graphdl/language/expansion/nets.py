@@ -67,7 +67,7 @@ def targets_of(statement: syntax.Statement) -> set[str]:
         case syntax.Assign():
             names = {name.name for name in statement.names}
         case syntax.Declare():
-            names = {output_name(statement)}
+            names = {statement.name} if statement.name is not None else set()
         case syntax.If() | syntax.For():
             body = (*statement.then, *statement.otherwise) if isinstance(statement, syntax.If) else statement.body
             names = set().union(*(targets_of(inner) for inner in body))
@@ -89,6 +89,12 @@ def walk(node: Any) -> Iterator[Any]:
             stack.extend(reversed(current))
 
 
+def copied(name: str) -> str | None:
+    """``c`` for ``c_2``, the numbered name of a copy that a loop has made; none for other names."""
+    base, _, number = name.rpartition("_")
+    return base if base and number.isdecimal() else None
+
+
 def _needed(net: syntax.Net) -> frozenset[str]:
     """The names that the outputs need, by the text: every assignment of a needed name makes what it reads needed."""
     reads: dict[str, set[str]] = {}
@@ -100,10 +106,11 @@ def _needed(net: syntax.Net) -> frozenset[str]:
             names = {n.name for n in walk(statement.iterable) if isinstance(n, syntax.Name)}
         else:
             names = {n.name for n in walk(statement) if isinstance(n, syntax.Name)}
+        names |= {base for base in map(copied, names) if base is not None}
         for target in targets_of(statement):
             reads.setdefault(target, set()).update(names)
         if isinstance(statement, syntax.Declare) and statement.word == "output":
-            needed.add(output_name(statement))
+            needed |= names
     pending = list(needed)
     while pending:
         for name in reads.get(pending.pop(), ()):
