@@ -135,18 +135,26 @@ class Actions:
     def targets(self, start: int, end: int, *names: Token) -> tuple[syntax.Name, ...]:
         return tuple(syntax.Name(self.of(name), name.text) for name in names)
 
-    def values(self, start: int, end: int, *values: Expression) -> Expression:
-        return values[0] if len(values) == 1 else syntax.Tuple(self.span(start, end), values)
+    def values(self, start: int, end: int, *values: Expression) -> list[Expression]:
+        return list(values)
 
     def assign(
-        self, start: int, end: int, names: tuple[syntax.Name, ...], type: TypeExpression | None, value: Expression
+        self,
+        start: int,
+        end: int,
+        names: tuple[syntax.Name, ...],
+        type: TypeExpression | None,
+        values: list[Expression],
     ) -> syntax.Assign:
+        value = values[0]
+        if len(values) > 1:
+            value = syntax.Tuple(values[0].span.to(values[-1].span), tuple(values))
+            if len(names) == 1:
+                label = Label(names[0].span, "one name")
+                message, found = f"{len(values)} values are assigned to one name", f"{len(values)} values"
+                self.report("E0114", message, value.span, found, (label,), "write a list: `[a, b]`")
         if type is not None and len(names) > 1:
             self.report("E0114", "several names cannot share one type", type.span, help="assign them one by one")
-        if len(names) == 1 and isinstance(value, syntax.Tuple):
-            message = f"{len(value.items)} values are assigned to one name"
-            label = Label(names[0].span, "one name")
-            self.report("E0114", message, value.span, f"{len(value.items)} values", (label,), "write a list: `[a, b]`")
         return syntax.Assign(self.span(start, end), names, type, value)
 
     def declare_typed(
