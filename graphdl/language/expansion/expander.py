@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Module, ModuleGraph
 from graphdl.language.expansion import limits, modules, names, settings, statements, training, warnings
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
-from graphdl.language.expansion.files import Files, FileScope
+from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Naming, Scope
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Definition
+from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.source import Source
 
 
@@ -54,29 +55,34 @@ def check(
     settings: Mapping[str, object] | None = None,
     net: str | None = None,
     allow_outside: bool = False,
+    watcher: Watcher | None = None,
 ) -> list[Diagnostic]:
     """Every error and warning of the file, in order; never raises for what the file holds.
 
     All nets that need no hyperparameter from outside are expanded (or only ``net``), both for training and for
-    inference; blocks that no net uses are checked by their names.
+    inference; blocks that no net uses are checked by their names. A ``watcher`` is told what happens.
     """
     reporter = Reporter()
     with _deep_recursion():
-        files, file = _load(source, reporter, allow_outside)
+        files, file = _load(source, reporter, allow_outside, watcher)
         for scope in files.scopes:
             names.check(scope, reporter)
         unused = names.unused(file, reporter)
         model = _chosen(file, net, reporter, None)
-        graph = None
-        for definition in file.nets if net is None else [model] if model is not None else []:
-            if definition is not model and any(hyper.default is None for hyper in definition.written.hypers):
-                continue
-            is_model = definition is model
-            given = (settings or {}) if is_model else _of_lets(settings or {}, file)
-            for mode in (False, True):
-                graph = _expand(definition, file, given, mode, reporter, is_model=is_model)
-                if graph is not None and mode and not reporter.has_errors:
-                    warnings.check(graph, file.source, reporter, stages=is_model, unused=unused)
+        with suppress(Abandoned):
+            if watcher is not None:
+                watcher.loaded(files, file)
+            for definition in file.nets if net is None else [model] if model is not None else []:
+                if definition is not model and any(hyper.default is None for hyper in definition.written.hypers):
+                    continue
+                is_model = definition is model
+                given = (settings or {}) if is_model else _of_lets(settings or {}, file)
+                for mode in (False, True):
+                    graph = _expand(definition, file, given, mode, reporter, is_model=is_model, watcher=watcher)
+                    if graph is not None and mode and not reporter.has_errors:
+                        warnings.check(graph, file.source, reporter, stages=is_model, unused=unused)
+                    if graph is not None and watcher is not None:
+                        watcher.expanded(definition, graph)
     return reporter.in_order(files.sources)
 
 
@@ -84,8 +90,10 @@ def _of_lets(given: Mapping[str, object], file: FileScope) -> dict[str, object]:
     return {name: value for name, value in given.items() if name in file.lets}
 
 
-def _load(source: Source, reporter: Reporter, allow_outside: bool) -> tuple[Files, FileScope]:
-    files = Files(allow_outside=allow_outside)
+def _load(
+    source: Source, reporter: Reporter, allow_outside: bool, watcher: Watcher | None = None
+) -> tuple[Files, FileScope]:
+    files = Files(allow_outside=allow_outside, read=read_source if watcher is None else watcher.read)
     file = files.main(source)
     for diagnostic in files.diagnostics:
         reporter.add(diagnostic)
@@ -117,13 +125,14 @@ def _expand(
     reporter: Reporter,
     *,
     is_model: bool,
+    watcher: Watcher | None = None,
 ) -> ModuleGraph | None:
     """Expands one net; none if it cannot be begun. Faults are reported."""
     written = definition.written
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
     hypers, lets = settings.sort(given, definition, file, reporter)
-    run = Run(graph, file, reporter, lets)
+    run = Run(graph, file, reporter, lets, watcher)
     file.let_values.clear()
     frame = Frame(file, definition, Naming(root), None, written.span)
     scope = Scope(frame)

@@ -40,12 +40,17 @@ FUNCTIONS = ("is_list", "len", "tensor")
 
 def evaluate(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
     """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
-    return _HANDLERS[type(expression)](run, expression, scope)
+    value = _HANDLERS[type(expression)](run, expression, scope)
+    if run.watcher is not None:
+        run.watcher.evaluated(expression, value)
+    return value
 
 
 def operand(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
     """The value as an operand: the first of several outputs."""
     value = _HANDLERS[type(expression)](run, expression, scope)
+    if run.watcher is not None:
+        run.watcher.evaluated(expression, value)
     return value.values[0] if type(value) is Outputs else value
 
 
@@ -365,6 +370,8 @@ def _pipe(run: Run, expression: syntax.Pipe, scope: Scope) -> Any:
     values: tuple[Value, ...] = ()
     for step in steps:
         values = modules.apply(run, module_of(run, step, scope), flowing, scope.frame, step.span)
+        if run.watcher is not None:
+            run.watcher.evaluated(step, modules.one_or_more(values))
         flowing = [Argument(values[0], step.span)]
     return modules.one_or_more(values)
 

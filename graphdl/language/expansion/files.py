@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,11 @@ def library_block(name: str) -> Definition | None:
 class Files:
     """Reads a file and, through its imports, all others that it needs."""
 
-    def __init__(self, *, allow_outside: bool = False) -> None:
+    def __init__(self, *, allow_outside: bool = False, read: Callable[[str], Source] = read_source) -> None:
         self.scopes: list[FileScope] = []
         self.diagnostics: list[Diagnostic] = []
         self.allow_outside = allow_outside
+        self._read = read
         self._by_path: dict[str, FileScope] = {}
         self._root: str | None = None
 
@@ -167,7 +168,7 @@ class Files:
                 other = library_file(Path(path))
             else:
                 try:
-                    source = read_source(path)
+                    source = self._read(path)
                 except ModelError as error:
                     self._complain("E0208", error.diagnostics[0].message, item.path_span)
                     return

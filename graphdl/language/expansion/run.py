@@ -15,6 +15,7 @@ from graphdl.language.expansion.faults import Fault, Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import Frame, is_library, user_span
 from graphdl.language.expansion.values import is_number, is_numeric
+from graphdl.language.expansion.watching import Watcher
 from graphdl.operators.primitive import OperatorError
 from graphdl.source import Span
 
@@ -23,13 +24,19 @@ class Run:
     """One net, being expanded for training or for inference."""
 
     def __init__(
-        self, graph: ModuleGraph, file: FileScope, reporter: Reporter, let_settings: Mapping[str, Any]
+        self,
+        graph: ModuleGraph,
+        file: FileScope,
+        reporter: Reporter,
+        let_settings: Mapping[str, Any],
+        watcher: Watcher | None = None,
     ) -> None:
         self.graph = graph
         self.builder = Builder(graph)
         self.file = file
         self.reporter = reporter
         self.let_settings = let_settings
+        self.watcher = watcher
         self.steps = 0
 
     @property
