@@ -151,15 +151,18 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 for (int v = 0; v < VECTORS; v++)
                     SAVE(sum[p][v], tile + p * PANEL + v * LANES);
 
-            for (int p = 0; p < PIXELS; p++) {
-                const int n = tile_n + p / (TILE_Y * TILE_X);
-                const int grid_y = tile_y + p / TILE_X % TILE_Y, grid_x = tile_x + p % TILE_X;
-                const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
-                if (n < next_n || grid_y < next_y || grid_x < next_x || y >= OUT_HEIGHT || x >= OUT_WIDTH)
-                    continue;
-                for (int v = 0; v < VECTORS; v++)
-                    STORE_COLUMN(LOAD(tile + p * PANEL + v * LANES), column + v * LANES);
-            }
+            for (int n = next_n; n < tile_n + TILE_N; n++)
+                for (int grid_y = next_y; grid_y < tile_y + TILE_Y; grid_y++)
+                    for (int grid_x = next_x; grid_x < tile_x + TILE_X; grid_x++) {
+                        const int pixel = ((n - tile_n) * TILE_Y + grid_y - tile_y) * TILE_X + grid_x - tile_x;
+                        const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
+#if PHASES_Y * PHASES_X > 1
+                        if (y >= OUT_HEIGHT || x >= OUT_WIDTH)
+                            continue;
+#endif
+                        for (int v = 0; v < VECTORS; v++)
+                            STORE_COLUMN(LOAD(tile + pixel * PANEL + v * LANES), column + v * LANES);
+                    }
         }
     }
 }

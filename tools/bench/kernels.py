@@ -2,10 +2,10 @@
 
     python tools/bench/kernels.py [part of a row's name ...] [--platform Portable]
 
-A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements: above
-1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer more than
-OpenCL's, and the ratio of the best figures is the fairer one. Packing the filters is part of the convolutions' time.
-``results/kernels.md`` keeps what was found.
+A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements:
+above 1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer
+more than OpenCL's, and the ratio of the best figures is the fairer one. Packing the filters is part of the
+convolutions' time. ``results/kernels.md`` keeps what was found.
 """
 
 from __future__ import annotations
@@ -50,28 +50,28 @@ MATMULS = {
 }
 """m, n, k of the forward product; the gradients follow."""
 
-CONVOLUTIONS: dict[str, tuple[int, int, int, int, int, int]] = {
-    "lenet 1": (64, 1, 28, 20, 5, 1),
-    "lenet 2": (64, 20, 12, 50, 5, 1),
-    "resnet-20 stem": (128, 3, 34, 16, 3, 1),
-    "resnet-20 16": (128, 16, 34, 16, 3, 1),
-    "resnet-20 32": (128, 32, 18, 32, 3, 1),
-    "resnet-20 64": (128, 64, 10, 64, 3, 1),
-    "resnet-20 16-32 /2": (128, 16, 34, 32, 3, 2),
-    "resnet-50 stem": (4, 3, 230, 64, 7, 2),
-    "resnet-50 64 3x3": (4, 64, 58, 64, 3, 1),
-    "resnet-50 64-256 1x1": (4, 64, 56, 256, 1, 1),
-    "resnet-50 128 3x3": (4, 128, 30, 128, 3, 1),
-    "resnet-50 256 3x3": (4, 256, 16, 256, 3, 1),
-    "resnet-50 1024-256 1x1": (4, 1024, 14, 256, 1, 1),
-    "resnet-50 512-2048 1x1": (4, 512, 7, 2048, 1, 1),
-    "resnet-50 512 3x3": (4, 512, 9, 512, 3, 1),
-    "resnet-50 512-1024 1x1 /2": (4, 512, 28, 1024, 1, 2),
-    "vgg 64 224": (4, 64, 226, 64, 3, 1),
-    "vgg 128-256 56": (4, 128, 58, 256, 3, 1),
-    "vgg 512 28": (4, 512, 30, 512, 3, 1),
+CONVOLUTIONS: dict[str, tuple[int, int, int, int, int, int, int]] = {
+    "lenet 1": (64, 1, 28, 20, 5, 1, 0),
+    "lenet 2": (64, 20, 12, 50, 5, 1, 0),
+    "resnet-20 stem": (128, 3, 32, 16, 3, 1, 1),
+    "resnet-20 16": (128, 16, 32, 16, 3, 1, 1),
+    "resnet-20 32": (128, 32, 16, 32, 3, 1, 1),
+    "resnet-20 64": (128, 64, 8, 64, 3, 1, 1),
+    "resnet-20 16-32 /2": (128, 16, 32, 32, 3, 2, 1),
+    "resnet-50 stem": (4, 3, 224, 64, 7, 2, 3),
+    "resnet-50 64 3x3": (4, 64, 56, 64, 3, 1, 1),
+    "resnet-50 64-256 1x1": (4, 64, 56, 256, 1, 1, 0),
+    "resnet-50 128 3x3": (4, 128, 28, 128, 3, 1, 1),
+    "resnet-50 256 3x3": (4, 256, 14, 256, 3, 1, 1),
+    "resnet-50 1024-256 1x1": (4, 1024, 14, 256, 1, 1, 0),
+    "resnet-50 512-2048 1x1": (4, 512, 7, 2048, 1, 1, 0),
+    "resnet-50 512 3x3": (4, 512, 7, 512, 3, 1, 1),
+    "resnet-50 512-1024 1x1 /2": (4, 512, 28, 1024, 1, 2, 0),
+    "vgg 64 224": (4, 64, 224, 64, 3, 1, 1),
+    "vgg 128-256 56": (4, 128, 56, 256, 3, 1, 1),
+    "vgg 512 28": (4, 512, 28, 512, 3, 1, 1),
 }
-"""batch, channels, height and width (padded), filters, kernel, stride."""
+"""batch, channels, height and width, filters, kernel, stride, padding. This project's data are padded beforehand."""
 
 Row = tuple[str, int, Callable[[], None], Callable[[], object]]
 """Name, flops, ours (enqueues), PyTorch's."""
@@ -126,38 +126,40 @@ def matmul_rows(device: kr.Device, name: str, m: int, n: int, k: int) -> Iterato
 
 
 def convolution_rows(
-    device: kr.Device, name: str, n: int, c: int, size: int, o: int, k: int, s: int
+    device: kr.Device, name: str, n: int, c: int, size: int, o: int, k: int, s: int, pad: int
 ) -> Iterator[Row]:
+    padding = ((pad, pad), (pad, pad))
     problem: dict[str, Any] = {
-        "batch": n, "channels": c, "height": size, "width": size, "filters": o, "kernel": (k, k), "stride": (s, s),
-        "dilation": (1, 1), "groups": 1,
+        "batch": n, "channels": c, "height": size + 2 * pad, "width": size + 2 * pad, "filters": o, "kernel": (k, k),
+        "stride": (s, s), "dilation": (1, 1), "groups": 1,
     }  # fmt: skip
-    out = (size - k) // s + 1
+    out = (size + 2 * pad - k) // s + 1
     x, w, g = torch.randn(n, c, size, size), torch.randn(o, c, k, k), torch.randn(n, o, out, out)
-    last = {key: value.permute(0, 2, 3, 1).contiguous().numpy() for key, value in {"x": x, "g": g}.items()}
+    x_last = np.pad(x.permute(0, 2, 3, 1).numpy(), ((0, 0), *padding, (0, 0)))
+    g_last = g.permute(0, 2, 3, 1).contiguous().numpy()
 
-    call = convolution_call(kr.CPU, **problem)
+    call = convolution_call(kr.CPU, **problem, padding=padding)
     yield (
         f"conv {name} forward",
         call.flops,
-        ours(device, call, kr.image_store((n, out, out, o)), g.numel(), last["x"], w.numpy()),
-        lambda: torch.nn.functional.conv2d(x, w, stride=s),
+        ours(device, call, kr.image_store((n, out, out, o)), g.numel(), x_last, w.numpy()),
+        lambda: torch.nn.functional.conv2d(x, w, stride=s, padding=pad),
     )
     call = convolution_weight_gradient_call(kr.CPU, **problem)
     yield (
         f"conv {name} weight",
         call.flops,
-        ours(device, call, kr.weight_store(w.shape), call.splits * w.numel(), last["x"], last["g"]),
-        lambda: conv2d_weight(x, w.shape, g, stride=s),
+        ours(device, call, kr.weight_store(w.shape), call.splits * w.numel(), x_last, g_last),
+        lambda: conv2d_weight(x, w.shape, g, stride=s, padding=pad),
     )
     if c > 3:
-        call = convolution_input_gradient_call(kr.CPU, **problem)
-        padded = np.pad(last["g"], ((0, 0), *call.pad_gradient, (0, 0)))
+        call = convolution_input_gradient_call(kr.CPU, **problem, padding=padding)
+        padded = np.pad(g_last, ((0, 0), *call.pad_gradient, (0, 0)))
         yield (
             f"conv {name} input",
             call.flops,
             ours(device, call, kr.image_store((n, size, size, c)), x.numel(), padded, w.numpy()),
-            lambda: conv2d_input(x.shape, w, g, stride=s),
+            lambda: conv2d_input(x.shape, w, g, stride=s, padding=pad),
         )
 
 
@@ -194,7 +196,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     device = kr.open_device(arguments.platform)
-    print(f"{device.queue.device.name}\n| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
+    print(device.queue.device.name)
+    print("| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
 
     def rows() -> Iterator[Row]:
         for name, (m, n, k) in MATMULS.items():
