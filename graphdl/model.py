@@ -14,8 +14,10 @@ from graphdl.compiler.build import build
 from graphdl.compiler.program import Program
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
+from graphdl.operators.tensor import Tensor
 from graphdl.settings import nearest
 from graphdl.source import Source
+from graphdl.summary import summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.network import Network
 from graphdl.training.program import REPORT, step_tensors
@@ -122,6 +124,12 @@ class Model:
     def module_graph(self) -> ModuleGraph:
         """The expanded net for inference, as plain data."""
         return self.network.inference
+
+    def __str__(self) -> str:
+        return table(summarize(self.network.inference))
+
+    def __repr__(self) -> str:
+        return f"<graphdl.Model {self.name} of {self.source.name}>"
 
     @cached_property
     def graph(self) -> networkx.MultiDiGraph:
@@ -254,12 +262,22 @@ class Model:
         Raises:
             ModelError: the net has no loss to train by, or no output to predict.
         """
-        target = self.network.device.target
+        tensors, names = self._results(batch, training)
+        variables = {name: tensor for name, tensor in tensors.items() if name not in names}
+        return build({name: tensors[name] for name in names}, variables, self.network.device.target)
+
+    def tensors(self, *, batch: int = 1, training: bool = False) -> dict[str, Tensor]:
+        """The operator tensors of what ``compile`` computes, before the compiler has changed them: the outputs by
+        name, or the report of a step and every variable's next value."""
+        return self._results(batch, training)[0]
+
+    def _results(self, batch: int, training: bool) -> tuple[dict[str, Tensor], list[str]]:
+        """The results of a program, and the names of those that are fetched."""
         lowered = self.network.lower(training, batch)
         if not training:
-            return build(lowered.outputs, {}, target)
-        tensors = step_tensors(lowered, self.stages(Overrides(batch=batch))[0])
-        return build({REPORT: tensors.report}, tensors.updates, target)
+            return dict(lowered.outputs), list(lowered.outputs)
+        step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0])
+        return {REPORT: step.report, **step.updates}, [REPORT]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the parameters and states to a safetensors file.

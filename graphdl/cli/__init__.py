@@ -20,6 +20,13 @@ import click
 from graphdl.diagnostics import DeviceError, ModelError
 
 VERBS = {
+    "check": "say everything that is wrong with some files, and where",
+    "show": "the table of a model: modules, shapes, parameters, FLOPs",
+    "compile": "compile a model and print the plan, or any stage of it",
+    "train": "train the model of a file, or continue a run",
+    "eval": "measure a trained model on held-out data",
+    "predict": "predict images, arrays or tables with a trained model",
+    "explain": "the long form of a diagnostic's code",
     "devices": "list every OpenCL device, and say which would be used and why",
 }
 

@@ -49,6 +49,8 @@ class Run:
 
     records: list[dict[str, Any]] = field(repr=False)
     """The lines of metrics."""
+    steps: int = 0
+    """Those that were done now."""
     folder: Path | None = None
 
     @property
@@ -90,7 +92,7 @@ def fit(
         model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
     )
     training.run()
-    return Run(training.records, out)
+    return Run(training.records, training.steps, out)
 
 
 def resume(path: Path, request: Request, *, device: str | None = None, observer: Observer | None = None) -> Run:
@@ -115,7 +117,7 @@ def resume(path: Path, request: Request, *, device: str | None = None, observer:
     )
     training.resume()
     training.run()
-    return Run(training.records, path)
+    return Run(training.records, training.steps, path)
 
 
 def evaluate(model: Model, request: Request, *, split: str = "test", origin: Path | None = None) -> Measurement:

@@ -105,6 +105,8 @@ class Training:
         self.stages = stages
         self.position = Position()
         self.records: list[dict[str, Any]] = []
+        self.steps = 0
+        """Those that this process has done."""
         self._data = data
         self._folder = folder
         self._observer = observer or Observer()
@@ -146,13 +148,13 @@ class Training:
             KeyboardInterrupt: Ctrl-C; everything is saved.
         """
         with Interrupts() as interrupts:
-            while self.position.stage < len(self.stages):
-                _StageRun(self, self.stages[self.position.stage], interrupts).run()
-                position = self.position
-                self.position = Position(
-                    stage=position.stage + 1, draws=position.draws, records=position.records, seconds=position.seconds
-                )
-                self.save(())
+            for number in range(self.position.stage, len(self.stages)):
+                if number > self.position.stage:
+                    before = self.position
+                    self.position = Position(
+                        stage=number, draws=before.draws, records=before.records, seconds=before.seconds
+                    )
+                _StageRun(self, self.stages[number], interrupts).run()
 
     # ------------------------------------------------------------------------------------------- for the stage's run
 
@@ -267,6 +269,7 @@ class _StageRun:
                 position.batch += 1
                 position.step += 1
                 position.draws += 1
+                self.training.steps += 1
                 now = time.monotonic()
                 position.seconds = before + now - began
                 if position.step - self.since.step >= RECORD_STEPS and position.batch < stop:

@@ -1,0 +1,86 @@
+"""How a training is shown: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from graphdl.cli.options import use_color
+from graphdl.training.loop import Observer, Status
+
+_REFRESH_SECONDS = 0.1
+
+
+@contextmanager
+def progress() -> Iterator[Observer]:
+    """An observer that suits where standard output goes."""
+    if not click.get_text_stream("stdout").isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[values]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(no_color=not use_color()), transient=True) as bar:
+        yield _Bar(bar)
+
+
+class _Lines(Observer):
+    """A line an epoch."""
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        if record["kind"] == "epoch":
+            click.echo(line(record))
+
+
+class _Bar(Observer):
+    """A bar over the steps of the stage, with what the running epoch's averages are."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._tasks: dict[str, Any] = {}
+        self._shown = 0.0
+
+    def advance(self, status: Status) -> None:
+        now = time.monotonic()
+        if now - self._shown < _REFRESH_SECONDS:
+            return
+        self._shown = now
+        values = _values(status.loss, status.metrics) + f"  {status.examples_per_second:,.0f} examples/s"
+        name = status.stage.name
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task("", total=status.total_steps, values="")
+        self._bar.update(
+            self._tasks[name],
+            completed=status.step,
+            description=f"{name} {status.epoch}/{status.epochs}",
+            values=values,
+        )
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        if record["kind"] == "epoch":
+            self._bar.console.print(line(record), highlight=False, markup=False)
+
+
+def line(record: Mapping[str, Any]) -> str:
+    """An epoch in a line: ``train 3  loss 0.0512  accuracy 0.984 | test loss 0.0488  accuracy 0.985 *  1,234/s``."""
+    text = f"{record['stage']} {record['epoch']}  {_values(record['loss'], record['metrics'])}"
+    if held_out := record.get("held_out"):
+        text += f" | {held_out['split']} {_values(held_out['loss'], held_out['metrics'])}"
+    best = " *" if record["best"] else "  "
+    return f"{text}{best}  {record['examples_per_second']:,.0f} examples/s  {record['seconds']:.1f} s"
+
+
+def _values(loss: float | None, metrics: Mapping[str, float]) -> str:
+    values = {"loss": loss, **metrics}
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)

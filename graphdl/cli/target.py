@@ -1,0 +1,41 @@
+"""The model that ``eval`` and ``predict`` speak of: a run folder's, or a file's with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from graphdl.model import Model
+    from graphdl.training.run import RunFolder
+
+
+def open_target(
+    target: Path, weights: Path | None, *, net: str | None, settings: Mapping[str, str], device: str | None
+) -> tuple[Model, RunFolder | None]:
+    """The model with its weights, and the run folder it is from, where it is from one.
+
+    Raises:
+        click.UsageError: a file without weights, or a run with settings of a file.
+        ModelError: the run, the file or the weights are at fault.
+    """
+    if target.is_dir():
+        if net is not None or settings:
+            raise click.UsageError("a run has its net and settings: leave --net and --set out")
+        from graphdl.training.fit import open_model
+
+        model, folder = open_model(target, device=device)
+        if weights is not None:
+            model.load_weights(weights)
+        return model, folder
+    if weights is None:
+        raise click.UsageError(f"'{target}' is no run folder; a model file needs --weights FILE")
+    from graphdl.language import load_source
+    from graphdl.model import Model
+
+    model = Model(load_source(target), net=net, device=device, settings=settings)
+    model.load_weights(weights)
+    return model, None

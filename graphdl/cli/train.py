@@ -1,0 +1,80 @@
+"""``graphdl train``: runs the stages of a file, or continues a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from graphdl.cli.options import FILE, FOLDER, data_options, device_option, model_options
+
+
+@click.command("train")
+@click.argument("file", type=FILE, required=False)
+@click.option("--out", type=FOLDER, metavar="RUN", help="The run's folder; runs/NET by default.")
+@click.option("--resume", type=FOLDER, metavar="RUN", help="Continue the run in this folder.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Epochs of every stage.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples of a step.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Of initial weights, order and random draws.")
+@data_options
+@model_options
+@device_option
+def command(
+    file: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    epochs: int | None,
+    batch: int | None,
+    seed: int | None,
+    data: str | None,
+    data_root: Path | None,
+    download: bool,
+    net: str | None,
+    settings: dict[str, str],
+    device: str | None,
+) -> None:
+    """Trains the model of FILE by its train sections, in their order.
+
+    The run's folder gets the model's files, the settings, the metrics of every epoch, curves.html, and the weights:
+    best.safetensors and last.safetensors. With --resume a run goes on where its last.safetensors was written, to the
+    same numbers as if it had never stopped. Ctrl-C saves before it stops.
+
+    Where a train section leaves something out: adam(lr = 0.001), batch 32, epochs 10, seed 0.
+    """
+    if resume is not None and (out is not None or net is not None or settings or file is not None):
+        raise click.UsageError("--resume takes the model and its settings from the run: leave FILE, --out, --net and "
+                               "--set out")  # fmt: skip
+    if resume is None and file is None:
+        raise click.UsageError("name a FILE to train, or a run to continue: --resume RUN")
+
+    from graphdl.cli.progress import progress
+    from graphdl.training import fit
+
+    request = fit.Request(batch, epochs, seed, data, data_root, download)
+    if resume is not None:
+        folder = resume
+        with progress() as observer:
+            run = fit.resume(resume, request, device=device, observer=observer)
+    else:
+        from graphdl.language import load_source
+        from graphdl.model import Model
+
+        assert file is not None
+        model = Model(load_source(file), net=net, seed=seed, device=device, settings=settings)
+        folder = out or _free(Path("runs") / model.name)
+        count = sum(variable.type.size for variable in model.network.training.parameters.values())
+        click.echo(f"{model.name}: {count:,} parameters, on {model.network.device.info.name}, in {folder}")
+        with progress() as observer:
+            run = fit.fit(model, request, out=folder, observer=observer)
+    if not run.steps:
+        click.echo("nothing was left to train")
+    click.echo(f"weights: {folder}/best.safetensors, {folder}/last.safetensors; curves: {folder}/curves.html")
+
+
+def _free(path: Path) -> Path:
+    """The first folder of this name, with a number if need be, that is not there."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}_{number}")
+    return candidate

@@ -1,0 +1,140 @@
+"""The stages of the compiler as text: what ``graphdl compile --emit`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from graphdl.compiler.program import Program
+from graphdl.diagnostics import ModelError
+from graphdl.graph.model import Module, ModuleGraph, ScanBody, Value
+from graphdl.operators.tensor import Operation, Tensor, topological
+from graphdl.source import Source
+
+_LONGEST_VALUE = 60
+
+
+def tree(source: Source) -> str:
+    """The syntax tree, a node a line.
+
+    Raises:
+        ModelError: the text does not parse.
+    """
+    from graphdl.language.parser import parse
+
+    file, diagnostics = parse(source)
+    if any(diagnostic.is_error for diagnostic in diagnostics):
+        raise ModelError(*diagnostics)
+    lines: list[str] = []
+    for declaration in file.declarations:
+        _syntax(declaration, 0, "", lines)
+    return "\n".join(lines)
+
+
+def modules(graph: ModuleGraph) -> str:
+    """The module graph: every node under the block that it stands in."""
+    lines = [f"{graph.name} for {'training' if graph.training else 'inference'}"]
+    for node in graph.nodes:
+        path = node.module.path or graph.name
+        inputs = ", ".join(_value(value) for value in node.inputs)
+        attributes = "".join(f", {name} = {_short(value)}" for name, value in node.attributes.items())
+        types = ", ".join(str(value.type) for value in node.outputs)
+        lines.append(f"%{node.id} = {node.operator}({inputs}{attributes}): {types}  # {path} {node.span}")
+    for kind in ("outputs", "losses", "metrics", "updates"):
+        lines += [f"{kind[:-1] if kind != 'losses' else 'loss'} {name} = {_value(value)}"
+                  for name, value in getattr(graph, kind).items()]  # fmt: skip
+    return "\n".join(lines)
+
+
+def operators(results: Mapping[str, Tensor]) -> str:
+    """The operator graph that the results need."""
+    order = topological(results.values())
+    number = {tensor: place for place, tensor in enumerate(order)}
+    lines = []
+    for tensor in order:
+        inputs = ", ".join(f"%{number[x]}" for x in tensor.inputs)
+        origin = f"  # {tensor.origin.module.path} {tensor.origin.span}" if tensor.origin is not None else ""
+        shape = f"{tensor.element}{list(tensor.shape)}"
+        attributes = _attributes(tensor.operation)
+        arguments = ", ".join(part for part in (inputs, attributes) if part)
+        lines.append(f"%{number[tensor]} = {tensor.operation.name}({arguments}): {shape}{origin}")
+    lines += [f"{name} = %{number[tensor]}" for name, tensor in results.items()]
+    return "\n".join(lines)
+
+
+def schedule(program: Program) -> str:
+    """The launches in order."""
+    lines = []
+    for number, launch in enumerate(program.launches):
+        size = "×".join(map(str, launch.global_size)) + " by " + "×".join(map(str, launch.local_size))
+        places = ", ".join(dict.fromkeys(f"{span.source.name}:{span.line}" for span in launch.spans))
+        lines.append(
+            f"{number:4}  {launch.label or launch.kernel}  [{size}]  {launch.flops:,} FLOPs  {launch.bytes:,} bytes"
+            f"  {launch.kernel}" + (f"  # {places}" if places else "")
+        )
+    return "\n".join(lines)
+
+
+def memory(program: Program) -> str:
+    """What lies where, and from which launch to which."""
+    lines = [f"intermediate: {program.arena_bytes:,} bytes, {program.live_bytes:,} alive at once"]
+    for block in sorted(program.arena_blocks, key=lambda block: (block.first, block.offset)):
+        lines.append(
+            f"  {block.offset:>12,} to {block.offset + block.nbytes:>12,}  launches {block.first} to {block.last}"
+            f"  {block.label}"
+        )
+    for kind in ("variables", "feeds", "fetches"):
+        slots = getattr(program, kind)
+        lines.append(f"{kind}: {sum(slot.nbytes for slot in slots.values()):,} bytes")
+        lines += [f"  {slot.nbytes:>12,}  {slot.name} {slot.element}{list(slot.shape)}" for slot in slots.values()]
+    lines.append(f"constants: {sum(array.nbytes for array in program.constants.values()):,} bytes")
+    return "\n".join(lines)
+
+
+def opencl(program: Program) -> str:
+    """The text of every kernel."""
+    return "\n\n".join(f"// {name}\n{kernel.source.strip()}" for name, kernel in program.kernels.items())
+
+
+def _syntax(node: Any, depth: int, role: str, lines: list[str]) -> None:
+    indent = "  " * depth + (f"{role}: " if role else "")
+    if isinstance(node, tuple):
+        for item in node:
+            _syntax(item, depth, role, lines)
+        return
+    if not hasattr(node, "span"):
+        if node not in (None, ""):
+            lines.append(f"{indent}{node!r}")
+        return
+    values = [(f.name, getattr(node, f.name)) for f in fields(node) if not f.name.endswith("span")]
+    plain = [f"{name}={value!r}" for name, value in values if _is_plain(value) and value not in (None, ())]
+    lines.append(f"{indent}{type(node).__name__} {' '.join(plain)}".rstrip() + f"  # {node.span}")
+    for name, value in values:
+        if not _is_plain(value):
+            _syntax(value, depth + 1, name, lines)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return not hasattr(value, "span")
+
+
+def _value(value: Value) -> str:
+    return f"%{value.node.id}" + (f".{value.index}" if len(value.node.outputs) > 1 else "")
+
+
+def _attributes(operation: Operation) -> str:
+    found = getattr(operation, "__dataclass_fields__", {})
+    values = {name: getattr(operation, name) for name in found}
+    return ", ".join(f"{name} = {_short(value)}" for name, value in values.items() if not callable(value))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, ScanBody):
+        return f"<{len(value.nodes)} nodes>"
+    if isinstance(value, Module):
+        return value.path
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,161 @@
+"""The table of a model: a row a module with its output shape, parameters, FLOPs and memory, for one example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphdl.graph.model import Module, ModuleGraph
+from graphdl.language.expansion.frames import is_library
+
+if TYPE_CHECKING:
+    from graphdl.operators.tensor import Tensor
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One module that the model's text applies."""
+
+    path: str
+    kind: str
+    depth: int
+    """0 for a module of the net itself."""
+    shapes: tuple[str, ...]
+    """Of its outputs."""
+    parameters: int
+    flops: int
+    """Of the forward pass, for one example."""
+    activation_bytes: int
+    """Of its outputs, for one example; of a module that holds others, theirs in sum."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows in the order of the text, and the totals of the net."""
+
+    name: str
+    documentation: str | None
+    inputs: dict[str, str]
+    rows: tuple[Row, ...]
+    parameters: int
+    states: int
+    flops: int
+    activation_bytes: int
+
+
+def summarize(graph: ModuleGraph) -> Summary:
+    """The table of a graph. Raises ModelError where it cannot be lowered."""
+    from graphdl.compiler.lowering import lower
+    from graphdl.operators.tensor import topological
+
+    lowered = lower(graph, 1)
+    forward: list[Tensor] = topological([*lowered.outputs.values(), *lowered.losses.values()])
+    own: dict[int, int] = {}
+    for tensor in forward:
+        if tensor.origin is not None:
+            module = tensor.origin.module
+            own[id(module)] = own.get(id(module), 0) + _flops(tensor)
+    parameters: dict[int, int] = {}
+    for variable in graph.parameters.values():
+        module = variable.value.node.module
+        parameters[id(module)] = parameters.get(id(module), 0) + variable.type.size
+    rows: list[Row] = []
+    for child in graph.root.children:
+        _rows(child, 0, rows, own, parameters)
+    return Summary(
+        graph.name,
+        graph.documentation,
+        {name: str(value.type) for name, value in graph.inputs.items()},
+        tuple(rows),
+        sum(variable.type.size for variable in graph.parameters.values()),
+        sum(variable.type.size for variable in graph.states.values()),
+        sum(own.values()),
+        sum(row.activation_bytes for row in rows if row.depth == 0),
+    )
+
+
+def table(summary: Summary, *, width: int = 100, depth: int | None = None) -> str:
+    """The table for people, down to a depth; names that are too long for ``width`` are cut."""
+    cells = [
+        (
+            "  " * row.depth + (row.path.rpartition(".")[2] if row.depth else row.path),
+            row.kind,
+            ", ".join(row.shapes),
+            f"{row.parameters:,}" if row.parameters else "",
+            quantity(row.flops) if row.flops else "",
+            size(row.activation_bytes),
+        )
+        for row in summary.rows
+        if depth is None or row.depth < depth
+    ]
+    head = ("module", "kind", "output", "parameters", "FLOPs", "activations")
+    foot = ("total", "", "", f"{summary.parameters:,}", quantity(summary.flops), size(summary.activation_bytes))
+    widths = [max(len(line[column]) for line in (head, *cells, foot)) for column in range(len(head))]
+    spare = width - sum(widths[1:]) - 2 * (len(head) - 1)
+    widths[0] = max(min(widths[0], spare), len(head[0]))
+    rule = "─" * (sum(widths) + 2 * (len(head) - 1))
+    inputs = ", ".join(f"{name}: {kind}" for name, kind in summary.inputs.items())
+    lines = [f"{summary.name}({inputs})"]
+    if summary.documentation:
+        lines.append(summary.documentation.strip())
+    lines += [rule, _line(head, widths), rule, *(_line(line, widths) for line in cells), rule, _line(foot, widths)]
+    if summary.states:
+        lines.append(f"{summary.states:,} numbers of running state are kept beside the parameters")
+    return "\n".join(lines)
+
+
+def quantity(number: float) -> str:
+    """``4.09 G`` for 4,089,000,000."""
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if number >= 10**power:
+            return f"{number / 10**power:.2f} {prefix}"
+    return f"{number:g}"
+
+
+def size(nbytes: int) -> str:
+    """``98.0 KiB`` for 100,352 bytes."""
+    for power, prefix in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if nbytes >= 1024**power:
+            return f"{nbytes / 1024**power:.1f} {prefix}"
+    return f"{nbytes} B"
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    first = cells[0] if len(cells[0]) <= widths[0] else cells[0][: widths[0] - 1] + "…"
+    left = [first.ljust(widths[0]), *(c.ljust(w) for c, w in zip(cells[1:3], widths[1:3], strict=True))]
+    right = [c.rjust(w) for c, w in zip(cells[3:], widths[3:], strict=True)]
+    return "  ".join((*left, *right)).rstrip()
+
+
+def _rows(
+    module: Module, depth: int, rows: list[Row], own: dict[int, int], parameters: dict[int, int]
+) -> tuple[int, int, int]:
+    """Adds the rows of a module and of those that its text applies; returns its parameters, FLOPs and bytes."""
+    place = len(rows)
+    inner: list[Row] = []
+    # What a library block consists of is not the user's affair.
+    hides = any(is_library(child.span) for child in module.children)
+    counts = [parameters.get(id(module), 0), own.get(id(module), 0), 0]
+    for child in module.children:
+        made = _rows(child, depth + 1, inner, own, parameters)
+        counts = [a + b for a, b in zip(counts, made, strict=True)]
+    if hides or not module.children:
+        inner = []
+        counts[2] = sum(value.type.size for value in module.outputs) * _FLOAT_BYTES
+    shapes = tuple(str(value.type) for value in module.outputs)
+    rows.insert(place, Row(module.path, module.kind, depth, shapes, *counts))
+    rows.extend(inner)
+    return counts[0], counts[1], counts[2]
+
+
+def _flops(tensor: Tensor) -> int:
+    from graphdl.operators.tensor import Elementwise, Generator, Reduction, Template
+
+    operation = tensor.operation
+    if isinstance(operation, Template):
+        return operation.flops(tensor)
+    if isinstance(operation, Reduction):
+        return tensor.inputs[0].size
+    return tensor.size * operation.cost if isinstance(operation, Elementwise | Generator) else 0
