@@ -71,7 +71,7 @@ class _Renderer:
         lines = [f"{head}{self.paint(': ' + _printable(diagnostic.message), _BOLD)}"]
         for number, (source, marks, place) in enumerate(self.by_source()):
             arrow = "-->" if number == 0 else ":::"
-            lines.append(f"{' ' * self.gutter}{self.paint(arrow, _BLUE)} {place}")
+            lines.append(f"{' ' * self.gutter}{self.paint(arrow, _BLUE)} {_printable(str(place))}")
             lines.append(self.margin())
             lines += self.excerpt(source, marks)
         indent = " " * (self.gutter + 1) if self.places else "  "

@@ -180,8 +180,9 @@ class _Lexer:
 
     def name(self, text: str, start: int, end: int) -> int:
         if not text.isascii() and not text.isidentifier():
-            strange = next(c for c in text if not f"a{c}".isidentifier())
-            self.report("E0101", f"a name cannot hold `{strange}`", start, end)
+            strange = next((c for c in text if not f"a{c}".isidentifier()), None)
+            message = f"a name cannot hold `{strange}`" if strange else f"a name cannot begin with `{text[0]}`"
+            self.report("E0101", message, start, end)
         self.put(text if text in RESERVED else "NAME", text, start, end)
         if text == "only" and self.in_train and self.begins_statement(len(self.tokens) - 1):
             return self.paths(end)

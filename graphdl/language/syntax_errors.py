@@ -241,8 +241,9 @@ def _described(expected: frozenset[str]) -> list[str]:
         rest -= {"NAME", "["}
     if rest & {"*", "or", "->"} and not rest <= {"->", ",", ":", "="}:
         rest -= _FOLLOWS_A_VALUE
-        if rest <= {NEWLINE, "{"}:
+        if rest <= {NEWLINE, ",", "{"}:
             words.append("an operator")
+            rest -= {","} if NEWLINE in rest else set()
     if {"=", ":"} <= rest and rest <= {"=", ":", ",", NEWLINE}:
         rest -= {":", ",", NEWLINE}
     for type, text in (("NAME", "a name"), ("STRING", "a text in quotes"), ("PATTERN", "a path such as `encoder.*`")):
