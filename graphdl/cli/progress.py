@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ _REFRESH_SECONDS = 0.1
 @contextmanager
 def progress() -> Iterator[Observer]:
     """An observer that suits where standard output goes."""
-    if not click.get_text_stream("stdout").isatty():
+    if not sys.stdout.isatty():
         yield _Lines()
         return
     from rich.console import Console

@@ -49,10 +49,6 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     Raises:
         ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
     """
-    if not network.inference.outputs:
-        raise ModelError(
-            Diagnostic("E0621", f"the net '{network.inference.name}' has no outputs", network.inference.root.span)
-        )
     count = _count(arrays)
     size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
     executor = _predictor(network, size)
@@ -127,6 +123,11 @@ def measured_inputs(network: Network, batch: int) -> dict[str, TensorType]:
     return inputs_of(network, measurer(network, batch).program, training=False)
 
 
+def predicted_inputs(network: Network) -> dict[str, TensorType]:
+    """The inputs that the outputs need."""
+    return inputs_of(network, _predictor(network, 1).program, training=False)
+
+
 def gradients(
     network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...], *, training: bool
 ) -> tuple[float, dict[str, np.ndarray]]:
@@ -155,6 +156,9 @@ def inputs_of(network: Network, program: Program, *, training: bool) -> dict[str
 
 
 def _predictor(network: Network, batch: int) -> Executor:
+    graph = network.inference
+    if not graph.outputs:
+        raise ModelError(Diagnostic("E0621", f"the net '{graph.name}' has no outputs", graph.root.span))
     return network.executor(
         ("predict", batch), lambda: build(network.lower(False, batch).outputs, {}, network.device.target)
     )

@@ -1,0 +1,86 @@
+"""``graphdl predict``: what a trained model says to images, arrays or tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphdl.cli.options import FILE, device_option, json_option, model_options
+
+_MOST_VALUES = 8
+_MOST_CLASSES = 3
+
+
+@click.command("predict")
+@click.argument("target", metavar="RUN|FILE", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--weights", type=FILE, metavar="W", help="A safetensors file; a run's best weights by default.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples at a time.")
+@model_options
+@device_option
+@json_option
+def command(
+    target: Path,
+    inputs: tuple[Path, ...],
+    weights: Path | None,
+    batch: int | None,
+    net: str | None,
+    settings: dict[str, str],
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Predicts with a run, or with the model of a file and --weights.
+
+    An INPUT is an image, an .npy file (examples first), an .npz file with an array for each input, or a .csv table. A
+    run treats them as its training data: the same size, the same normalization.
+    """
+    from graphdl.cli.reading import read_inputs
+    from graphdl.cli.target import open_target
+    from graphdl.training.inference import predicted_inputs
+    from graphdl.training.preprocessing import pipeline_of
+
+    model, folder = open_target(target, weights, net=net, settings=settings, device=device)
+    known: Mapping[str, Any] = folder.settings.get("inputs", {}) if folder is not None else {}
+    pipeline = pipeline_of(known)
+    shapes = {name: entry["shape"] for name, entry in known.items()}
+    arrays, names = read_inputs(inputs, predicted_inputs(model.network), shapes)
+    arrays = pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0)
+    outputs = model.run(arrays, batch=batch)
+    if as_json:
+        rows = [
+            {"input": name, **{output: values[k].tolist() for output, values in outputs.items()}}
+            for k, name in enumerate(names)
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    classes = _class_names(folder.settings if folder is not None else {})
+    width = max(map(len, names))
+    for k, name in enumerate(names):
+        texts = [f"{output} {_shown(values[k], classes)}" for output, values in outputs.items()]
+        click.echo(f"{name:<{width}}  {'; '.join(texts)}")
+
+
+def _class_names(settings: Mapping[str, Any]) -> Mapping[int, Sequence[str]]:
+    """The names of classes by their number, where the run's data has names."""
+    return {len(names): names for names in settings.get("class_names", {}).values()}
+
+
+def _shown(value: Any, classes: Mapping[int, Sequence[str]]) -> str:
+    """A value of one example: a distribution by its likeliest classes, others by their first numbers."""
+    if value.ndim == 0:
+        return f"{value.item():.4g}"
+    if value.ndim == 1 and len(value) > 1 and value.dtype.kind == "f" and _is_distribution(value):
+        names = classes.get(len(value), [str(k) for k in range(len(value))])
+        order = value.argsort(kind="stable")[::-1][:_MOST_CLASSES]
+        return ", ".join(f"{names[k]} {value[k]:.1%}" for k in order)
+    flat = value.ravel()
+    shown = " ".join(f"{number:.4g}" for number in flat[:_MOST_VALUES].tolist())
+    return f"{list(value.shape)} {shown}" + (" …" if flat.size > _MOST_VALUES else "")
+
+
+def _is_distribution(value: Any) -> bool:
+    return bool((value >= 0).all() and abs(float(value.sum()) - 1) < 1e-3)
