@@ -83,12 +83,13 @@ class _Builder:
         kernels = [self._generate(kernel_plan) for kernel_plan in sequence]
         groups = self._grouped(kernels)
         blocks, arena_bytes = self._place(kernels, groups)
+        numbers = {block: number for number, block in enumerate(dict.fromkeys(blocks.values()))}
         named: dict[str, Kernel] = {}
         launches = []
         for group in groups:
             kernel = _source(group)
             named[kernel.name] = kernel
-            launches.append(self._launch(group, kernel.name, blocks))
+            launches.append(self._launch(group, kernel.name, blocks, numbers))
         return Program(
             self.target,
             named,
@@ -105,13 +106,18 @@ class _Builder:
     def _writes_in_place(self) -> dict[KernelPlan, list[KernelPlan]]:
         before: dict[KernelPlan, list[KernelPlan]] = {}
         reads = self._reads()
+        makers = {t: p for p in self.plans for t in p.outputs}
+        users: dict[Tensor, list[KernelPlan]] = {}
+        for p in self.plans:
+            for x in p.inputs:
+                users.setdefault(x, []).append(p)
         for (kind, name), tensor in list(self.results.items()):
             if kind != "variable" or name not in reads:
                 continue
             old = reads[name]
-            maker = next(p for p in self.plans if tensor in p.outputs)
-            readers = [p for p in self.plans if old in p.inputs and p is not maker]
-            if not self._reads_in_step(maker, old) or any(self._needs(p, maker, before) for p in readers):
+            maker = makers[tensor]
+            readers = [p for p in users[old] if p is not maker]
+            if not self._reads_in_step(maker, old, makers) or any(_needs(p, maker, before, makers) for p in readers):
                 tensor = self.results[kind, name] = copy(tensor)
                 maker, earlier = KernelPlan([], [tensor], [tensor.inputs[0]]), maker
                 self.plans.append(maker)
@@ -127,11 +133,11 @@ class _Builder:
                     found[x.operation.key] = x
         return found
 
-    def _reads_in_step(self, maker: KernelPlan, old: Tensor) -> bool:
+    def _reads_in_step(self, maker: KernelPlan, old: Tensor, makers: Mapping[Tensor, KernelPlan]) -> bool:
         """Whether a kernel reads the old value, if at all, only where it writes the new one."""
         if old not in maker.inputs:
             return True
-        realized = {t for p in self.plans for t in p.outputs} - set(maker.outputs)
+        realized = {t for t in maker.inputs if t in makers}
         for root in maker.roots:
             stack, seen = list(self.operands.get(root, root.inputs)), set()
             while stack:
@@ -143,20 +149,6 @@ class _Builder:
                     stack.extend(x.inputs)
         stop = realized | set(maker.roots)
         return all(elementwise_of(output, old, stop) for output in maker.outputs)
-
-    def _needs(self, reader: KernelPlan, maker: KernelPlan, before: Mapping[KernelPlan, Sequence[KernelPlan]]) -> bool:
-        """Whether ``reader`` can only run after ``maker``."""
-        makers = {t: p for p in self.plans for t in p.outputs}
-        stack, seen = [reader], {reader}
-        while stack:
-            current = stack.pop()
-            for earlier in (*(makers[x] for x in current.inputs if x in makers), *before.get(current, ())):
-                if earlier is maker:
-                    return True
-                if earlier not in seen:
-                    seen.add(earlier)
-                    stack.append(earlier)
-        return False
 
     def _generate(self, kernel_plan: KernelPlan) -> _Kernel:
         operands = Operands()
@@ -208,8 +200,13 @@ class _Builder:
         }
         return {t: made[owner[t]] for t in owner}, size
 
-    def _launch(self, group: Sequence[_Kernel], name: str, blocks: Mapping[Tensor, ArenaBlock]) -> Launch:
-        number = {block: k for k, block in enumerate(dict.fromkeys(blocks.values()))}
+    def _launch(
+        self,
+        group: Sequence[_Kernel],
+        name: str,
+        blocks: Mapping[Tensor, ArenaBlock],
+        number: Mapping[ArenaBlock, int],
+    ) -> Launch:
         plans = [kernel.plan for kernel in group]
         nodes = dict.fromkeys(node for p in plans for node in _nodes(p))
         tensors = [t for kernel in group for t in kernel.operands.tensors]
@@ -261,6 +258,25 @@ class _Builder:
                     kind = {"float": np.float32, "int": np.int32, "bool": np.uint8}[x.element]
                     found[_constant_name(x.operation)] = np.array(x.operation.values, kind).reshape(x.shape)
         return found
+
+
+def _needs(
+    reader: KernelPlan,
+    maker: KernelPlan,
+    before: Mapping[KernelPlan, Sequence[KernelPlan]],
+    makers: Mapping[Tensor, KernelPlan],
+) -> bool:
+    """Whether ``reader`` can only run after ``maker``."""
+    stack, seen = [reader], {reader}
+    while stack:
+        current = stack.pop()
+        for earlier in (*(makers[x] for x in current.inputs if x in makers), *before.get(current, ())):
+            if earlier is maker:
+                return True
+            if earlier not in seen:
+                seen.add(earlier)
+                stack.append(earlier)
+    return False
 
 
 def _constant_name(operation: Array) -> str:

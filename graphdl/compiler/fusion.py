@@ -205,9 +205,9 @@ def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -
     """Reductions over the same elements that do not wait for one another share one pass."""
     groups: dict[tuple[object, ...], list[KernelPlan]] = {}
     for plan in plans:
-        if plan.roots and isinstance(plan.roots[0].operation, Reduction):
-            root = plan.roots[0]
-            groups.setdefault((root.inputs[0].shape, root.operation.axes), []).append(plan)
+        operation = plan.roots[0].operation if plan.roots else None
+        if isinstance(operation, Reduction):
+            groups.setdefault((plan.roots[0].inputs[0].shape, operation.axes), []).append(plan)
     for members in groups.values():
         members.sort(key=lambda p: position[p.outputs[0]])
         while members:

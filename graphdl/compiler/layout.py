@@ -36,7 +36,8 @@ def layouts(
 
 def _demands(operands: Mapping[Tensor, Sequence[Tensor]]) -> tuple[set[Tensor], set[Tensor]]:
     """The tensors that a kernel wants channels last, and those that one wants row-major (filters to be packed)."""
-    wanted, plain = set(), set()
+    wanted: set[Tensor] = set()
+    plain: set[Tensor] = set()
     for template, tensors in operands.items():
         if isinstance(template.operation, Prepared):
             (plain if template.operation.name == "pack_filters" else wanted).update(x for x in tensors if x.rank == 4)

@@ -10,7 +10,7 @@ from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering, OperatorError
 from graphdl.operators.elementwise import cast
 from graphdl.operators.structure import broadcast_to, concat, reshape, slice_
-from graphdl.operators.tensor import Tensor, array, feed, read, topological
+from graphdl.operators.tensor import Tensor, adopt, array, feed, read
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,7 @@ class _Lowering:
                 tensors = self.scan(node, step)
             case _:
                 tensors = self.apply(node, step)
-        for tensor in topological(tensors):
-            if tensor.origin is None:
-                tensor.origin = node
+        adopt(tensors, (self.values[value] for value in node.inputs), node)
         return tensors
 
     def apply(self, node: Node, step: str) -> Sequence[Tensor]:

@@ -35,8 +35,28 @@ def plan(lives: Sequence[Life]) -> tuple[list[int], int]:
         offsets, size = _place(lives, sorted(range(len(lives)), key=key))
         if best is None or size < best[1]:
             best = offsets, size
+        if size <= most_alive(lives):
+            break
     assert best is not None
     return best
+
+
+def most_alive(lives: Sequence[Life]) -> int:
+    """The most bytes, rounded up to the alignment, that are alive at one launch: no plan can do with less."""
+    changes: dict[int, int] = {}
+    for life in lives:
+        nbytes = _rounded(life.nbytes)
+        changes[life.first] = changes.get(life.first, 0) + nbytes
+        changes[life.last + 1] = changes.get(life.last + 1, 0) - nbytes
+    alive = most = 0
+    for launch in sorted(changes):
+        alive += changes[launch]
+        most = max(most, alive)
+    return most
+
+
+def _rounded(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], int]:
@@ -46,7 +66,7 @@ def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], i
     size = 0
     for k in sequence:
         life = lives[k]
-        nbytes = -(-life.nbytes // ALIGNMENT) * ALIGNMENT
+        nbytes = _rounded(life.nbytes)
         taken = sorted(
             (offsets[j], offsets[j] + lives[j].nbytes)
             for j in placed
@@ -56,7 +76,7 @@ def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], i
         for begin, end in taken:
             if offset + nbytes <= begin:
                 break
-            offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
+            offset = max(offset, _rounded(end))
         offsets[k] = offset
         placed.append(k)
         size = max(size, offset + nbytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphdl.operators.structure import broadcast_to, sum_to
-from graphdl.operators.tensor import Elementwise, Tensor, constant, topological
+from graphdl.operators.tensor import Elementwise, Tensor, adopt, constant, topological
 
 
 def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
@@ -36,7 +36,7 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
             if isinstance(tensor.operation, Elementwise):
                 g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
             received.setdefault(id(x), []).append(g)
-        _adopt(received, tensor)
+        adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, total), tensor.origin)
     return [totals.get(id(x)) or broadcast_to(constant(0.0), x.shape) for x in wanted]
 
 
@@ -48,12 +48,3 @@ def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int
             reached.add(id(tensor))
     return reached
 
-
-def _adopt(received: dict[int, list[Tensor]], tensor: Tensor) -> None:
-    """The tensors just made for the inputs of ``tensor`` belong to the line that asked for it."""
-    stack = [received[id(x)][-1] for x in tensor.inputs if id(x) in received]
-    while stack:
-        made = stack.pop()
-        if made.origin is None:
-            made.origin = tensor.origin
-            stack.extend(made.inputs)

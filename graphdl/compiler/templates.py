@@ -28,7 +28,7 @@ from graphdl.operators.kernels import (
 from graphdl.operators.matmul import MatMul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import Lookup, pad, reshape
-from graphdl.operators.tensor import Access, Reduction, Source, Template, Tensor, View, topological
+from graphdl.operators.tensor import Access, Reduction, Source, Template, Tensor, View, adopt, topological
 
 Key = TypeVar("Key")
 
@@ -73,9 +73,7 @@ def prepare(results: Mapping[Key, Tensor], target: Target) -> dict[Key, Tensor]:
     for tensor in topological(results.values()):
         inputs = tuple(replaced[id(x)] for x in tensor.inputs)
         made = _prepared(tensor, inputs, target)
-        for new in topological([made]):
-            if new.origin is None:
-                new.origin = tensor.origin
+        adopt([made], inputs, tensor.origin)
         replaced[id(tensor)] = made
     return {name: replaced[id(tensor)] for name, tensor in results.items()}
 

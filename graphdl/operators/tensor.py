@@ -300,6 +300,18 @@ class Template(Operation):
         raise NotImplementedError(type(self))
 
 
+def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None) -> None:
+    """Tensors newly made from ``parents`` belong to the node that asked for them."""
+    known = {id(x) for x in parents}
+    stack = list(made)
+    while stack:
+        tensor = stack.pop()
+        if tensor.origin is None and id(tensor) not in known:
+            known.add(id(tensor))
+            tensor.origin = origin
+            stack.extend(tensor.inputs)
+
+
 def topological(outputs: Iterable[Tensor]) -> list[Tensor]:
     """Every tensor that the outputs need, inputs first; the same order from run to run."""
     order: list[Tensor] = []

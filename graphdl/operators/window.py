@@ -101,7 +101,7 @@ class Rewindow(View):
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x = y.inputs[0]
-        size = x.shape[-4:-2]
+        size = (x.shape[-4], x.shape[-3])
         return (Tensor(Unwindow(self.kernel, self.stride, self.dilation, size), (g,), x.shape, g.element),)
 
 
