@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,19 @@ def command(
     """
     from graphdl.cli.reading import read_inputs
     from graphdl.cli.target import open_target
+    from graphdl.data.feed import as_feed
     from graphdl.training.inference import predicted_inputs
     from graphdl.training.preprocessing import pipeline_of
 
     model, folder = open_target(target, weights, net=net, settings=settings, device=device)
     known: Mapping[str, Any] = folder.settings.get("inputs", {}) if folder is not None else {}
     pipeline = pipeline_of(known)
-    shapes = {name: entry["shape"] for name, entry in known.items()}
-    arrays, names = read_inputs(inputs, predicted_inputs(model.network), shapes)
+    types = {
+        name: replace(kind, shape=tuple(known[name]["shape"])) if name in known else kind
+        for name, kind in predicted_inputs(model.network).items()
+    }
+    arrays, names = read_inputs(inputs, types)
+    arrays = as_feed(types, arrays)
     arrays = pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0)
     outputs = model.run(arrays, batch=batch)
     if as_json:

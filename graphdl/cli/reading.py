@@ -16,13 +16,11 @@ from graphdl.graph.types import TensorType
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def read_inputs(
-    paths: Sequence[Path], types: Mapping[str, TensorType], shapes: Mapping[str, Sequence[int]]
-) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_inputs(paths: Sequence[Path], types: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays by input, examples first, and what to call each example.
 
-    ``types`` are the inputs that the net's outputs need; ``shapes`` those of an example before it is cropped. A file
-    of one array, images and tables feed the net's only such input; the arrays of an ``.npz`` file have names.
+    ``types`` are the inputs that the net's outputs need, as files give them. A file of one array, images and tables
+    feed the net's only such input; the arrays of an ``.npz`` file have names.
 
     Raises:
         ModelError: E0704 or E0705, a file is missing or damaged; E0713, it is unclear which input it feeds.
@@ -39,7 +37,7 @@ def read_inputs(
                 found = {_only(types, path, 1): _table(path)}
             case _:
                 name = _only(types, path, 3)
-                found = {name: _image(path, shapes.get(name, types[name].shape))}
+                found = {name: _image(path, types[name].shape)}
         if not found:
             raise _damaged(path, "it holds no arrays")
         for name, array in found.items():

@@ -72,6 +72,8 @@ class _Lowering:
     def run(self, nodes: Sequence[Node], step: str) -> None:
         """``step`` tells the passes of a scan apart: random draws are keyed on it."""
         for node in nodes:
+            if node.operator == "item":  # what comes from outside a scan's body: the scan has set it
+                continue
             for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
                 self.values[value] = tensor
 

@@ -81,7 +81,7 @@ def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequenc
         values = np.eye(shape[0], math.prod(shape[1:])).reshape(shape) if shape else np.ones(())
     else:
         raise KeyError(name)
-    return np.ascontiguousarray(values, dtype=np.float32)
+    return np.asarray(values, dtype=np.float32, order="C")
 
 
 def _spread(random: Any, name: str, shape: Shape, deviation: float) -> Any:

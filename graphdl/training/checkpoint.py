@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.language.expansion.run import visible
 from graphdl.settings import nearest
 from graphdl.training.network import Network
 
@@ -108,7 +109,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
             Diagnostic(
                 "E0617",
                 f"{path} has no '{name}' {variables[name].type}",
-                variables[name].span,
+                visible(variables[name].value),
                 help=nearest(name, unexpected),
             )
         )
@@ -129,7 +130,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
                 Diagnostic(
                     "E0617",
                     f"'{name}' is {variable.type}, and {list(given[name].shape)} in {path}",
-                    variable.span,
+                    visible(variable.value),
                     label=f"declared {variable.type}",
                 )
             )

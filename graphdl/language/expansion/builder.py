@@ -8,7 +8,7 @@ from typing import Any
 from graphdl.graph.model import Initializer, Module, ModuleGraph, Node, Value, Variable
 from graphdl.graph.types import TensorType
 from graphdl.language.expansion import limits
-from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Naming
 from graphdl.language.expansion.values import number_text
 from graphdl.source import Span
@@ -75,7 +75,10 @@ class Builder:
         body: Body | None = None,
     ) -> Node:
         """A new node of the current body (or ``body``); outer values are captured."""
-        if self.count >= limits.NODES:
+        if self.count > limits.NODES:
+            raise Poisoned
+        if self.count == limits.NODES:
+            self.count += 1
             raise Fault("E0504", f"the net has more than {limits.NODES:,} nodes", span)
         for tensor_type in types:
             if tensor_type.size > limits.ELEMENTS:

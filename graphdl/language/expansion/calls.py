@@ -138,7 +138,7 @@ def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[
     for name, argument in named.items():
         if name in names:
             if name in hypers:
-                raise Fault("E0207", f"'{name}' is given twice", argument.span)
+                raise Fault("E0207", f"'{name}' is given twice", argument.written)
             if _is_tensor(argument.value):
                 raise Fault(
                     "E0301", f"'{name}' is a hyperparameter of '{definition.name}' and takes no tensor", argument.span
@@ -171,7 +171,7 @@ def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) ->
 def _check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]) -> None:
     for name, argument in named.items():
         if name not in known:
-            raise unknown_argument(owner, name, known, argument.span)
+            raise unknown_argument(owner, name, known, argument.written)
 
 
 def unknown_argument(owner: str, name: str, known: Sequence[str], span: Span) -> Fault:
@@ -301,7 +301,7 @@ def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> d
     for hyper in operator.hypers:
         argument = given.get(hyper.name)
         if argument is not None:
-            attributes[hyper.name] = _checked_hyper(operator.name, hyper, argument)
+            attributes[hyper.name] = _checked_hyper(hyper, argument)
         elif hyper.default is REQUIRED:
             raise missing(operator.name, hyper.name, span)
         else:
@@ -315,7 +315,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def _checked_hyper(owner: str, hyper: Hyper, argument: Argument) -> Any:
+def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
     value = argument.value
     if value is None and hyper.default is None:
         return None
@@ -335,13 +335,13 @@ def _checked_hyper(owner: str, hyper: Hyper, argument: Argument) -> Any:
         if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
             help = "divide with '//' for a whole number"
         raise Fault(
-            "E0301", f"'{hyper.name}' of '{owner}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
+            "E0301", f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
             help=help,
         )  # fmt: skip
     if hyper.choices and value not in hyper.choices:
         shown = ", ".join(f'"{choice}"' for choice in hyper.choices)
         raise Fault(
-            "E0306", f"'{hyper.name}' of '{owner}' is one of {shown}, not \"{value}\"", argument.span,
+            "E0306", f"'{hyper.name}' is one of {shown}, not \"{value}\"", argument.span,
             help=did_you_mean(value, hyper.choices),
         )  # fmt: skip
     return list(value) if isinstance(value, list) else value
@@ -369,7 +369,7 @@ def initializer(
         raise too_many(name, "numbers", list(known), rest[len(known)])
     for key, argument in named.items():
         if key in arguments:
-            raise Fault("E0207", f"'{key}' is given twice", argument.span)
+            raise Fault("E0207", f"'{key}' is given twice", argument.written)
         arguments[key] = argument
     numbers = []
     for key, default in known.items():

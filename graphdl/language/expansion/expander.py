@@ -67,7 +67,7 @@ def check(
         files, file = _load(source, reporter, allow_outside, watcher)
         for scope in files.scopes:
             names.check(scope, reporter)
-        unused = names.unused(file, reporter)
+        unused = [] if reporter.has_errors else names.unused(file, reporter)
         model = _chosen(file, net, reporter, None)
         with suppress(Abandoned):
             if watcher is not None:
@@ -78,6 +78,8 @@ def check(
                 is_model = definition is model
                 given = (settings or {}) if is_model else _of_lets(settings or {}, file)
                 for mode in (False, True):
+                    if reporter.has_code("E0314", "E0504"):
+                        break  # a file beyond the limits is not expanded twice
                     graph = _expand(definition, file, given, mode, reporter, is_model=is_model, watcher=watcher)
                     if graph is not None and mode and not reporter.has_errors:
                         warnings.check(graph, file.source, reporter, stages=is_model, unused=unused)

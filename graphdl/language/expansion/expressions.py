@@ -282,7 +282,7 @@ def _called(run: Run, expression: syntax.Call, scope: Scope) -> tuple[Any, list[
         elif argument.name in named:
             raise Fault("E0207", f"'{argument.name}' is given twice", argument.name_span or argument.span)
         else:
-            named[argument.name] = Argument(value, argument.value.span)
+            named[argument.name] = Argument(value, argument.value.span, argument.name_span)
     return callee, positional, named
 
 
@@ -449,7 +449,7 @@ def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any
                     if argument.name is None:
                         positional.append(value)
                     else:
-                        named[argument.name] = value
+                        named[argument.name] = Argument(value.value, value.span, argument.name_span)
             return calls.initializer(run, called.name, positional, named, expression.span, scope.frame)
     if isinstance(expression, syntax.Conditional):
         holds = condition(run, expression.condition, scope, "'if'")

@@ -30,6 +30,10 @@ class Poisoned(Exception):  # noqa: N818 - a signal
     """A value is needed whose own fault has been reported already: nothing more is said."""
 
 
+class Refused(Poisoned):
+    """An assert does not hold: the block that it stands in is given up as a whole."""
+
+
 class Poison:
     """What a name holds after the statement that should have assigned it was at fault."""
 
@@ -46,11 +50,15 @@ class Reporter:
     def add(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.span
         place = (id(span.source), span.start) if span is not None else (0, 0)
-        self._seen.setdefault((diagnostic.code, *place, diagnostic.message), diagnostic)
+        about_names = span is not None and diagnostic.code.startswith("E02")  # one place, one complaint of a kind
+        self._seen.setdefault((diagnostic.code, *place, "" if about_names else diagnostic.message), diagnostic)
 
     def complained_at(self, span: Span) -> bool:
         """Whether there is an error at this place already."""
         return any(d.is_error and d.span == span for d in self._seen.values())
+
+    def has_code(self, *codes: str) -> bool:
+        return any(d.code in codes for d in self._seen.values())
 
     @property
     def has_errors(self) -> bool:

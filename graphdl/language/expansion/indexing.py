@@ -12,10 +12,10 @@ from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, visible
 from graphdl.language.expansion.suggest import did_you_mean
-from graphdl.language.expansion.values import Argument, describe
+from graphdl.language.expansion.values import Argument, describe, plural
 from graphdl.operators import PRIMITIVES
 
-_DIMENSION = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "length": (0, (1, 2))}
+DIMENSIONS = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "length": (0, (1, 2))}
 """Of each named dimension its number and the ranks that have it."""
 
 _RANKS = {(3,): "images [channels, height, width]", (1, 2): "sequences [length] and [length, n]"}
@@ -28,10 +28,10 @@ def attribute(run: Run, value: Value, expression: syntax.Attribute) -> Any:
         return list(value.type.shape)
     if name == "rank":
         return value.type.rank
-    if name not in _DIMENSION:
-        help = did_you_mean(name, ("shape", "rank", *_DIMENSION))
+    if name not in DIMENSIONS:
+        help = did_you_mean(name, ("shape", "rank", *DIMENSIONS))
         raise Fault("E0215", f"a tensor has no '{name}'", expression.name_span, help=help)
-    axis, ranks = _DIMENSION[name]
+    axis, ranks = DIMENSIONS[name]
     if value.type.rank not in ranks:
         made = visible(value)
         labels = () if made == expression.value.span else (Label(made, str(value.type)),)
@@ -50,7 +50,7 @@ def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
     shape = value.type.shape
     if len(expression.items) > len(shape):
         raise Fault(
-            "E0402", f"{len(expression.items)} indices for {value.type}, which has {len(shape)} dimensions",
+            "E0402", f"{len(expression.items)} indices for {value.type}, which has {plural(len(shape), 'dimension')}",
             expression.items[len(shape)].span,
         )  # fmt: skip
     starts, stops, steps, squeeze = [], [], [], []

@@ -1,6 +1,6 @@
 """What a file may ask for at most. A file is data: whatever it holds, expanding it ends soon."""
 
-NODES = 200_000
+NODES = 100_000
 """Nodes of one graph."""
 
 DEPTH = 100
@@ -9,7 +9,7 @@ DEPTH = 100
 LIST = 100_000
 """Items of a list."""
 
-STEPS = 1_000_000
+STEPS = 300_000
 """Passes of loops, items of lists and applied modules of one expansion."""
 
 ELEMENTS = 2**40

@@ -9,7 +9,7 @@ from typing import Any
 from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
 from graphdl.language.expansion import calls, expressions, limits, shapes, statements
-from graphdl.language.expansion.faults import Fault, Poison, Poisoned
+from graphdl.language.expansion.faults import Fault, Poison, Poisoned, Refused
 from graphdl.language.expansion.frames import Frame, Naming, Scope
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
@@ -151,11 +151,7 @@ def _block(
     """Expands the body of a block for these tensors."""
     definition = recipe.definition
     if frame.depth >= limits.DEPTH:
-        raise Fault(
-            "E0216",
-            f"blocks stand inside blocks more than {limits.DEPTH} deep: '{definition.name}' may never end",
-            span,
-        )
+        raise _too_deep(frame, span)
     filled = _ports(recipe, [*tensors, *recipe.tensors], span)
     if home is None:
         home = run.builder.module(frame.naming, definition.name, definition.name, span, level=True)
@@ -175,7 +171,7 @@ def _block(
             argument = filled[port.name]
             if port.type is not None and definition.needed is None:
                 shapes.match(
-                    run, port.name, port.type, argument.value, scope, argument.span,
+                    run, port.name, port.type, argument.value, scope, span,
                     owner=definition.name, binds=True, bound=bound,
                 )  # fmt: skip
             inner.given[port.name] = argument.value
@@ -186,7 +182,10 @@ def _block(
     if definition.needed is None:
         scope.names.update(inner.given)
     home.inputs = [inner.given[port.name] for port in definition.inputs]
-    statements.execute(run, definition.written.body, scope)
+    try:
+        statements.execute(run, definition.written.body, scope)
+    except Refused:
+        raise Poisoned from None
     outputs = _outputs(run, definition, scope, bound)
     home.outputs = list(outputs)
     home.applications.append((first, run.builder.count))
@@ -201,6 +200,20 @@ def reported(run: Run, frame: Frame) -> Iterator[None]:
     except Fault as fault:
         run.report(fault, frame)
         raise Poisoned from None
+
+
+def _too_deep(frame: Frame, span: Span) -> Fault:
+    counts: dict[str, int] = {}
+    current: Frame | None = frame
+    while current is not None:
+        if current.definition is not None:
+            counts[current.definition.name] = counts.get(current.definition.name, 0) + 1
+        current = current.caller
+    name = max(counts, key=lambda key: counts[key])
+    return Fault(
+        "E0216", f"'{name}' stands inside itself without end: blocks nest more than {limits.DEPTH} deep", span,
+        help="a block that uses itself needs an if that ends it",
+    )  # fmt: skip
 
 
 def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str, Argument]:

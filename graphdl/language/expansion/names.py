@@ -238,7 +238,7 @@ class _Body:
             self.reporter.add(calls.too_many(owner, "arguments", known, argument).diagnostic)
         for argument_ in written.arguments:
             if argument_.name is not None and argument_.name not in known:
-                span = argument_.value.span
+                span = argument_.name_span or argument_.value.span
                 self.reporter.add(calls.unknown_argument(owner, argument_.name, known, span).diagnostic)
 
     # --------------------------------------------------------------------------------------------------------- types

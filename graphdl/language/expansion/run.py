@@ -11,7 +11,7 @@ from graphdl.graph.model import Module, ModuleGraph, Value
 from graphdl.graph.types import TensorType
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.builder import Builder
-from graphdl.language.expansion.faults import Fault, Reporter
+from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import Frame, is_library, user_span
 from graphdl.language.expansion.values import is_number, is_numeric
@@ -45,9 +45,11 @@ class Run:
 
     def spend(self, steps: int, span: Span) -> None:
         """Counts work; refuses a file that asks for too much."""
+        if self.steps > limits.STEPS:
+            raise Poisoned
         self.steps += steps
         if self.steps > limits.STEPS:
-            raise Fault("E0314", f"expanding this takes more than {limits.STEPS:,} steps", span)
+            raise Fault("E0314", f"expanding this takes more than {limits.STEPS:,} steps", header(span))
 
     # ------------------------------------------------------------------------------------------------------ reporting
 
@@ -130,6 +132,12 @@ def element_for(values: list[Any]) -> str | None:
     return "float"
 
 
+def header(span: Span) -> Span:
+    """The first line of a statement or declaration that goes over several, up to its brace."""
+    text = span.text.partition("\n")[0].partition("{")[0].rstrip()
+    return Span(span.source, span.start, span.start + len(text)) if text else span
+
+
 def visible(value: Value) -> Span:
     """Where the user's own text made the value: what a library block made belongs to its call."""
     span, module = value.node.span, value.node.module
@@ -144,6 +152,8 @@ def placed(diagnostic: Diagnostic, frame: Frame) -> Diagnostic:
     span = diagnostic.span
     assert span is not None  # every fault has a place
     notes = list(diagnostic.notes)
+    if is_library(span) and span.text in frame.argument_spans:
+        span = frame.argument_spans[span.text]  # the block only hands on what its call was given
     place, caller = user_span(span, frame)
     if is_library(span):
         outermost = frame
@@ -162,6 +172,8 @@ def _trail(frame: Frame) -> str:
     current: Frame | None = frame
     while current is not None and current.caller is not None and len(parts) < 4:
         name = current.definition.name if current.definition else "the net"
-        parts.append(f"in {name}, called at {current.span}")
+        part = f"in {name}, called at {current.span}"
+        if part not in parts:
+            parts.append(part)
         current = current.caller
     return "; ".join(parts)

@@ -12,7 +12,7 @@ from graphdl.language.expansion import expressions, limits
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import MISSING, Scope
 from graphdl.language.expansion.run import Run, visible
-from graphdl.language.expansion.values import describe, is_number, number_text
+from graphdl.language.expansion.values import describe, is_number, number_text, plural
 from graphdl.source import Span
 
 
@@ -62,15 +62,15 @@ def match(
     scope: Scope,
     span: Span,
     *,
-    owner: str,
+    owner: str | None,
     binds: bool,
     bound: dict[str, str],
     code: str = "E0411",
 ) -> None:
     """Checks a tensor against a written type, binding the dimension names that are not known yet.
 
-    ``owner`` names the block in messages; ``bound`` remembers which port bound each name; ``code`` is that of a
-    dimension that differs.
+    ``owner`` names the block in messages (none for a declared value); ``bound`` remembers which port bound each name;
+    ``code`` is that of a dimension that differs.
     """
     found = value.type
 
@@ -82,8 +82,11 @@ def match(
         if not scope.frame.file.is_library:
             labels.append(Label(written.span, "as declared here"))
         wanted = f"{port}: {' '.join(written.span.text.split())}"
-        text = f"{owner} wants {wanted}, and found {found}" + (f": {detail}" if detail else "")
-        return Fault(code, text, span, labels=labels, help=help)
+        text = f"{owner} wants {wanted}, and found {found}: {detail}"
+        if owner is None:
+            text = f"'{port}' is declared as {' '.join(written.span.text.split())}, and is {found}: {detail}"
+        label = f"wants {' '.join(written.span.text.split())}" if owner is not None else ""
+        return Fault(code, text, span, label=label, labels=labels, help=help)
 
     element = element_of(written)
     if element != found.element:
@@ -114,12 +117,12 @@ def _aligned(written: syntax.TypeExpression, found: TensorType, fault: Any) -> l
     rest = [i for i, d in enumerate(dimensions) if isinstance(d, syntax.Rest)]
     if not rest:
         if len(dimensions) != found.rank:
-            raise fault("E0410", f"{len(dimensions)} dimensions, not {found.rank}")
+            raise fault("E0410", f"{plural(len(dimensions), 'dimension')}, not {found.rank}")
         return list(zip(dimensions, found.shape, strict=True))
     if len(rest) > 1:
         raise Fault("E0302", "'..' stands once in a type", dimensions[rest[1]].span)
     if len(dimensions) - 1 > found.rank:
-        raise fault("E0410", f"{len(dimensions) - 1} dimensions at least, not {found.rank}")
+        raise fault("E0410", f"{plural(len(dimensions) - 1, 'dimension')} at least, not {found.rank}")
     at = rest[0]
     filler: list[Any] = [None] * (found.rank - len(dimensions) + 1)
     return list(zip([*dimensions[:at], *filler, *dimensions[at + 1 :]], found.shape, strict=True))

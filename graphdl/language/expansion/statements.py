@@ -12,7 +12,7 @@ from graphdl.graph.types import TensorType
 from graphdl.language import syntax
 from graphdl.language.expansion import calls, expressions, indexing, shapes
 from graphdl.language.expansion.builder import join
-from graphdl.language.expansion.faults import POISON, Fault, Poisoned
+from graphdl.language.expansion.faults import POISON, Fault, Poisoned, Refused
 from graphdl.language.expansion.frames import Scope, user_span
 from graphdl.language.expansion.nets import output_name, targets_of
 from graphdl.language.expansion.run import Run, numbers_of
@@ -25,6 +25,7 @@ from graphdl.language.expansion.values import (
     Recipe,
     Repeated,
     describe,
+    plural,
     text,
     values_of,
 )
@@ -43,6 +44,9 @@ def execute(run: Run, body: Iterable[syntax.Statement], scope: Scope) -> None:
         except Fault as fault:
             run.report(fault, scope.frame)
             _poison(statement, scope)
+        except Refused:
+            if scope.frame.caller is not None:
+                raise
         except Poisoned:
             _poison(statement, scope)
         naming.level = None
@@ -97,14 +101,10 @@ def _assign_several(run: Run, statement: syntax.Assign, scope: Scope) -> None:
         values = tuple(value) if isinstance(value, list) else tuple(values_of(value))
     count = len(statement.names)
     if count > len(values) or (exact and count != len(values)):
-        raise Fault("E0303", f"{count} names, and {_count(len(values))} on the right", statement.value.span)
+        raise Fault("E0303", f"{count} names, and {plural(len(values), 'value')} on the right", statement.value.span)
     for name, value in zip(statement.names, values, strict=False):
         if name.name != "_":
             scope.names[name.name] = _held(run, value, name.name, statement, scope)
-
-
-def _count(number: int) -> str:
-    return "1 value" if number == 1 else f"{number} values"
 
 
 def _held(run: Run, value: Any, name: str, statement: syntax.Assign, scope: Scope) -> Any:
@@ -130,7 +130,7 @@ def _check_type(
     if not isinstance(value, Value):
         raise Fault("E0301", f"'{name}' is declared as a tensor, not {describe(value)}", statement.value.span)
     shapes.match(
-        run, name, written, value, scope, statement.value.span, owner="the assignment", binds=False, bound={},
+        run, name, written, value, scope, statement.value.span, owner=None, binds=False, bound={},
         code="E0418",
     )  # fmt: skip
 
@@ -219,7 +219,7 @@ def _result(run: Run, statement: syntax.Declare, scope: Scope) -> None:
         value = run.tensor_of_numbers(value, "float", frame.naming.module, statement.value.span)
     if statement.type is not None:
         shapes.match(
-            run, name, statement.type, value, scope, statement.value.span, owner=f"the {word}", binds=False, bound={},
+            run, name, statement.type, value, scope, statement.value.span, owner=None, binds=False, bound={},
             code="E0418",
         )  # fmt: skip
     if statement.name is not None:
@@ -284,7 +284,7 @@ def _assert(run: Run, statement: syntax.Assert, scope: Scope) -> None:
         place, _ = user_span(frame.span, frame.caller)
         note = f"asserted at {statement.span}: {' '.join(statement.condition.span.text.split())}"
         run.reporter.add(Diagnostic("E0312", message, place, notes=(note,)))
-    raise Poisoned
+    raise Refused
 
 
 def _formatted(run: Run, message: syntax.Literal, scope: Scope) -> str:

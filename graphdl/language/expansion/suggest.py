@@ -8,11 +8,14 @@ from collections.abc import Iterable
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a typing slip turns into ``name``; none if nothing is near.
 
-    Near is a third of the letters at most, counted as by Damerau and Levenshtein (a swap of neighbours is one slip).
+    Near is a third of the letters at most, counted as by Damerau and Levenshtein (a swap of neighbours is one slip), or
+    a name that was written on beyond its end.
     """
     allowed = max(1, len(name) // 3)
     best: tuple[int, str] | None = None
     for candidate in sorted(set(known)):
+        if len(candidate) >= 3 and name.startswith(candidate) and len(name) >= 4:
+            best = best or (allowed, candidate)  # padding for pad
         if abs(len(candidate) - len(name)) > allowed or candidate == name:
             continue
         slips = _distance(name.lower(), candidate.lower())

@@ -12,7 +12,7 @@ from graphdl.language import syntax
 from graphdl.language.expansion import expressions
 from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
-from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.run import Run, header
 from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Applied, describe, is_module, is_number, text
 from graphdl.source import Span
@@ -30,16 +30,18 @@ def sections(run: Run, file: syntax.File, scope: Scope) -> list[TrainSection]:
             if declaration.name is not None and declaration.name in names:
                 run.reporter.add(
                     Diagnostic(
-                        "E0602", f"there are two stages '{declaration.name}'", declaration.span,
+                        "E0602", f"there are two stages '{declaration.name}'", header(declaration.span),
                         labels=(Label(names[declaration.name], "the first"),),
                     )
                 )  # fmt: skip
             if declaration.name is not None:
-                names.setdefault(declaration.name, declaration.span)
+                names.setdefault(declaration.name, header(declaration.span))
             stages.append(_section(run, declaration, scope))
             if not run.graph.losses and not run.reporter.has_errors:
                 run.reporter.add(
-                    Diagnostic("E0608", f"the net '{run.graph.name}' has no loss to train for", declaration.span)
+                    Diagnostic(
+                        "E0608", f"the net '{run.graph.name}' has no loss to train for", header(declaration.span)
+                    )
                 )
     return stages
 
@@ -67,11 +69,11 @@ def _section(run: Run, written: syntax.Train, scope: Scope) -> TrainSection:
 
 def _read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any], spans: dict[str, Span]) -> None:
     word = setting.word
-    read = _WORDS.get(word)
+    read = WORDS.get(word)
     if read is None:
         raise Fault(
             "E0601", f"a train section has no '{word}'", setting.word_span,
-            help=did_you_mean(word, _WORDS) or f"it has {', '.join(_WORDS)}",
+            help=did_you_mean(word, WORDS) or f"it has {', '.join(_WORDS)}",
         )  # fmt: skip
     if word in spans and word not in REPEATABLE:
         raise Fault("E0602", f"'{word}' is given twice", setting.word_span, labels=(Label(spans[word], "the first"),))
@@ -225,7 +227,7 @@ def _feed(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
     fields["feed"] = {**feed, setting.name: field}
 
 
-_WORDS: dict[str, Callable[[Run, syntax.Setting, Scope, dict[str, Any]], None]] = {
+WORDS: dict[str, Callable[[Run, syntax.Setting, Scope, dict[str, Any]], None]] = {
     "data": _one_call,
     "augment": _augment,
     "optimizer": _one_call,

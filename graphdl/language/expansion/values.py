@@ -33,6 +33,12 @@ class Argument:
 
     value: Any
     span: Span
+    name_span: Span | None = None
+
+    @property
+    def written(self) -> Span:
+        """Of the name, where there is one."""
+        return self.name_span or self.span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,7 +199,7 @@ def describe(value: Any) -> str:
         case None:
             return "none"
         case int() | float():
-            return f"the number {number_text(value)}"
+            return number_text(value)
         case str():
             return f'the text "{value if len(value) <= 40 else value[:40] + "…"}"'
         case list():
@@ -214,7 +220,7 @@ def describe(value: Any) -> str:
 def number_text(value: float) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**20 else "beyond 10^20"
-    return f"{value:.6g}"
+    return f"{value:.1f}" if value == int(value) and abs(value) < 1e6 else f"{value:.6g}"
 
 
 def text(value: Any, room: int = 6) -> str:
@@ -231,6 +237,11 @@ def text(value: Any, room: int = 6) -> str:
     if isinstance(value, Value):
         return str(value.type)
     return describe(value)
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 dimension``, ``2 dimensions``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def kind_of(module: Any) -> str:

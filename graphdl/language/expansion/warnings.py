@@ -8,7 +8,7 @@ from graphdl.diagnostics import Diagnostic
 from graphdl.graph.model import ModuleGraph, Node, Value
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.frames import is_library
-from graphdl.language.expansion.run import visible
+from graphdl.language.expansion.run import header, visible
 from graphdl.language.expansion.training import matches
 from graphdl.source import Source, Span
 
@@ -22,15 +22,17 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         _dead(graph, source, reporter, _ancestors(results), unused)
     else:
         message = f"the net '{graph.name}' has no output, loss or metric"
-        reporter.add(Diagnostic("W0505", message, graph.root.span))
+        reporter.add(Diagnostic("W0505", message, header(graph.root.span)))
         return
+    lost: list[str] = []
     if graph.losses:
         reached = _ancestors(graph.losses.values(), through_stops=False)
         lost = [path for path, variable in graph.parameters.items() if variable.value.node.id not in reached]
         _by_place(graph, lost, "W0503", "no loss reaches", reporter)
     if stages and graph.stages and all(stage.only for stage in graph.stages):
         patterns = [pattern for stage in graph.stages for pattern in stage.only]
-        left = [path for path in graph.parameters if not any(matches(pattern, path) for pattern in patterns)]
+        trained = [path for path in graph.parameters if path not in lost]
+        left = [path for path in trained if not any(matches(pattern, path) for pattern in patterns)]
         _by_place(graph, left, "W0504", "no stage trains", reporter)
 
 
