@@ -56,7 +56,7 @@ def summarize(graph: ModuleGraph) -> Summary:
     for tensor in forward:
         if tensor.origin is not None:
             module = tensor.origin.module
-            own[id(module)] = own.get(id(module), 0) + _flops(tensor)
+            own[id(module)] = own.get(id(module), 0) + flops_of(tensor)
     parameters: dict[int, int] = {}
     for variable in graph.parameters.values():
         module = variable.value.node.module
@@ -150,7 +150,8 @@ def _rows(
     return counts[0], counts[1], counts[2]
 
 
-def _flops(tensor: Tensor) -> int:
+def flops_of(tensor: Tensor) -> int:
+    """The floating-point operations that make a tensor from its inputs."""
     from graphdl.operators.tensor import Elementwise, Generator, Reduction, Template
 
     operation = tensor.operation

@@ -1,0 +1,54 @@
+"""What each node of a module graph costs for one example: floating-point operations and bytes of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphdl.compiler.lowering import lower
+from graphdl.compiler.program import ELEMENT_BYTES
+from graphdl.graph.model import ModuleGraph, Node
+from graphdl.operators.tensor import Source, Tensor, View, topological
+from graphdl.summary import flops_of
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """``flops`` of the forward pass; ``bytes`` of what the node makes, which views of other tensors do not add to."""
+
+    flops: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.flops + other.flops, self.bytes + other.bytes)
+
+
+def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
+    """By the node's number; those of a scan's body count all its steps. Nodes without cost are left out.
+
+    Raises:
+        ModelError: a lowering rule refuses the net.
+    """
+    found: dict[int, Cost] = {}
+    lowered = lower(graph, 1)
+    held = {id(base): base for base in map(_base, lowered.values.values())}
+    for tensor in topological(lowered.values.values()):
+        node: Node | None = tensor.origin
+        if node is None:
+            continue
+        cost = Cost(flops_of(tensor), _bytes(tensor) if id(tensor) in held else 0)
+        if cost != Cost():
+            found[node.id] = found.get(node.id, Cost()) + cost
+    return found
+
+
+def _base(tensor: Tensor) -> Tensor:
+    """What a node's value holds: the tensor that a view of it, made for the same node, looks at."""
+    while isinstance(tensor.operation, View) and tensor.inputs and tensor.inputs[0].origin is tensor.origin:
+        tensor = tensor.inputs[0]
+    return tensor
+
+
+def _bytes(tensor: Tensor) -> int:
+    is_free = isinstance(tensor.operation, View | Source)
+    return 0 if is_free else tensor.size * ELEMENT_BYTES[tensor.element]
