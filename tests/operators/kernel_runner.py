@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -61,7 +62,9 @@ class Runner:
             f"{STORES if accumulate else STORES.replace('+=', '=')}#define STORE{store}\n"
         )
         preamble += "".join(f"#define {name} {value}\n" for name, value in call.defines.items())
-        self.kernel = cl.Program(device.context, preamble + call.text()).build().run
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)  # Intel's compiler remarks on what goes well
+            self.kernel = cl.Program(device.context, preamble + call.text()).build().run
 
     def bind(self, *buffers: cl.Buffer) -> None:
         self.buffers = buffers  # a bound argument does not keep its buffer alive
