@@ -300,7 +300,10 @@ def test_the_model_is_the_last_net_or_the_one_that_is_named():
 
 
 def test_hyperparameters_and_lets_are_set_from_outside():
-    text = 'let widths = [4]\nlet name = "a"\nnet n(k = 2, f = 0.5) { input x: [k]; output y = x -> [linear(w) for w in widths] }'
+    text = (
+        'let widths = [4]\nlet name = "a"\n'
+        "net n(k = 2, f = 0.5) { input x: [k]; output y = x -> [linear(w) for w in widths] }"
+    )
     g = graph(text, settings={"k": 3, "widths": [5, 6], "f": 1, "name": "12"})
     assert shapes_of(g)["y.linear.W"] == [3, 5]
     assert g.hyperparameters == {"k": 3, "f": 1, "widths": [5, 6], "name": "12"}
@@ -352,7 +355,10 @@ def test_a_node_has_the_name_that_the_text_gives_it():
 
 def test_documentation_reaches_the_graph():
     g = graph(
-        "## Doubles.\nblock twice(): x -> y { y = 2 * x }\n## The net.\nnet n() { input x: [1]; output y = x -> twice }\n"
+        "## Doubles.\n"
+        "block twice(): x -> y { y = 2 * x }\n"
+        "## The net.\n"
+        "net n() { input x: [1]; output y = x -> twice }\n"
     )
     assert g.documentation == "The net."
     assert g.root.children[0].documentation == "Doubles."

@@ -29,7 +29,7 @@ def test_as_names_are_not_counted_and_stand_below_the_body():
 
 def test_blocks_in_blocks():
     g = body("output y = x -> residual(4, stride = 2) -> residual(4) as last", before=RESIDUAL)
-    assert [p for p in weights(g)] == [
+    assert weights(g) == [
         "y.residual.main.conv.W", "y.residual.main.conv_2.W", "y.residual.skip.conv.W",
         "last.main.conv.W", "last.main.conv_2.W",
     ]  # fmt: skip

@@ -94,7 +94,16 @@ def test_backwards():
 
 
 def test_other_names_of_the_body_stay_in_it():
-    text = "net n() {\n input x: [7, 3]\n y = scan xt in x, h = zeros([3]) { d = xt * 2\n h = h + d\n emit d }\n output d\n output y\n}"
+    text = (
+        "net n() {\n"
+        " input x: [7, 3]\n"
+        " y = scan xt in x, h = zeros([3]) { d = xt * 2\n"
+        " h = h + d\n"
+        " emit d }\n"
+        " output d\n"
+        " output y\n"
+        "}"
+    )
     assert faults(text) == ["E0201 6:9 'd' is not defined"]
 
 
@@ -150,7 +159,7 @@ def test_lstm_takes_its_states():
             "E0415 3:27 the state 'h' is [] at the start and [3] after a step",
         ),
         ("y = scan h = 0.0 { emit h }", "E0502 3:10 a scan runs over a sequence at least: item in sequence"),
-        ("y = scan a in 3 { emit a }", "E0301 3:20 a scan runs over a tensor, not the number 3"),
+        ("y = scan a in 3 { emit a }", "E0301 3:20 a scan runs over a tensor, not 3"),
         ("y = scan a in x { loss mean(a); emit a }", "E0502 3:24 'loss' stands in a net, not inside a scan"),
         ("emit x", "E0502 3:6 'emit' stands in the body of a scan"),
     ],

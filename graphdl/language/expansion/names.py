@@ -384,9 +384,10 @@ def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], report
                 reporter.add(Diagnostic("W0201", f"'{statement.name}' is never read", statement.name_span))
         elif isinstance(statement, syntax.Assign) and len(statement.names) == 1:
             (name,) = statement.names
-            if name.name not in used and not name.name.startswith("_"):
-                reporter.add(Diagnostic("W0201", f"'{name.name}' is never read", name.span))
+            if name.name not in used:
                 statements.append(statement.span)
+                if not name.name.startswith("_"):
+                    reporter.add(Diagnostic("W0201", f"'{name.name}' is never read", name.span))
     return statements
 
 

@@ -73,7 +73,7 @@ def _read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
     if read is None:
         raise Fault(
             "E0601", f"a train section has no '{word}'", setting.word_span,
-            help=did_you_mean(word, WORDS) or f"it has {', '.join(_WORDS)}",
+            help=did_you_mean(word, WORDS) or f"it has {', '.join(WORDS)}",
         )  # fmt: skip
     if word in spans and word not in REPEATABLE:
         raise Fault("E0602", f"'{word}' is given twice", setting.word_span, labels=(Label(spans[word], "the first"),))
