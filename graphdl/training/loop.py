@@ -235,7 +235,6 @@ class _StageRun:
                 network.write(name, restored[name])
         self.reports = Reports()
         self.since = _Interval(self.position.step)
-        self.rate = 0.0
 
     @property
     def position(self) -> Position:
@@ -247,7 +246,8 @@ class _StageRun:
         return {name: f for name, f in self.stage.feed.items() if name in inputs or name not in known}
 
     def run(self) -> None:
-        while self.position.step < self.total:
+        # An epoch may have been left after its last batch, with nothing measured.
+        while self.position.step < self.total or self.position.batch:
             self.epoch()
         self.network.forget(self.trainer.slots)
 
@@ -263,7 +263,6 @@ class _StageRun:
 
         with Prefetch(get, range(position.batch, stop)) as ahead:
             for batch in ahead:
-                self.rate = self.trainer.rate
                 for report in self.reports.add(self.trainer.submit(batch.arrays)):
                     self.count(report)
                 position.batch += 1
@@ -316,6 +315,10 @@ class _StageRun:
             self.training.save_best()
         self.save()
 
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return self.trainer.rate_of(max(self.position.step - 1, 0))
+
     def settle(self) -> None:
         """Waits for the reports that are on their way."""
         for report in self.reports.drain():
@@ -359,7 +362,7 @@ class _StageRun:
         culprits = [f"loss '{name}' is {value}" for name, value in report.losses.items() if not isfinite(value)]
         graph = self.network.training
         name = next((name for name, value in report.losses.items() if not isfinite(value)), None)
-        notes = [f"the learning rate is {self.rate:g}"]
+        notes = [f"the learning rate is {self.trainer.rate_of(report.step):g}"]
         if self.training.last is not None:
             notes.append(f"the last checkpoint, {self.training.last}, is from before")
         return ModelError(
@@ -385,7 +388,7 @@ class _StageRun:
             "loss": means[0] if means else None,
             "losses": dict(zip(graph.losses, means[1 : 1 + losses], strict=False)),
             "metrics": dict(zip(graph.metrics, means[1 + losses :], strict=False)),
-            "lr": self.rate,
+            "lr": self.rate(),
             "examples_per_second": round(speed, 1),
             "seconds": round(self.position.seconds, 3),
         }

@@ -65,11 +65,15 @@ class Trainer:
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
+        return self.rate_of(self.steps)
+
+    def rate_of(self, step: int) -> float:
+        """The learning rate of a step of the stage, from 0."""
         schedule = self.stage.schedule
         if self.steps_per_epoch is not None:
-            return schedule.rate(self.steps, self.steps_per_epoch, self.stage.total_steps(self.steps_per_epoch))
+            return schedule.rate(step, self.steps_per_epoch, self.stage.total_steps(self.steps_per_epoch))
         if schedule.in_steps:
-            return schedule.rate(self.steps, 1, inf if self.stage.steps is None else self.stage.steps)
+            return schedule.rate(step, 1, inf if self.stage.steps is None else self.stage.steps)
         return schedule.start
 
     def step(self, **arrays: Any) -> Report:
