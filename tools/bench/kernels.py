@@ -1,10 +1,11 @@
 """Times the hand-written kernels beside PyTorch's on the CPU, both with two threads, in turn within one run.
 
-    python tools/bench/kernels.py [part of a row's name ...] [--platform Portable]
+    python tools/bench/kernels.py [part of a row's name ...] [--platform Portable] [--per-core]
 
 A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements:
 above 1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer
-more than OpenCL's, and the ratio of the best figures is the fairer one. Packing the filters is part of the
+more than OpenCL's: then ``--per-core`` counts processor time, PyTorch's with one thread, and gives GFLOP/s of a core,
+whatever else runs. It says nothing of how evenly a kernel loads two cores. Packing the filters is part of the
 convolutions' time. ``results/kernels.md`` keeps what was found.
 """
 
@@ -163,22 +164,22 @@ def convolution_rows(
         )
 
 
-def measure(device: kr.Device, row: Row) -> tuple[float, float, float]:
+def measure(device: kr.Device, row: Row, clock: Callable[[], float]) -> tuple[float, float, float]:
     """The best GFLOP/s of both, and the median ratio of PyTorch's time to ours."""
     _, flops, enqueue, peer = row
 
     def time_ours(times: int) -> float:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(times):
             enqueue()
         device.queue.finish()
-        return (time.perf_counter() - start) / times
+        return (clock() - start) / times
 
     def time_peer(times: int) -> float:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(times):
             peer()
-        return (time.perf_counter() - start) / times
+        return (clock() - start) / times
 
     repeats = []
     for timed in (time_ours, time_peer):
@@ -193,8 +194,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help="measure only the rows whose name holds one of these")
     parser.add_argument("--platform", default="Portable")
+    parser.add_argument("--per-core", action="store_true", help="count processor time, PyTorch's with one thread")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1 if arguments.per_core else 2)
+    clock = time.process_time if arguments.per_core else time.perf_counter
     device = kr.open_device(arguments.platform)
     print(device.queue.device.name)
     print("| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
@@ -207,7 +210,7 @@ def main() -> None:
 
     for row in rows():
         if not arguments.parts or any(part in row[0] for part in arguments.parts):
-            mine, theirs, ratio = measure(device, row)
+            mine, theirs, ratio = measure(device, row, clock)
             print(f"| {row[0]} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} | {ratio:.2f} |", flush=True)
 
 

@@ -8,6 +8,7 @@ KH, KW].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -308,8 +309,8 @@ def _windows(
     rows, taps = defines["GROUP_CHANNELS"], defines["TAPS_Y"] * defines["TAPS_X"]
     tile_rows = ceil_div(grid[0], shape[0]) * ceil_div(grid[1], shape[1])
     others = panels * groups * phases[0] * phases[1]
-    items = max(target.compute_units, min(32 * target.compute_units, flops // 2_000_000))
-    rows_per_item = max(1, tile_rows * others // items)
+    items = max(target.compute_units, min(32 * target.compute_units, flops // 500_000))
+    rows_per_item = ceil_div(tile_rows * others, items)
     rows_packed = ceil_div(16384, panel * taps)
     pack = TemplateCall(
         source="pack_filters.cl",
@@ -344,6 +345,7 @@ def _windows(
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def _choose_pixels(
     target: Target, grid: tuple[int, int, int], vectors: int, flat: bool
 ) -> tuple[RegisterTile, tuple[int, int, int]]:

@@ -47,7 +47,9 @@ def matmul_call(
     span = min(8, panels) if copy_a else 1
     spans = ceil_div(panels, span)
     depth = min(k, 256 if copy_a or m <= 128 else 1024)
-    blocks = _blocks(target, batch * spans, tiles, span * tile.rows * tile.vectors * lanes * k * 2)
+    tile_cycles = k * span * step_cycles(tile)
+    pack_cycles = k * span * tile.vectors * (4.0 if b_strides[2] == 1 else 8.0) if pack_b else 0.0
+    blocks = _blocks(target, batch * spans, tiles, tile_cycles, pack_cycles)
     return TemplateCall(
         source="matmul.cl",
         prelude=("tile.cl",),
@@ -74,12 +76,18 @@ def _choose_tile(target: Target, rows: int, vectors: int) -> RegisterTile:
     )
 
 
-def _blocks(target: Target, columns: int, tiles: int, tile_flops: int) -> int:
-    """Tiles of a work-item: enough work-items for an even load, each with work enough to be worth its start and its
-    copy of the panel, and no more than the stack holds sums for."""
-    wanted = 8 * target.compute_units
-    groups = max(1, min(wanted // columns, tiles))
-    if columns % target.compute_units and columns < wanted:
-        groups = max(groups, min(target.compute_units, tiles))
-    blocks = max(ceil_div(tiles, groups), ceil_div(500_000, tile_flops))
-    return min(blocks, tiles, 32)
+def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_cycles: float) -> int:
+    """Tiles of a work-item: few enough for an even load, many enough to be worth the copy of a panel and the start of a
+    work-item, and no more than the stack holds sums for."""
+
+    def cycles(groups: int) -> float:
+        rounds = ceil_div(columns * groups, target.compute_units)
+        return rounds * (_START_CYCLES + pack_cycles + ceil_div(tiles, groups) * tile_cycles)
+
+    fewest = ceil_div(tiles, _MOST_BLOCKS)
+    return ceil_div(tiles, min(range(fewest, min(tiles, 64 * fewest) + 1), key=cycles))
+
+
+_MOST_BLOCKS = 32
+_START_CYCLES = 500
+"""What a work-item costs before it does anything."""
