@@ -156,7 +156,7 @@ error[E0107]: line
  --> m.net:1:5
   |
 1 | y = f
-  |     ^^ here
+  |     ^ here
 """
     )
 
