@@ -19,6 +19,8 @@ class Row:
     """One module that the model's text applies."""
 
     path: str
+    name: str
+    """The path from the module around it."""
     kind: str
     depth: int
     """0 for a module of the net itself."""
@@ -80,7 +82,7 @@ def table(summary: Summary, *, width: int = 100, depth: int | None = None) -> st
     """The table for people, down to a depth; names that are too long for ``width`` are cut."""
     cells = [
         (
-            "  " * row.depth + (row.path.rpartition(".")[2] if row.depth else row.path),
+            "  " * row.depth + row.name,
             row.kind,
             ", ".join(row.shapes),
             f"{row.parameters:,}" if row.parameters else "",
@@ -145,7 +147,9 @@ def _rows(
         inner = []
         counts[2] = sum(value.type.size for value in module.outputs) * _FLOAT_BYTES
     shapes = tuple(str(value.type) for value in module.outputs)
-    rows.insert(place, Row(module.path, module.kind, depth, shapes, *counts))
+    around = module.parent.path if module.parent is not None else ""
+    name = module.path.removeprefix(f"{around}.")
+    rows.insert(place, Row(module.path, name, module.kind, depth, shapes, *counts))
     rows.extend(inner)
     return counts[0], counts[1], counts[2]
 

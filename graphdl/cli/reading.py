@@ -99,11 +99,13 @@ def _npy(path: Path) -> np.ndarray:
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            raise _damaged(path, "it is a single array; call it .npy")
-        with found:
-            return {name: np.atleast_1d(found[name]) for name in found.files}
+        # Opened here, because NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                raise _damaged(path, "it is a single array; call it .npy")
+            with found:
+                return {name: np.atleast_1d(found[name]) for name in found.files}
     except FileNotFoundError as error:
         raise _missing(path) from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:

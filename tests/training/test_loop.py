@@ -1,0 +1,182 @@
+"""Stages, data and what can go wrong with them while a model is trained."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import DIGITS
+
+import graphdl
+from graphdl.data import sets
+from graphdl.graph.model import Setting
+from graphdl.language.codes import explanation
+from graphdl.training import fit
+from graphdl.training.loop import Observer
+from graphdl.training.sources import setting_of
+from graphdl.training.stages import Overrides
+
+LINE = """
+net line {
+    input x: [2]
+    input target: []
+    y = x -> linear(1) as fit
+    output y
+    loss squared = (y[0] - target) ** 2
+    metric error = abs(y[0] - target)
+}
+"""
+
+
+def line_data(count):
+    x = np.random.default_rng(0).normal(size=(count, 2)).astype(np.float32)
+    return {"x": x, "target": (x @ [2.0, -1.0] + 0.5).astype(np.float32)}
+
+
+def code_of(model, *arguments, **keywords):
+    with pytest.raises(graphdl.ModelError) as caught:
+        model.fit(*arguments, **keywords)
+    return caught.value.diagnostics[0]
+
+
+def test_a_line_is_learnt_from_arrays():
+    model = graphdl.loads(LINE + "train { optimizer sgd(lr = 0.1); batch 20; epochs 30 }")
+    run = model.fit(**line_data(200))
+    assert len(run.epochs) == 30
+    assert run.steps == 300
+    np.testing.assert_allclose(model.parameters["fit.W"].ravel(), [2, -1], atol=1e-3)
+    assert model.parameters["fit.b"] == pytest.approx(0.5, abs=1e-3)
+    assert "held_out" not in run.epochs[0]
+
+
+def test_an_epoch_reports_its_exact_averages():
+    model = graphdl.loads(LINE + "train { optimizer sgd(lr = 0.0); batch 20; epochs 1 }")
+    data = line_data(200)
+    (record,) = model.fit(**data).epochs
+    error = model.predict(x=data["x"])["y"][:, 0] - data["target"]
+    assert record["losses"]["squared"] == pytest.approx(np.mean(error**2), rel=1e-5)
+    assert record["metrics"]["error"] == pytest.approx(np.mean(np.abs(error)), rel=1e-5)
+
+
+def test_a_held_out_part_that_does_not_fill_its_last_batch_is_averaged_exactly():
+    model = graphdl.loads(DIGITS + "train { data digits; batch 100 }")
+    test = sets.load("digits").split("test")
+    rows = np.arange(len(test))
+    probability = model.predict(image=test.fields["image"].take(rows))["probability"]
+    label = test.fields["label"].take(rows)
+    found = model.evaluate()
+    assert found.examples == 359
+    assert found.metrics["accuracy"] == np.mean(probability.argmax(1) == label)
+    assert found.losses["cross_entropy"] == pytest.approx(-np.log(probability[rows, label]).mean(), rel=1e-5)
+
+
+def test_validation_takes_the_place_of_the_test_split():
+    model = graphdl.loads(DIGITS + "train { data digits(validation = 0.1); epochs 1 }")
+    assert model.fit().epochs[0]["held_out"]["split"] == "validation"
+
+
+def test_steps_end_a_stage_within_an_epoch():
+    model = graphdl.loads(LINE + "train { batch 10; steps 25 }")
+    run = model.fit(**line_data(100))
+    assert [record["step"] for record in run.epochs] == [10, 20, 25]
+
+
+def test_the_caller_may_set_batch_epochs_and_seed():
+    model = graphdl.loads(LINE + "train { batch 10; steps 25; seed 3 }")
+    (stage,) = model.stages(Overrides(batch=7, epochs=2, seed=9))
+    assert (stage.batch, stage.epochs, stage.steps, stage.seed) == (7, 2, None, 9)
+    (stage,) = model.stages()
+    assert (stage.batch, stage.steps, stage.seed) == (10, 25, 3)
+
+
+def test_without_a_train_section_there_are_defaults():
+    (stage,) = graphdl.loads(LINE).stages()
+    assert (stage.name, stage.batch, stage.epochs, stage.seed) == ("train", 32, 10, 0)
+    assert stage.optimizer.lr == 0.001
+    assert stage.parameters == ("fit.W", "fit.b")
+
+
+def test_only_takes_patterns_whose_star_crosses_dots():
+    text = """
+    block pair(n): x -> y { y = x -> linear(n) as first -> linear(n) as second }
+    net nested { input x: [2]; y = x -> pair(2) as deep -> linear(1) as head; loss y[0] }
+    train a { only deep.* }
+    train b { only "*.b", "head.W" }
+    """
+    first, second = graphdl.loads(text).stages()
+    assert first.parameters == ("deep.first.W", "deep.first.b", "deep.second.W", "deep.second.b")
+    assert second.parameters == ("deep.first.b", "deep.second.b", "head.W", "head.b")
+
+
+def test_a_loss_that_explodes_stops_the_run_and_is_named():
+    model = graphdl.loads(LINE + "train { optimizer sgd(lr = 1e30); batch 10; epochs 3 }")
+    found = code_of(model, **line_data(100))
+    assert found.code == "E0615"
+    assert "loss 'squared' is" in found.message
+    assert "of stage 'train' (epoch 1)" in found.message
+    assert found.span.text.strip().startswith("(y[0] - target)") or "squared" in found.span.text
+
+
+def test_a_run_without_data_says_what_to_write():
+    found = code_of(graphdl.loads(LINE + "train { epochs 1 }"))
+    assert found.code == "E0619"
+    assert "data digits" in found.help
+    assert code_of(graphdl.loads(LINE)).code == "E0619"
+
+
+def test_a_net_without_a_loss_cannot_be_trained():
+    model = graphdl.loads("net plain { input x: [2]; output y = x -> linear(1) }")
+    assert code_of(model, x=np.zeros((4, 2))).code == "E0608"
+
+
+def test_data_that_does_not_fit_is_refused():
+    model = graphdl.loads(LINE)
+    assert code_of(model, "digits").code == "E0713"
+    assert code_of(model, x=np.zeros((40, 3)), target=np.zeros(40)).code == "E0714"
+    assert code_of(model, x=np.zeros((40, 2))).code == "E0713"
+    assert code_of(model, x=np.zeros((40, 2)), target=np.zeros(40), z=np.zeros(40)).code == "E0713"
+    assert code_of(model, x=np.zeros((4, 2)), target=np.zeros(4)).code == "E0712"
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(graphdl.ModelError, match="E0620"):
+        graphdl.loads(LINE + "train { precision float7 }").stages()
+
+
+def test_every_wrong_stage_is_complained_about():
+    with pytest.raises(graphdl.ModelError) as caught:
+        graphdl.loads(LINE + "train a { optimizer sdg }\ntrain b { schedule stepp(1); optimizer sgd(x = 1) }").stages()
+    assert [d.code for d in caught.value.diagnostics] == ["E0611", "E0612"]
+
+
+def test_the_data_of_the_command_line_is_read_as_in_a_file():
+    setting = setting_of('csv("a.csv", label = "kind")')
+    assert (setting.name, setting.arguments, dict(setting.keywords)) == ("csv", ("a.csv",), {"label": "kind"})
+    assert isinstance(setting, Setting)
+    with pytest.raises(graphdl.ModelError):
+        setting_of("csv(")
+
+
+def test_an_observer_hears_of_every_step_and_record():
+    class Listener(Observer):
+        steps, records = (), ()
+
+        def advance(self, status):
+            self.steps = (*self.steps, (status.epoch, status.step))
+
+        def record(self, record):
+            self.records = (*self.records, record["step"])
+
+    listener = Listener()
+    model = graphdl.loads(LINE + "train { batch 25; epochs 2 }")
+    fit.fit(model, fit.Request(), arrays=line_data(100), observer=listener)
+    assert listener.steps == tuple((1 + k // 4, k + 1) for k in range(8))
+    assert listener.records == (4, 8)
+
+
+def test_every_code_of_training_is_explained():
+    package = Path(graphdl.__file__).parent
+    texts = [file.read_text("utf-8") for file in (package / "training").glob("*.py")]
+    raised = {code for text in texts for code in re.findall(r'"(E06\d\d)"', text)}
+    assert {"E0611", "E0616", "E0621"} <= raised
+    assert [code for code in sorted(raised) if explanation(code) is None] == []
