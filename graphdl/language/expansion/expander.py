@@ -77,7 +77,7 @@ def check(
                     continue
                 is_model = definition is model
                 given = (settings or {}) if is_model else _of_lets(settings or {}, file)
-                for mode in (False, True):
+                for mode in (False, True) if watcher is None else watcher.modes:
                     if reporter.has_code("E0314", "E0504"):
                         break  # a file beyond the limits is not expanded twice
                     graph = _expand(definition, file, given, mode, reporter, is_model=is_model, watcher=watcher)

@@ -26,6 +26,7 @@ from graphdl.language.expansion.values import (
     Repeated,
     describe,
     is_module,
+    is_numeric,
 )
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
@@ -199,7 +200,7 @@ def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope)
         if sign == "..":
             raise Fault("E0301", "a range runs between whole numbers, not tensors", step.span)
         for side, value in ((step.left, left), (step.right, right)):
-            if not isinstance(value, Value | int | float | list):
+            if not isinstance(value, Value) and not is_numeric(value):
                 raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", side.span)
         arguments = (Argument(left, step.left.span), Argument(right, step.right.span))
         return calls.primitive(

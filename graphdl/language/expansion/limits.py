@@ -10,7 +10,10 @@ LIST = 100_000
 """Items of a list."""
 
 STEPS = 300_000
-"""Passes of loops, items of lists and applied modules of one expansion."""
+"""Passes of loops, items of lists and applied modules of one expansion; a block counts BLOCK_STEPS."""
+
+BLOCK_STEPS = 10
+"""The work of a block, without that of what is in it."""
 
 ELEMENTS = 2**40
 """Elements of one tensor."""

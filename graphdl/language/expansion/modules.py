@@ -152,6 +152,7 @@ def _block(
     definition = recipe.definition
     if frame.depth >= limits.DEPTH:
         raise _too_deep(frame, span)
+    run.spend(limits.BLOCK_STEPS, span)
     filled = _ports(recipe, [*tensors, *recipe.tensors], span)
     if home is None:
         home = run.builder.module(frame.naming, definition.name, definition.name, span, level=True)

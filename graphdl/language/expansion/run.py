@@ -14,7 +14,7 @@ from graphdl.language.expansion.builder import Builder
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import Frame, is_library, user_span
-from graphdl.language.expansion.values import is_number, is_numeric
+from graphdl.language.expansion.values import describe, is_number, is_numeric
 from graphdl.language.expansion.watching import Watcher
 from graphdl.operators.primitive import OperatorError
 from graphdl.source import Span
@@ -82,6 +82,8 @@ class Run:
 
     def tensor_of_numbers(self, value: Any, element: str | None, module: Module, span: Span) -> Value:
         """A constant node of a number or of nested lists of them, all of one length a level."""
+        if not isinstance(value, int | float | list):
+            raise Fault("E0301", f"a tensor is wanted here, not {describe(value)}", span)
         shape, flat = numbers_of(value, span)
         if element is None:
             element = "float" if any(isinstance(n, float) for n in flat) else "int"

@@ -21,6 +21,9 @@ class Abandoned(Exception):  # noqa: N818 - a signal
 class Watcher:
     """Is told what ``check`` does. Every method may raise Abandoned; here none does anything."""
 
+    modes: tuple[bool, ...] = (False, True)
+    """Expand for inference, for training, or for both."""
+
     def read(self, path: str) -> Source:
         """The text of an imported file. Raises ModelError when it cannot be read."""
         return read_source(path)
