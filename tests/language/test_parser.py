@@ -366,14 +366,14 @@ def test_the_empty_file():
     assert tree("") == tree("# nothing\n\n") == ()
 
 
-def test_a_long_file_is_parsed_at_a_tenth_of_a_millisecond_a_line():
+def test_a_long_file_is_parsed_in_well_under_a_millisecond_a_line():
     source = Source("test.net", BLOCKS * 20)
     lines = source.text.count("\n")
     best = min(_seconds(source) for _ in range(5))
-    assert best / lines < 2.5e-4  # measured 0.6e-4; the rest is for slow machines
+    assert best / lines < 4e-4  # measured 0.6e-4; the rest is for slow and busy machines
 
 
 def _seconds(source):
-    start = time.perf_counter()
+    start = time.process_time()
     parse(source)
-    return time.perf_counter() - start
+    return time.process_time() - start
