@@ -1,0 +1,103 @@
+"""The call around the cursor: what it takes, and which argument is being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphdl.language.expansion.values import Definition, Namespace
+from graphdl.language.lexer import Token
+from graphdl.language.server import signatures, symbols
+from graphdl.language.server.analysis import Analysis
+from graphdl.language.server.context import Context, OpenCall
+from graphdl.language.server.signatures import Parameter, Settings, Signature
+from graphdl.language.server.symbols import Symbol
+
+_NO_TENSOR = frozenset(["NUMBER", "STRING", "true", "false", "none", "[", "-"])
+"""With these begins no tensor that somebody writes as an argument."""
+
+_HYPER_KINDS = (symbols.HYPER, symbols.LET, symbols.LOOP, symbols.DIMENSION, symbols.BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    signature: Signature
+    active: int | None
+    """The index of the parameter that the cursor's argument fills."""
+
+
+def symbol_of(analysis: Analysis, name: str, offset: int) -> Symbol | None:
+    """What a name means at a place."""
+    local = analysis.bindings.visible(offset).get(name)
+    if local is not None or analysis.file is None:
+        return local
+    for occurrence in analysis.bindings.occurrences:  # a name of the file, the library or the language
+        if occurrence.symbol.name == name and occurrence.symbol.extent is None:
+            return occurrence.symbol
+    found = analysis.file.find(name)
+    if isinstance(found, Definition):
+        return analysis.registry.of_definition(found)
+    return analysis.registry.language(name)
+
+
+def signature_of(analysis: Analysis, context: Context, call: OpenCall, settings: Settings) -> Signature | None:
+    """The signature of the callee, where it is certain."""
+    names = [token.text for token in call.callee]
+    if context.declaration == "train" and context.statement and call.callee[0] in context.statement[1:2]:
+        make = settings.get(context.statement[0].text, {}).get(names[0])
+        return signatures.of_setting(names[0], make) if make is not None else None
+    if len(names) == 2 and analysis.file is not None:
+        namespace = analysis.file.find(names[0])
+        member = namespace.members.get(names[1]) if isinstance(namespace, Namespace) else None
+        return signatures.of_definition(member) if member is not None else None
+    if len(names) != 1:
+        return None
+    symbol = symbol_of(analysis, names[0], call.callee[0].start)
+    return signatures.of_symbol(symbol) if symbol is not None else None
+
+
+def help_at(analysis: Analysis, context: Context, settings: Settings) -> Help | None:
+    call = context.call
+    if call is None:
+        return None
+    signature = signature_of(analysis, context, call, settings)
+    if signature is None:
+        return None
+    return Help(signature, _active(analysis, call, signature))
+
+
+def open_parameters(call: OpenCall, signature: Signature) -> list[Parameter]:
+    """The parameters that can still be given by name."""
+    given = set(call.named)
+    return [p for p in signature.parameters if p.name not in given]
+
+
+def _active(analysis: Analysis, call: OpenCall, signature: Signature) -> int | None:
+    parameters = list(signature.parameters)
+    current = call.arguments[-1]
+    if len(current) > 1 and current[0].type == "NAME" and current[1].type == "=":
+        return next((i for i, p in enumerate(parameters) if p.name == current[0].text), None)
+    ports = signature.ports[1:] if call.piped else list(signature.ports)
+    hypers = list(signature.hypers)
+    chosen: Parameter | None = None
+    for argument in call.arguments:
+        if len(argument) > 1 and argument[0].type == "NAME" and argument[1].type == "=":
+            name = argument[0].text
+            ports = [p for p in ports if p.name != name]
+            hypers = [p for p in hypers if p.name != name]
+            continue
+        tensor = bool(ports) and _may_be_tensor(analysis, argument, call.piped, len(hypers) < len(signature.hypers))
+        queue = ports if tensor or not hypers else hypers
+        chosen = queue.pop(0) if queue else None
+    return parameters.index(chosen) if chosen is not None else None
+
+
+def _may_be_tensor(analysis: Analysis, argument: tuple[Token, ...], piped: bool, after_hyper: bool) -> bool:
+    if not argument:
+        return not piped and not after_hyper
+    first = argument[0]
+    if first.type in _NO_TENSOR:
+        return False
+    if first.type == "NAME" and len(argument) == 1:
+        symbol = symbol_of(analysis, first.text, first.start)
+        return symbol is None or symbol.kind not in _HYPER_KINDS
+    return not (len(argument) > 2 and argument[1].type == "." and len(argument) == 3)

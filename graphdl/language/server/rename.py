@@ -1,0 +1,128 @@
+"""Where a name is used, in all files, and what changes when it gets another one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from graphdl.language.expansion import names
+from graphdl.language.expansion.faults import Reporter
+from graphdl.language.expansion.files import Files, read_source
+from graphdl.language.expansion.frames import is_library
+from graphdl.language.lexer import RESERVED
+from graphdl.language.server.binding import Registry, bind
+from graphdl.language.server.symbols import Symbol
+from graphdl.source import Source, Span
+
+Key = tuple[str, int]
+
+
+class RefusedError(Exception):
+    """The name cannot be changed, or not to this one; the message says why."""
+
+
+def check_renameable(symbol: Symbol) -> None:
+    """Raises RefusedError for what no file of the user defines."""
+    if symbol.span is None:
+        raise RefusedError(f"'{symbol.name}' is a word of the language")
+    if is_library(symbol.span):
+        raise RefusedError(f"'{symbol.name}' belongs to the standard library")
+
+
+def check_name(name: str) -> None:
+    """Raises RefusedError for what is no name."""
+    if not name.isidentifier():
+        raise RefusedError(f"'{name}' is no name: a name is letters, digits and '_', and begins with no digit")
+    if name in RESERVED or name == "_":
+        raise RefusedError(f"'{name}' is a word of the language")
+
+
+def references(key: Key, sources: Iterable[Source], texts: Mapping[str, Source]) -> list[tuple[Span, bool]]:
+    """Every place of the given files where a symbol is written, and whether it is given a value there.
+
+    ``texts`` holds the files that differ from the disk, by their paths.
+    """
+    found: dict[tuple[str, int], tuple[Span, bool]] = {}
+    for source in sources:
+        files = _load(source, texts)
+        registry = Registry()
+        for scope in files.scopes:
+            for occurrence in bind(scope, registry).of(key):
+                place = occurrence.span.source
+                found.setdefault(
+                    (place.path or place.name, occurrence.span.start), (occurrence.span, occurrence.writes)
+                )
+    return [found[place] for place in sorted(found)]
+
+
+def rename(symbol: Symbol, name: str, sources: list[Source], texts: Mapping[str, Source]) -> dict[Source, list[Span]]:
+    """The places that get the new name, by file.
+
+    Raises:
+        RefusedError: it is no name, the symbol is not the user's, or another name's meaning would change.
+    """
+    check_renameable(symbol)
+    check_name(name)
+    places: dict[str, list[Span]] = {}
+    for span, _ in references(symbol.key, sources, texts):
+        places.setdefault(span.source.path or span.source.name, []).append(span)
+    changed = {key: _edited(spans, name) for key, spans in places.items()}
+    after = {**texts, **{key: source for key, source in changed.items() if source.path is not None}}
+    for source in sources:
+        key = source.path or source.name
+        _compare(source, texts, changed.get(key, source), after, places, symbol.name, name)
+    return {spans[0].source: spans for spans in places.values()}
+
+
+def _edited(spans: list[Span], name: str) -> Source:
+    source = spans[0].source
+    pieces, last = [], 0
+    for span in spans:
+        pieces += [source.text[last : span.start], name]
+        last = span.end
+    return Source(source.name, "".join([*pieces, source.text[last:]]), source.path)
+
+
+def _compare(
+    before: Source, texts: Mapping[str, Source], after: Source, new_texts: Mapping[str, Source],
+    places: Mapping[str, list[Span]], old_name: str, name: str,
+) -> None:  # fmt: skip
+    """Refuses a renaming after which some name means something else, or a name is declared twice."""
+    meaning, faults = _meaning(before, texts)
+    new_meaning, new_faults = _meaning(after, new_texts)
+
+    def shifted(place: Key) -> Key:
+        moved = sum(span.start < place[1] for span in places.get(place[0], ()))
+        return place[0], place[1] + moved * (len(name) - len(old_name))
+
+    expected = {shifted(place): shifted(target) if target[0] in places else target for place, target in meaning.items()}
+    if expected != new_meaning:
+        raise RefusedError(f"'{name}' means something else already, here or in '{before.name}'")
+    if new_faults - faults:
+        raise RefusedError(f"'{name}' is taken already in '{before.name}'")
+
+
+def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key], Counter[str]]:
+    """From each place where a name is written to where its meaning is defined; and how often each fault is there."""
+    files = _load(source, texts)
+    registry = Registry()
+    meaning: dict[Key, Key] = {}
+    reporter = Reporter()
+    for scope in files.scopes:
+        for occurrence in bind(scope, registry).occurrences:
+            place = occurrence.span.source
+            meaning[place.path or place.name, occurrence.span.start] = occurrence.symbol.key
+        names.check(scope, reporter)
+    diagnostics = [*files.diagnostics, *reporter.in_order()]
+    return meaning, Counter(diagnostic.code for diagnostic in diagnostics if diagnostic.is_error)
+
+
+def _load(source: Source, texts: Mapping[str, Source]) -> Files:
+    """A file and its imports, parsed and not expanded."""
+
+    def read(path: str) -> Source:
+        return texts[path] if path in texts else read_source(path)
+
+    files = Files(read=read)
+    files.main(source)
+    return files
