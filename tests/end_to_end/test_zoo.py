@@ -1,0 +1,244 @@
+"""Every model of models/: it checks without a word, has its published size, and takes a step of training."""
+
+from __future__ import annotations
+
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphdl
+from graphdl.graph.model import ModuleGraph
+from graphdl.language import check, expand, load_source
+from graphdl.model import Model
+
+ROOT = Path(__file__).parents[2] / "models"
+FILES = sorted(str(path.relative_to(ROOT).with_suffix("")) for path in ROOT.rglob("*.net"))
+LIBRARIES = {"vision/resnet"}
+"""Files of blocks that others import."""
+NETS = [name for name in FILES if name not in LIBRARIES]
+
+PUBLISHED = {
+    "vision/alexnet": 60_965_224,
+    "vision/vgg16": 138_357_544,
+    "vision/resnet18": 11_689_512,
+    "vision/resnet34": 21_797_672,
+    "vision/resnet50": 25_557_032,
+    "vision/resnet101": 44_549_160,
+    "vision/resnet152": 60_192_808,
+    "vision/densenet": 7_978_856,
+    "vision/unet": 31_030_658,
+    "vision/lenet": 431_080,
+    "vision/resnet20": 272_474,
+}
+"""Parameters, by the papers or their reference implementations (LeNet's and AlexNet's are Caffe's)."""
+
+SMALL: dict[str, dict[str, Any]] = {
+    "vision/alexnet": {"size": 67, "classes": 5, "units": 32},
+    "vision/vgg16": {"size": 32, "classes": 5, "width": 4, "units": 16},
+    "vision/resnet18": {"size": 64, "classes": 5, "width": 4},
+    "vision/resnet34": {"size": 64, "classes": 5, "width": 4},
+    "vision/resnet50": {"size": 64, "classes": 5, "width": 4, "depths": [1, 1, 1, 1]},
+    "vision/resnet101": {"size": 64, "classes": 5, "width": 4},
+    "vision/resnet152": {"size": 64, "classes": 5, "width": 4},
+    "vision/resnet20": {"depth": 1, "width": 4},
+    "vision/googlenet": {"size": 96, "classes": 5},
+    "vision/densenet": {"size": 32, "classes": 5, "growth": 4, "depths": [2, 2]},
+    "vision/unet": {"size": 44, "width": 3, "depth": 2},
+    "vision/mlp_dropout": {"size": 8, "widths": [32, 16]},
+    "vision/siamese": {"size": 8},
+    "sequence/elman": {"length": 5, "units": 8},
+    "sequence/lstm": {"length": 5, "units": 8},
+    "sequence/char_lstm": {"length": 4, "units": 8, "vocabulary": 9},
+    "sequence/attention_nmt": {
+        "source_words": 11, "target_words": 13, "source_length": 4, "target_length": 3, "units": 8
+    },
+    "generative/rbm": {"size": 6, "hidden": 10},
+}  # fmt: skip
+"""Settings that leave of each net what its structure needs."""
+
+SLOW = {
+    "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
+    "vision/resnet152",
+}  # fmt: skip
+"""Many convolutions of different shapes: building their programs takes the time."""
+BATCH = 4
+
+
+def load(name: str, **settings: Any) -> Model:
+    return graphdl.load(ROOT / f"{name}.net", **{**SMALL.get(name, {}), **settings})
+
+
+def graph(name: str, *, training: bool) -> ModuleGraph:
+    return expand(load_source(ROOT / f"{name}.net"), training=training)
+
+
+def examples(model: Model, count: int = BATCH) -> dict[str, np.ndarray]:
+    """Random inputs of the right types."""
+    random = np.random.default_rng(7)
+    made: dict[str, np.ndarray] = {}
+    for name, value in model.network.training.inputs.items():
+        shape = (count, *value.type.shape)
+        if value.type.classes is not None:
+            made[name] = random.integers(0, value.type.classes, shape).astype(np.int32)
+        else:
+            made[name] = random.normal(size=shape).astype(np.float32)
+    return made
+
+
+def size(module_graph: ModuleGraph) -> int:
+    return sum(prod(variable.type.shape) for variable in module_graph.parameters.values())
+
+
+def code_lines(*names: str) -> int:
+    """Lines that are neither empty nor comments."""
+    lines = [line.strip() for name in names for line in (ROOT / f"{name}.net").read_text("utf-8").splitlines()]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_checks_without_a_word(name: str) -> None:
+    assert check(load_source(ROOT / f"{name}.net")) == []
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_expands_for_training_and_for_inference(name: str) -> None:
+    training, inference = graph(name, training=True), graph(name, training=False)
+    assert training.documentation
+    assert set(inference.parameters) <= set(training.parameters)
+    assert list(inference.outputs) == list(training.outputs) != []
+    assert {k: v.type for k, v in inference.outputs.items()} == {k: v.type for k, v in training.outputs.items()}
+    assert not inference.updates
+    assert set(training.updates) == set(training.states)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_has_the_published_number_of_parameters(name: str) -> None:
+    assert size(graph(name, training=False)) == PUBLISHED[name]
+
+
+def test_googlenet_has_its_auxiliary_classifiers_in_training_alone() -> None:
+    training, inference = graph("vision/googlenet", training=True), graph("vision/googlenet", training=False)
+    assert size(inference) == 6_998_552
+    assert size(training) == 6_998_552 + 3_188_840 + 3_190_888
+    assert list(training.losses) == ["cross_entropy", "auxiliary_low", "auxiliary_middle"]
+    assert list(inference.losses) == ["cross_entropy"]
+
+
+def test_the_language_is_short() -> None:
+    assert code_lines("vision/resnet", "vision/resnet50") <= 40
+    assert code_lines("vision/googlenet") <= 60
+
+
+def test_unet_loses_its_borders() -> None:
+    inference = graph("vision/unet", training=False)
+    assert inference.outputs["probability"].type.shape == (2, 388, 388)
+    assert inference.inputs["label"].type.shape == (388, 388)
+
+
+TRAINED = [name for name in NETS if graph(name, training=True).losses]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in TRAINED]
+)
+def test_takes_a_training_step(name: str) -> None:
+    model = load(name, seed=1)
+    inputs = examples(model)
+    before = {path: model.parameters[path] for path in model.parameters}
+    loss, gradients = model.gradients(**inputs)
+    assert isfinite(loss)
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+    assert isfinite(model.trainer(batch=BATCH).step(**inputs))
+    after = {path: model.parameters[path] for path in model.parameters}
+    assert all(np.isfinite(value).all() for value in after.values())
+    still = [path for path in after if gradients[path].any() and np.array_equal(before[path], after[path])]
+    assert still == []
+
+
+DIFFERENTIABLE = [name for name in TRAINED if name not in ("generative/rbm", "history/perceptron")]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in DIFFERENTIABLE]
+)
+def test_gradients_equal_finite_differences(name: str) -> None:
+    """The loss along the gradient of one parameter rises by the gradient's length; of each third of the net, one."""
+    model = load(name, seed=1)
+    inputs = examples(model)
+    _, gradients = model.gradients(**inputs)
+    lengths = {path: float(np.linalg.norm(gradient.astype(np.float64))) for path, gradient in gradients.items()}
+    ordered, third = list(lengths), -(-len(lengths) // 3)
+
+    def slope(path: str, step: float) -> float:
+        start = model.parameters[path]
+        ends = []
+        for sign in (1, -1):
+            model.parameters[path] = start + sign * step * gradients[path] / lengths[path]
+            ends.append(model.gradients(**inputs)[0])
+        model.parameters[path] = start
+        return (ends[0] - ends[1]) / (2 * step)
+
+    for first in range(0, len(ordered), third):
+        path = max(ordered[first : first + third], key=lengths.__getitem__)
+        # A long step meets kinks, a short one the rounding of the loss: which is the right one depends on the net.
+        found = [slope(path, step) for step in (1e-2, 3e-3, 1e-3)]
+        assert min(found, key=lambda s: abs(s - lengths[path])) == pytest.approx(lengths[path], rel=0.03), path
+
+
+def test_contrastive_divergence_is_its_rule() -> None:
+    """The slope is what the data excite less what the reconstruction does: Hinton (2002), eq. 9."""
+    model = load("generative/rbm", seed=3)
+    random = np.random.default_rng(0)
+    model.parameters["W"] = random.normal(size=(36, 10))
+    model.parameters["hidden_bias"] = random.normal(size=10)
+    image = random.integers(0, 2, (BATCH, 1, 6, 6)).astype(np.float32)
+    _, gradients = model.gradients(image=image)
+    weights, bias = model.parameters["W"], model.parameters["hidden_bias"]
+    data = image.reshape(BATCH, 36)
+    chain = model.predict(image=image)["reconstruction"].reshape(BATCH, 36)
+
+    def excited(v: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-(v @ weights + bias)))
+
+    rule = (chain.T @ excited(chain) - data.T @ excited(data)) / BATCH
+    np.testing.assert_allclose(gradients["W"], rule, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradients["visible_bias"], (chain - data).mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        gradients["hidden_bias"], (excited(chain) - excited(data)).mean(0), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_logic_by_neurons_of_1943() -> None:
+    model = load("history/mcculloch_pitts")
+    answers = model.predict(x=np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32))
+    assert answers["conjunction"].tolist() == [0, 0, 0, 1]
+    assert answers["disjunction"].tolist() == [0, 1, 1, 1]
+    assert answers["negation"].tolist() == [1, 1, 0, 0]
+    assert answers["exclusive"].tolist() == [0, 1, 1, 0]
+
+
+def test_the_perceptron_separates_setosa_in_finitely_many_updates() -> None:
+    from graphdl.data.sets import load as load_data
+
+    model = load("history/perceptron")
+    split = load_data("iris", splits=("train",)).split("train")
+    x, label = (np.asarray(split.fields[name].values) for name in ("x", "label"))
+    trainer = model.trainer(batch=1)
+    for _ in range(10):
+        wrong = np.flatnonzero(model.predict(x=x)["answer"] != (label == 0))
+        if not len(wrong):
+            break
+        for i in range(len(x)):
+            trainer.step(x=x[i : i + 1], label=label[i : i + 1])
+    assert (model.predict(x=x)["answer"] == (label == 0)).all()
+
+
+def test_siamese_halves_are_one_network() -> None:
+    model = load("vision/siamese", seed=2)
+    assert all(path.startswith("encoder.") for path in model.parameters)
+    inputs = examples(model)
+    twins = {**inputs, "right": inputs["left"]}
+    assert model.predict(**twins)["distance"] == pytest.approx(0, abs=1e-4)
