@@ -21,6 +21,7 @@ from graphdl.diagnostics import DeviceError, ModelError
 
 VERBS = {
     "check": "say everything that is wrong with some files, and where",
+    "fmt": "bring files to the canonical style",
     "show": "the table of a model: modules, shapes, parameters, FLOPs",
     "compile": "compile a model and print the plan, or any stage of it",
     "train": "train the model of a file, or continue a run",
