@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -91,7 +92,12 @@ def fit(
     training = Training(
         model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
     )
-    training.run()
+    try:
+        training.run()
+    except BaseException:
+        if folder is not None and not folder.last.exists():
+            shutil.rmtree(folder.path)  # nothing was trained: the next try may use the name
+        raise
     return Run(training.records, training.steps, out)
 
 

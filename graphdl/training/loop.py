@@ -16,8 +16,10 @@ from graphdl.data.batches import Batch, Batches
 from graphdl.data.dataset import DataSet
 from graphdl.data.prefetch import Prefetch
 from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.language.expansion.run import visible
 from graphdl.training import checkpoint, inference
 from graphdl.training.checkpoint import Checkpoint
+from graphdl.training.diagnosis import Fault, first_fault
 from graphdl.training.inference import Measurement, measure
 from graphdl.training.interrupts import Interrupts
 from graphdl.training.network import Network
@@ -124,6 +126,19 @@ class Training:
         if not self._folder.last.exists():
             self._folder.rewind(0)
             return
+        position, tensors = self.saved()
+        checkpoint.assign(self.network, Checkpoint(tensors), self._folder.last)
+        self.position, self._restored = position, tensors
+        self._folder.rewind(position.records)
+        self.records = self._folder.records
+
+    def saved(self) -> tuple[Position, Mapping[str, np.ndarray]]:
+        """What ``last.safetensors`` holds.
+
+        Raises:
+            ModelError: the file is damaged (E0616), or the model was changed since (E0618).
+        """
+        assert self._folder is not None, "only a run with a folder has checkpoints"
         found = checkpoint.load(self._folder.last)
         try:
             position = Position(**found.metadata["position"])
@@ -135,10 +150,7 @@ class Training:
             raise ModelError(
                 Diagnostic("E0618", f"the model in {self._folder.path} was changed after its last checkpoint")
             )
-        checkpoint.assign(self.network, found, self._folder.last)
-        self.position, self._restored = position, found.tensors
-        self._folder.rewind(position.records)
-        self.records = self._folder.records
+        return position, found.tensors
 
     def run(self) -> None:
         """Trains what is left to train.
@@ -246,6 +258,8 @@ class _StageRun:
         return {name: f for name, f in self.stage.feed.items() if name in inputs or name not in known}
 
     def run(self) -> None:
+        if self.position.step == 0:
+            self.save()  # so that there is always a checkpoint of the running stage
         # An epoch may have been left after its last batch, with nothing measured.
         while self.position.step < self.total or self.position.batch:
             self.epoch()
@@ -359,22 +373,45 @@ class _StageRun:
         )
 
     def not_finite(self, report: Report) -> ModelError:
-        culprits = [f"loss '{name}' is {value}" for name, value in report.losses.items() if not isfinite(value)]
-        graph = self.network.training
-        name = next((name for name, value in report.losses.items() if not isfinite(value)), None)
+        """The complaint about a step's loss, with the first node that made something that is not finite."""
+        culprits = [(name, value) for name, value in report.losses.items() if not isfinite(value)]
+        what = " and ".join(f"loss '{name}' is {value}" for name, value in culprits) or f"the loss is {float(report)}"
+        place, label = self.stage.span, ""
+        if culprits:
+            place = visible(self.network.training.losses[culprits[0][0]])
         notes = [f"the learning rate is {self.trainer.rate_of(report.step):g}"]
         if self.training.last is not None:
             notes.append(f"the last checkpoint, {self.training.last}, is from before")
+            fault = self.replayed(report.step)
+            if fault is not None and fault.node.operator in ("param", "state"):
+                name = fault.node.attributes["name"]
+                notes.append(f"'{name}' is no longer finite: the step before gave it {fault.elements} such numbers")
+                place, label = visible(fault.node.outputs[0]), f"'{name}' belongs to this"
+            elif fault is not None:
+                place, label = visible(fault.node.outputs[0]), "made the first numbers that are not finite"
+                notes.append(f"{fault.elements} of them, by the operator '{fault.node.operator}'")
         return ModelError(
             Diagnostic(
                 "E0615",
-                f"{' and '.join(culprits) or f'the loss is {float(report)}'} at step {report.step + 1} "
-                f"of stage '{self.stage.name}' (epoch {report.step // len(self.train) + 1})",
-                graph.losses[name].node.span if name is not None else self.stage.span,
+                f"{what} at step {report.step + 1} of stage '{self.stage.name}' "
+                f"(epoch {report.step // len(self.train) + 1})",
+                place,
+                label=label,
                 notes=tuple(notes),
                 help="try a smaller learning rate, or limit the gradients: clip 1.0",
             )
         )
+
+    def replayed(self, step: int) -> Fault | None:
+        """Repeats the stage from its last checkpoint up to a step, and looks where that step went wrong."""
+        position, tensors = self.training.saved()
+        for name in (*self.network.variables, *self.trainer.slots):
+            self.network.write(name, tensors[name])
+        self.trainer.steps, self.trainer.draws = position.step, position.draws
+        for repeated in range(position.step, step):
+            self.trainer.submit(self.train.get(*divmod(repeated, len(self.train))).arrays)
+        batch = self.train.get(*divmod(step, len(self.train)))
+        return first_fault(self.network, batch.arrays, self.stage.seed, self.trainer.draws)
 
     def record(self, kind: str, means: Sequence[float], speed: float) -> dict[str, Any]:
         """A line of metrics from the averages of reports."""

@@ -29,9 +29,9 @@ def setting_of(text: str) -> Setting:
 
 
 def loader(
-    *, root: Path | None = None, download: bool = False, origin: Path | None = None, split: str = "test"
+    *, root: Path | None = None, download: bool = False, origin: Path | None = None, split: str | None = None
 ) -> Callable[[Stage], DataSet]:
-    """A function that loads the data of a stage: its training split and the one that measures it.
+    """A function that loads the data of a stage: its training split, and ``split`` or else the one that measures it.
 
     ``root`` is the folder of data sets. ``origin`` is the folder of the original model file, where files that it
     names are found, too. Each data set is read once. A set that holds out a part for validation is measured on that.
@@ -52,7 +52,9 @@ def loader(
             )
         key = repr((setting.name, setting.arguments, sorted(setting.keywords.items())))
         if key not in known:
-            wanted: Sequence[str] = ("train",) if setting.keywords.get("validation") else ("train", split)
+            wanted: Sequence[str] = ("train", split or "test")
+            if split is None and setting.keywords.get("validation"):
+                wanted = ("train",)
             known[key] = _load(setting, wanted, [root, origin] if origin is not None else [root], download)
         return known[key]
 

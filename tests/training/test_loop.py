@@ -11,7 +11,7 @@ import graphdl
 from graphdl.data import sets
 from graphdl.graph.model import Setting
 from graphdl.language.codes import explanation
-from graphdl.training import fit
+from graphdl.training import checkpoint, fit
 from graphdl.training.loop import Observer
 from graphdl.training.sources import setting_of
 from graphdl.training.stages import Overrides
@@ -115,6 +115,62 @@ def test_a_loss_that_explodes_stops_the_run_and_is_named():
     assert "loss 'squared' is" in found.message
     assert "of stage 'train' (epoch 1)" in found.message
     assert found.span.text.strip().startswith("(y[0] - target)") or "squared" in found.span.text
+
+
+def exploded(text, tmp_path, **data):
+    """The complaint about a run that is kept in a folder."""
+    model = graphdl.loads(text)
+    with pytest.raises(graphdl.ModelError) as caught:
+        model.fit(out=tmp_path / "run", **data)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0615"
+    return model, found
+
+
+def test_the_node_that_made_the_first_infinity_is_shown(tmp_path):
+    text = """
+    net logarithm {
+        input x: [2]
+        h = x -> linear(2) as l
+        y = log(h * 0 + x)
+        output y
+        loss total = mean(y)
+    }
+    train { optimizer sgd(lr = 0.001); batch 4; epochs 3 }
+    """
+    x = np.ones((40, 2), np.float32)
+    x[17] = [0, 1]
+    model, found = exploded(text, tmp_path, x=x)
+    assert "loss 'total' is -inf at step" in found.message
+    assert found.span.text == "log(h * 0 + x)"
+    assert any("1 of them, by the operator 'log'" in note for note in found.notes)
+    assert all(np.isfinite(model.parameters[path]).all() for path in model.parameters)
+
+
+def test_a_parameter_that_exploded_is_shown(tmp_path):
+    text = LINE + "train { optimizer sgd(lr = 1e20); batch 10; epochs 3 }"
+    _, found = exploded(text, tmp_path, **line_data(100))
+    assert "loss 'squared' is" in found.message
+    assert found.span.text in ("linear(1)", "linear(1) as fit", "(y[0] - target) ** 2", "y[0] - target")
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder(tmp_path):
+    with pytest.raises(graphdl.ModelError, match="E0713"):
+        graphdl.loads(LINE + "train { data digits }").fit(out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_were_loaded_before_are_where_a_killed_run_starts(tmp_path):
+    model = graphdl.loads(LINE + "train { batch 10; epochs 1 }")
+    model.parameters["fit.b"] = np.array([7.0])
+
+    class Stop(Observer):
+        def advance(self, status):
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit.fit(model, fit.Request(), arrays=line_data(100), out=tmp_path / "run", observer=Stop())
+    assert checkpoint.load(tmp_path / "run" / "last.safetensors").tensors["fit.b"] == [7.0]
 
 
 def test_a_run_without_data_says_what_to_write():
