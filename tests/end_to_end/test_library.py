@@ -42,7 +42,7 @@ IMAGE = {
         lambda x, p: functional.conv2d(x, p["plain_m.W"], p["plain_m.b"]),
     ),
     "grouped": (
-        'g -> conv(6, [3, 1], stride = [2, 1], pad = [1, 0], groups = 3, bias = false) as grouped_m',
+        "g -> conv(6, [3, 1], stride = [2, 1], pad = [1, 0], groups = 3, bias = false) as grouped_m",
         lambda x, p: functional.conv2d(x, p["grouped_m.W"], None, (2, 1), (1, 0), 1, 3),
     ),
     "same": (
@@ -98,7 +98,9 @@ def test_layers_of_images(names, device):
 
 
 def test_batch_normalization_in_training_and_after_it(device):
-    text = net({"y": "x * gain -> batchnorm(momentum = 0.3) as n"}, ["input x: [3, 4, 5]", "param gain: [3, 1, 1] = ones()"])
+    text = net(
+        {"y": "x * gain -> batchnorm(momentum = 0.3) as n"}, ["input x: [3, 4, 5]", "param gain: [3, 1, 1] = ones()"]
+    )
     text += "train { optimizer sgd(lr = 0.0); batch 6; epochs 1 }\n"
     model = graphdl.loads(text, seed=1)
     layer = torch.nn.BatchNorm2d(3, momentum=0.3)
@@ -126,7 +128,9 @@ def test_recurrent_layers(kind, layer, device):
     parameters = tensors(model)
     peer = layer(3, 4, batch_first=True)
     names = {"weight_ih_l0": "m.Wx", "weight_hh_l0": "m.Wh", "bias_ih_l0": "m.bx", "bias_hh_l0": "m.bh"}
-    weights = {name: parameters[path].T if parameters[path].ndim == 2 else parameters[path] for name, path in names.items()}
+    weights = {
+        name: parameters[path].T if parameters[path].ndim == 2 else parameters[path] for name, path in names.items()
+    }
     y, state = torch.func.functional_call(peer, weights, (torch.tensor(x) * parameters["gain"],))
     last = state[0] if kind == "lstm" else state
     compare(model, {"y": y, "last": last[0]}, {"x": x}, parameters, training=False)

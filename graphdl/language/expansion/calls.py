@@ -7,7 +7,6 @@ from typing import Any
 
 from graphdl.graph.model import Initializer, Value
 from graphdl.graph.types import TensorType
-from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, modules
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
@@ -412,8 +411,3 @@ def first(value: Any) -> Any:
     if isinstance(value, Applied):
         value = value.values
     return value.values[0] if isinstance(value, Outputs) else value
-
-
-def port_text(port: syntax.Port) -> str:
-    """``x: [c, h, w]``, as the block's declaration has it."""
-    return " ".join(port.span.text.split())

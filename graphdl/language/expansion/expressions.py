@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphdl.graph.model import Initializer, Value
+from graphdl.graph.model import Value
 from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, calls, indexing, modules, scans
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
@@ -17,7 +17,6 @@ from graphdl.language.expansion.values import (
     Applied,
     Argument,
     Chain,
-    Definition,
     Function,
     InitializerName,
     Labelled,
@@ -459,9 +458,3 @@ def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any
     if isinstance(value, InitializerName):
         return calls.initializer(run, value.name, [], {}, expression.span, scope.frame)
     return value
-
-
-__all__ = [
-    "Definition", "Initializer", "bind_names", "condition", "evaluate", "initializer_of", "iterate", "known_names",
-    "language_names", "let_value", "look_up", "module_of", "operand", "undefined",
-]  # fmt: skip

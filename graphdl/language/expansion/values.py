@@ -181,10 +181,6 @@ def is_numeric(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def has_tensor(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, Value | Outputs | Applied) for item in value)
-
-
 def describe(value: Any) -> str:
     """In a message: ``the tensor [3, 4]``, ``the number 3``, ``a module``."""
     match value:
