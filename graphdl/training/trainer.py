@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -51,13 +52,13 @@ class Trainer:
         """The program of a step with the stage's batch."""
         return self._executors[self.stage.batch].program
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, TensorType]:
         """What a step is fed: the inputs that the losses, the metrics or the states need."""
         types = {name: value.type for name, value in self.network.training.inputs.items()}
         return {name: types[name] for name in types if name in self.program.feeds}
 
-    @property
+    @cached_property
     def spans(self) -> dict[str, Span]:
         """Where the inputs are declared."""
         return {name: value.node.span for name, value in self.network.training.inputs.items()}
