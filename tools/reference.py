@@ -1,0 +1,222 @@
+"""Writes the tables of docs/language.md from what the language knows: python tools/reference.py
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test checks that all are current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphdl.data.augment import AUGMENTATIONS
+from graphdl.data.sets import DATA_SETS
+from graphdl.language import lexer, parser, syntax
+from graphdl.language.expansion import limits
+from graphdl.language.expansion.arithmetic import PRIMITIVE_OF
+from graphdl.language.expansion.expressions import HIDDEN
+from graphdl.language.expansion.files import LIBRARY, library_file
+from graphdl.operators import PRIMITIVES, Primitive
+from graphdl.operators.initializers import INITIALIZERS
+from graphdl.operators.primitive import REQUIRED
+from graphdl.settings import written
+from graphdl.training.optimizers import OPTIMIZERS
+from graphdl.training.schedules import SCHEDULES
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "language.md"
+
+SIGNS = {name: f"a {sign} b" for sign, name in PRIMITIVE_OF.items()} | {
+    "negative": "-x",
+    "logical_not": "not x",
+    "matmul": "a @ b",
+}
+
+FORMULAS = {
+    "exp": "eˣ",
+    "expm1": "eˣ - 1, exact near 0",
+    "log": "the natural logarithm",
+    "log1p": "log(1 + x), exact near 0",
+    "sqrt": "the square root",
+    "rsqrt": "1 / sqrt(x)",
+    "abs": "the absolute value",
+    "sign": "-1, 0 or 1",
+    "floor": "the whole number at or below",
+    "ceil": "the whole number at or above",
+    "sin": "the sine",
+    "cos": "the cosine",
+    "tanh": "the hyperbolic tangent",
+    "erf": "the error function",
+}
+"""Of the functions that need no words in the code."""
+
+OPTIMIZER_TEXTS = {
+    "sgd": "Stochastic gradient descent; momentum is Polyak's (1964), or Nesterov's (1983) with `nesterov = true`.",
+    "adam": "Adam (Kingma and Ba, 2015); weight decay is added to the gradient.",
+    "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter, 2019), which acts on the weights alone.",
+}
+
+INITIALIZER_TEXTS = {
+    "zeros": "0",
+    "ones": "1",
+    "constant": "one number",
+    "normal": "a normal distribution",
+    "truncated_normal": "a normal distribution; what falls outside of `low` to `high` is drawn again",
+    "uniform": "a uniform distribution",
+    "glorot_uniform": "uniform, of variance gain² 2 / (fan-in + fan-out) (Glorot and Bengio, 2010)",
+    "glorot_normal": "normal, of the same variance",
+    "he_uniform": "uniform, of variance 2 / ((1 + slope²) fan-in) (He et al., 2015)",
+    "he_normal": "normal, of the same variance",
+    "lecun_normal": "normal, of variance 1 / fan-in (LeCun et al., 1998)",
+    "orthogonal": "orthonormal rows or columns, times `gain` (Saxe et al., 2014)",
+    "identity": "1 on the diagonal, 0 elsewhere",
+}
+
+FAMILIES = {
+    "elementwise": "Element by element",
+    "reduction": "Reductions",
+    "structure": "Shape and place",
+    "window": "Windows of images",
+    "convolution": "Convolution",
+    "gather": "Classes and look-up",
+    "random": "Chance",
+}
+
+
+def main() -> None:
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(page: str) -> str:
+    """The page with every table written anew."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- table: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL)
+
+
+def _table(head: str, rows: Iterable[tuple[str, ...]]) -> str:
+    columns = head.count("|") + 1
+    lines = [f"| {head} |", "|" + " --- |" * columns]
+    return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows])
+
+
+# ------------------------------------------------------------------------------------------------ blocks and primitives
+
+
+def library() -> str:
+    parts = []
+    for path in sorted(LIBRARY.glob("*.net")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").rstrip(".")
+        title, _, further = title.partition(". ")
+        blocks = [d for d in library_file(path).tree.declarations if isinstance(d, syntax.Block)]
+        rows = ((f"`{_call(block)}`", f"`{_ports(block)}`", _words(block.documentation or "")) for block in blocks)
+        parts.append(f"**{title}.**{' ' + further + '.' if further else ''}\n\n{_table('block | ports | gives', rows)}\n")
+    return "\n".join(parts)
+
+
+def _call(block: syntax.Block) -> str:
+    hypers = ", ".join(" ".join(hyper.span.text.split()) for hyper in block.hypers)
+    return f"{block.name}({hypers})" if hypers else block.name
+
+
+def _ports(block: syntax.Block) -> str:
+    inputs = ", ".join(" ".join(port.span.text.split()) for port in block.inputs)
+    outputs = ", ".join(" ".join(port.span.text.split()) for port in block.outputs)
+    return f"{inputs} -> {outputs}"
+
+
+def primitives() -> str:
+    parts = []
+    signs = ((f"`{SIGNS[name]}`", f"`{name}`") for name in PRIMITIVES if name in SIGNS)
+    parts.append(f"**Behind the signs.**\n\n{_table('sign | primitive', signs)}\n")
+    families: dict[str, list[Primitive]] = {}
+    for primitive in PRIMITIVES.values():
+        if primitive.name not in SIGNS and primitive.name not in HIDDEN:
+            families.setdefault(_family(primitive), []).append(primitive)
+    for family, members in families.items():
+        rows = ((f"`{_signature(p)}`", p.documentation or FORMULAS[p.name]) for p in members)
+        parts.append(f"**{FAMILIES[family]}.**\n\n{_table('primitive | gives', rows)}\n")
+    return "\n".join(parts)
+
+
+def _family(primitive: Primitive) -> str:
+    from graphdl import operators
+
+    return next(f for f in FAMILIES if primitive in getattr(operators, f).PRIMITIVES)
+
+
+def _signature(primitive: Primitive) -> str:
+    inputs = ["x, …"] if primitive.variadic else list(primitive.inputs)
+    hypers = [h.name if h.default is REQUIRED else f"{h.name} = {written(h.default)}" for h in primitive.hypers]
+    arguments = ", ".join([*inputs, *hypers])
+    return f"{primitive.name}({arguments})" if arguments else primitive.name
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def _functions(
+    head: str, functions: Mapping[str, Callable[..., Any]], texts: Mapping[str, str] | None = None
+) -> str:
+    rows = []
+    for name, function in functions.items():
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        arguments = ", ".join(_parameter(parameter) for parameter in parameters)
+        text = (texts or {}).get(name) or _words(inspect.getdoc(function) or "")
+        text = re.sub(r"^`[^`\[]*`: (\w)", lambda found: found[1].upper(), text)  # the signature says it already
+        rows.append((f"`{name}({arguments})`" if arguments else f"`{name}`", text))
+    return _table(head, rows)
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return "field = examples, …"
+    if parameter.default is parameter.empty:
+        return parameter.name
+    return f"{parameter.name} = {written(parameter.default)}"
+
+
+def _words(text: str) -> str:
+    """A docstring or documentation in one line of Markdown."""
+    text = text.partition("Raises:")[0].replace("``", "`")
+    return " ".join(text.split())
+
+
+def initializers() -> str:
+    rows = []
+    for name, numbers in INITIALIZERS.items():
+        arguments = ", ".join(key if default is None else f"{key} = {default:g}" for key, default in numbers.items())
+        rows.append((f"`{name}({arguments})`", INITIALIZER_TEXTS[name]))
+    return _table("initializer | draws", rows)
+
+
+def limit_rows() -> str:
+    rows = [
+        ("characters of a file", f"{parser.MAXIMUM_SIZE:,}"),
+        ("nesting of brackets, and of an expression", f"{lexer.MAXIMUM_NESTING:,}"),
+        ("nesting of blocks", f"{limits.DEPTH:,}"),
+        ("items of a list", f"{limits.LIST:,}"),
+        ("passes of loops, items of lists and applications of modules in one expansion", f"{limits.STEPS:,}"),
+        ("nodes of the graph", f"{limits.NODES:,}"),
+        ("elements of a tensor", "2⁴⁰" if limits.ELEMENTS == 2**40 else f"{limits.ELEMENTS:,}"),
+        ("a whole number", "2⁶³" if limits.NUMBER == 2**63 else f"{limits.NUMBER:,}"),
+    ]
+    return _table("what | at most", rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "library": library,
+    "primitives": primitives,
+    "initializers": initializers,
+    "optimizers": lambda: _functions("optimizer | is", OPTIMIZERS, OPTIMIZER_TEXTS),
+    "schedules": lambda: _functions("schedule | the learning rate", SCHEDULES),
+    "data": lambda: _functions("data set | gives", dict(sorted(DATA_SETS.items()))),
+    "augmentations": lambda: _functions("augmentation | does", AUGMENTATIONS),
+    "limits": limit_rows,
+}
+
+if __name__ == "__main__":
+    main()
