@@ -4,15 +4,15 @@
  *
  *            VECTORS x LANES output channels
  *           +-----------------------+
- *           |  panel of filters     |  packed by pack_filters.cl: [ky][kx][i][VECTORS x LANES], read once per tile, in order
+ *           |  panel of filters     |  packed by pack_filters.cl, [ky][kx][i][VECTORS x LANES]
  *           +-----------------------+
  *   +-----+ +-----------------------+
  *   |  X  | |  TILE_N x TILE_Y x    |  sums of a block of output pixels, held in registers: each step loads VECTORS
  *   |     | |  TILE_X output pixels |  vectors of the panel and spreads one number of X for every pixel
  *   +-----+ +-----------------------+
  *
- * The padding has been applied, so every window lies inside X. At the far edges tiles overlap: the last one starts earlier
- * and does not store the pixels of its predecessor.
+ * The padding has been applied, so every window lies inside X. At the far edges tiles overlap: the last one starts
+ * earlier and does not store the pixels of its predecessor.
  *
  * The gradient with respect to the input is the same computation on the padded gradient of the output with the filters
  * turned round. With a stride s it falls into s x s phases, one for each residue of the output row and column modulo s:
@@ -28,13 +28,13 @@
  *   TAP_STEP_Y, TAP_STEP_X          the same between neighbouring taps of a phase
  *   PHASES_Y, PHASES_X              phases; more than 1 only in the gradient
  *   PHASE_DILATION_Y, _X            the convolution's dilation, from which a phase's taps follow
- *   ORIGIN_Y, ORIGIN_X              PHASES times the row (column) of X where the first output meets the first tap; it need
- *                                   not be whole; 0 in the forward direction
+ *   ORIGIN_Y, ORIGIN_X              PHASES times the row (column) of X where the first output meets the first tap; the
+ *                                   row need not be whole; 0 in the forward direction
  *   BLANK_TOP, BLANK_BOTTOM         rows of X that hold zeros only: taps that meet nothing else are left out
  *   TILE_N, TILE_Y, TILE_X, VECTORS the register tile
  *   ROWS_PER_ITEM                   rows of tiles that a work-item makes
  *   PANELS                          panels of one group
- *   ITEM_GROUPS                     global id 0 = index of the block of tile rows; 1 = panel + PANELS * group; 2 = phase
+ * Global ids: 0 = block of tile rows, 1 = panel + PANELS * group, 2 = phase.
  */
 #define PANEL (VECTORS * LANES)
 #define PIXELS (TILE_N * TILE_Y * TILE_X)
@@ -116,8 +116,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             const int next_x = tile_index * TILE_X;
             const int tile_x = LEAST(next_x, GRID_WIDTH - TILE_X);
             const __global float *corner = X
-                + (((size_t)tile_n * HEIGHT + tile_y * STRIDE_Y + taps_y.origin) * WIDTH + tile_x * STRIDE_X + taps_x.origin)
-                    * CHANNELS
+                + (((size_t)tile_n * HEIGHT + tile_y * STRIDE_Y + taps_y.origin) * WIDTH
+                   + tile_x * STRIDE_X + taps_x.origin) * CHANNELS
                 + group * GROUP_CHANNELS;
             VECTOR sum[PIXELS][VECTORS];
             #pragma unroll

@@ -9,13 +9,13 @@
  *                 |  (pixels)             |
  *                 +-----------------------+
  *   +-----------+ +-----------------------+
- *   | X,        | | ROWS sums, held in    |  a row is one (kx, i) of a fixed ky; where the dilation is 1 these lie side by
- *   | (pixels)  | | registers             |  side in X for a given pixel
- *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; their sums rest in private memory
- *                 +-----------------------+
+ *   | X,        | | ROWS sums, held in    |  a row is one (kx, i) of a fixed ky; where the dilation is 1
+ *   | (pixels)  | | registers             |  these lie side by side in X for a given pixel
+ *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; in between their sums
+ *                 +-----------------------+  rest in private memory
  *
- * A work-item makes BLOCKS tiles of each of SPAN panels, one ky and, with a dilation or groups, one kx, over one of SPLITS parts of
- * the output rows; the splits are added by whoever asked for them.
+ * A work-item makes BLOCKS tiles of each of SPAN panels, one ky and, with a dilation or groups, one kx, over one of
+ * SPLITS parts of the output rows; the splits are added by whoever asked for them.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X, all groups
@@ -118,11 +118,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     for (int start = (int)((long)ALL_LINES * split / SPLITS); start < end; start += LINES) {
         const int stop = LEAST(start + LINES, end);
         for (int p = 0; p < span; p++)
-            pack_gradient(G + (size_t)start * (OUT_WIDTH * OUT_CHANNELS) + base, packed + p * (LINES * OUT_WIDTH * PANEL),
-                          (stop - start) * OUT_WIDTH, left + p * PANEL);
+            pack_gradient(G + (size_t)start * (OUT_WIDTH * OUT_CHANNELS) + base,
+                          packed + p * (LINES * OUT_WIDTH * PANEL), (stop - start) * OUT_WIDTH, left + p * PANEL);
         for (int block = first; block < last; block++) {
             const int top = LEAST(block * ROWS, EXTENT - ROWS);
-            const __global float *data = X + (ky * DILATION_Y * WIDTH + tap_x * DILATION_X) * CHANNELS + group * GROUP_CHANNELS + top;
+            const __global float *data =
+                X + (ky * DILATION_Y * WIDTH + tap_x * DILATION_X) * CHANNELS + group * GROUP_CHANNELS + top;
 #if COPY_X
             copy_strip(data, strip, start, stop);
 #endif

@@ -11,8 +11,8 @@
  *   +-------+ |  ...                  |  BLOCKS such tiles use the same panel
  *             +-----------------------+
  *
- * A work-item makes BLOCKS tiles of each of SPAN panels side by side; the last tile of all starts earlier so as to end at
- * M, and does not store the rows of its predecessor.
+ * A work-item makes BLOCKS tiles of each of SPAN panels side by side; the last tile of all starts earlier so as to end
+ * at M, and does not store the rows of its predecessor.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the n extent)
  *   M, K                            the other extents
@@ -68,8 +68,10 @@ inline void pack_panel(const __global float *B, float *panel, const int k0, cons
         for (int k = 0; k < whole; k += LANES) {
             VECTOR block[LANES];
             #pragma unroll
-            for (int l = 0; l < LANES; l++)
-                block[l] = LOAD_GLOBAL(LANES, B + (size_t)LEAST(column + v * LANES + l, COLUMNS - 1) * B_COLUMN + k0 + k);
+            for (int l = 0; l < LANES; l++) {
+                const int c = LEAST(column + v * LANES + l, COLUMNS - 1);
+                block[l] = LOAD_GLOBAL(LANES, B + (size_t)c * B_COLUMN + k0 + k);
+            }
             transpose(block);
             #pragma unroll
             for (int l = 0; l < LANES; l++)

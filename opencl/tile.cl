@@ -10,8 +10,8 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define VECTOR JOIN(float, LANES)
 
-/* Vectors at any float's address. PoCL does not inline vloadN, vstoreN and fma when LLVM's idea of the processor lacks a
- * feature that its built-in library was compiled with: a call per vector makes a kernel six times slower. */
+/* Vectors at any float's address. PoCL does not inline vloadN, vstoreN and fma when LLVM's idea of the processor lacks
+ * a feature that its built-in library was compiled with: a call per vector makes a kernel five times slower. */
 typedef float unaligned2 __attribute__((ext_vector_type(2), aligned(4)));
 typedef float unaligned4 __attribute__((ext_vector_type(4), aligned(4)));
 typedef float unaligned8 __attribute__((ext_vector_type(8), aligned(4)));
@@ -34,9 +34,9 @@ typedef float unaligned16 __attribute__((ext_vector_type(16), aligned(4)));
         } else if (EDGE != 0 && first_ < COLUMNS) {                                                                    \
             float lanes_[LANES + 8];                                                                                   \
             SAVE(value, lanes_);                                                                                       \
-            if (EDGE & 8) STORE_AT(8, LOAD_PRIVATE(8, lanes_), first_);                                                      \
-            if (EDGE & 4) STORE_AT(4, LOAD_PRIVATE(4, lanes_ + (EDGE & 8)), first_ + (EDGE & 8));                            \
-            if (EDGE & 2) STORE_AT(2, LOAD_PRIVATE(2, lanes_ + (EDGE & 12)), first_ + (EDGE & 12));                          \
+            if (EDGE & 8) STORE_AT(8, LOAD_PRIVATE(8, lanes_), first_);                                                \
+            if (EDGE & 4) STORE_AT(4, LOAD_PRIVATE(4, lanes_ + (EDGE & 8)), first_ + (EDGE & 8));                      \
+            if (EDGE & 2) STORE_AT(2, LOAD_PRIVATE(2, lanes_ + (EDGE & 12)), first_ + (EDGE & 12));                    \
             if (EDGE & 1) STORE_AT(1, lanes_[EDGE & 14], first_ + (EDGE & 14));                                        \
         }                                                                                                              \
     } while (0)

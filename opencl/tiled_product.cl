@@ -4,8 +4,8 @@
  *
  *                              TILE columns
  *                            +-------------+
- *                            | right, STEPS|   both tiles lie in local memory; where a row, a column or a step runs over the
- *                            +-------------+   edge, zeros do
+ *                            | right, STEPS|   both tiles lie in local memory; where they run over
+ *                            +-------------+   the edge, zeros do
  *   +-------------+          +-------------+
  *   | left        |          |             |   SIDE x SIDE work-items: each sums WORK rows (SIDE apart) times WORK
  *   | TILE x STEPS|  TILE    |    sums     |   neighbouring columns
@@ -50,7 +50,8 @@
 
 #elif OPERATION == 2 /* row = (n, y, x), k = (ky, kx, o), column = i */
 
-/* HEIGHT and WIDTH are those of the input without its padding. The output row that saw input row y through tap ky, times the stride. */
+/* HEIGHT and WIDTH are those of the input without its padding. The output row that saw input row y through tap ky,
+ * times the stride. */
 #define SEEN_Y(row, k) ((row) / WIDTH % HEIGHT + PAD_TOP - (k) / (TAPS_X * GROUP_FILTERS) * DILATION_Y)
 #define SEEN_X(row, k) ((row) % WIDTH + PAD_LEFT - (k) / GROUP_FILTERS % TAPS_X * DILATION_X)
 #define IS_SEEN(seen, stride, extent) ((seen) >= 0 && (seen) % (stride) == 0 && (seen) / (stride) < (extent))
