@@ -70,7 +70,9 @@ def test_a_block_may_use_itself_as_long_as_it_ends():
         "output y = pad(x, [1], 1)", "output y = mean(x, axis = \"0\")", "output y = sum(x, axis = [0, 0])",
         "metric y = x -> nothing", "loss none", "input y: class(0); output y", "input y: [4] = 3; output y",
         "state s: int[4]; output y = x", "output y = x -> embedding(3)", "output y = one_hot(x)",
-        "output y = x -> dropout(2)",
+        "output y = x -> dropout(2)", "output y = reshape(x, [1, 2, 2]) -> conv(1, 1, pad = 0.5)",
+        "output y = reshape(x, [1, 2, 2]) -> conv(1, 1, pad = none)",
+        "output y = reshape(x, [1, 2, 2]) -> conv(1, 1, pad = [0, relu])",
     ],
 )  # fmt: skip
 def test_nonsense_is_a_diagnostic(statement):
