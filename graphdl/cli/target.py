@@ -39,3 +39,18 @@ def open_target(
     model = Model(load_source(target), net=net, device=device, settings=settings)
     model.load_weights(weights)
     return model, None
+
+
+def open_model(target: Path, *, net: str | None, settings: Mapping[str, str], device: str | None) -> Model:
+    """The model of a file with its initial weights, or of a run with its trained ones.
+
+    Raises:
+        click.UsageError: a run with settings of a file.
+        ModelError: the run or the file is at fault.
+    """
+    if target.is_dir():
+        return open_target(target, None, net=net, settings=settings, device=device)[0]
+    from graphdl.language import load_source
+    from graphdl.model import Model
+
+    return Model(load_source(target), net=net, device=device, settings=settings)

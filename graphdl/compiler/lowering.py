@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering, OperatorError
-from graphdl.operators.elementwise import cast
+from graphdl.operators.elementwise import apart, cast
 from graphdl.operators.structure import broadcast_to, concat, reshape, slice_
 from graphdl.operators.tensor import Tensor, adopt, array, feed, read
 
@@ -31,9 +31,10 @@ class Lowered:
     parameters: Mapping[str, Tensor]
 
 
-def lower(graph: ModuleGraph, batch: int) -> Lowered:
-    """Every value of ``graph`` for ``batch`` examples. Raises ModelError where a lowering rule refuses."""
-    lowering = _Lowering(graph, batch)
+def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = ()) -> Lowered:
+    """Every value of ``graph`` for ``batch`` examples; those of ``separate`` are tensors of their own, all others may
+    vanish in what is made of them. Raises ModelError where a lowering rule refuses."""
+    lowering = _Lowering(graph, batch, separate)
     lowering.run(graph.nodes, "")
     tensor = lowering.values.__getitem__
 
@@ -63,9 +64,10 @@ def _mean(x: Tensor) -> Tensor:
 
 
 class _Lowering:
-    def __init__(self, graph: ModuleGraph, batch: int) -> None:
+    def __init__(self, graph: ModuleGraph, batch: int, separate: Collection[Value] = ()) -> None:
         self.graph = graph
         self.batch = batch
+        self.separate = separate
         self.values: dict[Value, Tensor] = {}
         self.seen: set[int] = set()
 
@@ -75,7 +77,7 @@ class _Lowering:
             if node.operator == "item":  # what comes from outside a scan's body: the scan has set it
                 continue
             for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
-                self.values[value] = tensor
+                self.values[value] = apart(tensor) if value in self.separate else tensor
 
     def lower(self, node: Node, step: str) -> Sequence[Tensor]:
         match node.operator:

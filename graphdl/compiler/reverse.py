@@ -16,9 +16,21 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
     """d loss / d tensor for each of ``wanted``; zeros where no path leads there. The loss has the shape []."""
     if loss.shape != ():
         raise ValueError(f"gradients start from a scalar, not from {loss}")
-    order = topological([loss])
+    found = pull_back(loss, constant(1.0), wanted)
+    return [broadcast_to(constant(0.0), x.shape) if g is None else g for x, g in zip(wanted, found, strict=True)]
+
+
+def pull_back(
+    output: Tensor, seed: Tensor, wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
+) -> list[Tensor | None]:
+    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; none where no path leads there.
+
+    Paths end at the tensors of ``borders``, so that what lies before them counts for nothing.
+    """
+    order = topological([output], {id(x) for x in borders})
     reaches = _reached_from(wanted, order)
-    received: dict[int, list[Tensor]] = {id(loss): [constant(1.0)]}
+    received: dict[int, list[Tensor]] = {id(output): [seed]}
+    ends = {id(x) for x in borders}
     totals: dict[int, Tensor] = {}
     for tensor in reversed(order):
         parts = received.pop(id(tensor), None)
@@ -28,7 +40,7 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
         for part in parts[1:]:
             total = total + part
         totals[id(tensor)] = total
-        if not tensor.inputs:
+        if not tensor.inputs or id(tensor) in ends:
             continue
         for x, g in zip(tensor.inputs, tensor.operation.reverse(tensor, total), strict=True):
             if g is None or id(x) not in reaches or x.element != "float":
@@ -37,7 +49,7 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
                 g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
             received.setdefault(id(x), []).append(g)
         adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, total), tensor.origin)
-    return [totals.get(id(x)) or broadcast_to(constant(0.0), x.shape) for x in wanted]
+    return [totals.get(id(x)) for x in wanted]
 
 
 def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:

@@ -387,3 +387,11 @@ _STOP = Elementwise("stop_gradient", lambda operands, width: operands[0], None, 
 def stop_gradient(x: Tensor) -> Tensor:
     """The value of ``x``; the reverse pass ends here."""
     return Tensor(_STOP, (x,), x.shape, x.element)
+
+
+_APART = Elementwise("apart", lambda operands, width: operands[0], lambda y, g: (g,), cost=0)
+
+
+def apart(x: Tensor) -> Tensor:
+    """``x`` as a tensor of its own, which what is made of it does not see through."""
+    return Tensor(_APART, (x,), x.shape, x.element)

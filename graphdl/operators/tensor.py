@@ -17,7 +17,7 @@ There are few kinds of operation, and the compiler knows only the kinds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -312,8 +312,11 @@ def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None
             stack.extend(tensor.inputs)
 
 
-def topological(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """Every tensor that the outputs need, inputs first; the same order from run to run."""
+def topological(outputs: Iterable[Tensor], leaves: Collection[int] = ()) -> list[Tensor]:
+    """Every tensor that the outputs need, inputs first; the same order from run to run.
+
+    ``leaves`` are the ids of tensors whose own inputs are not asked for.
+    """
     order: list[Tensor] = []
     seen: set[int] = set()
     for output in outputs:
@@ -324,7 +327,7 @@ def topological(outputs: Iterable[Tensor]) -> list[Tensor]:
                 if id(tensor) in seen:
                     continue
                 seen.add(id(tensor))
-            if position < len(tensor.inputs):
+            if position < len(tensor.inputs) and id(tensor) not in leaves:
                 stack.append((tensor, position + 1))
                 child = tensor.inputs[position]
                 if id(child) not in seen:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from graphdl.compiler.build import build
-from graphdl.compiler.program import Program
+from graphdl.compiler.program import Launch, Program
 from graphdl.compiler.reverse import gradients as reverse
 from graphdl.data.batches import Batches
 from graphdl.data.feed import as_feed
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
-from graphdl.runtime import Executor, Pending
+from graphdl.runtime import Executor, Pending, profile
 from graphdl.training.network import Network
 from graphdl.training.program import EXAMPLES, example_tensors, seed_array, total_loss
 
@@ -49,7 +49,7 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     Raises:
         ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
     """
-    count = _count(arrays)
+    count = example_count(arrays)
     size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
     executor = _predictor(network, size)
     fed = _fed(network, executor.program, arrays)
@@ -136,18 +136,48 @@ def gradients(
     Raises:
         ModelError: E0608, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
     """
-    count = _count(arrays)
+    executor = _differentiator(network, example_count(arrays), minimize, training)
+    executor.run(_with_seed(executor, _fed(network, executor.program, arrays, training=training), network.seed, 0))
+    by_path = {path: executor.fetch(_GRADIENT + path) for path in network.graph(training).parameters}
+    return float(executor.fetch(_LOSS)), by_path
 
+
+def profiled_gradients(
+    network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...]
+) -> tuple[list[tuple[Launch, float]], Program]:
+    """The launches of ``gradients`` in training, each with its seconds on the device, and their program.
+
+    Raises:
+        ModelError: as ``gradients``.
+        DeviceError: the device refuses.
+    """
+    executor = _differentiator(network, example_count(arrays), minimize, True)
+    feeds = _with_seed(executor, _fed(network, executor.program, arrays, training=True), network.seed, 0)
+    profile(executor, feeds)  # the first run pays for what drivers put off until then
+    return profile(executor, feeds), executor.program
+
+
+def _differentiator(network: Network, count: int, minimize: tuple[str, ...], training: bool) -> Executor:
     def program() -> Program:
         lowered = network.lower(training, count)
         total = total_loss(lowered, minimize)
         found = zip(lowered.parameters, reverse(total, list(lowered.parameters.values())), strict=True)
         return build({_LOSS: total} | {_GRADIENT + path: g for path, g in found}, {}, network.device.target)
 
-    executor = network.executor(("gradients", count, training, minimize), program)
-    executor.run(_with_seed(executor, _fed(network, executor.program, arrays, training=training), network.seed, 0))
-    by_path = {path: executor.fetch(_GRADIENT + path) for path in network.graph(training).parameters}
-    return float(executor.fetch(_LOSS)), by_path
+    return network.executor(("gradients", count, training, minimize), program)
+
+
+def run_once(
+    network: Network, program: Program, arrays: Mapping[str, Any], *, training: bool, draw: int = 0
+) -> dict[str, np.ndarray]:
+    """The fetches of a program that is run a single time, for a batch of the size that it was made for.
+
+    Raises:
+        ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
+    """
+    executor = Executor(program, network.device, network.store)
+    executor.run(_with_seed(executor, _fed(network, program, arrays, training=training), network.seed, draw))
+    return {name: executor.fetch(name) for name in program.fetches}
 
 
 def inputs_of(network: Network, program: Program, *, training: bool) -> dict[str, TensorType]:
@@ -174,7 +204,7 @@ def _fed(
     return as_feed(needed, given, spans={name: value.node.span for name, value in graph.inputs.items()})
 
 
-def _count(arrays: Mapping[str, Any]) -> int:
+def example_count(arrays: Mapping[str, Any]) -> int:
     """How many examples are given; a net without inputs has one."""
     return max((len(array) for array in map(np.asarray, arrays.values()) if array.ndim), default=1) or 1
 

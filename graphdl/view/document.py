@@ -153,7 +153,8 @@ class Drawing:
             if len(module.applications) > 1:
                 item.shared = (turn + 1, len(module.applications))
             last = module.path.rpartition(".")[2]
-            item.name = None if last.rstrip("0123456789").rstrip("_") == module.kind else last
+            numbered = last.removeprefix(module.kind + "_")
+            item.name = None if last == module.kind or (numbered != last and numbered.isdigit()) else last
             self._blocks[key] = item
         return self._blocks[key]
 

@@ -62,11 +62,18 @@ class App {
       role: "tab", "aria-selected": String(name === "Graph"), onclick: (event) => {
         for (const tab of tabs) tab.setAttribute("aria-selected", String(tab === event.currentTarget));
         this.sheet.classList.toggle("hidden", !draw);
-        this.sheet.replaceChildren();
-        if (draw) draw(this.sheet, this);
+        this.redrawSheet = () => {
+          this.sheet.replaceChildren();
+          if (draw) draw(this.sheet, this);
+        };
+        this.redrawSheet();
       },
     }, name));
     return el("div", { class: "group", role: "tablist" }, ...tabs);
+  }
+
+  openSheet(name) {
+    for (const tab of document.querySelectorAll("[role=tab]")) if (tab.textContent === name) tab.click();
   }
 
   select(item) {
@@ -243,6 +250,7 @@ class App {
     this.canvas.draw();
     this.details.show(this.canvas.selected);
     this.showScale();
+    this.redrawSheet?.();
   }
 
   toggleSource() {

@@ -167,7 +167,8 @@ class Canvas {
       ...this.dimming(item) }, parent);
     if (!near) return;
     const text = make("text", { x: round(box.x + 26), y: round(box.y + 19), "font-family": FONT, "font-size": 13,
-      "font-weight": 600, fill: colors.ink }, parent, item.label);
+      "font-weight": 600, fill: colors.ink, stroke: box.depth % 2 ? colors.block : colors.paper, "stroke-width": 4,
+      "paint-order": "stroke", "stroke-linejoin": "round" }, parent, item.label);
     this.paintName(text, item, colors);
     this.paintSign(parent, box.x + 14, box.y + 14, false, kindColors(item.kind).mark);
   }
@@ -206,8 +207,8 @@ class Canvas {
       fill: colors.ink }, group, item.label);
     this.paintName(text, item, colors);
     if (box.layout.subtitle) {
-      make("text", { x: place.x + 12, y: round(middle + 12), "font-family": FONT, "font-size": 11, fill: colors.soft }, group,
-        box.layout.subtitle);
+      make("text", { x: place.x + 12, y: round(middle + 12), "font-family": FONT, "font-size": 11,
+        fill: this.style.overlay ? colors.ink : colors.soft }, group, box.layout.subtitle);
     }
     if (item.children.length) this.paintSign(group, place.x + place.width - 13, place.y + 13, true, kind.mark);
   }
@@ -318,13 +319,16 @@ class Canvas {
       const s = this.miniature.scale;
       pen.fillRect(box.x * s, box.y * s, Math.max(1, box.width * s), Math.max(1, box.height * s));
     }
-    this.miniature.image = pen.getImageData(0, 0, Math.max(1, this.minimap.width), Math.max(1, this.minimap.height));
+    this.miniature.image = document.createElement("canvas");
+    [this.miniature.image.width, this.miniature.image.height] = [this.minimap.width, this.minimap.height];
+    this.miniature.image.getContext("2d").drawImage(this.minimap, 0, 0);
   }
 
   drawFrame({ left, top, right, bottom }) {
     const pen = this.minimap.getContext("2d");
     const s = this.miniature.scale;
-    pen.putImageData(this.miniature.image, 0, 0);
+    pen.clearRect(0, 0, this.minimap.width, this.minimap.height);
+    pen.drawImage(this.miniature.image, 0, 0);
     pen.strokeStyle = theme().select;
     pen.lineWidth = 2;
     pen.strokeRect(left * s + 1, top * s + 1, Math.max(4, (right - left) * s - 2), Math.max(4, (bottom - top) * s - 2));

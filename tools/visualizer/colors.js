@@ -29,9 +29,11 @@ function kindColors(kind) {
 function theme() {
   return isDark()
     ? { paper: "#14171c", ink: "#e8eaed", soft: "#9aa3ad", edge: "#667180", block: "#1b1f26", border: "#3a424d",
-        select: "#ffb454", path: "#ff8a65", reverse: "#f06595", added: "#3fb068", removed: "#e5534b", changed: "#d9a520" }
+        select: "#ffb454", path: "#ff8a65", reverse: "#f06595", added: "#3fb068", removed: "#e5534b", changed: "#d9a520",
+        addedFill: "#143321", removedFill: "#3d1a1c", changedFill: "#3a3013" }
     : { paper: "#fbfbfc", ink: "#1c2128", soft: "#66707b", edge: "#97a1ac", block: "#f3f5f8", border: "#cfd6de",
-        select: "#e8710a", path: "#d9480f", reverse: "#c2255c", added: "#1a7f37", removed: "#cf222e", changed: "#b78103" };
+        select: "#e8710a", path: "#d9480f", reverse: "#c2255c", added: "#1a7f37", removed: "#cf222e", changed: "#b78103",
+        addedFill: "#dafbe1", removedFill: "#ffebe9", changedFill: "#fff3c9" };
 }
 
 // A light-to-strong scale for what an overlay measures, 0 to 1.

@@ -55,8 +55,8 @@ class Style {
 
   fill(item) {
     if (this.overlay) return heat(Math.sqrt(this.weight(item)));
-    if (this.statuses && this.statuses[item.id] === "same") return theme().block;
-    return null;
+    const status = this.statuses?.[item.id];
+    return status ? (status === "same" ? theme().block : theme()[`${status}Fill`]) : null;
   }
 
   border(item) {

@@ -122,7 +122,7 @@ class SourcePanel {
     this.element.append(this.tabs, this.code);
     this.current = null;
     const { sources } = app.graph.document;
-    sources.forEach((source, number) => this.chooser.append(el("option", { value: number }, source.name)));
+    sources.forEach((source, number) => this.chooser.append(el("option", { value: number, title: source.name }, source.name.split("/").slice(-2).join("/"))));
     this.tabs.append(this.chooser, el("button", { title: "hide the source", "aria-label": "hide the source",
       onclick: () => app.toggleSource() }, "×"));
     if (sources.length) this.open(Math.max(0, sources.findIndex((source) => !source.library)));

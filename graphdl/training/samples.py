@@ -1,0 +1,68 @@
+"""A batch to measure a model on: of its data where that is at hand, else made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from graphdl.data import augment
+from graphdl.data.batches import Batches
+from graphdl.diagnostics import ModelError
+from graphdl.graph.types import TensorType
+from graphdl.training.network import Network
+from graphdl.training.sources import loader
+from graphdl.training.stages import Overrides, stages
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arrays by input, and in words where they are from."""
+
+    arrays: Mapping[str, np.ndarray]
+    origin: str
+
+
+def sample(
+    network: Network, count: int, overrides: Overrides | None = None, *, root: Path | None = None,
+    origin: Path | None = None,
+) -> Sample:  # fmt: skip
+    """The first ``count`` training examples of the data that the file or ``overrides`` name.
+
+    Where that data is missing and nobody named it expressly, and where there is none, examples are made up: normal
+    numbers, and classes drawn evenly.
+
+    Raises:
+        ModelError: the data that ``overrides`` name is missing or does not fit.
+    """
+    inputs = {name: value.type for name, value in network.training.inputs.items()}
+    stage = next((stage for stage in stages(network.training, overrides) if stage.data is not None), None)
+    if stage is not None:
+        try:
+            dataset = loader(root=root, origin=origin)(stage)
+            batches = Batches(
+                dataset, "train", inputs, batch=count, training=False,
+                augment=augment.pipeline(stage.augment, dataset), feed=stage.feed,
+            )  # fmt: skip
+            return Sample(batches.get(0, 0).arrays, f"{count} examples of {dataset.name}")
+        except ModelError:
+            if overrides is not None and overrides.data is not None:
+                raise
+    return Sample(made_up(inputs, count, network.seed), f"{count} made-up examples")
+
+
+def made_up(inputs: Mapping[str, TensorType], count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random arrays that fit the inputs."""
+    random = np.random.default_rng(seed)
+    arrays: dict[str, np.ndarray] = {}
+    for name, kind in inputs.items():
+        shape = (count, *kind.shape)
+        if kind.element == "float":
+            arrays[name] = random.standard_normal(shape, np.float32)
+        elif kind.element == "bool":
+            arrays[name] = random.random(shape) < 0.5
+        else:
+            arrays[name] = random.integers(0, kind.classes or 2, shape, np.int32)
+    return arrays
