@@ -81,9 +81,11 @@ class Analysis(Watcher):
             found = check(self.source, watcher=_Training(self))
         if self.model is not None and self._complain is not None and not any(d.is_error for d in found):
             found += self._complain(self.model)
-        known = {(d.code, d.message, d.span and d.span.start) for d in found}
-        found += [d for d in self.diagnostics if (d.code, d.message, d.span and d.span.start) not in known]
-        self.diagnostics = found
+        known = {(d.code, d.message, d.span and d.span.start) for d in self.diagnostics}
+        self.diagnostics = [
+            *self.diagnostics,
+            *(d for d in found if (d.code, d.message, d.span and d.span.start) not in known),
+        ]
 
     # ----------------------------------------------------------------------------------------------------- watching
 

@@ -65,30 +65,33 @@ def help_at(analysis: Analysis, context: Context, settings: Settings) -> Help | 
     return Help(signature, _active(analysis, call, signature))
 
 
-def open_parameters(call: OpenCall, signature: Signature) -> list[Parameter]:
-    """The parameters that can still be given by name."""
-    given = set(call.named)
-    return [p for p in signature.parameters if p.name not in given]
+def open_parameters(analysis: Analysis, call: OpenCall, signature: Signature) -> list[Parameter]:
+    """The parameters that the arguments left of the cursor do not fill."""
+    filled = _filled(analysis, call, signature)[:-1]
+    return [p for p in signature.parameters if p not in filled]
 
 
 def _active(analysis: Analysis, call: OpenCall, signature: Signature) -> int | None:
-    parameters = list(signature.parameters)
-    current = call.arguments[-1]
-    if len(current) > 1 and current[0].type == "NAME" and current[1].type == "=":
-        return next((i for i, p in enumerate(parameters) if p.name == current[0].text), None)
-    ports = signature.ports[1:] if call.piped else list(signature.ports)
-    hypers = list(signature.hypers)
-    chosen: Parameter | None = None
+    chosen = _filled(analysis, call, signature)[-1]
+    return signature.parameters.index(chosen) if chosen is not None else None
+
+
+def _filled(analysis: Analysis, call: OpenCall, signature: Signature) -> list[Parameter | None]:
+    """The parameter that each argument fills; none for one too many."""
+    named = set(call.named)
+    ports = [p for p in (signature.ports[1:] if call.piped else signature.ports) if p.name not in named]
+    hypers = [p for p in signature.hypers if p.name not in named]
+    after_hyper = False
+    found: list[Parameter | None] = []
     for argument in call.arguments:
         if len(argument) > 1 and argument[0].type == "NAME" and argument[1].type == "=":
-            name = argument[0].text
-            ports = [p for p in ports if p.name != name]
-            hypers = [p for p in hypers if p.name != name]
+            found.append(next((p for p in signature.parameters if p.name == argument[0].text), None))
             continue
-        tensor = bool(ports) and _may_be_tensor(analysis, argument, call.piped, len(hypers) < len(signature.hypers))
+        tensor = bool(ports) and _may_be_tensor(analysis, argument, call.piped, after_hyper)
+        after_hyper = after_hyper or not tensor
         queue = ports if tensor or not hypers else hypers
-        chosen = queue.pop(0) if queue else None
-    return parameters.index(chosen) if chosen is not None else None
+        found.append(queue.pop(0) if queue else None)
+    return found
 
 
 def _may_be_tensor(analysis: Analysis, argument: tuple[Token, ...], piped: bool, after_hyper: bool) -> bool:
@@ -100,4 +103,4 @@ def _may_be_tensor(analysis: Analysis, argument: tuple[Token, ...], piped: bool,
     if first.type == "NAME" and len(argument) == 1:
         symbol = symbol_of(analysis, first.text, first.start)
         return symbol is None or symbol.kind not in _HYPER_KINDS
-    return not (len(argument) > 2 and argument[1].type == "." and len(argument) == 3)
+    return not (len(argument) == 3 and argument[1].type == ".")  # x.channels is a number

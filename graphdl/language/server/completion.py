@@ -13,6 +13,7 @@ from graphdl.language.expansion.files import LIBRARY, library_index
 from graphdl.language.expansion.indexing import DIMENSIONS
 from graphdl.language.expansion.training import WORDS
 from graphdl.language.expansion.values import Namespace, text
+from graphdl.language.expansion.values import is_module as is_module_value
 from graphdl.language.lexer import RESERVED
 from graphdl.language.server import calls, signatures, symbols
 from graphdl.language.server.analysis import Analysis
@@ -88,15 +89,15 @@ def _expression(analysis: Analysis, context: Context, settings: Settings) -> Ite
     if context.call is not None and context.last in ("(", ","):
         signature = calls.signature_of(analysis, context, context.call, settings)
         if signature is not None:
-            yield from _arguments(context, signature)
+            yield from _arguments(analysis, context, signature)
     if context.last == "as":
         return
     yield from _names(analysis, context)
 
 
-def _arguments(context: Context, signature: Signature) -> Iterator[Item]:
+def _arguments(analysis: Analysis, context: Context, signature: Signature) -> Iterator[Item]:
     assert context.call is not None
-    for parameter in calls.open_parameters(context.call, signature):
+    for parameter in calls.open_parameters(analysis, context.call, signature):
         if not parameter.port:
             yield Item(f"{parameter.name} =", "argument", 0, parameter.label, snippet=f"{parameter.name} = $0")
 
@@ -109,9 +110,9 @@ def _names(analysis: Analysis, context: Context) -> Iterator[Item]:
         seen.add(name)
         assert symbol.span is not None  # it is local
         values = analysis.values_of(symbol, symbol.span)
-        is_tensor = bool(values) and isinstance(values[0], Value)
         detail = text(values[0]) if values else symbol.kind
-        if not (piped and is_tensor and symbol.kind != symbols.MODULE):
+        is_module = not values or is_module_value(values[0]) or symbol.kind == symbols.MODULE
+        if is_module or not piped:
             yield Item(name, symbol.kind, 1, detail)
     initializes = bool(context.statement) and context.statement[0].type in ("param", "state") and context.last == "="
     for symbol in _of_file(analysis, initializes):
@@ -199,7 +200,7 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
     if context.call is not None:
         signature = calls.signature_of(analysis, context, context.call, settings)
         if context.last in ("(", ",") and signature is not None:
-            yield from _arguments(context, signature)
+            yield from _arguments(analysis, context, signature)
         for occurrence in analysis.bindings.occurrences:
             if occurrence.writes and occurrence.symbol.kind in (symbols.LET, symbols.HYPER):
                 yield Item(occurrence.symbol.name, occurrence.symbol.kind, 1, occurrence.symbol.kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -109,8 +110,10 @@ class Server(LanguageServer):
         """Sends the rest of the diagnostics, unless the text has changed meanwhile."""
         document = self.documents.open.get(uri)
         if document is not None and document.analysis is analysis:
+            shown = analysis.diagnostics if analysis.is_broken or analysis.abandoned else None
             analysis.finish()
-            self.publish(document, analysis)
+            if analysis.diagnostics != shown:
+                self.publish(document, analysis)
 
     def publish(self, document: Document, analysis: Analysis) -> None:
         found = list(problems(analysis, self.documents.location))
@@ -159,6 +162,10 @@ def serve(settings: Callable[[], Settings], complain: Complain) -> None:
     """Serves one editor over standard input and output until it hangs up."""
     # A process of our own: expressions nest as deeply as the parser lets them, in every walk over the tree.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), limits.PYTHON_DEPTH))
+    # A refused renaming is an answer, not an error of the server.
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], JsonRpcInvalidParams))
+    )
     server = Server(settings, complain)
     _documents(server)
     _reading(server)
@@ -347,7 +354,7 @@ def _writing(server: Server) -> None:
         shown = types.SignatureInformation(
             help.signature.label,
             _markdown(help.signature.documentation) if help.signature.documentation else None,
-            [types.ParameterInformation(parameter.label) for parameter in help.signature.parameters],
+            [types.ParameterInformation(place) for place in help.signature.places],
         )
         return types.SignatureHelp([shown], 0, help.active if help.active is not None else len(shown.parameters or ()))
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from graphdl.diagnostics import Diagnostic
+from graphdl.language import syntax
 from graphdl.language.expansion import names
+from graphdl.language.expansion.expander import check
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import Files, read_source
 from graphdl.language.expansion.frames import is_library
+from graphdl.language.expansion.watching import Watcher
 from graphdl.language.lexer import RESERVED
 from graphdl.language.server.binding import Registry, bind
 from graphdl.language.server.symbols import Symbol
@@ -100,6 +104,11 @@ def _compare(
         raise RefusedError(f"'{name}' means something else already, here or in '{before.name}'")
     if new_faults - faults:
         raise RefusedError(f"'{name}' is taken already in '{before.name}'")
+    if _names_paths(before, texts):
+        known = {diagnostic.message for diagnostic in _checked(before, texts)}
+        for diagnostic in _checked(after, new_texts):
+            if diagnostic.code == "E0604" and diagnostic.message not in known:
+                raise RefusedError(f"in '{before.name}' {diagnostic.message} then: write another pattern first")
 
 
 def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key], Counter[str]]:
@@ -117,12 +126,30 @@ def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key
     return meaning, Counter(diagnostic.code for diagnostic in diagnostics if diagnostic.is_error)
 
 
+def _names_paths(source: Source, texts: Mapping[str, Source]) -> bool:
+    """Whether a train section speaks of parameters by their paths, of which blocks and params are parts."""
+    trains = (d for d in _load(source, texts).scopes[0].tree.declarations if isinstance(d, syntax.Train))
+    return any(setting.word == "only" for train in trains for setting in train.settings)
+
+
+def _checked(source: Source, texts: Mapping[str, Source]) -> list[Diagnostic]:
+    return check(source, watcher=_Reader(texts))
+
+
 def _load(source: Source, texts: Mapping[str, Source]) -> Files:
     """A file and its imports, parsed and not expanded."""
-
-    def read(path: str) -> Source:
-        return texts[path] if path in texts else read_source(path)
-
-    files = Files(read=read)
+    files = Files(read=_Reader(texts).read)
     files.main(source)
     return files
+
+
+class _Reader(Watcher):
+    """Reads the texts of the editor, else the disk's."""
+
+    modes = (False,)
+
+    def __init__(self, texts: Mapping[str, Source]) -> None:
+        self.texts = texts
+
+    def read(self, path: str) -> Source:
+        return self.texts[path] if path in self.texts else read_source(path)

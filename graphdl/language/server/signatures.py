@@ -49,6 +49,17 @@ class Signature:
         return [p for p in self.parameters if p.port]
 
     @property
+    def places(self) -> list[tuple[int, int]]:
+        """Where each parameter stands in the label."""
+        found: dict[str, tuple[int, int]] = {}
+        end = len(self.name)
+        for parameter in (*self.hypers, *self.ports):
+            start = self.label.index(parameter.label, end + 1)
+            end = start + len(parameter.label)
+            found[parameter.name] = (start, end)
+        return [found[parameter.name] for parameter in self.parameters]
+
+    @property
     def hypers(self) -> list[Parameter]:
         return [p for p in self.parameters if not p.port]
 
