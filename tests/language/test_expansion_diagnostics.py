@@ -207,3 +207,8 @@ def test_a_train_section_is_read(tmp_path):
     assert dict(warm.feed) == {"target": "kind", "x": "values"}
     assert warm.spans["batch"].text == "batch"
     assert (plain.data.name, plain.epochs, plain.batch) == ("iris", 3, None)
+
+
+def test_a_net_without_outputs_is_no_block():
+    text = "net a() { input x: [4]; loss mean(x) }\nnet b() { input x: [4]; output y = a() }"
+    assert faults(text) == ["E0501 2:36 'a' has no output, so it gives nothing as a block"]

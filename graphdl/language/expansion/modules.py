@@ -153,6 +153,8 @@ def _block(
     if frame.depth >= limits.DEPTH:
         raise _too_deep(frame, span)
     run.spend(limits.BLOCK_STEPS, span)
+    if not definition.outputs:
+        raise Fault("E0501", f"'{definition.name}' has no output, so it gives nothing as a block", span)
     filled = _ports(recipe, [*tensors, *recipe.tensors], span)
     if home is None:
         home = run.builder.module(frame.naming, definition.name, definition.name, span, level=True)
