@@ -210,7 +210,7 @@ def test_ctrl_c_saves_and_exits_with_130(folder, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(graphdl.__file__).parent.parent)}
     worker = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (run / "last.safetensors").exists():
+    while not (run / "best.safetensors").exists():  # the first epoch has ended
         assert time.monotonic() < deadline
         time.sleep(0.05)
     worker.send_signal(signal.SIGINT)
