@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphdl.compiler.assembly import Assembled, assemble
 from graphdl.compiler.emit import MEMORY
 from graphdl.compiler.fusion import KernelPlan, elementwise_of, fuse
 from graphdl.compiler.generate import Operands, elementwise, reduction
@@ -32,8 +33,7 @@ def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: 
     """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values."""
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
-    results = simplify(prepare(simplify(results), target))
-    results = _apart(results)
+    results = assemble(_apart(simplify(prepare(simplify(results), target))))
     return _Builder(results, target).build()
 
 
@@ -79,8 +79,9 @@ class _Builder:
         before = self._writes_in_place()
         self.places: dict[Tensor, Result] = {tensor: result for result, tensor in self.results.items()}
         self.strides = layouts(self.plans, self.operands, set(self.places))
+        self.placed = self._placed()
         sequence = order(self.plans, before, set(self.places))
-        kernels = [self._generate(kernel_plan) for kernel_plan in sequence]
+        kernels = [self._generate(kernel_plan) for kernel_plan in sequence if not kernel_plan.is_assembled]
         groups = self._grouped(kernels)
         blocks, arena_bytes = self._place(kernels, groups)
         numbers = {block: number for number, block in enumerate(dict.fromkeys(blocks.values()))}
@@ -182,11 +183,15 @@ class _Builder:
         for number, kernel in enumerate(kernels):
             first.update(dict.fromkeys(kernel.plan.outputs, number))
             last.update(dict.fromkeys(kernel.operands.tensors, number))
-        owner = {t: t for t in first if t not in self.places}
-        lives = {t: (first[t], last.get(t, first[t])) for t in owner}
+        for piece, (whole, _) in self.placed.items():
+            first[whole] = min(first.get(whole, first[piece]), first[piece])
+            last[whole] = max(last.get(whole, 0), last.get(piece, 0))
+        owner = {t: self.placed[t][0] if t in self.placed else t for t in first if t not in self.places}
+        owner = {t: whole for t, whole in owner.items() if whole not in self.places}
+        lives = {t: (first[t], last.get(t, first[t])) for t, whole in owner.items() if whole is t}
         for number, kernel in enumerate(kernels):
             for operand, output in kernel.in_place:
-                if operand not in owner or owner.get(output) is not output:
+                if operand not in owner or operand in self.placed or owner.get(output) is not output:
                     continue
                 block = owner[operand]
                 if lives[block][1] == number and block is not output:
@@ -212,7 +217,7 @@ class _Builder:
         tensors = [t for kernel in group for t in kernel.operands.tensors]
         return Launch(
             kernel=name,
-            bindings=tuple(self._binding(t, blocks) for t in dict.fromkeys(tensors)),
+            bindings=tuple(self._binding(t, start, blocks) for t, start in _parameters(group)),
             global_size=group[0].global_size,
             local_size=group[0].local_size,
             label=", ".join(_label(p.outputs, p.roots) for p in plans),
@@ -224,18 +229,31 @@ class _Builder:
             writes=tuple(dict.fromkeys(number[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
         )
 
-    def _binding(self, tensor: Tensor, blocks: Mapping[Tensor, ArenaBlock]) -> Binding:
+    def _placed(self) -> dict[Tensor, tuple[Tensor, int]]:
+        """For each piece of an assembled tensor the whole and where in it the piece begins."""
+        placed = {}
+        for p in self.plans:
+            for whole in p.outputs:
+                if isinstance(whole.operation, Assembled):
+                    for piece, start, _ in whole.operation.regions(whole, self.strides[whole]):
+                        placed[piece] = whole, start
+        return placed
+
+    def _binding(self, tensor: Tensor, start: int, blocks: Mapping[Tensor, ArenaBlock]) -> Binding:
         operation = tensor.operation
+        if tensor in self.placed:
+            whole, offset = self.placed[tensor]
+            return self._binding(whole, start + offset, blocks)
         if tensor in self.places:
             kind, name = self.places[tensor]
-            return Binding("fetch" if kind == "fetch" else "variable", name)
+            return Binding("fetch" if kind == "fetch" else "variable", name, start)
         if isinstance(operation, Read):
-            return Binding("variable", operation.key)
+            return Binding("variable", operation.key, start)
         if isinstance(operation, Feed):
-            return Binding("feed", operation.key)
+            return Binding("feed", operation.key, start)
         if isinstance(operation, Array):
-            return Binding("constant", _constant_name(operation))
-        return Binding("arena", "", blocks[tensor].offset // ELEMENT_BYTES[tensor.element])
+            return Binding("constant", _constant_name(operation), start)
+        return Binding("arena", "", blocks[tensor].offset // ELEMENT_BYTES[tensor.element] + start)
 
     def _slots(self, kind: str, operation: type[Source] | None) -> dict[str, Slot]:
         slots = {}
@@ -286,30 +304,23 @@ def _constant_name(operation: Array) -> str:
 def _source(group: Sequence[_Kernel]) -> Kernel:
     """The OpenCL C of a launch; equal texts get equal names."""
     vectors = resource("opencl/vectors.cl").read_text("utf-8")
+    parameters = _parameters(group)
+    written = {t for kernel in group for t in kernel.operands.written}
     if group[0].template:
-        operands = group[0].operands
         text = (
-            f"#define KERNEL_PARAMETERS {_parameters(operands.tensors, operands.written)}\n"
-            f"#define POINTERS {' '.join(_pointers(operands, operands.tensors))}\n{group[0].template}"
+            f"#define KERNEL_PARAMETERS {_declared(parameters, written)}\n"
+            f"#define POINTERS {' '.join(_pointers(group[0].operands, parameters))}\n{group[0].template}"
         )
-        text = _functions(text) + text
         name = _name(group, text)
         return Kernel(name, f"{vectors}#define KERNEL_NAME {name}\n{text}")
-    tensors = list(dict.fromkeys(t for kernel in group for t in kernel.operands.tensors))
-    written = {t for kernel in group for t in kernel.operands.written}
     bodies = "".join(
-        "{\n" + " ".join(_pointers(kernel.operands, tensors)) + f"\n{kernel.statements}\n}}\n" for kernel in group
+        "{\n" + " ".join(_pointers(kernel.operands, parameters)) + f"\n{kernel.statements}\n}}\n" for kernel in group
     )
-    functions = _functions(bodies)
+    functions = "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in bodies)
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
-    text = f"({_parameters(tensors, written)})\n{{\n{bodies}}}\n"
+    text = f"({_declared(parameters, written)})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
     return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
-
-
-def _functions(text: str) -> str:
-    """The functions that a kernel's text calls."""
-    return "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in text)
 
 
 def _name(group: Sequence[_Kernel], text: str) -> str:
@@ -317,18 +328,24 @@ def _name(group: Sequence[_Kernel], text: str) -> str:
     return f"{root.operation.name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _parameters(tensors: Sequence[Tensor], written: set[Tensor]) -> str:
+def _parameters(group: Sequence[_Kernel]) -> list[tuple[Tensor, int]]:
+    """The tensors of a launch, each with the element where a pointer to it starts."""
+    pairs = [p for kernel in group for p in zip(kernel.operands.tensors, kernel.operands.starts, strict=True)]
+    return list(dict.fromkeys(pairs))
+
+
+def _declared(parameters: Sequence[tuple[Tensor, int]], written: set[Tensor]) -> str:
     return ", ".join(
         f"__global {'' if t in written else 'const '}{MEMORY[t.element]} *b{k}, const ulong o{k}"
-        for k, t in enumerate(tensors)
+        for k, (t, _) in enumerate(parameters)
     )
 
 
-def _pointers(operands: Operands, tensors: Sequence[Tensor]) -> list[str]:
+def _pointers(operands: Operands, parameters: Sequence[tuple[Tensor, int]]) -> list[str]:
     """Declares a kernel's own pointers from the parameters of the launch."""
     lines = []
-    for k, t in enumerate(operands.tensors):
-        at = tensors.index(t)
+    for k, (t, start) in enumerate(zip(operands.tensors, operands.starts, strict=True)):
+        at = parameters.index((t, start))
         lines.append(f"__global {'' if t in operands.written else 'const '}{MEMORY[t.element]} *p{k} = b{at} + o{at};")
     return lines
 

@@ -101,13 +101,13 @@ class Emitter:
     def __init__(
         self,
         lanes: Lanes | None,
-        pointer: Callable[[Tensor], str],
+        locate: Callable[[Tensor, Index], tuple[str, Index]],
         results: Mapping[Tensor, str],
         prefix: str = "t",
     ) -> None:
         self.lanes = lanes
         self.width = lanes.width if lanes else 1
-        self.pointer = pointer
+        self.locate = locate
         self.results = dict(results)
         self.prefix = prefix
         self.lines: list[str] = []
@@ -185,9 +185,9 @@ class Emitter:
         return step
 
     def _load(self, load: Load) -> tuple[str, bool]:
-        pointer = self.pointer(load.tensor)
+        pointer, relative = self.locate(load.tensor, load.address)
         step = self._step(load.address)
-        address = self.index(load.address)
+        address = self.index(relative)
         truth = load.element == "bool"
         if step == 0:
             return (f"({pointer}[{address}] != 0)" if truth else f"{pointer}[{address}]"), False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from graphdl.compiler.assembly import Assembled
 from graphdl.operators.structure import Reshape, Transpose
 from graphdl.operators.tensor import (
     Array,
@@ -47,6 +48,11 @@ class KernelPlan:
     @property
     def is_elementwise(self) -> bool:
         return not self.roots
+
+    @property
+    def is_assembled(self) -> bool:
+        """Whether there is nothing to launch: the kernels of the inputs have done it all."""
+        return bool(self.roots) and isinstance(self.roots[0].operation, Assembled)
 
 
 def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]]) -> list[KernelPlan]:
@@ -88,6 +94,10 @@ class _Fusion:
         taken: set[Tensor] = set()
         for root in reversed(self.order):
             if not isinstance(root.operation, Reduction | Template):
+                continue
+            if isinstance(root.operation, Assembled):
+                self.absorbed[root] = [root]
+                self.realized.add(root)
                 continue
             tail, chain = root, [root]
             while tail not in self.realized and len(self.users[tail]) == 1:
@@ -261,7 +271,7 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
             maker = makers.get(source)
             if maker is None or maker is plan or source.shape != plan.outputs[0].shape or len(maker.outputs) >= 6:
                 continue
-            if maker.roots and isinstance(maker.roots[0].operation, Reduction) and len(maker.roots) > 1:
+            if maker.is_assembled or len(maker.roots) > 1:
                 continue
             if not elementwise_of(plan.outputs[0], source, set(makers)):
                 continue

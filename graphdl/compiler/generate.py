@@ -37,20 +37,29 @@ class Body:
 
 
 class Operands:
-    """Names the pointers of a kernel in the order in which they are first used."""
+    """Names the pointers of a kernel in the order in which they are first used.
+
+    What is constant in a tensor's first address goes into its pointer, so that kernels which differ in nothing else are
+    one: the steps of a scan, say.
+    """
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
+        self.starts: list[int] = []
+        """For each tensor the element that its pointer points at."""
         self.written: set[Tensor] = set()
 
-    def pointer(self, tensor: Tensor) -> str:
+    def locate(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
+        """The pointer of a tensor and the address from there."""
         if tensor not in self.tensors:
             self.tensors.append(tensor)
-        return f"p{self.tensors.index(tensor)}"
+            self.starts.append(max(0, address.constant))
+        position = self.tensors.index(tensor)
+        return f"p{position}", address - self.starts[position]
 
-    def written_pointer(self, tensor: Tensor) -> str:
+    def locate_written(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
         self.written.add(tensor)
-        return self.pointer(tensor)
+        return self.locate(tensor, address)
 
 
 def address_of(index: Sequence[Index], strides: Sequence[int]) -> Index:
@@ -97,7 +106,7 @@ def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, ope
     plan = deal(rows, columns, rows * (vector.extent if vector else 1) * cost, target)
 
     def body(lanes: int) -> list[str]:
-        emitter = Emitter(_lanes(vector, lanes), operands.pointer, {})
+        emitter = Emitter(_lanes(vector, lanes), operands.locate, {})
         write(emitter, outputs, expressions, places, operands)
         return emitter.lines
 
@@ -116,7 +125,8 @@ def write(
     for output, expression in zip(outputs, expressions, strict=True):
         emitter.results[output] = emitter.keep(expression)
     for output, place in zip(outputs, places, strict=True):
-        emitter.store(output.element, operands.written_pointer(output), place, emitter.results[output])
+        pointer, address = operands.locate_written(output, place)
+        emitter.store(output.element, pointer, address, emitter.results[output])
 
 
 def _in_place(
@@ -346,12 +356,12 @@ def _reduction_nest(
 
     def finish(lanes: int, suffix: str) -> list[str]:
         results = {r.root: r.result(suffix) for r in reduced}
-        emitter = Emitter(_lanes(vector_outer, lanes), operands.pointer, results, prefix="u")
+        emitter = Emitter(_lanes(vector_outer, lanes), operands.locate, results, prefix="u")
         write(emitter, outputs, tails, places, operands)
         return emitter.lines
 
     def combine(lanes: int, vector: Variable | None) -> list[str]:
-        emitter = Emitter(_lanes(vector, lanes), operands.pointer, {})
+        emitter = Emitter(_lanes(vector, lanes), operands.locate, {})
         lines = []
         for r in reduced:
             value = emitter.value(r.expression)
@@ -392,7 +402,7 @@ def _reduction_nest(
         lines += [line for r in reduced for line in r.across(inner_width)]
         if whole < vector.extent:
             rest = [_Reduced(r.root, r.expression, r.position, f"{r.name}_all") for r in reduced]
-            emitter = Emitter(None, operands.pointer, {})
+            emitter = Emitter(None, operands.locate, {})
             combined = []
             for r in rest:
                 value = emitter.value(r.expression)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.fusion import KernelPlan
 from graphdl.compiler.templates import CHANNELS_LAST, Prepared, permuted_strides, row_major_strides
 from graphdl.operators.tensor import Source, Tensor
@@ -31,6 +32,10 @@ def layouts(
                 chosen[output] = permuted_strides(output.shape, CHANNELS_LAST)
             else:
                 chosen[output] = row_major_strides(output.shape)
+    for whole in [x for x in chosen if isinstance(x.operation, Assembled)]:
+        assert isinstance(whole.operation, Assembled)
+        for piece, _, strides in whole.operation.regions(whole, chosen[whole]):
+            chosen[piece] = strides
     return chosen
 
 

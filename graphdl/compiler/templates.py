@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from graphdl.compiler.emit import Emitter, Lanes
 from graphdl.compiler.expression import Load, Strides, Tracer, domain
@@ -25,14 +25,16 @@ from graphdl.operators.kernels import (
     convolution_weight_gradient_call,
     matmul_call,
 )
+from graphdl.operators.kernels.template import Padding
 from graphdl.operators.matmul import MatMul
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import Lookup, pad, reshape
+from graphdl.operators.structure import Embed, Lookup, Slice, pad, reshape
 from graphdl.operators.tensor import Access, Reduction, Source, Template, Tensor, View, adopt, topological
 
 Key = TypeVar("Key")
 
 CHANNELS_LAST = (0, 2, 3, 1)
+UNPADDED: Padding = ((0, 0), (0, 0))
 
 
 @dataclass(frozen=True)
@@ -72,22 +74,20 @@ def prepare(results: Mapping[Key, Tensor], target: Target) -> dict[Key, Tensor]:
     replaced: dict[int, Tensor] = {}
     for tensor in topological(results.values()):
         inputs = tuple(replaced[id(x)] for x in tensor.inputs)
-        made = _prepared(tensor, inputs, target)
+        made = _prepared(tensor, inputs, replaced, target)
         adopt([made], inputs, tensor.origin)
         replaced[id(tensor)] = made
     return {name: replaced[id(tensor)] for name, tensor in results.items()}
 
 
-def _prepared(tensor: Tensor, inputs: tuple[Tensor, ...], target: Target) -> Tensor:
+def _prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Mapping[int, Tensor], target: Target) -> Tensor:
     match tensor.operation:
         case Convolution():
-            x, w = inputs
-            return _convolution("convolution", convolution_call, tensor, x, w, x.shape, tensor.shape, target)
+            return _convolution(tensor, inputs[0], inputs[1], target)
         case ConvolutionInputGradient():
-            g, w = inputs
-            return _convolution(
-                "input_gradient", convolution_input_gradient_call, tensor, g, w, tensor.shape, g.shape, target
-            )
+            return _input_gradient(tensor, inputs[0], inputs[1], UNPADDED, target)
+        case Slice() if isinstance(tensor.inputs[0].operation, ConvolutionInputGradient):
+            return _inner_gradient(tensor, tensor.operation, inputs[0], replaced, target)
         case ConvolutionWeightGradient():
             return _weight_gradient(tensor, inputs[0], inputs[1], target)
         case Reduction():
@@ -125,7 +125,7 @@ def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) 
     return reshape(reduce(operation.kind, partial, (first,)), tensor.shape)
 
 
-def _problem(tensor: Tensor, x: Shape, w: Shape) -> dict[str, object]:
+def _problem(tensor: Tensor, x: Shape, w: Shape) -> dict[str, Any]:
     assert isinstance(tensor.operation, Convolution | ConvolutionInputGradient | ConvolutionWeightGradient)
     geometry = tensor.operation.geometry
     return {
@@ -134,32 +134,70 @@ def _problem(tensor: Tensor, x: Shape, w: Shape) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _convolution(
-    kind: str,
-    choose: Callable[..., TemplateCall],
-    tensor: Tensor,
-    data: Tensor,
-    w: Tensor,
-    x_shape: Shape,
-    y_shape: Shape,
-    target: Target,
-) -> Tensor:
-    problem = _problem(tensor, x_shape, w.shape)
-    call = choose(target, **problem)
+def _convolution(tensor: Tensor, x: Tensor, w: Tensor, target: Target) -> Tensor:
+    problem = _problem(tensor, x.shape, w.shape)
+    call = convolution_call(target, **problem, padding=_zeros_around(x))
+    return _launched("convolution", tensor.shape, (x, w), call, problem, tensor)
+
+
+def _zeros_around(x: Tensor) -> Padding:
+    """The rows and columns of an image that are known to be zeros."""
+    embed = x.operation
+    if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+        return UNPADDED
+    inner = x.inputs[0].shape
+    _, _, top, left = embed.starts
+    _, _, height, width = x.shape
+    return (top, height - inner[2] - top), (left, width - inner[3] - left)
+
+
+def _input_gradient(tensor: Tensor, g: Tensor, w: Tensor, padding: Padding, target: Target) -> Tensor:
+    """The gradient that reaches an input of ``tensor.shape``; without the ``padding`` that it had."""
+    problem = _problem(tensor, tensor.shape, w.shape)
+    call = convolution_input_gradient_call(target, **problem, padding=padding)
     (top, bottom), (left, right) = call.pad_gradient
-    data = _stored(pad(data, (0, 0, top, left), (0, 0, bottom, right)))
-    w = _whole(w)
-    key = tuple(problem.items())
+    g = pad(g, (0, 0, top, left), (0, 0, bottom, right))
+    n, c, height, width = tensor.shape
+    shape = (n, c, height - sum(padding[0]), width - sum(padding[1]))
+    return _launched("input_gradient", shape, (g, w), call, {**problem, "padding": padding}, tensor)
+
+
+def _inner_gradient(
+    tensor: Tensor, inner: Slice, whole: Tensor, replaced: Mapping[int, Tensor], target: Target
+) -> Tensor:
+    """The gradient of a padded input, of which only what is no padding is wanted."""
+    (gradient,) = tensor.inputs
+    if inner.starts[:2] != (0, 0) or tensor.shape[:2] != gradient.shape[:2] or any(step != 1 for step in inner.steps):
+        return _again(tensor, (whole,))
+    g, w = (replaced[id(x)] for x in gradient.inputs)
+    around = [
+        (start, whole_size - start - size)
+        for start, size, whole_size in zip(inner.starts[2:], tensor.shape[2:], gradient.shape[2:], strict=True)
+    ]
+    return _input_gradient(gradient, g, w, (around[0], around[1]), target)
+
+
+def _launched(
+    kind: str,
+    shape: Shape,
+    operands: tuple[Tensor, Tensor],
+    call: TemplateCall,
+    problem: Mapping[str, Any],
+    tensor: Tensor,
+) -> Tensor:
+    """The tensor that a kernel makes of data and filters, which it may want packed."""
+    data, w = operands
+    key = (*problem.items(), *sorted(call.defines.items()))
     if call.pack is not None:
-        pack = Prepared(("pack_filters", kind, key), call.pack, (0,), 0, 0)
-        w = Tensor(pack, (w,), (call.packed_size,), origin=tensor.origin)
+        pack = Prepared(("pack_filters", kind, *sorted(call.pack.defines.items())), call.pack, (0,), 0, 0)
+        w = Tensor(pack, (_whole(w),), (call.packed_size,), origin=tensor.origin)
     operation = Prepared((kind, key), call, CHANNELS_LAST, 1, call.flops)
-    return Tensor(operation, (data, w), tensor.shape, origin=tensor.origin)
+    return Tensor(operation, (_stored(data), w), shape, origin=tensor.origin)
 
 
 def _weight_gradient(tensor: Tensor, x: Tensor, g: Tensor, target: Target) -> Tensor:
     problem = _problem(tensor, x.shape, tensor.shape)
-    call = convolution_weight_gradient_call(target, **problem)  # type: ignore[arg-type]
+    call = convolution_weight_gradient_call(target, **problem)
     operation = Prepared(("weight_gradient", tuple(problem.items())), call, (0, 1, 2, 3, 4), 1, call.flops)
     partial = Tensor(operation, (_stored(x), _stored(g)), (call.splits, *tensor.shape), origin=tensor.origin)
     return reshape(reduce("sum", partial, (0,)), tensor.shape)
@@ -252,10 +290,10 @@ def template(
     """The kernel of a template with its epilogue."""
     call, coordinates, vector_axis, bases, offsets = _call(root, strides, target)
     # one pointer a name, even where both operands lie in the same tensor
-    prologue = [
-        f"const __global float *{name} = {operands.pointer(base)} + {offset};"
-        for name, base, offset in zip(call.operands, bases, offsets, strict=True)
-    ]
+    prologue = []
+    for name, base, offset in zip(call.operands, bases, offsets, strict=True):
+        pointer, rest = operands.locate(base, Index(offset))
+        prologue.append(f"const __global float *{name} = {pointer} + ({rest.constant});")
     names = [f"c{k}" for k in range(len(coordinates))]
     variables = {axis: Variable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))
@@ -273,7 +311,7 @@ def template(
         if lanes is not None and not (lanes.can_run(expressions) and all(lanes.step(p) is not None for p in places)):
             body = _by_lanes(width, names, coordinates.index(vector_axis))
         else:
-            emitter = Emitter(lanes, operands.pointer, {root: "value_"}, prefix="s")
+            emitter = Emitter(lanes, operands.locate, {root: "value_"}, prefix="s")
             write(emitter, outputs, expressions, places, operands)
             suffix = str(width) if width > 1 else ""
             heads = [f"const int e{k} = ({name});" for k, name in enumerate(names)]

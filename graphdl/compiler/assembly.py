@@ -1,0 +1,89 @@
+"""Concatenations without copies: each piece is written where it belongs by the kernel that makes it.
+
+A concatenation that a hand-written kernel reads, or one of many pieces (the steps of a scan), lies in memory as a
+whole. Then no kernel joins the pieces: their own kernels store them with the strides of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from graphdl.compiler.templates import Prepared, copy, memory_operands
+from graphdl.graph.types import Shape
+from graphdl.operators.matmul import MatMul
+from graphdl.operators.structure import Concat, Reshape
+from graphdl.operators.tensor import Elementwise, Reduction, Template, Tensor, topological
+
+Key = TypeVar("Key")
+
+MANY = 8
+"""Pieces from which a concatenation is assembled: choosing among more in every element costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Assembled(Template):
+    """A concatenation along ``axis`` that is there as soon as its pieces are; ``slots`` are the shapes they fill.
+
+    The inputs may lack dimensions of length 1 that the slots have.
+    """
+
+    axis: int
+    slots: tuple[Shape, ...]
+
+    def flops(self, y: Tensor) -> int:
+        return 0
+
+    def regions(self, y: Tensor, strides: Sequence[int]) -> list[tuple[Tensor, int, tuple[int, ...]]]:
+        """For each piece its offset in the whole and its strides, both in elements."""
+        found = []
+        start = 0
+        for piece, slot in zip(y.inputs, self.slots, strict=True):
+            remaining = iter([s for s, n in zip(strides, slot, strict=True) if n != 1])
+            found.append(
+                (piece, start * strides[self.axis], tuple(next(remaining) if n != 1 else 0 for n in piece.shape))
+            )
+            start += slot[self.axis]
+        return found
+
+
+def assemble(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+    """The same results with the concatenations that are worth it assembled."""
+    order = topological(results.values())
+    templates = [t for t in order if isinstance(t.operation, Template)]
+    read_whole = {x for t in templates for x in memory_operands(t)}
+    taken = set(results.values()) | {x for t in templates if isinstance(t.operation, Prepared) for x in t.inputs}
+    replaced: dict[Tensor, Tensor] = {}
+    for tensor in order:
+        operation = tensor.operation
+        if isinstance(operation, Concat) and (tensor in read_whole or len(tensor.inputs) > MANY):
+            replaced[tensor] = _assembled(tensor, operation, taken, replaced)
+            continue
+        inputs = tuple(replaced[x] for x in tensor.inputs)
+        same = all(a is b for a, b in zip(inputs, tensor.inputs, strict=True))
+        replaced[tensor] = tensor if same else Tensor(operation, inputs, tensor.shape, tensor.element, tensor.origin)
+    return {name: replaced[tensor] for name, tensor in results.items()}
+
+
+def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Mapping[Tensor, Tensor]) -> Tensor:
+    pieces = []
+    for x in tensor.inputs:
+        bare = _bare(x)
+        if bare in taken or not isinstance(bare.operation, Elementwise | Reduction | MatMul | Prepared):
+            pieces.append(copy(replaced[x]))
+        else:
+            taken.add(bare)
+            pieces.append(replaced[bare])
+    slots = tuple(x.shape for x in tensor.inputs)
+    return Tensor(Assembled(concat.axis, slots), tuple(pieces), tensor.shape, tensor.element, tensor.origin)
+
+
+def _bare(x: Tensor) -> Tensor:
+    """What ``x`` is but for dimensions of length 1."""
+    while isinstance(x.operation, Reshape):
+        inner = x.inputs[0]
+        if [n for n in inner.shape if n != 1] != [n for n in x.shape if n != 1]:
+            break
+        x = inner
+    return x
