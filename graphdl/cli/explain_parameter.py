@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphdl.cli.target import open_model
+from graphdl.cli.target import data_of, open_model
 
 if TYPE_CHECKING:
     from graphdl.training.chain import Chain, PathGradient
@@ -33,12 +33,10 @@ def explain_parameter(
     """The text, or the JSON, of the chain rule over all paths from a parameter to the losses."""
     from graphdl.training.chain import chain
     from graphdl.training.samples import sample
-    from graphdl.training.sources import setting_of
-    from graphdl.training.stages import Overrides
 
     model = open_model(target, net=net, settings=settings, device=device)
-    overrides = Overrides(data=setting_of(data)) if data is not None else None
-    taken = sample(model.network, batch, overrides, root=data_root, origin=target.parent)
+    overrides, root, origin = data_of(target, data, data_root)
+    taken = sample(model.network, batch, overrides, root=root, origin=origin)
     found = chain(model.network, parameter, taken.arrays, most=paths)
     if as_json:
         return json.dumps({"batch": taken.origin, **asdict(found)}, indent=2)

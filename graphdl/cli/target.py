@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from graphdl.model import Model
     from graphdl.training.run import RunFolder
+    from graphdl.training.stages import Overrides
 
 
 def open_target(
@@ -54,3 +55,19 @@ def open_model(target: Path, *, net: str | None, settings: Mapping[str, str], de
     from graphdl.model import Model
 
     return Model(load_source(target), net=net, device=device, settings=settings)
+
+
+def data_of(target: Path, data: str | None, root: Path | None) -> tuple[Overrides, Path | None, Path | None]:
+    """What data a file or a run is measured on, the folder of data sets, and the folder of the model file.
+
+    Raises:
+        ModelError: ``data`` names no data set, or the run is at fault.
+    """
+    from graphdl.training.fit import Request, remembered
+    from graphdl.training.run import open_run
+
+    request, origin = Request(data=data, data_root=root), target.parent
+    if target.is_dir():
+        request, known = remembered(open_run(target), request)
+        origin = known or origin
+    return request.overrides, request.data_root, origin

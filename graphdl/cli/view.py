@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from graphdl.cli.options import FILE, FOLDER, device_option, model_options
-from graphdl.cli.target import open_model
+from graphdl.cli.target import data_of, open_model
 
 if TYPE_CHECKING:
     from graphdl.model import Model
+    from graphdl.training.stages import Overrides
 
 FORMATS = ("html", "svg", "dot", "mermaid", "json")
 
@@ -67,7 +69,7 @@ def command(
             raise click.UsageError("--follow shows the page of one run")
         from graphdl.view.server import follow_run
 
-        follow_run(target, port=port, device=device, opens=_opens(opens), report=click.echo)
+        follow_run(target, port=port, opens=_opens(opens), report=click.echo)
         return
     model = open_model(target, net=net, settings=settings, device=device)
     if other is not None:
@@ -82,10 +84,16 @@ def command(
         bundle = {"documents": [bundles.document_of(model)]}
         if target.is_dir():
             bundle |= bundles.of_run(target, model)
+            title = f"{model.name}: {target.name}"
         if form == "html":
-            bundle |= _measured(
-                model, target, measure=measure, batch=batch, picture=picture, units=units, data=data, data_root=data_root
-            )
+            asked = _Asked(model, *data_of(target, data, data_root))
+            if measure:
+                bundle |= asked.measurements(batch)
+            pictures = bundle.setdefault("pictures", [])
+            if picture is not None:
+                pictures[:0] = asked.feature_maps(picture)
+            if units is not None:
+                pictures[:0] = asked.units(units)
     text = page(title, bundle) if form == "html" else _document(bundle["documents"][0], form)
     _write(text, output, f"{name}.{_ENDINGS[form]}", opens=_opens(opens) and form in ("html", "svg"))
 
@@ -93,29 +101,32 @@ def command(
 _ENDINGS = {"html": "html", "svg": "svg", "dot": "dot", "mermaid": "mmd", "json": "json"}
 
 
-def _measured(
-    model: Model, target: Path, *, measure: bool, batch: int | None, picture: Path | None, units: str | None,
-    data: str | None, data_root: Path | None,
-) -> dict[str, Any]:  # fmt: skip
-    from graphdl.training.sources import setting_of
-    from graphdl.training.stages import Overrides
+@dataclass(frozen=True)
+class _Asked:
+    """What of a page needs a device and data."""
 
-    added: dict[str, Any] = {}
-    overrides = Overrides(data=setting_of(data) if data is not None else None)
-    if measure:
+    model: Model
+    overrides: Overrides
+    root: Path | None
+    origin: Path | None
+
+    def measurements(self, batch: int | None) -> dict[str, Any]:
         from graphdl.view.measurements import measurements
 
-        added |= measurements(model, batch, overrides, root=data_root, origin=target.parent)
-    if picture is not None or units is not None:
-        from graphdl.view import pictures
+        return measurements(self.model, batch, self.overrides, root=self.root, origin=self.origin)
 
-        pages = []
-        if picture is not None:
-            pages += pictures.feature_maps(model, picture)
-        if units is not None:
-            pages += pictures.units(model, units, overrides, root=data_root, origin=target.parent)
-        added["pictures"] = pages
-    return added
+    def feature_maps(self, path: Path) -> list[dict[str, Any]]:
+        from graphdl.cli.reading import read_inputs
+        from graphdl.view.pictures import feature_maps
+
+        types = {name: value.type for name, value in self.model.module_graph.inputs.items()}
+        arrays, _ = read_inputs([path], types)
+        return feature_maps(self.model, arrays, path.name)
+
+    def units(self, module: str) -> list[dict[str, Any]]:
+        from graphdl.view.pictures import units
+
+        return units(self.model, module, self.overrides, root=self.root, origin=self.origin)
 
 
 def _document(document: dict[str, Any], form: str) -> str:

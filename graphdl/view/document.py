@@ -186,7 +186,7 @@ class Drawing:
             item.inputs = [str(value.type) for value in node.inputs]
             shown = {key: value for key, value in node.attributes.items() if key not in ("name", "body")}
             item.hyperparameters = _texts(shown)
-            item.text = _summary(shown)
+            item.text = _range(shown) if node.operator == "slice" else _summary(shown)
             item.cost = self.costs.get(node.id, Cost())
             self._leaves[node.id] = item
             if isinstance(body, ScanBody):
@@ -393,6 +393,17 @@ def _text(value: Any) -> str:
             text = "[" + ", ".join(map(_text, value[:16])) + (", …]" if len(value) > 16 else "]")
             return text
     return str(getattr(value, "name", None) or getattr(value, "kind", None) or type(value).__name__.lower())
+
+
+def _range(values: Mapping[str, Any]) -> str:
+    """A slice as it is written: ``3, 0:16``."""
+    dropped = values["squeeze"]
+    bounds = zip(values["starts"], values["stops"], values["steps"], strict=True)
+    parts = [
+        str(a) if axis in dropped else f"{a}:{b}" + (f":{step}" if step != 1 else "")
+        for axis, (a, b, step) in enumerate(bounds)
+    ]
+    return "[" + ", ".join(parts) + "]"
 
 
 def _summary(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MOST_SHOWN = 48
-_DOT_COLORS = {
+COLORS = {
     "convolution": "#dbe8fb", "linear": "#e8defa", "activation": "#fde2da", "normalization": "#d9f4f0",
     "pooling": "#dcf3e4", "recurrent": "#f9dcf0", "attention": "#f0dcf9", "loss": "#fbdcdf", "metric": "#fdf0d5",
     "output": "#dcf3e4", "input": "#eceef0", "shape": "#f0f1f2", "arithmetic": "#fbf4d8", "parameter": "#f5f5f6",
@@ -75,7 +75,7 @@ def dot(document: Mapping[str, Any]) -> str:
                 lines.append(f"{indent}}}")
             else:
                 label = title(item) + ("\n" + item["text"] if item.get("text") else "")
-                fill = _DOT_COLORS.get(item["kind"], "#e6eaf3")
+                fill = COLORS.get(item["kind"], "#e6eaf3")
                 lines.append(f'{indent}n{child} [label={_quoted(label)}, fillcolor="{fill}"]')
 
     write(0, 1)

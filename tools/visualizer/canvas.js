@@ -124,6 +124,9 @@ class Canvas {
     if (!known || known.near !== near || sight.left < known.left || sight.top < known.top
       || sight.right > known.right || sight.bottom > known.bottom) this.redraw(sight, near);
     this.drawFrame(sight);
+    const { width, height } = this.picture;
+    const seen = ((sight.right - sight.left) * (sight.bottom - sight.top)) / (width * height);
+    this.minimap.classList.toggle("hidden", seen > 0.97);
   }
 
   sight() {

@@ -1,0 +1,88 @@
+"""Follows a run: serves its page on the loopback interface alone, and the lines of its metrics as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from graphdl.training.run import open_run
+from graphdl.view.page import page
+
+HOST = "127.0.0.1"
+
+
+class RunServer(ThreadingHTTPServer):
+    """Serves ``/`` (the page) and ``/records`` (the metrics so far) of one run folder.
+
+    Only requests that name this machine are answered, so that no other site's script can read them through a name
+    that it points here.
+
+    Raises:
+        ModelError: the folder holds no run.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, *, port: int = 0) -> None:
+        from graphdl.model import Model
+        from graphdl.view.bundles import document_of
+
+        self.folder = folder
+        run = open_run(folder)
+        model = Model.of_run(run)
+        bundle = {
+            "documents": [document_of(model)],
+            "run": {"name": folder.name, "records": run.records},
+            "follows": True,
+        }
+        self.page = page(f"{model.name}: {folder.name}", bundle, follows=True).encode()
+        super().__init__((HOST, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: RunServer
+
+    def do_GET(self) -> None:
+        names = {f"{host}:{self.server.server_port}" for host in (HOST, "localhost")}
+        if self.headers.get("Host") not in names:
+            self.send_error(HTTPStatus.FORBIDDEN)
+        elif self.path == "/":
+            self._answer(self.server.page, "text/html; charset=utf-8")
+        elif self.path == "/records":
+            self._answer(json.dumps(open_run(self.server.folder).records).encode(), "application/json")
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing: the terminal belongs to the person."""
+
+
+def follow_run(folder: Path, *, port: int, opens: bool, report: Callable[[str], None]) -> None:
+    """Serves until it is interrupted.
+
+    Raises:
+        ModelError: the folder holds no run.
+        OSError: the port is taken.
+    """
+    with RunServer(folder, port=port) as server:
+        report(f"{server.url}  (Ctrl-C ends it)")
+        if opens:
+            import webbrowser
+
+            webbrowser.open(server.url)
+        server.serve_forever()
