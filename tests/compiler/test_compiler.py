@@ -86,6 +86,67 @@ class TestFusion:
         assert len(build(y, {}, CPU).launches) == 1
 
 
+class TestAssembly:
+    """Concatenations that lie in memory as a whole, written piece by piece."""
+
+    def _steps(self, count: int) -> tuple[list[Tensor], Tensor]:
+        """A recurrent chain: what each step makes goes to the next one and into the whole."""
+        w, h = feed("w", (17, 17)), feed("h", (5, 17))
+        states = []
+        for _ in range(count):
+            h = apply("tanh", matmul(h, w))
+            states.append(h)
+        return states, concat([reshape(s, (5, 1, 17)) for s in states], 1)
+
+    def _expected(self, count: int) -> np.ndarray:
+        h, w, states = drawn(5, 17), drawn(17, 17, seed=1) * 0.3, []
+        for _ in range(count):
+            h = np.tanh(h @ w)
+            states.append(h)
+        return np.stack(states, 1)
+
+    def test_the_steps_of_a_scan_are_stored_where_they_belong(self, device: Device) -> None:
+        _, whole = self._steps(12)
+        program = build({"y": whole}, {}, CPU)
+        assert len(program.launches) == 12
+        assert program.arena_bytes == 0
+        feeds = {"h": drawn(5, 17), "w": drawn(17, 17, seed=1) * 0.3}
+        np.testing.assert_allclose(run({"y": whole}, feeds, device)["y"], self._expected(12), rtol=1e-5, atol=1e-6)
+
+    def test_steps_that_differ_in_their_place_alone_share_a_kernel(self) -> None:
+        _, whole = self._steps(12)
+        assert len(build({"y": whole}, {}, CPU).kernels) <= 2
+
+    def test_a_whole_that_a_product_reads(self, device: Device) -> None:
+        _, whole = self._steps(3)
+        y = matmul(whole, feed("v", (17, 4)))
+        feeds = {"h": drawn(5, 17), "w": drawn(17, 17, seed=1) * 0.3, "v": drawn(17, 4, seed=2)}
+        want = self._expected(3) @ feeds["v"]
+        np.testing.assert_allclose(run({"y": y}, feeds, device)["y"], want, rtol=1e-4, atol=1e-5)
+
+    def test_a_piece_may_belong_to_two_wholes_and_be_a_result(self, device: Device) -> None:
+        states, whole = self._steps(10)
+        twice = concat([states[0], *states], 1)
+        feeds = {"h": drawn(5, 17), "w": drawn(17, 17, seed=1) * 0.3}
+        got = run({"whole": whole, "twice": twice, "last": states[-1]}, feeds, device)
+        want = self._expected(10)
+        np.testing.assert_allclose(got["whole"], want, rtol=1e-5, atol=1e-6)
+        flat = np.concatenate([want[:, 0], *(want[:, t] for t in range(10))], 1)
+        np.testing.assert_allclose(got["twice"], flat, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(got["last"], want[:, -1], rtol=1e-5, atol=1e-6)
+
+    def test_channels_joined_for_a_convolution(self, device: Device) -> None:
+        x, w, v = drawn(3, 4, 7, 9), drawn(5, 4, 1, 1, seed=1), drawn(6, 14, 3, 3, seed=2)
+        image = feed("x", x.shape)
+        geometry = Geometry((1, 1), (1, 1), 1)
+        left = apply("maximum", convolution(image, feed("w", w.shape), geometry), 0.0)
+        y = convolution(concat([left, image, left], 1), feed("v", v.shape), geometry)
+        t = torch.conv2d(torch.tensor(x), torch.tensor(w)).relu()
+        want = torch.conv2d(torch.cat([t, torch.tensor(x), t], 1), torch.tensor(v)).numpy()
+        got = run({"y": y}, {"x": x, "w": w, "v": v}, device)["y"]
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
 class TestUpdates:
     def _stepped(
         self, updates: Mapping[str, Tensor], values: Mapping[str, np.ndarray], device: Device
