@@ -57,7 +57,7 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
         tensors = [cast(t, row.wants) for t in tensors]
     else:
         first = 1 if key == "where" else 0
-        common = _common([t.element for t in tensors[first:]])
+        common = _operated(key, [t.element for t in tensors[first:]])
         tensors = [*(cast(t, "bool") for t in tensors[:first]), *(cast(t, common) for t in tensors[first:])]
     numbers = [number(t) for t in tensors]
     result = row.element or tensors[-1].element
@@ -95,6 +95,12 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
 
 def _common(elements: Sequence[Element]) -> Element:
     return "float" if "float" in elements else "int" if "int" in elements else "bool"
+
+
+def _operated(key: str, elements: Sequence[Element]) -> Element:
+    """The element type in which operands meet; truth values count as 0 and 1 when one calculates with them."""
+    common = _common(elements)
+    return "int" if common == "bool" and key in ("add", "subtract", "multiply", "negative") else common
 
 
 def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
@@ -291,7 +297,7 @@ def _infer(row: Row) -> Callable[[Sequence[TensorType], Mapping[str, Any]], Sequ
     def infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
         shape = broadcast_types(types)
         operands = types[1:] if row.operation.key == "where" else types
-        element = row.element or row.wants or _common([t.element for t in operands])
+        element = row.element or row.wants or _operated(row.operation.key, [t.element for t in operands])
         return (TensorType(shape, element),)
 
     return infer

@@ -216,6 +216,12 @@ class TestResults:
         np.testing.assert_array_equal(got["even"], np.arange(37) % 2 == 0)
         np.testing.assert_array_equal(got["twice"], np.arange(37) * 2)
 
+    def test_truth_values_are_counted(self, device: Device) -> None:
+        x = drawn(2, 33)
+        t = feed("x", x.shape)
+        got = run({"y": apply("greater", t, 0.0) + apply("greater", t, 1.0)}, {"x": x}, device)
+        np.testing.assert_array_equal(got["y"], (x > 0).astype(int) + (x > 1))
+
     def test_nan_goes_through_maximum_and_sum(self, device: Device) -> None:
         x = np.array([1.0, np.nan, -1.0] * 11, np.float32)
         t = feed("x", x.shape)
