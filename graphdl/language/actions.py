@@ -354,7 +354,8 @@ class Actions:
             self.report("E0113", f"`{base.text}` is no type", self.of(base), help=help)
         elif base.text == "class":
             self.report("E0113", "`class` needs its number of classes", self.of(base), help="write `class(10)`")
-        return TypeExpression(self.span(start, end), base.text, None, dimensions or ())
+        known_base = base.text if base.text in TYPES else "float"  # the tree goes on to be expanded
+        return TypeExpression(self.span(start, end), known_base, None, dimensions or ())
 
     def class_type(
         self, start: int, end: int, base: Token, classes: Expression, dimensions: _Dimensions | None

@@ -33,11 +33,11 @@ class Registry:
     """The symbols of several files, one for each place where a name is defined."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Symbol] = {}
+        self._known: dict[tuple[tuple[str, int], str, str], Symbol] = {}
         self._words: dict[tuple[str, str], Symbol] = {}
 
     def add(self, symbol: Symbol) -> Symbol:
-        return self._known.setdefault(symbol.key, symbol)
+        return self._known.setdefault((symbol.key, symbol.kind, symbol.name), symbol)
 
     def word(self, name: str, kind: str) -> Symbol:
         """A word of the language itself."""
@@ -114,6 +114,8 @@ class _File:
                     self.train(declaration)
         seen: dict[tuple[int, int], Occurrence] = {}
         for occurrence in self.result.occurrences:
+            if occurrence.span.text != occurrence.symbol.name:
+                continue  # the parser has mended a broken header, and put in what is not written
             seen.setdefault((occurrence.span.start, occurrence.span.end), occurrence)
         self.result.occurrences = sorted(seen.values(), key=lambda o: o.span.start)
         return self.result

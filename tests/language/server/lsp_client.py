@@ -40,7 +40,10 @@ class Client:
         for reader in self.readers:
             reader.start()
         capabilities: dict[str, Any] = {
-            "textDocument": {"completion": {"completionItem": {"snippetSupport": snippets}}},
+            "textDocument": {
+                "completion": {"completionItem": {"snippetSupport": snippets}},
+                "rename": {"prepareSupport": True},
+            },
             "general": {"positionEncodings": encodings or ["utf-16"]},
         }
         self.capabilities = self.request(
