@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphdl.compiler.assembly import Assembled, assemble
 from graphdl.compiler.emit import MEMORY
-from graphdl.compiler.fusion import KernelPlan, elementwise_of, fuse
+from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan, elementwise_of, fuse
 from graphdl.compiler.generate import Operands, elementwise, reduction
 from graphdl.compiler.layout import layouts
 from graphdl.compiler.memory import Life, plan
@@ -168,7 +168,8 @@ class _Builder:
         """Neighbours that a single work-item does are one launch: on a CPU a launch costs more than they do."""
         groups: list[list[_Kernel]] = []
         for kernel in kernels:
-            if self.target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone:
+            joins = self.target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone
+            if joins and len(_parameters([*groups[-1], kernel])) <= MOST_OPERANDS:
                 groups[-1].append(kernel)
             else:
                 groups.append([kernel])

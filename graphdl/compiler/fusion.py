@@ -30,7 +30,10 @@ from graphdl.operators.tensor import (
 LOAD = 2
 """What reading an element costs, beside one floating-point operation."""
 
-TOO_LARGE = 240
+MOST_OPERANDS = 60
+"""OpenCL promises 1024 bytes of kernel arguments; an operand takes 16."""
+
+TOO_LARGE = 150
 """No expression is inlined whose cost is above this: kernels stay small."""
 
 
@@ -271,7 +274,8 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
             maker = makers.get(source)
             if maker is None or maker is plan or source.shape != plan.outputs[0].shape or len(maker.outputs) >= 6:
                 continue
-            if maker.is_assembled or len(maker.roots) > 1:
+            operands = {*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}
+            if maker.is_assembled or len(maker.roots) > 1 or len(operands) > MOST_OPERANDS:
                 continue
             if not elementwise_of(plan.outputs[0], source, set(makers)):
                 continue

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import BroadcastTo
-from graphdl.operators.tensor import Reduction, Tensor, topological
+from graphdl.operators.structure import BroadcastTo, Embed, concat
+from graphdl.operators.tensor import Elementwise, Reduction, Tensor, topological
 
 Key = TypeVar("Key")
 
@@ -35,6 +35,11 @@ def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         if shorter is not None:
             shorter.origin = tensor.origin
             return shorter
+    if isinstance(operation, Elementwise) and operation.key == "add":
+        joined = _sum_of_pieces(inputs)
+        if joined is not None:
+            joined.origin = tensor.origin
+            return joined
     if all(a is b for a, b in zip(inputs, tensor.inputs, strict=True)):
         return tensor
     return Tensor(operation, inputs, tensor.shape, tensor.element, tensor.origin)
@@ -52,3 +57,34 @@ def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     if rest != x.shape:
         return None
     return reduce("sum", x * float(count), ())
+
+
+def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
+    """A sum of tensors laid into zeros side by side is their concatenation; none if they are not so.
+
+    This is what the gradient of a sequence that was read element by element comes to.
+    """
+    pieces: list[tuple[int, Tensor]] = []
+    along: set[int] = set()
+    stack = list(operands)
+    while stack:
+        x = stack.pop()
+        if isinstance(x.operation, Elementwise) and x.operation.key == "add":
+            stack.extend(x.inputs)
+            continue
+        embed = x.operation
+        if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+            return None
+        axes = [a for a, (n, whole) in enumerate(zip(x.inputs[0].shape, x.shape, strict=True)) if n != whole]
+        along.update(axes)
+        if len(axes) != 1 or len(along) != 1:
+            return None
+        pieces.append((embed.starts[axes[0]], x.inputs[0]))
+    (axis,) = along
+    pieces.sort(key=lambda piece: piece[0])
+    end = 0
+    for start, piece in pieces:
+        if start != end:
+            return None
+        end += piece.shape[axis]
+    return concat([piece for _, piece in pieces], axis) if end == operands[0].shape[axis] else None

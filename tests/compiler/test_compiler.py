@@ -135,6 +135,24 @@ class TestAssembly:
         np.testing.assert_allclose(got["twice"], flat, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(got["last"], want[:, -1], rtol=1e-5, atol=1e-6)
 
+    def test_the_gradient_of_a_sequence_read_step_by_step_is_no_sum(self, device: Device) -> None:
+        x = feed("x", (5, 12, 7))
+        steps = [reshape(slice_(x, (0, t, 0), (1, 1, 1), (5, 1, 7)), (5, 7)) for t in range(12)]
+        total = constant(0.0)
+        for t, step in enumerate(steps):
+            total = total + reduce("sum", step * step * float(t), (0, 1), keep=False)
+        (g,) = gradients(total, [x])
+        assert all("add" not in launch.label for launch in build({"g": g}, {}, CPU).launches)
+        want = 2 * drawn(5, 12, 7) * np.arange(12)[:, None]
+        np.testing.assert_allclose(run({"g": g}, {"x": drawn(5, 12, 7)}, device)["g"], want, rtol=1e-5)
+
+    def test_no_kernel_takes_more_arguments_than_opencl_promises(self) -> None:
+        total = feed("x0", (40, 40))
+        for k in range(1, 150):
+            total = total + feed(f"x{k}", (40, 40))
+        program = build({"y": total, "z": total * 2.0}, {}, CPU)
+        assert max(len(launch.bindings) for launch in program.launches) <= 64
+
     def test_channels_joined_for_a_convolution(self, device: Device) -> None:
         x, w, v = drawn(3, 4, 7, 9), drawn(5, 4, 1, 1, seed=1), drawn(6, 14, 3, 3, seed=2)
         image = feed("x", x.shape)
