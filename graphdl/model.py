@@ -15,8 +15,8 @@ from graphdl.compiler.program import Program
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
 from graphdl.operators.tensor import Tensor
-from graphdl.settings import nearest
 from graphdl.source import Source
+from graphdl.suggest import did_you_mean
 from graphdl.summary import summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.network import Network
@@ -205,7 +205,7 @@ class Model:
                         "E0619",
                         f"there is no stage '{stage}'",
                         notes=(f"the stages are: {', '.join(names)}",),
-                        help=nearest(stage, names),
+                        help=did_you_mean(stage, names),
                     )
                 )
             stage = names.index(stage)
@@ -332,6 +332,6 @@ class Values(MutableMapping[str, np.ndarray]):
 
     def _known(self, path: str) -> str:
         if path not in self._paths:
-            hint = nearest(path, self._paths)
+            hint = did_you_mean(path, self._paths)
             raise KeyError(f"the net has no {self._kind} '{path}'" + (f"; {hint}" if hint else ""))
         return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
@@ -13,6 +12,7 @@ from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Setting
 from graphdl.source import Source, Span
+from graphdl.suggest import did_you_mean
 
 _WORDS: Mapping[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
@@ -57,12 +57,6 @@ def setting_of(name: str) -> Setting:
     return Setting(name, (), {}, Span(Source("<data>", name), 0, len(name)))
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """A help line that names the likeliest meaning of a misspelt word."""
-    matches = get_close_matches(word, known, n=1)
-    return f"did you mean '{matches[0]}'?" if matches else None
-
-
 def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:
     """The keyword arguments for ``function`` that a setting gives, checked against its signature and annotations.
 
@@ -104,7 +98,7 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
                     f"'{setting.name}' has no argument '{name}'",
                     argument=name,
                     notes=[f"it takes: {', '.join(known)}" if known else "it takes no arguments"],
-                    help=nearest(name, known),
+                    help=did_you_mean(name, known),
                 )
             )
         else:

@@ -48,11 +48,11 @@ def command(
         )  # fmt: skip
         return
     from graphdl.language.codes import catalogue, explanation
-    from graphdl.settings import nearest
+    from graphdl.suggest import did_you_mean
 
     found = explanation(subject)
     if found is None:
-        hint = nearest(subject.upper(), list(catalogue()))
+        hint = did_you_mean(subject.upper(), list(catalogue()))
         if Path(subject).exists():
             hint = "to explain a file's gradients, name one with --parameter"
         raise click.BadParameter(f"there is no code '{subject}'" + (f"; {hint}" if hint else ""), param_hint="CODE")

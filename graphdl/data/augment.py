@@ -19,7 +19,8 @@ from graphdl.data.dataset import Array, DataSet, Statistics
 from graphdl.data.draws import uniform
 from graphdl.graph.model import Setting
 from graphdl.graph.types import TensorType
-from graphdl.settings import Call, bind, nearest
+from graphdl.settings import Call, bind
+from graphdl.suggest import did_you_mean
 
 Floats = NDArray[np.float32]
 Draws = NDArray[np.float64]
@@ -278,7 +279,7 @@ def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
                 "E0710",
                 f"unknown augmentation '{setting.name}'",
                 notes=[f"known: {', '.join(AUGMENTATIONS)}"],
-                help=nearest(setting.name, list(AUGMENTATIONS)),
+                help=did_you_mean(setting.name, list(AUGMENTATIONS)),
             )
         make = AUGMENTATIONS[setting.name]
         stages.append(make(place, **bind(place, make)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from graphdl.data.draws import permutation
 from graphdl.data.feed import value_fault
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.graph.types import TensorType
-from graphdl.settings import nearest
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +133,7 @@ class Batches:
                         f"the net has no input '{name}' to feed",
                         self.dataset.span,
                         notes=(f"its inputs are: {_listed(self.inputs)}",),
-                        help=nearest(name, list(self.inputs)),
+                        help=did_you_mean(name, list(self.inputs)),
                     )
                 )
         for name, kind in self.inputs.items():
@@ -192,8 +191,8 @@ def _feeds(given: TensorType, wanted: TensorType) -> bool:
 def _feed_help(name: str, kind: TensorType, types: Mapping[str, TensorType]) -> str | None:
     """Of the fields that could feed an input the one with the nearest name, or the only one."""
     fitting = [field for field, given in types.items() if given.shape == kind.shape and _feeds(given, kind)]
-    likely = get_close_matches(name, fitting, n=1) or fitting
-    return f"feed {name} = {likely[0]}" if len(likely) == 1 else None
+    likely = nearest(name, fitting) or (fitting[0] if len(fitting) == 1 else None)
+    return f"feed {name} = {likely}" if likely else None
 
 
 def _listed(types: Mapping[str, TensorType]) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from graphdl.data.dataset import DTYPES, Array, ArrayField, DataSet, Split
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
-from graphdl.settings import nearest
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean
 
 _KINDS = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "truth values"}
 _FITTING = {"float": "fiub", "int": "iub", "bool": "b"}
@@ -85,7 +85,7 @@ def _names(types: Mapping[str, TensorType], arrays: Iterable[str], spans: Mappin
                 "E0713",
                 f"the net has no input '{name}'",
                 notes=(f"its inputs are: {', '.join(f'{key}: {kind}' for key, kind in types.items())}",),
-                help=nearest(name, list(types)),
+                help=did_you_mean(name, list(types)),
             )
 
 

@@ -16,7 +16,8 @@ from graphdl.data.idx import fashion_mnist, mnist
 from graphdl.data.request import Request, default_root
 from graphdl.data.tables import csv
 from graphdl.graph.model import Setting
-from graphdl.settings import Call, bind, fits, nearest, setting_of, written
+from graphdl.settings import Call, bind, fits, setting_of, written
+from graphdl.suggest import did_you_mean
 
 DATA_SETS: Mapping[str, Callable[..., DataSet]] = {
     loader.__name__: loader for loader in (cifar10, csv, digits, fashion_mnist, folder, iris, mnist, noise, npz, table)
@@ -50,7 +51,7 @@ def load(
             "E0701",
             f"unknown data set '{setting.name}'",
             notes=[f"known: {', '.join(DATA_SETS)}"],
-            help=nearest(setting.name, list(DATA_SETS)),
+            help=did_you_mean(setting.name, list(DATA_SETS)),
         )
     loader = DATA_SETS[setting.name]
     arguments = bind(call, loader, extra=("validation",))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from graphdl.data.dataset import DataSet, Field, Split, divide, labels, numbers
 from graphdl.data.request import Request
-from graphdl.settings import nearest
+from graphdl.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _column(request: Request, table: _Table, chosen: str | int, argument: str) -
         f"{table.path} has no column {chosen!r}",
         argument=argument,
         notes=[f"its columns are: {', '.join(table.columns)}"],
-        help=nearest(str(chosen), table.columns),
+        help=did_you_mean(str(chosen), table.columns),
     )
 
 

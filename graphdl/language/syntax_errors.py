@@ -13,6 +13,7 @@ from graphdl.diagnostics import Diagnostic
 from graphdl.language.lexer import COMPARISONS, NEWLINE, OPERATORS, RESERVED, Token, soft_words
 from graphdl.language.tables import END
 from graphdl.source import Source, Span
+from graphdl.suggest import did_you_mean
 
 SETTINGS = (
     "data", "augment", "feed", "optimizer", "schedule", "batch", "epochs", "steps", "minimize", "only", "clip", "seed",
@@ -157,7 +158,7 @@ def _misplaced(place: _Place) -> Diagnostic | None:
         return place.error("E0109", "`else` has no `if` before it")
     if place.index == place.first and found.type not in (END, NEWLINE):
         if "net" in place.expected:
-            help = _nearest(found.text, _DECLARES)
+            help = did_you_mean(found.text, _DECLARES, "`")
             if place.follows() == "=" and found.text not in _DECLARES:
                 help = f"for a hyperparameter of the file, write `let {found.text} = ...`"
             message = f"a file holds `import`, `let`, `block`, `net` and `train`; {_shown(found)} cannot begin one"
@@ -178,7 +179,7 @@ def _unknown_word(place: _Place) -> Diagnostic | None:
         return None
     if head.text in SETTINGS:
         return place.error("E0109", f"`{head.text}` is a setting: it stands in a train section", token=head)
-    help = _ELSEWHERE.get(head.text) or _nearest(head.text, soft_words() | RESERVED)
+    help = _ELSEWHERE.get(head.text) or did_you_mean(head.text, soft_words() | RESERVED, "`")
     return place.error("E0107", f"no statement begins with `{head.text} {place.found.text}`", help, head)
 
 
@@ -277,10 +278,3 @@ def _shape(place: _Place) -> str | None:
             return None
     shape = _SHAPES.get(place.head.type)
     return f"write `{shape}`" if shape and place.index > place.first else None
-
-
-def _nearest(word: str, known: frozenset[str]) -> str | None:
-    from difflib import get_close_matches
-
-    matches = get_close_matches(word, sorted(known), 1, 0.7)
-    return f"did you mean `{matches[0]}`?" if matches else None

@@ -17,7 +17,7 @@ from graphdl.graph.paths import Link, Path, PathGraph
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import concat, reshape
 from graphdl.operators.tensor import Tensor
-from graphdl.settings import nearest
+from graphdl.suggest import did_you_mean
 from graphdl.training import inference
 from graphdl.training.network import Network
 from graphdl.training.program import total_loss
@@ -72,7 +72,7 @@ def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: 
             Diagnostic(
                 "E0622",
                 f"the net '{graph.name}' has no parameter '{parameter}'",
-                help=nearest(parameter, list(graph.parameters)),
+                help=did_you_mean(parameter, list(graph.parameters)),
             )
         )
     measuring = _Measuring(network, parameter, inference.example_count(arrays))

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.language.expansion.run import visible
-from graphdl.settings import nearest
+from graphdl.suggest import did_you_mean
 from graphdl.training.network import Network
 
 FORMAT = 1
@@ -110,7 +110,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
                 "E0617",
                 f"{path} has no '{name}' {variables[name].type}",
                 visible(variables[name].value),
-                help=nearest(name, unexpected),
+                help=did_you_mean(name, unexpected),
             )
         )
     for name in unexpected[:_MOST_NAMED]:
@@ -118,7 +118,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
             Diagnostic(
                 "E0617",
                 f"{path} holds '{name}' {list(given[name].shape)}, which the net does not have",
-                help=nearest(name, missing),
+                help=did_you_mean(name, missing),
             )
         )
     for kind, names in (("more are missing", missing), ("more are not the net's", unexpected)):

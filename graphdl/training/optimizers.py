@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from graphdl.settings import Call, bind, nearest
+from graphdl.settings import Call, bind
+from graphdl.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from graphdl.graph.model import Setting
@@ -177,7 +178,7 @@ def optimizer(setting: Setting) -> Optimizer:
             "E0611",
             f"unknown optimizer '{setting.name}'",
             notes=[f"known: {', '.join(OPTIMIZERS)}"],
-            help=nearest(setting.name, list(OPTIMIZERS)),
+            help=did_you_mean(setting.name, list(OPTIMIZERS)),
         )
     make = OPTIMIZERS[setting.name]
     return make(call, **bind(call, make))

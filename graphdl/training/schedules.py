@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from math import cos, floor, inf, pi
 from typing import TYPE_CHECKING
 
-from graphdl.settings import bind, nearest
+from graphdl.settings import bind
+from graphdl.suggest import did_you_mean
 from graphdl.training.optimizers import TrainingCall
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class _Call(TrainingCall):
                 "E0613",
                 f"'unit' of '{self.setting.name}' must be \"epoch\" or \"step\", found \"{unit}\"",
                 argument="unit",
-                help=nearest(unit, ["epoch", "step"]),
+                help=did_you_mean(unit, ["epoch", "step"]),
             )
         self.in_range("warmup", warmup, low=0, high=None)
         return Schedule(curve, unit == "step", warmup)
@@ -159,7 +160,7 @@ def schedule(setting: Setting | None, lr: float) -> Schedule:
             "E0611",
             f"unknown schedule '{setting.name}'",
             notes=[f"known: {', '.join(SCHEDULES)}"],
-            help=nearest(setting.name, list(SCHEDULES)),
+            help=did_you_mean(setting.name, list(SCHEDULES)),
         )
     make = SCHEDULES[setting.name]
     return make(call, **bind(call, make))

@@ -25,7 +25,7 @@ from graphdl.operators.random import SEED
 from graphdl.operators.reduction import reduce
 from graphdl.operators.tensor import feed
 from graphdl.runtime import Executor
-from graphdl.settings import nearest
+from graphdl.suggest import did_you_mean
 from graphdl.training import inference
 from graphdl.training.samples import sample
 from graphdl.training.stages import Overrides
@@ -157,7 +157,7 @@ class _Looking:
     def _output(named: Mapping[str, Module], path: str) -> Value:
         if path not in named or not named[path].outputs:
             raise ModelError(
-                Diagnostic("E0623", f"the net has no module '{path}'", help=nearest(path, [p for p in named if p]))
+                Diagnostic("E0623", f"the net has no module '{path}'", help=did_you_mean(path, [p for p in named if p]))
             )
         return named[path].outputs[0]
 

@@ -9,7 +9,6 @@ import pytest
 from expanding import body, faults, source
 
 from graphdl.language import check
-from graphdl.language.expansion.suggest import nearest
 from graphdl.rendering import render
 from graphdl.resources import resource
 from graphdl.source import Source
@@ -96,15 +95,3 @@ def test_whatever_a_slip_of_the_hand_makes_of_a_file_is_answered():
             text[place] = draw.choice([draw.choice(words), "", "-1", "none", "[1, 2]", "10 ** 12"])
         for diagnostic in check(Source("model.net", "".join(text))):
             assert render(diagnostic)
-
-
-@pytest.mark.parametrize(
-    ("name", "known", "answer"),
-    [
-        ("cnov", ["conv", "cos"], "conv"), ("padding", ["pad", "bias"], "pad"), ("relus", ["relu", "rnn"], "relu"),
-        ("widht", ["width", "weight"], "width"), ("xyz", ["conv", "relu"], None), ("a", ["b"], None),
-        ("conv", [], None),
-    ],
-)  # fmt: skip
-def test_the_nearest_name(name, known, answer):
-    assert nearest(name, known) == answer

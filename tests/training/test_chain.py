@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import graphdl
 import numpy as np
 import pytest
+
+import graphdl
 from graphdl.diagnostics import ModelError
 from graphdl.graph.paths import PathGraph, steps
 from graphdl.training.chain import chain

@@ -12,7 +12,6 @@ from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.run import Run, element_for
 from graphdl.language.expansion.shapes import whole_dimension
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import (
     Applied,
     Argument,
@@ -36,6 +35,7 @@ from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import REQUIRED, Hyper, OperatorError, Primitive
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean
 
 _COMBINING: dict[str, Callable[[list[Any]], Any]] = {
     "sum": sum,

@@ -13,10 +13,10 @@ from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Naming, Scope
 from graphdl.language.expansion.run import Run
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.source import Source
+from graphdl.suggest import did_you_mean
 
 
 def expand(

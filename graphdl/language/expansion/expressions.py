@@ -12,7 +12,6 @@ from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING, Frame, Naming, Scope
 from graphdl.language.expansion.run import Run
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import (
     Applied,
     Argument,
@@ -31,6 +30,7 @@ from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean
 
 HIDDEN = frozenset(("slice",))
 """Primitives that have signs of their own, and no name."""

@@ -13,9 +13,9 @@ from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.language import syntax
 from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import definition_of
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.source import Source, Span
+from graphdl.suggest import did_you_mean
 
 LIBRARY = Path(__file__).resolve().parent.parent / "library"
 

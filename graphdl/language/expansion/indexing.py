@@ -11,9 +11,9 @@ from graphdl.language.expansion import calls, expressions
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, visible
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Argument, describe, plural
 from graphdl.operators import PRIMITIVES
+from graphdl.suggest import did_you_mean
 
 DIMENSIONS = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "length": (0, (1, 2))}
 """Of each named dimension its number and the ranks that have it."""

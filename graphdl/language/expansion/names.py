@@ -15,10 +15,10 @@ from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import copied, output_name, statements_of, targets_of, walk
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Argument, Definition, Namespace
 from graphdl.operators import PRIMITIVES
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean
 
 _BRACES = re.compile(r"\{\s*(\w+)(?:\.\w+)*\s*\}")
 

@@ -11,9 +11,9 @@ from graphdl.language.expansion import expressions
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.run import Run
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Definition, describe
 from graphdl.source import Source
+from graphdl.suggest import did_you_mean
 
 
 def sort(

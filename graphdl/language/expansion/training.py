@@ -13,9 +13,9 @@ from graphdl.language.expansion import expressions
 from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, header
-from graphdl.language.expansion.suggest import did_you_mean
 from graphdl.language.expansion.values import Applied, describe, is_module, is_number, text
 from graphdl.source import Span
+from graphdl.suggest import did_you_mean
 
 REPEATABLE = ("augment", "feed")
 """The words that may be written on several lines."""

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a typing slip turns into ``name``; none if nothing is near.
 
-    Near is a third of the letters at most, counted as by Damerau and Levenshtein (a swap of neighbours is one slip), or
-    a name that was written on beyond its end.
+    Near is a third of the letters (of the longer name) at most, counted as by Damerau and Levenshtein (a swap of
+    neighbours is one slip), or a name that was written on beyond its end.
     """
-    allowed = max(1, len(name) // 3)
     best: tuple[int, str] | None = None
     for candidate in sorted(set(known)):
+        allowed = max(1, max(len(name), len(candidate)) // 3)
         if len(candidate) >= 3 and name.startswith(candidate) and len(name) >= 4:
             best = best or (allowed, candidate)  # padding for pad
         if abs(len(candidate) - len(name)) > allowed or candidate == name:
@@ -24,10 +24,10 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return best[1] if best else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+def did_you_mean(name: str, known: Iterable[str], quote: str = "'") -> str | None:
     """The help line for a misspelt name."""
     candidate = nearest(name, known)
-    return f"did you mean '{candidate}'?" if candidate else None
+    return f"did you mean {quote}{candidate}{quote}?" if candidate else None
 
 
 def _distance(a: str, b: str) -> int:
