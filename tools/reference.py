@@ -113,7 +113,8 @@ def library() -> str:
         title, _, further = title.partition(". ")
         blocks = [d for d in library_file(path).tree.declarations if isinstance(d, syntax.Block)]
         rows = ((f"`{_call(block)}`", f"`{_ports(block)}`", _words(block.documentation or "")) for block in blocks)
-        parts.append(f"**{title}.**{' ' + further + '.' if further else ''}\n\n{_table('block | ports | gives', rows)}\n")
+        head = f"**{title}.** {further}." if further else f"**{title}.**"
+        parts.append(f"{head}\n\n{_table('block | ports | gives', rows)}\n")
     return "\n".join(parts)
 
 
@@ -158,9 +159,7 @@ def _signature(primitive: Primitive) -> str:
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def _functions(
-    head: str, functions: Mapping[str, Callable[..., Any]], texts: Mapping[str, str] | None = None
-) -> str:
+def _functions(head: str, functions: Mapping[str, Callable[..., Any]], texts: Mapping[str, str] | None = None) -> str:
     rows = []
     for name, function in functions.items():
         parameters = list(inspect.signature(function).parameters.values())[1:]
