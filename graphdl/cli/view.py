@@ -25,6 +25,7 @@ FORMATS = ("html", "svg", "dot", "mermaid", "json")
 @click.argument("other", metavar="[FILE | RUN]", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "output", type=FILE, metavar="OUT", help="Where to write; NET.html by default, - for standard output.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True, help="What to write.")
+@click.option("--training", is_flag=True, help="Show the net as it is in training.")
 @click.option("--measure", is_flag=True, help="Run a training step: times, gradients, schedule and memory join the page.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples of the measured step.")
 @click.option("--input", "picture", type=FILE, metavar="IMAGE", help="Show the feature maps of an input.")
@@ -42,6 +43,7 @@ def command(
     other: Path | None,
     output: Path | None,
     form: str,
+    training: bool,
     measure: bool,
     batch: int | None,
     picture: Path | None,
@@ -77,11 +79,11 @@ def command(
             raise click.UsageError("the difference of two models is a page of its own, without measurements")
         second = open_model(other, net=net if other.is_file() else None, settings=_settings(other_settings), device=device)
         title = f"{model.name} and {second.name}" if model.name != second.name else model.name
-        bundle: dict[str, Any] = bundles.comparison(model.module_graph, second.module_graph)
+        bundle: dict[str, Any] = bundles.comparison(model.network.graph(training), second.network.graph(training))
         name = f"{model.name}-difference"
     else:
         title = name = model.name
-        bundle = {"documents": [bundles.document_of(model)]}
+        bundle = {"documents": [bundles.document_of(model, training=training)]}
         if target.is_dir():
             bundle |= bundles.of_run(target, model)
             title = f"{model.name}: {target.name}"

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from graphdl.model import Model
 
 
-def document_of(model: Model) -> dict[str, Any]:
-    """The document of a model as it predicts."""
-    return document(model.module_graph)
+def document_of(model: Model, *, training: bool = False) -> dict[str, Any]:
+    """The document of a model as it predicts, or as it is in training."""
+    return document(model.network.graph(training))
 
 
 def comparison(first: ModuleGraph, second: ModuleGraph) -> dict[str, Any]:

@@ -357,7 +357,7 @@ def _item_json(item: Item, place: list[int] | None) -> dict[str, Any]:
         "variables": list(item.variables),
         "flops": item.cost.flops,
         "bytes": item.cost.bytes,
-        "shared": item.shared,
+        "shared": None if item.shared is None else list(item.shared),
         "children": [child.id for child in item.children],
         "nodes": item.nodes,
     }

@@ -106,7 +106,7 @@ class _Drawing:
             if (a, shape) not in named and box.boxes[a].item["kind"] != "parameter":
                 named.add((a, shape))
                 sx, sy = moved[0]
-                shown = shape.strip("[]").replace(", ", "×")
+                shown = shape.replace("[", " ").replace("]", "").replace(", ", "×").strip()
                 self.lines.append(f'<text class="e" x="{sx + 5:.1f}" y="{sy + 13:.1f}">{escape(shown)}</text>')
 
     def _draw(self, box: _Box, x: float, y: float) -> None:

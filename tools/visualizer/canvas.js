@@ -151,10 +151,11 @@ class Canvas {
       && box.y <= area.bottom && box.y + box.height >= area.top);
     const blocks = make("g", {}, parent);
     const lines = make("g", { fill: "none" }, parent);
+    const heads = make("g", {}, parent);
     const nodes = make("g", {}, parent);
     for (const box of boxes) {
       if (box.item === this.graph.root) continue;
-      if (box.layout.unfolded) this.paintBlock(blocks, box, colors, near);
+      if (box.layout.unfolded) this.paintBlock(blocks, heads, box, colors, near);
       else this.paintNode(nodes, box, colors, near);
     }
     this.paintEdges(lines, area, colors, near);
@@ -162,7 +163,7 @@ class Canvas {
     this.paintSelection(nodes, colors);
   }
 
-  paintBlock(parent, box, colors, near) {
+  paintBlock(parent, heads, box, colors, near) {
     const { item } = box;
     const border = this.style.border(item) ?? kindColors(item.kind).stroke;
     make("rect", { x: round(box.x), y: round(box.y), width: round(box.width), height: round(box.height), rx: 10,
@@ -171,9 +172,9 @@ class Canvas {
     if (!near) return;
     const text = make("text", { x: round(box.x + 26), y: round(box.y + 19), "font-family": FONT, "font-size": 13,
       "font-weight": 600, fill: colors.ink, stroke: box.depth % 2 ? colors.block : colors.paper, "stroke-width": 4,
-      "paint-order": "stroke", "stroke-linejoin": "round" }, parent, item.label);
+      "paint-order": "stroke", "stroke-linejoin": "round", ...this.dimming(item) }, heads, item.label);
     this.paintName(text, item, colors);
-    this.paintSign(parent, box.x + 14, box.y + 14, false, kindColors(item.kind).mark);
+    this.paintSign(heads, box.x + 14, box.y + 14, false, kindColors(item.kind).mark);
   }
 
   paintName(text, item, colors) {
@@ -293,7 +294,7 @@ class Canvas {
       named.add(key);
       make("text", { x: round(x + 5), y: round(y + 13), "font-family": FONT, "font-size": 10, fill: colors.soft,
         stroke: colors.paper, "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round",
-        ...(this.lit && !this.edgeLit(edge) ? { opacity: 0.3 } : {}) }, parent, edge.shape.replaceAll(", ", "×").replace(/[[\]]/g, ""));
+        ...(this.lit && !this.edgeLit(edge) ? { opacity: 0.3 } : {}) }, parent, edge.shape.replace(/\[(.*)\]/, (_, sizes) => ` ${sizes.replaceAll(", ", "×")}`).trim());
     }
   }
 

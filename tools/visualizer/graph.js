@@ -122,20 +122,33 @@ class Graph {
     return found;
   }
 
+  // Blocks of the library count as one step each, and a tensor that a step reads twice as one way, as in
+  // `graphdl explain`.
   countPaths(sources, targets, items) {
+    const step = (item) => ancestors(item).find((each) => each.type === "library") ?? item;
+    const after = new Map();
+    for (const item of items) {
+      for (const edge of this.after.get(item) ?? []) {
+        const [a, b] = [step(edge.source), step(edge.target)];
+        if (!edge.smooth || edge.recurrent || a === b || !items.has(edge.target)) continue;
+        if (!after.has(a)) after.set(a, new Map());
+        after.get(a).set(`${edge.value} ${b.id}`, b);
+      }
+    }
     const known = new Map();
-    const goal = new Set(targets);
-    const stack = sources.filter((item) => items.has(item));
+    const goal = new Set(targets.map(step));
+    const starts = new Set(sources.filter((item) => items.has(item)).map(step));
+    const stack = [...starts];
     while (stack.length) {
       const item = stack[stack.length - 1];
       if (known.has(item)) { stack.pop(); continue; }
-      const next = (this.after.get(item) ?? []).filter((e) => e.smooth && !e.recurrent && items.has(e.target));
-      const waiting = next.filter((e) => !known.has(e.target));
-      if (waiting.length) { stack.push(...waiting.map((e) => e.target)); continue; }
+      const next = [...(after.get(item)?.values() ?? [])];
+      const waiting = next.filter((each) => !known.has(each));
+      if (waiting.length) { stack.push(...waiting); continue; }
       stack.pop();
-      known.set(item, next.reduce((sum, e) => sum + known.get(e.target), goal.has(item) ? 1n : 0n));
+      known.set(item, next.reduce((sum, each) => sum + known.get(each), goal.has(item) ? 1n : 0n));
     }
-    return sources.reduce((sum, item) => sum + (known.get(item) ?? 0n), 0n);
+    return [...starts].reduce((sum, item) => sum + known.get(item), 0n);
   }
 }
 

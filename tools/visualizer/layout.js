@@ -1,5 +1,5 @@
 // Where everything stands. Each unfolded block is laid out by itself, so that folding one moves only what is around it.
-const SIZE = { line: 16, pad: 9, header: 24, inner: 14, rank: 36, node: 22, port: 12, large: 900 };
+const SIZE = { line: 16, pad: 9, header: 24, inner: 14, rank: 36, node: 22, port: 12, large: 700 };
 const measuring = document.createElement("canvas").getContext("2d");
 const widths = new Map();
 
@@ -39,47 +39,142 @@ function place(graph, item, style) {
   }
   const local = graph.local.get(item);
   const children = item.children.map((child) => ({ item: child, layout: place(graph, child, style) }));
-  const big = children.length > SIZE.large;
-  const g = new dagre.graphlib.Graph({ multigraph: true });
-  g.setGraph({ rankdir: "TB", nodesep: SIZE.node, ranksep: SIZE.rank, edgesep: 12, marginx: 0, marginy: 0,
-    ranker: big ? "longest-path" : "network-simplex" });
-  for (const { item: child, layout } of children) {
-    g.setNode(String(child.id), { width: layout.width, height: layout.height });
-  }
-  for (const edge of local.edges.values()) {
-    if (edge.recurrent) continue;
-    g.setEdge(String(edge.a.id), String(edge.b.id), {}, String(edge.value));
-  }
-  addPorts(g, local);
-  dagre.layout(g);
-  item.layout = gather(g, item, children, local, style);
+  item.layout = gather(arranged(children, local), item, children, local, style);
   item.layout.subtitle = subtitle;
   return item.layout;
 }
 
-// Values that cross a block's border enter at its top and leave at its bottom, each at a point of its own.
-function addPorts(g, local) {
-  const border = (side, ports) => {
-    if (!ports.size) return;
-    g.setNode(side, { width: 1, height: 1 });
-    for (const { child, value } of ports.values()) {
-      const port = `${side} ${value}`;
-      if (!g.hasNode(port)) {
-        g.setNode(port, { width: SIZE.port, height: 1 });
-        const ends = side === "in" ? [side, port] : [port, side];
-        g.setEdge(...ends, { weight: 50 }, "border");
-      }
-      const ends = side === "in" ? [port, String(child.id)] : [String(child.id), port];
-      g.setEdge(...ends, {}, String(value));
-    }
+// The places of equal blocks are the same: what is inside is named by its number, and laid out once.
+const arrangements = new Map();
+const MOST_ARRANGEMENTS = 4000;
+
+function arranged(children, local) {
+  const names = new Names(children, local);
+  const sizes = children.map(({ layout }) => [layout.width, layout.height]);
+  const key = JSON.stringify([sizes, names.edges, names.ins, names.outs]);
+  if (!arrangements.has(key)) {
+    if (arrangements.size >= MOST_ARRANGEMENTS) arrangements.clear();
+    arrangements.set(key, children.length > SIZE.large ? stacked(sizes, names) : layered(sizes, names));
+  }
+  const places = arrangements.get(key);
+  return {
+    node: (child) => places.nodes[names.number.get(child)],
+    port: (side, value) => places.ports[`${side} ${names.values.get(value)}`],
+    points: (a, b, value) => places.edges[names.edge(a, b, value)],
   };
-  border("in", local.ins);
-  border("out", local.outs);
 }
 
-function gather(g, item, children, local, style) {
+class Names {
+  constructor(children, local) {
+    this.number = new Map(children.map(({ item }, k) => [item, k]));
+    this.values = new Map();
+    this.edges = [...local.edges.values()].filter((e) => !e.recurrent).map((e) => [this.number.get(e.a), this.number.get(e.b), this.value(e.value)]);
+    this.ins = [...local.ins.values()].map(({ child, value }) => [this.number.get(child), this.value(value)]);
+    this.outs = [...local.outs.values()].map(({ child, value }) => [this.number.get(child), this.value(value)]);
+  }
+
+  value(value) {
+    if (!this.values.has(value)) this.values.set(value, this.values.size);
+    return this.values.get(value);
+  }
+
+  // The ends of an edge are children, "in" or "out".
+  edge(a, b, value) {
+    const name = (end) => (typeof end === "string" ? end : this.number.get(end));
+    return `${name(a)} ${name(b)} ${this.values.get(value)}`;
+  }
+}
+
+function layered(sizes, names) {
+  const g = new dagre.graphlib.Graph({ multigraph: true });
+  g.setGraph({ rankdir: "TB", nodesep: SIZE.node, ranksep: SIZE.rank, edgesep: 12, marginx: 0, marginy: 0 });
+  sizes.forEach(([width, height], k) => g.setNode(String(k), { width, height }));
+  for (const [a, b, value] of names.edges) g.setEdge(String(a), String(b), {}, String(value));
+  addPorts(g, "in", names.ins);
+  addPorts(g, "out", names.outs);
+  dagre.layout(g);
+  const found = { nodes: sizes.map((_, k) => g.node(String(k))), ports: {}, edges: {} };
+  for (const edge of g.edges()) {
+    if (edge.name === "border") continue;
+    const ends = [edge.v, edge.w].map((end) => end.split(" ")[0]);
+    found.edges[`${ends[0]} ${ends[1]} ${edge.name}`] = g.edge(edge).points;
+  }
+  for (const node of g.nodes()) if (node.includes(" ")) found.ports[node] = g.node(node);
+  return found;
+}
+
+// Values that cross a block's border enter at its top and leave at its bottom, each at a point of its own.
+function addPorts(g, side, ports) {
+  if (!ports.length) return;
+  g.setNode(side, { width: 1, height: 1 });
+  for (const [child, value] of ports) {
+    const port = `${side} ${value}`;
+    if (!g.hasNode(port)) {
+      g.setNode(port, { width: SIZE.port, height: 1 });
+      g.setEdge(...(side === "in" ? [side, port] : [port, side]), { weight: 50 }, "border");
+    }
+    g.setEdge(...(side === "in" ? [port, String(child)] : [String(child), port]), {}, String(value));
+  }
+}
+
+// For blocks with very many parts: rows by the longest path, long ways along the right side.
+function stacked(sizes, names) {
+  const before = sizes.map(() => []);
+  const after = sizes.map(() => []);
+  for (const [a, b] of names.edges) { before[b].push(a); after[a].push(b); }
+  const waiting = before.map((list) => list.length);
+  const rank = sizes.map(() => 0);
+  const ready = [...waiting.keys()].filter((k) => waiting[k] === 0);
+  for (const k of ready) {
+    for (const next of after[k]) {
+      rank[next] = Math.max(rank[next], rank[k] + 1);
+      if (--waiting[next] === 0) ready.push(next);
+    }
+  }
+  const rows = [];
+  for (const k of ready) (rows[rank[k]] ??= []).push(k);
+  const nodes = [];
+  let y = 0;
+  let right = 0;
+  for (const row of rows) {
+    const wish = (k) => (before[k].length ? before[k].reduce((sum, p) => sum + (nodes[p]?.x ?? 0), 0) / before[k].length : 0);
+    const wishes = new Map(row.map((k) => [k, wish(k)]));
+    row.sort((p, q) => wishes.get(p) - wishes.get(q));
+    const width = row.reduce((sum, k) => sum + sizes[k][0] + SIZE.node, -SIZE.node);
+    const height = Math.max(...row.map((k) => sizes[k][1]));
+    let x = row.reduce((sum, k) => sum + wishes.get(k), 0) / row.length * 0.9 - width / 2;
+    for (const k of row) {
+      nodes[k] = { x: x + sizes[k][0] / 2, y: y + height / 2 };
+      x += sizes[k][0] + SIZE.node;
+      right = Math.max(right, x);
+    }
+    y += height + SIZE.rank;
+  }
+  const found = { nodes: sizes.map((_, k) => nodes[k] ?? { x: 0, y: 0 }), ports: {}, edges: {} };
+  const top = (k) => ({ x: found.nodes[k].x, y: found.nodes[k].y - sizes[k][1] / 2 });
+  const bottom = (k) => ({ x: found.nodes[k].x, y: found.nodes[k].y + sizes[k][1] / 2 });
+  for (const [a, b, value] of names.edges) {
+    const [from, to] = [bottom(a), top(b)];
+    const side = right + 10 + (value % 12) * 5;
+    const way = rank[b] - rank[a] > 1 ? [{ x: side, y: from.y + SIZE.rank }, { x: side, y: to.y - SIZE.rank }] : [];
+    found.edges[`${a} ${b} ${value}`] = [from, ...way, to];
+  }
+  for (const [child, value] of names.ins) {
+    const to = top(child);
+    found.ports[`in ${value}`] ??= { x: to.x, y: -SIZE.rank };
+    found.edges[`in ${child} ${value}`] = [found.ports[`in ${value}`], to].map((p) => ({ ...p }));
+  }
+  for (const [child, value] of names.outs) {
+    const from = bottom(child);
+    found.ports[`out ${value}`] ??= { x: from.x, y: y + SIZE.rank };
+    found.edges[`${child} out ${value}`] = [from, found.ports[`out ${value}`]].map((p) => ({ ...p }));
+  }
+  return found;
+}
+
+function gather(places, item, children, local, style) {
   const boxes = children.map(({ item: child, layout }) => {
-    const { x, y } = g.node(String(child.id));
+    const { x, y } = places.node(child);
     return { item: child, layout, x: x - layout.width / 2, y: y - layout.height / 2 };
   });
   const ports = { in: new Map(), out: new Map() };
@@ -88,9 +183,17 @@ function gather(g, item, children, local, style) {
     [left, right] = [Math.min(left, box.x), Math.max(right, box.x + box.layout.width)];
     [top, bottom] = [Math.min(top, box.y), Math.max(bottom, box.y + box.layout.height)];
   }
-  for (const edge of g.edges()) {
-    for (const { x } of g.edge(edge).points) [left, right] = [Math.min(left, x), Math.max(right, x)];
+  const ways = [];
+  for (const edge of local.edges.values()) {
+    if (!edge.recurrent) ways.push({ edge, points: places.points(edge.a, edge.b, edge.value) });
   }
+  for (const { child, value } of local.ins.values()) {
+    ways.push({ edge: { a: null, b: child, value, shape: "", inner: true }, points: places.points("in", child, value) });
+  }
+  for (const { child, value } of local.outs.values()) {
+    ways.push({ edge: { a: child, b: null, value, shape: "", inner: true }, points: places.points(child, "out", value) });
+  }
+  for (const { points } of ways) for (const { x } of points) [left, right] = [Math.min(left, x), Math.max(right, x)];
   const bare = item.parent === null;
   const head = bare ? 0 : SIZE.header + 6;
   const margin = bare ? 0 : SIZE.inner;
@@ -100,7 +203,7 @@ function gather(g, item, children, local, style) {
   const width = right - left + 2 * (margin + extra);
   const height = bottom + dy + (local.outs.size ? SIZE.rank / 2 : 0) + (bare ? 0 : margin / 2);
   for (const side of ["in", "out"]) {
-    for (const { value } of local[`${side}s`].values()) ports[side].set(value, g.node(`${side} ${value}`).x + dx);
+    for (const { value } of local[`${side}s`].values()) ports[side].set(value, places.port(side, value).x + dx);
   }
   const placed = new Map();
   for (const box of boxes) {
@@ -108,49 +211,25 @@ function gather(g, item, children, local, style) {
     box.y += dy;
     placed.set(box.item, box);
   }
-  const edges = routes(g, local, placed, ports, { dx, dy, height });
+  const edges = ways.map(({ edge, points }) => ({ ...edge, points: route(edge, points, placed, ports, { dx, dy, height }) }));
+  for (const edge of local.edges.values()) {
+    if (edge.recurrent) edges.push({ ...edge, points: loop(placed.get(edge.a), placed.get(edge.b)) });
+  }
   return { width, height, boxes, edges, ports, unfolded: true };
 }
 
-function routes(g, local, placed, ports, { dx, dy, height }) {
-  // An edge leaves and enters a folded box away from its corners, an unfolded one at the value's port.
+// An edge leaves and enters a folded box away from its corners, an unfolded one at the value's port.
+function route({ a, b, value }, points, placed, ports, { dx, dy, height }) {
+  const moved = points.map((p) => ({ x: p.x + dx, y: p.y + dy }));
   const along = (box, at, x) => {
     const margin = Math.min(14, box.layout.width / 3);
     return at === undefined ? Math.max(box.x + margin, Math.min(box.x + box.layout.width - margin, x)) : box.x + at;
   };
-  const start = (child, value, x) => {
-    const box = placed.get(child);
-    return { x: along(box, box.layout.ports?.out.get(value), x), y: box.y + box.layout.height };
-  };
-  const end = (child, value, x) => {
-    const box = placed.get(child);
-    return { x: along(box, box.layout.ports?.in.get(value), x), y: box.y };
-  };
-  const found = [];
-  const between = (from, to, value) => g.edge(from, to, String(value)).points.map((p) => ({ x: p.x + dx, y: p.y + dy }));
-  for (const edge of local.edges.values()) {
-    if (edge.recurrent) {
-      found.push({ ...edge, points: loop(placed.get(edge.a), placed.get(edge.b)) });
-      continue;
-    }
-    const points = between(String(edge.a.id), String(edge.b.id), edge.value);
-    points[0] = start(edge.a, edge.value, points[0].x);
-    points[points.length - 1] = end(edge.b, edge.value, points[points.length - 1].x);
-    found.push({ ...edge, points });
-  }
-  for (const { child, value } of local.ins.values()) {
-    const points = between(`in ${value}`, String(child.id), value);
-    points[0] = { x: ports.in.get(value), y: 0 };
-    points[points.length - 1] = end(child, value, points[points.length - 1].x);
-    found.push({ a: null, b: child, value, shape: "", points, inner: true });
-  }
-  for (const { child, value } of local.outs.values()) {
-    const points = between(String(child.id), `out ${value}`, value);
-    points[0] = start(child, value, points[0].x);
-    points[points.length - 1] = { x: ports.out.get(value), y: height };
-    found.push({ a: child, b: null, value, shape: "", points, inner: true });
-  }
-  return found;
+  const [from, to] = [a && placed.get(a), b && placed.get(b)];
+  const last = moved.length - 1;
+  moved[0] = from ? { x: along(from, from.layout.ports?.out.get(value), moved[0].x), y: from.y + from.layout.height } : { x: ports.in.get(value), y: 0 };
+  moved[last] = to ? { x: along(to, to.layout.ports?.in.get(value), moved[last].x), y: to.y } : { x: ports.out.get(value), y: height };
+  return moved;
 }
 
 // A state's way from one step to the next: up the right side.
@@ -175,7 +254,7 @@ function flatten(graph) {
     for (const edge of layout.edges) {
       edges.push({ ...edge, container: item, points: edge.points.map((p) => ({ x: p.x + x, y: p.y + y })) });
     }
-    for (const box of layout.boxes) {
+    for (const box of [...layout.boxes].reverse()) {
       pending.push({ item: box.item, layout: box.layout, x: x + box.x, y: y + box.y, depth: depth + 1 });
     }
   }

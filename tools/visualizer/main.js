@@ -4,4 +4,5 @@ if (bundle.follows) {
   app.openSheet("Curves");
   follow(app);
 }
+window.graphdl = app; // for whoever drives the page from a script
 requestAnimationFrame(() => setTimeout(() => performance.mark("painted")));

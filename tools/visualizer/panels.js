@@ -105,7 +105,7 @@ class Details {
     const shapes = app.graph.document.parameters;
     const list = paths.filter((path) => shapes[path]).slice(0, most).map((path) => el("button", {
       "aria-pressed": String(app.parameter === path), onclick: () => app.follow(app.parameter === path ? null : path),
-    }, el("span", {}, path), el("span", {}, app.norms?.[path] === undefined ? shapes[path].join("×") : `‖∇‖ ${app.norms[path].toPrecision(3)}`)));
+    }, el("span", {}, el("bdi", {}, path)), el("span", {}, app.norms?.[path] === undefined ? shapes[path].join("×") : `‖∇‖ ${app.norms[path].toPrecision(3)}`)));
     return el("div", { class: "parameters" }, ...list);
   }
 }
