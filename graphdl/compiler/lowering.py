@@ -69,7 +69,6 @@ class _Lowering:
         self.batch = batch
         self.separate = separate
         self.values: dict[Value, Tensor] = {}
-        self.seen: set[int] = set()
 
     def run(self, nodes: Sequence[Node], step: str) -> None:
         """``step`` tells the passes of a scan apart: random draws are keyed on it."""
@@ -116,36 +115,29 @@ class _Lowering:
     def scan(self, node: Node, step: str) -> Sequence[Tensor]:
         """The steps one after the other; the body's nodes are lowered anew for each."""
         body: ScanBody = node.attributes["body"]
-        inputs = [self._whole(value) for value in node.inputs]
-        sequences = inputs[: len(body.items)]
-        states = inputs[len(body.items) : len(body.items) + len(body.states)]
-        for inner, outer in zip(body.captured, node.inputs[len(body.items) + len(body.states) :], strict=True):
-            self.values[inner] = self.values[outer]
-        length = node.inputs[0].type.shape[0]
-        for value, tensor, outer in zip(
-            body.states, states, node.inputs[len(body.items) : len(body.items) + len(body.states)], strict=True
-        ):
-            self.values[value] = self._as_batched(tensor, value.batched, outer.batched)
+        states_at = len(body.items)
+        captured_at = states_at + len(body.states)
+        sequences, starts, outer = (
+            node.inputs[:states_at], node.inputs[states_at:captured_at], node.inputs[captured_at:]
+        )  # fmt: skip
+        values = self.values
+        values.update((inner, values[x]) for inner, x in zip(body.captured, outer, strict=True))
+        for state, start in zip(body.states, starts, strict=True):
+            values[state] = self._as_batched(values[start], state.batched, start.batched)
         emitted: list[list[Tensor]] = [[] for _ in body.emitted]
-        for t in range(length):
-            for value, sequence, outer in zip(body.items, sequences, node.inputs, strict=False):
-                self.values[value] = _element(sequence, t, 1 if outer.batched else 0)
+        for t in range(sequences[0].type.shape[0]):
+            for item, sequence in zip(body.items, sequences, strict=True):
+                values[item] = _element(values[sequence], t, 1 if sequence.batched else 0)
             self.run(body.nodes, f"{step}@{t}")
             for column, value in zip(emitted, body.emitted, strict=True):
-                column.append(self.values[value])
+                column.append(values[value])
             following = [
-                self._as_batched(self.values[new], old.batched, new.batched)
+                self._as_batched(values[new], old.batched, new.batched)
                 for old, new in zip(body.states, body.next_states, strict=True)
             ]
-            for value, tensor in zip(body.states, following, strict=True):
-                self.values[value] = tensor
-        stacked = [
-            _stack(column, 1 if value.batched else 0) for column, value in zip(emitted, body.emitted, strict=True)
-        ]
-        return (*stacked, *(self.values[value] for value in body.states))
-
-    def _whole(self, value: Value) -> Tensor:
-        return self.values[value]
+            values.update(zip(body.states, following, strict=True))
+        stacked = [_stack(column, 1 if value.batched else 0) for column, value in zip(emitted, body.emitted, strict=True)]
+        return (*stacked, *(values[state] for state in body.states))
 
     def _as_batched(self, tensor: Tensor, wanted: bool, has: bool) -> Tensor:
         return broadcast_to(tensor, (self.batch, *tensor.shape)) if wanted and not has else tensor
