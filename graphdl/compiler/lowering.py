@@ -136,7 +136,8 @@ class _Lowering:
                 for old, new in zip(body.states, body.next_states, strict=True)
             ]
             values.update(zip(body.states, following, strict=True))
-        stacked = [_stack(column, 1 if value.batched else 0) for column, value in zip(emitted, body.emitted, strict=True)]
+        columns = zip(emitted, body.emitted, strict=True)
+        stacked = [_stack(column, 1 if value.batched else 0) for column, value in columns]
         return (*stacked, *(values[state] for state in body.states))
 
     def _as_batched(self, tensor: Tensor, wanted: bool, has: bool) -> Tensor:
