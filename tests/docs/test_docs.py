@@ -269,6 +269,8 @@ def test_every_verb_and_option_is_described():
                 continue
             command = main.get_command(context, verb)
             for parameter in command.params:
+                if getattr(parameter, "hidden", False):
+                    continue
                 named = [o for o in parameter.opts if o.startswith("-")]
                 shared = "## Options that several verbs have" in page and any(o in COMMON for o in named)
                 if named and not shared and not any(f"`{o}" in section[1] for o in named):
