@@ -23,6 +23,7 @@ from click.testing import CliRunner
 
 from graphdl.cli import main
 from graphdl.language import Source, check, load_source
+from graphdl.language.formatter import format_source
 from graphdl.rendering import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +133,8 @@ def check_net(block, place):
         found = [d for d in found if d.is_error]  # few of the net's inputs are used
     wanted = sorted(set(block.options.get("error", "").split(",")) - {""})
     assert sorted({d.code for d in found}) == wanted, f"{place}\n" + "\n\n".join(map(render, found))
+    if not wanted:
+        assert format_source(Source("example.net", text)) == text, f"{place} is not in the canonical style"
 
 
 def run_console(block, place):
