@@ -133,6 +133,12 @@ class Analysis(Watcher):
         return any(diagnostic.is_error for diagnostic in self.diagnostics)
 
     @property
+    def last_graph(self) -> ModuleGraph | None:
+        """The file's model: its last net. While it cannot be expanded, as it was before."""
+        known = self.graphs or (self.earlier.graphs if self.earlier is not None else {})
+        return next(reversed(known.values()), None)
+
+    @property
     def scopes(self) -> list[FileScope]:
         return self.files.scopes if self.files is not None else []
 

@@ -209,7 +209,7 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
         signature = signatures.of_setting(name, make)
         snippet = f"{name}($1)" if signature.parameters else name
         yield Item(name, "setting", 0, signature.label, signature.documentation, snippet)
-    graph = next((g for g in reversed(analysis.graphs.values())), None)
+    graph = analysis.last_graph
     if graph is None:
         return
     if word == "minimize":

@@ -307,14 +307,19 @@ def _changing(server: Server) -> None:
             places = rename.rename(
                 symbol, params.new_name, documents.mentioning(symbol.name, found[0].source), documents.texts
             )
-        edits = [
-            types.TextDocumentEdit(
-                types.OptionalVersionedTextDocumentIdentifier(documents.uri(source)),
-                [types.TextEdit(documents.location(span).range, params.new_name) for span in spans],
-            )
+        edits = {
+            documents.uri(source): [types.TextEdit(documents.location(span).range, params.new_name) for span in spans]
             for source, spans in places.items()
+        }
+        known = server.client_capabilities.workspace
+        if not (known and known.workspace_edit and known.workspace_edit.document_changes):
+            return types.WorkspaceEdit(changes=edits)
+        versions = {document.uri: document.version for document in documents.open.values()}
+        changes = [
+            types.TextDocumentEdit(types.OptionalVersionedTextDocumentIdentifier(uri, versions.get(uri)), list(edit))
+            for uri, edit in edits.items()
         ]
-        return types.WorkspaceEdit(document_changes=edits)
+        return types.WorkspaceEdit(document_changes=changes)
 
 
 def _writing(server: Server) -> None:
@@ -368,6 +373,8 @@ def _writing(server: Server) -> None:
             text = format_source(source)
         except ModelError:
             return None  # a broken file stays as it is; its diagnostics say why
+        if "\r\n" in source.text:
+            text = text.replace("\n", "\r\n")
         if text == source.text:
             return []
         return [types.TextEdit(documents.positions(source).range(0, len(source.text)), text)]

@@ -21,9 +21,10 @@ class RefusedError(Exception):
 
 
 class Client:
-    """``graphdl lsp``, started and initialized. ``folder`` is the editor's workspace."""
+    """``graphdl lsp``, started and initialized. ``folder`` is the editor's workspace; a ``simple`` editor knows neither
+    snippets nor edits with versions."""
 
-    def __init__(self, folder: Path, *, encodings: list[str] | None = None, snippets: bool = True) -> None:
+    def __init__(self, folder: Path, *, encodings: list[str] | None = None, simple: bool = False) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "graphdl", "lsp"],
@@ -41,9 +42,10 @@ class Client:
             reader.start()
         capabilities: dict[str, Any] = {
             "textDocument": {
-                "completion": {"completionItem": {"snippetSupport": snippets}},
+                "completion": {"completionItem": {"snippetSupport": not simple}},
                 "rename": {"prepareSupport": True},
             },
+            "workspace": {"workspaceEdit": {"documentChanges": not simple}},
             "general": {"positionEncodings": encodings or ["utf-16"]},
         }
         self.capabilities = self.request(

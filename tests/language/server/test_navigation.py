@@ -241,3 +241,7 @@ def test_formatting(client: Client) -> None:
     assert edit["newText"] == "net n {\n    input x: [2]  # two\n    output y = relu(x)\n}\n"
     assert formatted(edit["newText"]) == []
     assert formatted("net n {\n    input x: [\n") is None
+    windows = untidy.replace("\n", "\r\n")
+    (edit,) = formatted(windows) or []
+    assert edit["newText"].count("\r\n") == 4
+    assert formatted(edit["newText"]) == []

@@ -109,6 +109,17 @@ def test_across_files_that_are_open_and_that_are_not(client: Client, project: Pa
     assert "-> parts.base(2)" in changed["opened.net"]
 
 
+def test_for_simple_editors_and_with_versions(client: Client, tmp_path: Path) -> None:
+    text = "net n {\n    input x: [2]\n    output y = x‸\n}\n"
+    edit = client.at("textDocument/rename", "versions.net", text, newName="wide")
+    (change,) = edit["documentChanges"]
+    assert change["textDocument"]["version"] == client.versions[client.uri("versions.net")]
+    simple = Client(tmp_path, simple=True)
+    edit = simple.at("textDocument/rename", "n.net", text, newName="wide")
+    assert [len(edits) for edits in edit["changes"].values()] == [2]
+    assert simple.close() == 0
+
+
 def test_unicode_columns(client: Client) -> None:
     text = 'net n {\n    input x: [2]\n    assert true, "😀"; é = x; y = é + é # 😀é\n    output y\n}\n'
     changed = rename(client, "wide.net", text, "y = ‸é +", "größe")["wide.net"]

@@ -74,7 +74,7 @@ def test_layers_bring_their_arguments(client: Client) -> None:
 
 
 def test_without_snippets_plain_names(tmp_path: Path) -> None:
-    client = Client(tmp_path, snippets=False)
+    client = Client(tmp_path, simple=True)
     items = client.completion("plain.net", body("z = image -> ‸"))
     assert items["conv"]["insertText"] == "conv"
     assert all(item.get("insertTextFormat", 1) == 1 for item in items.values())
