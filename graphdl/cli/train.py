@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphdl.cli.options import FILE, FOLDER, data_options, device_option, model_options
+
+if TYPE_CHECKING:
+    from graphdl.training.loop import Observer
 
 
 @click.command("train")
@@ -16,6 +22,7 @@ from graphdl.cli.options import FILE, FOLDER, data_options, device_option, model
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Epochs of every stage.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples of a step.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Of initial weights, order and random draws.")
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run's folder, too.")
 @data_options
 @model_options
 @device_option
@@ -26,6 +33,7 @@ def command(
     epochs: int | None,
     batch: int | None,
     seed: int | None,
+    tensorboard: bool,
     data: str | None,
     data_root: Path | None,
     download: bool,
@@ -53,7 +61,7 @@ def command(
     request = fit.Request(batch, epochs, seed, data, data_root, download)
     if resume is not None:
         folder = resume
-        with progress() as observer:
+        with progress() as shown, _observing(shown, tensorboard, folder) as observer:
             run = fit.resume(resume, request, device=device, observer=observer)
     else:
         from graphdl.language import load_source
@@ -64,11 +72,28 @@ def command(
         folder = out or _free(Path("runs") / model.name)
         count = sum(variable.type.size for variable in model.network.training.parameters.values())
         click.echo(f"{model.name}: {count:,} parameters, on {model.network.device.info.name}, in {folder}")
-        with progress() as observer:
+        with progress() as shown, _observing(shown, tensorboard, folder) as observer:
             run = fit.fit(model, request, out=folder, observer=observer)
     if not run.steps:
         click.echo("nothing was left to train")
     click.echo(f"weights: {folder}/best.safetensors, {folder}/last.safetensors; curves: {folder}/curves.html")
+
+
+@contextmanager
+def _observing(shown: Observer, tensorboard: bool, folder: Path) -> Iterator[Observer]:
+    """The observer that shows progress, and that writes event files if they are asked for."""
+    if not tensorboard:
+        yield shown
+        return
+    from graphdl.training.run import METRICS, open_run
+    from graphdl.training.tensorboard import FOLDER, EventFiles
+
+    before = open_run(folder).records if (folder / METRICS).is_file() else []
+    files = EventFiles(folder / FOLDER, shown, before)
+    try:
+        yield files
+    finally:
+        files.close()
 
 
 def _free(path: Path) -> Path:

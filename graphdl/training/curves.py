@@ -27,6 +27,22 @@ class Chart:
             self.curves.setdefault(curve, []).append((step, value))
 
 
+class StepCounter:
+    """Counts the steps of all stages on: the lines of metrics count those of their own stage."""
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self._step = 0
+        self._stage: object = None
+
+    def of(self, record: Mapping[str, Any]) -> int:
+        """The step of the run that a line of metrics belongs to."""
+        if self._stage is not None and record["stage"] != self._stage:
+            self._offset += self._step
+        self._stage, self._step = record["stage"], record["step"]
+        return self._offset + self._step
+
+
 def page(title: str, records: Sequence[Mapping[str, Any]]) -> str:
     """The HTML of a run's curves from the lines of its ``metrics.jsonl``."""
     charts = _charts(records)
@@ -47,13 +63,9 @@ def page(title: str, records: Sequence[Mapping[str, Any]]) -> str:
 def _charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
     loss, rate = Chart("loss"), Chart("learning rate")
     metrics: dict[str, Chart] = {}
-    offset = step = 0
-    stage = None
+    steps = StepCounter()
     for record in records:
-        if record["stage"] != stage:
-            offset, stage = offset + step, record["stage"]
-        step = record["step"]
-        at = offset + step
+        at = steps.of(record)
         rate.add("lr", at, record["lr"])
         if record["kind"] != "epoch":
             loss.add("training, within the epoch", at, record["loss"])
