@@ -131,6 +131,16 @@ class Model:
     def __repr__(self) -> str:
         return f"<graphdl.Model {self.name} of {self.source.name}>"
 
+    def _repr_html_(self) -> str:
+        from graphdl.view.notebook import model_html
+
+        return model_html(self)
+
+    def _repr_svg_(self) -> str:
+        from graphdl.view.notebook import model_svg
+
+        return model_svg(self)
+
     @cached_property
     def graph(self) -> networkx.MultiDiGraph:
         """The module graph, for networkx: see ``graphdl.graph.digraph``."""

@@ -59,6 +59,12 @@ class Run:
         """The lines of metrics that end an epoch."""
         return [record for record in self.records if record["kind"] == "epoch"]
 
+    def _repr_html_(self) -> str:
+        from graphdl.training.curves import page
+        from graphdl.view.notebook import frame
+
+        return frame(page("run" if self.folder is None else self.folder.name, self.records))
+
 
 def fit(
     model: Model,
