@@ -33,6 +33,8 @@ class Document:
     analysis: Analysis | None = None
     good: Analysis | None = None
     """The last one without errors: it knows the shapes while the text is broken."""
+    shows_errors: bool = False
+    """The editor shows errors of it."""
 
 
 class Documents:

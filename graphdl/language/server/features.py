@@ -102,20 +102,23 @@ class Server(LanguageServer):
         analysis = self.documents.analysis(uri)
         if analysis is None or (analysis.source.path or "").startswith(f"{LIBRARY}{os.sep}"):
             return
-        if analysis.is_broken or analysis.abandoned:
-            self.publish(self.documents.open[uri], analysis)
-        asyncio.get_running_loop().call_soon(self.finish, uri, analysis)
+        document = self.documents.open[uri]
+        early = analysis.is_broken or analysis.abandoned or document.shows_errors
+        if early:  # errors come, and go, at once; what only the expansion for training tells comes later
+            self.publish(document, analysis)
+        asyncio.get_running_loop().call_soon(self.finish, uri, analysis, early)
 
-    def finish(self, uri: str, analysis: Analysis) -> None:
+    def finish(self, uri: str, analysis: Analysis, is_shown: bool) -> None:
         """Sends the rest of the diagnostics, unless the text has changed meanwhile."""
         document = self.documents.open.get(uri)
         if document is not None and document.analysis is analysis:
-            shown = analysis.diagnostics if analysis.is_broken or analysis.abandoned else None
+            shown = analysis.diagnostics
             analysis.finish()
-            if analysis.diagnostics != shown:
+            if not is_shown or analysis.diagnostics != shown:
                 self.publish(document, analysis)
 
     def publish(self, document: Document, analysis: Analysis) -> None:
+        document.shows_errors = analysis.is_broken
         found = list(problems(analysis, self.documents.location))
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(document.uri, found, document.version))
 

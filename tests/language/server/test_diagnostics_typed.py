@@ -153,3 +153,10 @@ def test_a_large_net_answers_at_once(client: Client) -> None:
         best = min(best, time.perf_counter() - started)
         client.published("large.net")
     assert best < 0.5
+    best = 10.0
+    for number in range(5):
+        edited = text.replace("softmax(", "sofmax(") + "\n" * number
+        started = time.perf_counter()
+        assert client.diagnostics("large.net", edited)[0]["code"] == "E0201"
+        best = min(best, time.perf_counter() - started)
+    assert best < 0.5, "an error is shown at once"
