@@ -13,9 +13,9 @@ from graphdl.cli.options import FOLDER, device_option, json_option, model_option
 @click.argument("subject", metavar="CODE | FILE | RUN")
 @click.option("--parameter", metavar="PATH", help="The parameter whose gradient to explain, such as c1.W.")
 @click.option("--paths", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="Paths to list.")
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Examples to measure on.")
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Examples measured.")
 @click.option("--data", metavar="TEXT", help="The data to measure on, in place of the file's.")
-@click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA, else a cache.")
+@click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA or a cache.")
 @json_option
 @model_options
 @device_option
@@ -34,8 +34,8 @@ def command(
     """Explains the CODE of a diagnostic, such as E0401: what it means, and how to mend it.
 
     With --parameter, explains the gradient of a parameter of FILE or RUN: the chain rule as a sum over all paths from
-    the parameter to the loss, each measured on a batch, and the sum checked against the gradient that training computes.
-    The batch is of the model's data, or made up where that is not at hand.
+    the parameter to the loss, each measured on a batch, and the sum checked against the gradient that training
+    computes. The batch is of the model's data, or made up where that is not at hand.
     """
     if parameter is not None:
         from graphdl.cli.explain_parameter import explain_parameter

@@ -53,7 +53,7 @@ def _text(found: Chain, batch: str) -> str:
         "",
         f"  ∂loss/∂{name} = " + _formula(found),
         "",
-        f"Measured on {batch}" + ("" if len(found.paths) == found.count else f", the {len(found.paths)} strongest") + ":",
+        f"Measured on {batch}{'' if len(found.paths) == found.count else f', the {len(found.paths)} strongest'}:",
         "",
     ]
     lines = [part for line in lines for part in (textwrap.wrap(line, _WIDTH, subsequent_indent="  ") or [""])]

@@ -23,16 +23,16 @@ FORMATS = ("html", "svg", "dot", "mermaid", "json")
 @click.command("view")
 @click.argument("target", metavar="FILE | RUN", type=click.Path(path_type=Path))
 @click.argument("other", metavar="[FILE | RUN]", type=click.Path(path_type=Path), required=False)
-@click.option("-o", "output", type=FILE, metavar="OUT", help="Where to write; NET.html by default, - for standard output.")
+@click.option("-o", "output", type=FILE, metavar="OUT", help="Where to write; NET.html by default, - for stdout.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True, help="What to write.")
 @click.option("--training", is_flag=True, help="Show the net as it is in training.")
-@click.option("--measure", is_flag=True, help="Run a training step: times, gradients, schedule and memory join the page.")
+@click.option("--measure", is_flag=True, help="Run a training step: its times, gradients, schedule and memory.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples of the measured step.")
 @click.option("--input", "picture", type=FILE, metavar="IMAGE", help="Show the feature maps of an input.")
 @click.option("--units", metavar="MODULE", help="Show what excites the units of a module, such as c2, most.")
 @click.option("--data", metavar="TEXT", help="The data to measure on, in place of the file's.")
-@click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA, else a cache.")
-@click.option("--other-set", "other_settings", metavar="NAME=VALUE", multiple=True, help="A hyperparameter of the second.")
+@click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA or a cache.")
+@click.option("--other-set", "other_settings", metavar="NAME=VALUE", multiple=True, help="As --set, for the second.")
 @click.option("--follow", is_flag=True, help="Serve the page of a run on this machine alone, and follow its curves.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="The port to serve on.")
 @click.option("--open/--no-open", "opens", default=None, help="Open the page; done by default from a terminal.")
@@ -77,7 +77,8 @@ def command(
     if other is not None:
         if form != "html" or measure or picture or units:
             raise click.UsageError("the difference of two models is a page of its own, without measurements")
-        second = open_model(other, net=net if other.is_file() else None, settings=_settings(other_settings), device=device)
+        second_net = net if other.is_file() else None
+        second = open_model(other, net=second_net, settings=_settings(other_settings), device=device)
         title = f"{model.name} and {second.name}" if model.name != second.name else model.name
         bundle: dict[str, Any] = bundles.comparison(model.network.graph(training), second.network.graph(training))
         name = f"{model.name}-difference"

@@ -82,10 +82,7 @@ def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: 
         norms = measuring.run([measuring.squared(measuring.gradient)], arrays)
         return Chain(parameter, 0, (), float(np.sqrt(norms[0])), 0.0, float(norms[0] > 0))
     total = measuring.summed()
-    if count <= most:
-        chosen = list(paths.paths())
-    else:
-        chosen = paths.strongest(most, measuring.strengths(arrays))
+    chosen = list(paths.paths()) if count <= most else paths.strongest(most, measuring.strengths(arrays))
     whole = measuring.gradient
     wanted = [measuring.squared(whole), measuring.squared(total), measuring.squared(total - whole)]
     along = [measuring.along(path, end) for path, end in chosen]

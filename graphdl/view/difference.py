@@ -79,7 +79,8 @@ class _Comparing:
             if told:
                 found.append({"kind": "changed", "text": told, "first": a, "second": b})
         for side, kind in ((0, "removed"), (1, "added")):
-            lone = [i for i in self.items[side] if i["id"] not in self.status[side] and i["parent"] in self.status[side]]
+            known = self.status[side]
+            lone = [item for item in self.items[side] if item["id"] not in known and item["parent"] in known]
             for _, group in groupby(lone, lambda item: (item["parent"], item["type"], item["label"], item.get("text"))):
                 run = list(group)
                 entry = {"kind": kind, "text": _alone(run), "first": None, "second": None}
@@ -111,7 +112,7 @@ def _told(left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
 
 
 def _where(item: Mapping[str, Any]) -> str:
-    return item.get("path") or item.get("name") or item["label"]
+    return str(item.get("path") or item.get("name") or item["label"])
 
 
 def _name(item: Mapping[str, Any]) -> tuple[Any, ...]:

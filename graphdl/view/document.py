@@ -222,10 +222,7 @@ class Drawing:
         if node.operator == "constant":
             target.hyperparameters.setdefault("constant", _text(node.attributes["value"]))
             return
-        if node.operator in ("param", "state"):
-            source = self._variable(node, target)
-        else:
-            source = self._leaves[node.id]
+        source = self._variable(node, target) if node.operator in ("param", "state") else self._leaves[node.id]
         number = self._values.setdefault(id(origin), len(self._values))
         self.edges.append(Edge(source, target, str(value.type), number, carries_gradient(value, reader)))
 
@@ -289,7 +286,8 @@ class Drawing:
 
     def _put_together(self, parent: Item, run: Sequence[Item]) -> Item:
         head = run[0]
-        series = Item(len(self.items), parent, f"{head.label} × {len(run)}", head.kind, head.path, head.span, head.first)
+        label = f"{head.label} × {len(run)}"
+        series = Item(len(self.items), parent, label, head.kind, head.path, head.span, head.first)
         series.type, series.text = "series", head.text
         series.inputs, series.outputs = head.inputs, run[-1].outputs
         series.documentation, series.hyperparameters = head.documentation, head.hyperparameters
@@ -390,8 +388,7 @@ def _text(value: Any) -> str:
         case int() | str():
             return str(value)
         case list() | tuple():
-            text = "[" + ", ".join(map(_text, value[:16])) + (", …]" if len(value) > 16 else "]")
-            return text
+            return "[" + ", ".join(map(_text, value[:16])) + (", …]" if len(value) > 16 else "]")
     return str(getattr(value, "name", None) or getattr(value, "kind", None) or type(value).__name__.lower())
 
 

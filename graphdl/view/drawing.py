@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -28,7 +29,7 @@ class _Box:
     item: Mapping[str, Any]
     width: float
     height: float
-    inner: Layout | None = None
+    inner: Layout[int] | None = None
     boxes: dict[int, _Box] = field(default_factory=dict)
 
 
@@ -44,9 +45,8 @@ class _Drawing:
         self.local: dict[int, dict[tuple[int, int], str]] = {}
         for source, target, shape in self.folding.edges():
             above, below = self._chain(source), self._chain(target)
-            depth = next(
-                (k for k, (a, b) in enumerate(zip(above, below, strict=False)) if a != b), min(len(above), len(below)) - 1
-            )
+            pairs = enumerate(zip(above, below, strict=False))
+            depth = next((k for k, (a, b) in pairs if a != b), min(len(above), len(below)) - 1)
             self.local.setdefault(above[depth - 1], {})[above[depth], below[depth]] = shape
         self.lines: list[str] = []
 
@@ -67,7 +67,8 @@ class _Drawing:
         )
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}"><title>{escape(self.document["name"])}</title><style>{style}</style>'
+            f'viewBox="0 0 {width:.0f} {height:.0f}"><title>{escape(self.document["name"])}</title>'
+            f"<style>{style}</style>"
             '<rect width="100%" height="100%" fill="#fff"/>'
         )
         return head + "\n" + "\n".join(self.lines) + "\n</svg>\n"
@@ -138,7 +139,7 @@ def _heading(item: Mapping[str, Any]) -> str:
 
 def _curve(points: list[Point]) -> str:
     d = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+    for (ax, ay), (bx, by) in itertools.pairwise(points):
         middle = (ay + by) / 2
         d += f"C{ax:.1f} {middle:.1f} {bx:.1f} {middle:.1f} {bx:.1f} {by:.1f}"
     return d

@@ -6,19 +6,21 @@ each node towards its neighbours.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 _SWEEPS = 8
 _GAP = 22.0
 _THIN_GAP = 10.0
 
-Key = Hashable
+Key = TypeVar("Key", bound=Hashable)
 Point = tuple[float, float]
 
 
 @dataclass
-class Layout:
+class Layout(Generic[Key]):
     """Centres by node, and the points of every edge from top to bottom."""
 
     width: float
@@ -29,7 +31,6 @@ class Layout:
 
 @dataclass(eq=False)
 class _Cell:
-    key: Key
     width: float
     height: float
     rank: int = 0
@@ -40,9 +41,9 @@ class _Cell:
 
 def layered(
     sizes: Mapping[Key, tuple[float, float]], edges: Sequence[tuple[Key, Key]], *, gap: float = 36.0
-) -> Layout:
+) -> Layout[Key]:
     """Places nodes of given widths and heights so that edges run downwards; edges that close a circle run upwards."""
-    cells = {key: _Cell(key, *size) for key, size in sizes.items()}
+    cells = {key: _Cell(*size) for key, size in sizes.items()}
     forward = _acyclic(list(cells), edges)
     ranks = _ranks(list(cells), forward)
     for key, rank in ranks.items():
@@ -52,10 +53,10 @@ def layered(
     for a, b in forward:
         chain = [cells[a]]
         for rank in range(cells[a].rank + 1, cells[b].rank):
-            chain.append(_Cell((a, b, rank), 0.0, 0.0, rank))
+            chain.append(_Cell(0.0, 0.0, rank))
         everything += chain[1:]
         chain.append(cells[b])
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in itertools.pairwise(chain):
             upper.below.append(lower)
             lower.above.append(upper)
         chains[a, b] = chain
@@ -185,7 +186,7 @@ def _gather(
     chains: Mapping[tuple[Key, Key], list[_Cell]],
     edges: Sequence[tuple[Key, Key]],
     gap: float,
-) -> Layout:
+) -> Layout[Key]:
     every = [cell for layer in layers for cell in layer]
     left = min((cell.x - cell.width / 2 for cell in every), default=0.0)
     right = max((cell.x + cell.width / 2 for cell in every), default=0.0)
@@ -194,9 +195,9 @@ def _gather(
         height = max(cell.height for cell in layer)
         middles.append(y + height / 2)
         y += height + gap
-    layout = Layout(right - left, max(0.0, y - gap))
-    for cell in cells.values():
-        layout.centers[cell.key] = (cell.x - left, middles[cell.rank])
+    layout: Layout[Key] = Layout(right - left, max(0.0, y - gap))
+    for key, cell in cells.items():
+        layout.centers[key] = (cell.x - left, middles[cell.rank])
     for a, b in edges:
         turned = (a, b) not in chains
         chain = chains.get((b, a) if turned else (a, b))

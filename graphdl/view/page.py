@@ -14,7 +14,8 @@ from graphdl.resources import resource
 
 _FOLDER = "tools/visualizer"
 _SCRIPTS = (
-    "graph.js", "colors.js", "layout.js", "canvas.js", "panels.js", "overlays.js", "sheets.js", "app.js", "compare.js", "main.js",
+    "graph.js", "colors.js", "layout.js", "canvas.js", "panels.js", "overlays.js", "sheets.js", "app.js", "compare.js",
+    "main.js",
 )  # fmt: skip
 
 

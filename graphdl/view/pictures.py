@@ -49,7 +49,7 @@ _SCORE = "view.score"
 
 def filters(model: Model) -> list[dict[str, Any]]:
     """The filters of the first convolution, and of later ones their first input channels."""
-    groups = []
+    groups: list[dict[str, Any]] = []
     for path, variable in model.module_graph.parameters.items():
         if variable.type.rank != 4 or variable.type.shape[2] < 2 or len(groups) == 3:
             continue
@@ -91,7 +91,7 @@ def feature_maps(model: Model, arrays: Mapping[str, np.ndarray], name: str) -> l
         groups.append(
             {
                 "title": f"{module.kind} {module.path}",
-                "text": f"{module.outputs[0].type}: the first {min(_MOST_MAPS, len(maps))} channels, each scaled by itself",
+                "text": f"{module.outputs[0].type}: the first {min(_MOST_MAPS, len(maps))} channels, scaled one by one",
                 "images": [{"data": picture(each[None]), "label": str(k)} for k, each in enumerate(maps[:_MOST_MAPS])],
                 "size": 76,
             }
@@ -123,8 +123,8 @@ def units(
         groups.append(
             {
                 "title": f"{path}, unit {unit}",
-                "text": f"left, what excites it most (activation maximization); then the parts of {taken.origin} that do, "
-                "with the activation",
+                "text": "left, what excites it most (activation maximization); then the parts of "
+                f"{taken.origin} that do, with the activation",
                 "images": images,
                 "size": 84,
             }
@@ -239,7 +239,7 @@ def _filled(part: np.ndarray) -> np.ndarray:
 
 def _shown(module: Module) -> Sequence[Module]:
     """The modules that the user's text applies, in its order."""
-    return [each for each in modules(module) if each.parent is not None and not each.span.source.name.startswith("library/")]
+    return [m for m in modules(module) if m.parent is not None and not m.span.source.name.startswith("library/")]
 
 
 def picture(values: np.ndarray) -> str:
@@ -248,7 +248,7 @@ def picture(values: np.ndarray) -> str:
 
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
-    pixels = np.uint8(np.clip(scaled * 255 + 0.5, 0, 255)).transpose(1, 2, 0)
+    pixels = np.clip(scaled * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from graphdl.training.loop import Observer
 from graphdl.training.tensorboard import EventFiles, crc32c, event, framed
 
@@ -20,7 +21,7 @@ def test_the_checksum_is_castagnolis(data, checksum):
 
 def test_an_event_is_the_protocol_buffer_that_tensorboard_reads():
     assert event(1.5, 300, {"a": 2.0}) == (
-        b"\x09" + struct.pack("<d", 1.5) + b"\x10\xac\x02" + b"\x2a\x0a" + b"\x0a\x08\x0a\x01a\x15" + struct.pack("<f", 2.0)
+        b"\x09" + struct.pack("<d", 1.5) + b"\x10\xac\x02\x2a\x0a\x0a\x08\x0a\x01a\x15" + struct.pack("<f", 2.0)
     )
 
 

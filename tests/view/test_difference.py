@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import graphdl
 import pytest
+
+import graphdl
 from graphdl.view.bundles import comparison
 
 RESNETS = Path(__file__).parents[2] / "models" / "vision"

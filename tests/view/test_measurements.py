@@ -6,16 +6,17 @@ import base64
 import io
 from pathlib import Path
 
-import graphdl
 import numpy as np
 import pytest
+from PIL import Image
+
+import graphdl
 from graphdl.compiler.program import Launch
 from graphdl.diagnostics import ModelError
 from graphdl.training.samples import made_up, sample
 from graphdl.training.stages import Overrides
 from graphdl.view.measurements import by_module, measurements
 from graphdl.view.pictures import feature_maps, filters, picture, units
-from PIL import Image
 
 NET = """
 net seeing(classes = 3) {
@@ -59,7 +60,7 @@ def test_a_step_is_measured_without_changing_the_weights(model):
     measured = found["measured"]["gradients"]
     assert measured == {path: pytest.approx(np.linalg.norm(g), rel=1e-5) for path, g in gradients.items()}
     schedule = found["schedule"]
-    assert sum(found["measured"]["time"].values()) == pytest.approx(sum(l["seconds"] for l in schedule["launches"]))
+    assert sum(found["measured"]["time"].values()) == pytest.approx(sum(k["seconds"] for k in schedule["launches"]))
     assert all(each["seconds"] > 0 for each in schedule["launches"])
     assert "c1" in found["measured"]["time"]
     for block in schedule["blocks"]:

@@ -27,7 +27,7 @@ def test_a_model_shows_a_picture_where_scripts_do_not_run():
 
 def test_a_run_shows_its_curves():
     records = [
-        {"kind": "epoch", "stage": "train", "epoch": k, "step": 10 * k, "loss": 1 / k, "metrics": {}, "lr": 0.1, "seconds": k}
+        {"kind": "epoch", "stage": "s", "epoch": k, "step": k, "loss": 1 / k, "metrics": {}, "lr": 0.1, "seconds": k}
         for k in (1, 2)
     ]
     shown = html.unescape(Run(records)._repr_html_())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from graphdl.source import Source
 from graphdl.training.run import RunFolder, create
 from graphdl.view.server import RunServer

@@ -7,8 +7,9 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import graphdl
 import pytest
+
+import graphdl
 from graphdl.view.document import document
 from graphdl.view.drawing import svg
 from graphdl.view.layered import layered
@@ -70,7 +71,7 @@ def test_a_layout_runs_downwards_without_overlaps():
             assert found.routes[a, b][0] == pytest.approx((found.centers[a][0], found.centers[a][1] + sizes[a][1] / 2))
         boxes = [(found.centers[k], sizes[k]) for k in sizes]
         for i, ((ax, ay), (aw, ah)) in enumerate(boxes):
-            assert -0.01 <= ax - aw / 2
+            assert ax - aw / 2 >= -0.01
             assert ax + aw / 2 <= found.width + 0.01
             for (bx, by), (bw, bh) in boxes[:i]:
                 assert abs(ax - bx) >= (aw + bw) / 2 or abs(ay - by) >= (ah + bh) / 2

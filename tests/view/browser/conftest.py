@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from graphdl.view.page import page
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--window-size=1500,950", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--window-size=1500,950", "--hide-scrollbars",
 )  # fmt: skip
 
 
@@ -113,3 +115,14 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
     yield open_page
     assert browser.get_log("browser") == []
+
+
+@pytest.fixture
+def open_url(browser: Any) -> Callable[[str], Page]:
+    """Opens an address."""
+
+    def open_page(url: str) -> Page:
+        browser.get(url)
+        return Page(browser)
+
+    return open_page

@@ -7,11 +7,12 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import graphdl
 import pytest
+from PIL import Image
+
+import graphdl
 from graphdl.view.bundles import comparison
 from graphdl.view.document import document
-from PIL import Image
 
 ROOT = Path(__file__).parents[3]
 NETS = Path(__file__).parents[1] / "nets"
@@ -38,11 +39,9 @@ def any_page(request, show):
 
 def test_every_block_folds_and_unfolds(any_page):
     before = any_page.boxes()
-    label = next(
-        label for label in before
-        if any_page.app("return graphdl.canvas.picture.boxes.find(b => b.item.label === arguments[0]).layout.unfolded === false"
-                        " && graphdl.graph.items.find(i => i.label === arguments[0]).children.length > 0", label)
-    )  # fmt: skip
+    label = any_page.app(
+        "return graphdl.canvas.picture.boxes.find(b => b.item.children.length && !b.layout.unfolded).item.label"
+    )
     any_page.click_node(label, sign=True)
     unfolded = any_page.boxes()
     assert len(unfolded) > len(before)
@@ -65,7 +64,7 @@ def test_boxes_do_not_overlap_and_edges_end_at_their_boxes(any_page):
           const inner = box.layout.boxes;
           for (const a of inner) for (const b of inner) {
             if (a !== b && a.x < b.x + b.layout.width && b.x < a.x + a.layout.width
-                && a.y < b.y + b.layout.height && b.y < a.y + a.layout.height) faults.push([a.item.label, b.item.label]);
+                && a.y < b.y + b.layout.height && b.y < a.y + a.layout.height) faults.push(["overlap", a.item.label]);
           }
           const byItem = new Map(inner.map(b => [b.item, b]));
           for (const edge of box.layout.edges.filter(e => !e.recurrent)) {
@@ -73,8 +72,9 @@ def test_boxes_do_not_overlap_and_edges_end_at_their_boxes(any_page):
             const [first, last] = [edge.points[0], edge.points[edge.points.length - 1]];
             if (from && !near(first.y, from.y + from.layout.height)) faults.push(["start", edge.a.label]);
             if (to && !near(last.y, to.y)) faults.push(["end", edge.b.label]);
-            if (from && (first.x < from.x - 1 || first.x > from.x + from.layout.width + 1)) faults.push(["start x", edge.a.label]);
-            if (to && (last.x < to.x - 1 || last.x > to.x + to.layout.width + 1)) faults.push(["end x", edge.b.label]);
+            const beside = (p, b) => p.x < b.x - 1 || p.x > b.x + b.layout.width + 1;
+            if (from && beside(first, from)) faults.push(["start x", edge.a.label]);
+            if (to && beside(last, to)) faults.push(["end x", edge.b.label]);
           }
         }
         return faults;
@@ -177,8 +177,8 @@ def test_a_node_shows_its_line_and_a_line_its_nodes(show):
     page = show(bundle(PAGES["lenet"]))
     page.click_node("conv")
     details = page.find("aside[aria-label=details]").text
-    for text in ("conv c1", "[1, 28, 28]", "[20, 24, 24]", "channels\n20", "520", "Convolution (LeCun et al., 1989)", "c1.W"):
-        assert text in details.replace(" 20\n", "\n20\n"), text
+    for text in ("conv c1", "[1, 28, 28]", "[20, 24, 24]", "channels 20", "520", "Convolution (LeCun et al.", "c1.W"):
+        assert text in details, text
     marked = page.find(".code .marked")
     assert "conv(20, 5) as c1" in marked.text
     line = next(each for each in page.all(".code div") if "linear(500)" in each.text)
@@ -208,13 +208,15 @@ def test_the_wheel_zooms_at_the_pointer_and_the_minimap_jumps(show):
     page = show(bundle(PAGES["resnet152"]))
     page.button("Unfold all").click()
     before = page.app("return graphdl.canvas.toWorld(300, 200)")
-    page.app("const b = graphdl.canvas.svg.getBoundingClientRect(); graphdl.canvas.svg.dispatchEvent(new WheelEvent('wheel',"
-             " {deltaY: -240, clientX: b.left + 300, clientY: b.top + 200, bubbles: true, cancelable: true}))")  # fmt: skip
+    page.app(
+        "const {svg} = graphdl.canvas, b = svg.getBoundingClientRect(); svg.dispatchEvent(new WheelEvent('wheel',"
+        "{deltaY: -240, clientX: b.left + 300, clientY: b.top + 200, bubbles: true, cancelable: true}))"
+    )
     after = page.app("return graphdl.canvas.toWorld(300, 200)")
     assert page.app("return graphdl.canvas.scale") > 0.8
     assert (after["x"], after["y"]) == (pytest.approx(before["x"], abs=0.5), pytest.approx(before["y"], abs=0.5))
     page.find(".minimap").click()
-    middle = page.app("const c = graphdl.canvas; return [c.toWorld(0, c.container.clientHeight / 2).y, c.picture.height]")
+    middle = page.app("const c = graphdl.canvas; return [c.toWorld(0, c.svg.clientHeight / 2).y, c.picture.height]")
     assert middle[0] == pytest.approx(middle[1] / 2, rel=0.02)
 
 
