@@ -319,7 +319,8 @@ class Canvas {
     for (const box of this.picture.boxes) {
       if (box.item === this.graph.root) continue;
       const kind = kindColors(box.item.kind);
-      pen.fillStyle = box.layout.unfolded ? theme().block : this.style.fill(box.item) ?? kind.stroke;
+      const colored = this.style.statuses ? this.style.border(box.item) ?? theme().border : this.style.fill(box.item) ?? kind.stroke;
+      pen.fillStyle = box.layout.unfolded ? theme().block : colored;
       const s = this.miniature.scale;
       pen.fillRect(box.x * s, box.y * s, Math.max(1, box.width * s), Math.max(1, box.height * s));
     }

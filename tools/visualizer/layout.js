@@ -100,7 +100,25 @@ function layered(sizes, names) {
     found.edges[`${ends[0]} ${ends[1]} ${edge.name}`] = g.edge(edge).points;
   }
   for (const node of g.nodes()) if (node.includes(" ")) found.ports[node] = g.node(node);
+  sink(found, sizes, names);
   return found;
+}
+
+// What nothing feeds stands just above what it feeds, though it shares a row with a tall block.
+function sink(found, sizes, names) {
+  const fed = new Set([...names.edges.map(([, b]) => b), ...names.ins.map(([child]) => child)]);
+  sizes.forEach(([, height], k) => {
+    const leaving = names.edges.filter(([a]) => a === k);
+    if (fed.has(k) || !leaving.length || names.outs.some(([child]) => child === k)) return;
+    const lowest = Math.min(...leaving.map(([, b]) => found.nodes[b].y - sizes[b][1] / 2)) - SIZE.rank - height / 2;
+    if (lowest <= found.nodes[k].y) return;
+    found.nodes[k] = { ...found.nodes[k], y: lowest };
+    for (const [a, b, value] of leaving) {
+      const [first, ...rest] = found.edges[`${a} ${b} ${value}`];
+      const below = rest.filter((point) => point.y > lowest + height / 2);
+      found.edges[`${a} ${b} ${value}`] = [{ x: first.x, y: lowest + height / 2 }, ...(below.length ? below : rest.slice(-1))];
+    }
+  });
 }
 
 // Values that cross a block's border enter at its top and leave at its bottom, each at a point of its own.

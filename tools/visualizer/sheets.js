@@ -151,7 +151,7 @@ function drawCurves(sheet, app) {
 
 function drawChart(grid, app, title, curves) {
   const names = [...curves.keys()];
-  const figure = el("figure", {}, el("figcaption", {}, title, ...names.map((name, k) => el("span", { style: { color: LINES[k % LINES.length] } }, name))));
+  const figure = el("figure", {}, el("figcaption", {}, `${title} `, ...names.map((name, k) => el("span", { style: { color: LINES[k % LINES.length] } }, `${name} `))));
   grid.append(figure);
   const all = [...curves.values()].flat();
   const [x0, x1] = [Math.min(...all.map((p) => p[0])), Math.max(...all.map((p) => p[0]))];
