@@ -12,7 +12,7 @@ from graphdl.cli.options import FOLDER, device_option, json_option, model_option
 @click.command("explain")
 @click.argument("subject", metavar="CODE | FILE | RUN")
 @click.option("--parameter", metavar="PATH", help="The parameter whose gradient to explain, such as c1.W.")
-@click.option("--paths", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="Paths to list.")
+@click.option("--paths", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Paths to list.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N", help="Examples measured.")
 @click.option("--data", metavar="TEXT", help="The data to measure on, in place of the file's.")
 @click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA or a cache.")

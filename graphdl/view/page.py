@@ -53,7 +53,7 @@ def _embedded(bundle: Mapping[str, Any]) -> str:
 
 @cache
 def _script() -> str:
-    library = _read("dagre.min.js")
+    library = f"/*! dagre 3.1.3\n{_read('dagre.LICENSE')}*/\n{_read('dagre.min.js')}"
     return library + '\n(() => {\n"use strict";\n' + "\n".join(map(_read, _SCRIPTS)) + "\n})();\n"
 
 

@@ -138,6 +138,7 @@ def test_no_text_ends_the_script_that_holds_it():
     assert "<" not in data
     assert html.count("<script") == 2
     assert "default-src 'none'" in html
+    assert "Copyright (c) 2012-2014 Chris Pettitt" in html
     assert "<title>hostile&lt;/title&gt;&lt;script&gt;</title>" in html
 
 
