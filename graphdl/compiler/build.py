@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from graphdl.compiler.assembly import Assembled, assemble
 from graphdl.compiler.emit import MEMORY
 from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan, elementwise_of, fuse
-from graphdl.compiler.generate import Operands, elementwise, reduction
+from graphdl.compiler.generate import Operands, elementwise
 from graphdl.compiler.layout import layouts
 from graphdl.compiler.memory import Life, plan
 from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Kernel, Launch, Program, Slot, Target
+from graphdl.compiler.reductions import reduction
 from graphdl.compiler.schedule import bytes_of, order
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare, template

@@ -59,4 +59,3 @@ def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int
         if any(id(x) in reached for x in tensor.inputs):
             reached.add(id(tensor))
     return reached
-

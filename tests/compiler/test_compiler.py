@@ -335,3 +335,13 @@ def test_long_reductions_use_all_cores_and_stay_exact(device: Device) -> None:
     got = run({"sum": reduce("sum", t, (0, 2, 3)), "max": reduce("max", t, (0, 2, 3))}, {"x": x}, device)
     np.testing.assert_allclose(got["sum"], x.astype(np.float64).sum((0, 2, 3), keepdims=True), rtol=1e-4, atol=1e-2)
     np.testing.assert_array_equal(got["max"], x.max((0, 2, 3), keepdims=True))
+
+
+@pytest.mark.parametrize("shape", [(100_003,), (9973, 16), (16, 9973)])
+def test_long_sums_round_little(shape: tuple[int, ...], device: Device) -> None:
+    """Terms of one sign: a plain sum of n of them in single precision is off by about n roundings."""
+    x = np.abs(drawn(*shape)) + 1
+    axis = int(np.argmax(shape))
+    got = run({"y": reduce("sum", feed("x", shape), (axis,))}, {"x": x}, device)["y"]
+    want = x.astype(np.float64).sum(axis, keepdims=True)
+    np.testing.assert_allclose(got, want, rtol=2e-6)

@@ -1,0 +1,261 @@
+"""Reductions as generated kernels, with what is computed before and after them.
+
+The kept dimensions run outside, the reduced ones inside. The vector runs along the dimension that is contiguous in the
+largest operand: a kept one (each lane its own result), or a reduced one (the lanes are added up last, in order).
+
+Long sums go in blocks: ``BLOCK`` elements to a partial sum, which is then added to the whole. The rounding error of n
+terms grows with BLOCK + n / BLOCK so, and not with n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+from graphdl.compiler.emit import REGISTER, Emitter
+from graphdl.compiler.expression import Expression, Rebinder, Strides, Tracer, domain, indices_of
+from graphdl.compiler.generate import (
+    Body,
+    Operands,
+    Widths,
+    address_of,
+    forward_index,
+    lanes_along,
+    loop_nest,
+    widths_of,
+    write,
+)
+from graphdl.compiler.loops import deal, memory_order, merge
+from graphdl.compiler.program import Target
+from graphdl.operators.index import Index, Variable
+from graphdl.operators.tensor import Reduction, Tensor
+
+BLOCK = 32
+
+SCALAR = Widths(1, 1)
+
+
+@dataclass
+class _Reduced:
+    """One reduction of a kernel: what it combines, and where its position is counted."""
+
+    root: Tensor
+    expression: Expression
+    position: Index
+    name: str
+
+    @property
+    def kind(self) -> str:
+        assert isinstance(self.root.operation, Reduction)
+        return self.root.operation.kind
+
+    @property
+    def element(self) -> str:
+        return REGISTER[self.root.inputs[0].element]
+
+    @property
+    def worse(self) -> str:
+        """The comparison that holds when the kept value must give way. A NaN that is kept stays."""
+        return ">" if self.kind == "min" else "<"
+
+    def declare(self, width: int) -> list[str]:
+        suffix = str(width) if width > 1 else ""
+        start = {"sum": "0", "max": "-INFINITY", "argmax": "-INFINITY", "min": "INFINITY"}[self.kind]
+        if self.element == "int" and self.kind != "sum":
+            start = "INT_MAX" if self.kind == "min" else "INT_MIN"
+        lines = [f"{self.element}{suffix} {self.name} = ({self.element}{suffix})({start});"]
+        if self.kind == "argmax":
+            lines.append(f"int{suffix} {self.name}_at = (int{suffix})(0);")
+        return lines
+
+    def combine(self, value: str, position: str, width: int) -> list[str]:
+        name = self.name
+        if self.kind == "sum":
+            return [f"{name} += {value};"]
+        if self.kind != "argmax":
+            return [f"{name} = {name} {self.worse} {value} ? {value} : {name};"]
+        if width == 1:
+            return [f"if ({value} > {name}) {{ {name} = {value}; {name}_at = {position}; }}"]
+        mask = f"{name}_mask"
+        return [
+            f"const int{width} {mask} = {value} > {name};",
+            f"{name}_at = {mask} ? {position} : {name}_at;",
+            f"{name} = {mask} ? {value} : {name};",
+        ]
+
+    def across(self, width: int) -> list[str]:
+        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, always in the same order."""
+        name = self.name
+        lines = [f"{self.element} {name}_all = {name}.s0;"]
+        if self.kind == "argmax":
+            lines.append(f"int {name}_all_at = {name}_at.s0;")
+        for digit in "123456789abcdef"[: width - 1]:
+            lane = f"{name}.s{digit}"
+            if self.kind == "sum":
+                lines.append(f"{name}_all += {lane};")
+            elif self.kind != "argmax":
+                lines.append(f"{name}_all = {name}_all {self.worse} {lane} ? {lane} : {name}_all;")
+            else:
+                at = f"{name}_at.s{digit}"
+                better = f"{lane} > {name}_all || ({lane} == {name}_all && {at} < {name}_all_at)"
+                lines.append(f"if ({better}) {{ {name}_all = {lane}; {name}_all_at = {at}; }}")
+        return lines
+
+    def result(self, suffix: str = "") -> str:
+        return f"{self.name}{suffix}_at" if self.kind == "argmax" else f"{self.name}{suffix}"
+
+
+def reduction(
+    roots: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    chains: Mapping[Tensor, Sequence[Tensor]],
+    strides: Strides,
+    target: Target,
+    operands: Operands,
+) -> Body:
+    """A kernel that reduces tensors of one shape over the same axes, and computes ``outputs`` of the results.
+
+    ``chains`` holds for each output the way from its root.
+    """
+    operation, x = roots[0].operation, roots[0].inputs[0]
+    assert isinstance(operation, Reduction)
+    variables = domain(x.shape)
+    inner = [variables[a] for a in operation.axes]
+    outer = [v for a, v in enumerate(variables) if a not in operation.axes]
+    index = tuple(Index.of(v) for v in variables)
+    tracer = Tracer(strides)
+    traced = [tracer.trace(root.inputs[0], index) for root in roots]
+    order = memory_order(variables, traced)
+    kept_index = tuple(Index(0) if a in operation.axes else i for a, i in enumerate(index))
+    after = Tracer(strides, [*roots, *outputs])
+    tails, places = [], []
+    for output in outputs:
+        at = forward_index(chains[output], kept_index)
+        tails.append(after.trace(output, at, root=output not in roots))
+        places.append(address_of(at, strides[output]))
+    count = Index(0)
+    for a in operation.axes:
+        count = count * x.shape[a] + index[a]
+    counts = [count] if any(_kind(r) == "argmax" for r in roots) else []
+
+    outer_loops, outer_values = merge(
+        [v for v in order if v in outer], [*indices_of(traced), *places, *indices_of(tails)]
+    )
+    # the first of equal maxima counts, so positions must come in their order
+    inner_order = inner if counts else [v for v in order if v in inner]
+    inner_loops, inner_values = merge(inner_order, [*indices_of(traced), *counts])
+    rebinder = Rebinder({**outer_values, **inner_values})
+    traced = [rebinder.expression(e) for e in traced]
+    tails = [rebinder.expression(e) for e in tails]
+    places = [rebinder.index(p) for p in places]
+    reduced = [
+        _Reduced(root, expression, rebinder.index(count), f"r{k}")
+        for k, (root, expression) in enumerate(zip(roots, traced, strict=True))
+    ]
+    nest = _Nest(reduced, outputs, tails, places, outer_loops, inner_loops, operands)
+    innermost = next((v.name for v in reversed(order) if v.extent > 1), "")
+    if outer_loops and innermost in outer_loops[-1].name.split("_"):
+        nest.outer_widths = widths_of(outer_loops[-1], [*traced, *tails], places, target)
+    elif inner_loops and innermost in inner_loops[-1].name.split("_"):
+        nest.inner_width = widths_of(inner_loops[-1], traced, [rebinder.index(c) for c in counts], target).main
+    rows = prod(v.extent for v in outer_loops[:-1])
+    length = outer_loops[-1].extent if outer_loops else 1
+    plan = deal(
+        rows, ceil(length / nest.outer_widths.main), rows * length * prod(v.extent for v in inner_loops) * 2, target
+    )
+    lines = loop_nest(outer_loops, plan, rows, nest.outer_widths, nest.body)
+    return Body("\n".join(lines), plan.items, plan.local)
+
+
+def _kind(root: Tensor) -> str:
+    assert isinstance(root.operation, Reduction)
+    return root.operation.kind
+
+
+@dataclass
+class _Nest:
+    """The loops of a reduction kernel and what stands in them."""
+
+    reduced: list[_Reduced]
+    outputs: Sequence[Tensor]
+    tails: list[Expression]
+    places: list[Index]
+    outer: list[Variable]
+    inner: list[Variable]
+    operands: Operands
+    outer_widths: Widths = SCALAR
+    inner_width: int = 1
+
+    def body(self, lanes: int) -> list[str]:
+        """What one step of the outer loops does, for a vector of ``lanes`` results."""
+        if self.inner_width == 1:
+            vector = self.outer[-1] if lanes > 1 else None
+            declared = [line for r in self.reduced for line in r.declare(lanes)]
+            return [*declared, *self._loops(lanes, vector), *self._finish(lanes, "")]
+        declared = [line for r in self.reduced for line in r.declare(self.inner_width)]
+        across = [line for r in self.reduced for line in r.across(self.inner_width)]
+        return [
+            *declared, *self._loops(self.inner_width, self.inner[-1]), *across, *self._rest(), *self._finish(1, "_all"),
+        ]  # fmt: skip
+
+    def _loops(self, lanes: int, vector: Variable | None) -> list[str]:
+        """The reduced dimensions; the innermost one in blocks if the sum is long."""
+        if not self.inner:
+            return self._combine(self.reduced, lanes, vector)
+        last = self.inner[-1]
+        step = self.inner_width
+        end = last.extent - last.extent % step
+        sums = [r for r in self.reduced if r.kind == "sum"]
+        count = prod(v.extent for v in self.inner) // step
+        if not sums or count <= 2 * BLOCK:
+            head = f"for (int {last.name} = 0; {last.name} < {end}; {last.name} += {step}) {{"
+            return _around([head, *self._combine(self.reduced, lanes, vector), "}"], self.inner[:-1])
+        partial = [replace(r, name=f"{r.name}_part") if r.kind == "sum" else r for r in self.reduced]
+        block, name = BLOCK * step, last.name
+        lines = [
+            f"for (int {name}_block = 0; {name}_block < {end}; {name}_block += {block}) {{",
+            f"const int {name}_end = min({name}_block + {block}, {end});",
+            *(line for r in partial if r.kind == "sum" for line in r.declare(lanes)),
+            f"for (int {name} = {name}_block; {name} < {name}_end; {name} += {step}) {{",
+            *self._combine(partial, lanes, vector),
+            "}",
+            *(f"{r.name} += {r.name}_part;" for r in sums),
+            "}",
+        ]
+        return _around(lines, self.inner[:-1])
+
+    def _rest(self) -> list[str]:
+        """What a vector along a reduced dimension leaves over, element by element."""
+        last = self.inner[-1]
+        begin = last.extent - last.extent % self.inner_width
+        if begin == last.extent:
+            return []
+        rest = [replace(r, name=f"{r.name}_all") for r in self.reduced]
+        head = f"for (int {last.name} = {begin}; {last.name} < {last.extent}; ++{last.name}) {{"
+        return _around([head, *self._combine(rest, 1, None), "}"], self.inner[:-1])
+
+    def _combine(self, reduced: Sequence[_Reduced], lanes: int, vector: Variable | None) -> list[str]:
+        emitter = Emitter(lanes_along(vector, lanes), self.operands.locate, {})
+        lines = []
+        for r in reduced:
+            value = emitter.value(r.expression)
+            position = emitter.index(r.position)
+            if emitter.lanes is not None and r.kind == "argmax":
+                step = emitter.lanes.step(r.position) or 0
+                steps = ", ".join(str(lane * step) for lane in range(lanes))
+                position = f"((int{lanes})({position}) + (int{lanes})({steps}))"
+            lines.extend(r.combine(value, position, lanes))
+        return [*emitter.lines, *lines]
+
+    def _finish(self, lanes: int, suffix: str) -> list[str]:
+        results = {r.root: r.result(suffix) for r in self.reduced}
+        vector = self.outer[-1] if self.outer else None
+        emitter = Emitter(lanes_along(vector, lanes), self.operands.locate, results, prefix="u")
+        write(emitter, self.outputs, self.tails, self.places, self.operands)
+        return emitter.lines
+
+
+def _around(lines: list[str], loops: Sequence[Variable]) -> list[str]:
+    heads = [f"for (int {v.name} = 0; {v.name} < {v.extent}; ++{v.name}) {{" for v in loops]
+    return [*heads, *lines, *("}" for _ in loops)]
