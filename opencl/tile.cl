@@ -32,12 +32,12 @@ typedef float unaligned16 __attribute__((ext_vector_type(16), aligned(4)));
         if (first_ + LANES <= COLUMNS) {                                                                               \
             STORE_AT(LANES, value, first_);                                                                            \
         } else if (EDGE != 0 && first_ < COLUMNS) {                                                                    \
-            float lanes_[LANES + 8];                                                                                   \
-            SAVE(value, lanes_);                                                                                       \
-            if (EDGE & 8) STORE_AT(8, LOAD_PRIVATE(8, lanes_), first_);                                                \
-            if (EDGE & 4) STORE_AT(4, LOAD_PRIVATE(4, lanes_ + (EDGE & 8)), first_ + (EDGE & 8));                      \
-            if (EDGE & 2) STORE_AT(2, LOAD_PRIVATE(2, lanes_ + (EDGE & 12)), first_ + (EDGE & 12));                    \
-            if (EDGE & 1) STORE_AT(1, lanes_[EDGE & 14], first_ + (EDGE & 14));                                        \
+            float edge_[LANES + 8];                                                                                    \
+            SAVE(value, edge_);                                                                                        \
+            if (EDGE & 8) STORE_AT(8, LOAD_PRIVATE(8, edge_), first_);                                                 \
+            if (EDGE & 4) STORE_AT(4, LOAD_PRIVATE(4, edge_ + (EDGE & 8)), first_ + (EDGE & 8));                       \
+            if (EDGE & 2) STORE_AT(2, LOAD_PRIVATE(2, edge_ + (EDGE & 12)), first_ + (EDGE & 12));                     \
+            if (EDGE & 1) STORE_AT(1, edge_[EDGE & 14], first_ + (EDGE & 14));                                         \
         }                                                                                                              \
     } while (0)
 
