@@ -7,6 +7,7 @@ statement (its header alone, if it opens a body) and goes on, so that every inde
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic
@@ -44,7 +45,8 @@ _HEADERS = {
 def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     """The syntax tree of a source and the errors of its syntax, in order.
 
-    With errors the tree lacks the statements that could not be read. A source beyond a limit has no declarations.
+    With errors the tree lacks the statements that could not be read, and says where it is not what was written.
+    A source beyond a limit has no declarations.
     """
     if len(source.text) > MAXIMUM_SIZE:
         message = f"the file has more than {MAXIMUM_SIZE:,} characters"
@@ -71,6 +73,8 @@ class _Parser:
         self.starts = [0]
         self.ends = [0]
         self.depths = [0]
+        self.mended: list[Span] = []
+        self.lost: set[str] = set()
 
     def run(self) -> tuple[File, list[Diagnostic]]:
         index = 0
@@ -80,7 +84,8 @@ class _Parser:
             else:
                 index = self.recover(index)
         diagnostics = sorted(self.lexical + self.diagnostics, key=lambda d: d.span.start if d.span else 0)
-        return self.values[1], diagnostics
+        places = [*(d.span for d in diagnostics if d.span is not None), *self.mended]
+        return replace(self.values[1], spoilt=tuple(places), lost=frozenset(self.lost)), diagnostics
 
     def feed(self, token: Token) -> bool:
         """Takes one token in, after the reductions that it brings about. False if it cannot stand here."""
@@ -176,12 +181,26 @@ class _Parser:
         low, high = self.tokens[first].start, self.tokens[min(stop + 1, len(self.tokens) - 1)].start
         if not any(d.span is not None and low <= d.span.start <= high for d in self.lexical):
             self.diagnostics.append(explain(self.source, self.tokens, first, index, expected))
+        self.lose(first, stop)
         if self.tokens[stop].type == "{":
+            self.mended.append(Span(self.source, low, self.tokens[stop].end))
             self.take_header(first, stop)
         elif self.tokens[stop].type == END:
             while not self.accepts(END):
                 self.drop()
         return stop + 1 if self.tokens[stop].type in ("{", NEWLINE) else stop
+
+    def lose(self, first: int, stop: int) -> None:
+        """Remembers the names that a dropped statement would have given a value, or a dropped header declared."""
+        if self.tokens[first].type == "import":
+            self.lost.add("*")
+        is_header = self.tokens[stop].type == "{"
+        is_assigned, before = True, ""
+        for token in self.tokens[first:stop]:
+            is_assigned = is_assigned and token.type not in ("=", ":", "->")
+            if token.type == "NAME" and (is_header or is_assigned or before == "as"):
+                self.lost.add(token.text)
+            before = token.type
 
     def unwind(self) -> int:
         """Drops what has been read of the statement; the number of brackets around it."""

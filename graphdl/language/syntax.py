@@ -352,3 +352,7 @@ Declaration = Import | Let | Block | Net | Train
 class File:
     source: Source
     declarations: tuple[Declaration, ...]
+    spoilt: tuple[Span, ...] = ()
+    """The places of syntax errors, and the headers that stand in for some that could not be read."""
+    lost: frozenset[str] = frozenset()
+    """The names that the statements which could not be read would have given a value; ``*``, any, for an import."""

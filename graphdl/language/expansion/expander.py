@@ -75,6 +75,8 @@ def check(
             for definition in file.nets if net is None else [model] if model is not None else []:
                 if definition is not model and any(hyper.default is None for hyper in definition.written.hypers):
                     continue
+                if any(file.is_spoilt(hyper) for hyper in definition.written.hypers):
+                    continue
                 is_model = definition is model
                 given = (settings or {}) if is_model else _of_lets(settings or {}, file)
                 for mode in (False, True) if watcher is None else watcher.modes:

@@ -16,6 +16,7 @@ from graphdl.language.expansion.values import (
     Applied,
     Argument,
     Chain,
+    Definition,
     Function,
     InitializerName,
     Labelled,
@@ -76,10 +77,10 @@ def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
     if value is MISSING:
         value = _of_file(run, name, span, scope.frame.file)
     if value is MISSING:
-        if run.reporter.complained_at(span):
+        if scope.frame.file.is_excused(name) or run.reporter.complained_at(span):
             raise Poisoned
         raise undefined(name, span, known_names(scope))
-    if isinstance(value, Poison):
+    if isinstance(value, Poison) or (isinstance(value, Definition) and value.is_spoilt):
         raise Poisoned
     return value
 
@@ -122,8 +123,10 @@ def let_value(run: Run, name: str, span: Span, file: FileScope) -> Any:
     if file is run.file and name in run.let_settings:
         file.let_values[name] = run.let_settings[name]
         return file.let_values[name]
-    file.let_values[name] = MISSING
     let = file.lets[name]
+    if file.is_spoilt(let):
+        raise Poisoned
+    file.let_values[name] = MISSING
     frame = Frame(file, None, Naming(run.graph.root), None, let.span)
     try:
         value = operand(run, let.value, Scope(frame))
@@ -151,6 +154,8 @@ def _attribute(run: Run, expression: syntax.Attribute, scope: Scope) -> Any:
     value = operand(run, expression.value, scope)
     if isinstance(value, Namespace):
         member = value.members.get(expression.name)
+        if expression.name in value.lost or (member is not None and member.is_spoilt):
+            raise Poisoned
         if member is None:
             raise Fault(
                 "E0210", f"'{value.name}' has no '{expression.name}'", expression.name_span,

@@ -12,7 +12,7 @@ from typing import Any
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.language import syntax
 from graphdl.language.expansion.frames import MISSING
-from graphdl.language.expansion.nets import definition_of
+from graphdl.language.expansion.nets import definition_of, header_of
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.source import Source, Span
 from graphdl.suggest import did_you_mean
@@ -34,6 +34,8 @@ class FileScope:
         self.let_values: dict[str, Any] = {}
         self.imported: dict[str, Definition] = {}
         self.namespaces: dict[str, Namespace] = {}
+        self.lost = set(tree.lost)
+        """Names that are missing because of a complaint that has been made: of syntax, or of an import. ``*`` is any."""
         for declaration in tree.declarations:
             if isinstance(declaration, syntax.Block | syntax.Net):
                 self.definitions.setdefault(declaration.name, definition_of(declaration, self))
@@ -47,6 +49,20 @@ class FileScope:
                 return names[name]
         found = library_block(name)
         return MISSING if found is None else found
+
+    def is_excused(self, name: str) -> bool:
+        """Whether an undefined name is the consequence of a complaint that has been made."""
+        return name in self.lost or "*" in self.lost
+
+    def is_spoilt(self, node: syntax.Syntax) -> bool:
+        """Whether a statement or declaration (but for its body) had a syntax error, so that the tree is not what was
+        written: nothing more is said of it."""
+        if not self.tree.spoilt:
+            return False
+        own = header_of(node)
+        return any(
+            own.start <= place.start < own.end or place.start <= own.start < place.end for place in self.tree.spoilt
+        )
 
     @property
     def nets(self) -> list[Definition]:
@@ -156,11 +172,13 @@ class Files:
     ) -> None:
         path = self._resolve(item, scope.source)
         if path is None:
+            scope.lost.add(item.alias or "*")
             return
         if path in [s.path for s in chain]:
             names = [s.name for s in chain[[s.path for s in chain].index(path) :]]
             cycle = " -> ".join([*(os.path.basename(n) for n in names), os.path.basename(names[0])])
             self._complain("E0209", f"the imports go round in a circle: {cycle}", item.path_span)
+            scope.lost.update([item.alias] if item.alias is not None else self._by_path[path].definitions)
             return
         other = self._by_path.get(path)
         if other is None:
@@ -171,13 +189,15 @@ class Files:
                     source = self._read(path)
                 except ModelError as error:
                     self._complain("E0208", error.diagnostics[0].message, item.path_span)
+                    scope.lost.add(item.alias or "*")
                     return
                 name = os.path.join(os.path.dirname(scope.source.name), item.path)
                 other = self._load(Source(os.path.normpath(name), source.text, source.path), chain)
         if item.alias is not None:
             self._bring(item.alias, item, brought)
-            scope.namespaces[item.alias] = Namespace(item.alias, other.definitions)
+            scope.namespaces[item.alias] = Namespace(item.alias, other.definitions, frozenset(other.lost))
             return
+        scope.lost |= other.lost
         for name, definition in other.definitions.items():
             if self._bring(name, item, brought):
                 scope.imported[name] = definition

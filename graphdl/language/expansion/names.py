@@ -29,11 +29,12 @@ def check(file: FileScope, reporter: Reporter) -> None:
     lets: set[str] = set()
     for declaration in file.tree.declarations:
         if isinstance(declaration, syntax.Block | syntax.Net | syntax.Let):
-            if declaration.name in seen:
+            if declaration.name in seen and not file.is_spoilt(declaration):
                 reporter.add(_repeated(declaration.name, declaration.name_span, seen[declaration.name]))
             seen.setdefault(declaration.name, declaration.name_span)
         if isinstance(declaration, syntax.Let):
-            _Body(file, reporter, {}, known_lets=lets).expression(declaration.value)
+            if not file.is_spoilt(declaration):
+                _Body(file, reporter, {}, known_lets=lets).expression(declaration.value)
             lets.add(declaration.name)
         elif isinstance(declaration, syntax.Block | syntax.Net):
             _definition(declaration, file, reporter)
@@ -45,6 +46,10 @@ def _repeated(name: str, span: Span, first: Span) -> Diagnostic:
 
 def _definition(written: syntax.Block | syntax.Net, file: FileScope, reporter: Reporter) -> None:
     body = _Body(file, reporter, {}, later=_targets(written.body))
+    if file.is_spoilt(written):
+        _spoilt_header(written, body)
+        body.statements(written.body)
+        return
     for hyper in written.hypers:
         if hyper.default is not None:
             body.expression(hyper.default)
@@ -74,6 +79,16 @@ def _definition(written: syntax.Block | syntax.Net, file: FileScope, reporter: R
             if port.type is not None:
                 body.bind_dimensions(port.type)
                 body.type(port.type)
+
+
+def _spoilt_header(written: syntax.Block | syntax.Net, body: _Body) -> None:
+    """Declares what can be made out of a header with a syntax error, and says nothing of it."""
+    ports = (*written.inputs, *written.outputs) if isinstance(written, syntax.Block) else ()
+    for named in (*written.hypers, *ports):
+        body.defined.add(named.name)
+    for port in ports:
+        if port.type is not None:
+            body.bind_dimensions(port.type)
 
 
 def _targets(body: Iterable[syntax.Statement]) -> set[str]:
@@ -127,6 +142,8 @@ class _Body:
 
     def name(self, name: str, span: Span) -> None:
         if self.known(name):
+            return
+        if self.file.is_excused(name):
             return
         if name in self.later or name in self.file.lets:
             self.reporter.add(Diagnostic("E0203", f"'{name}' is used before it is defined", span))
@@ -199,7 +216,7 @@ class _Body:
         self.expression(written.value)
         if isinstance(written.value, syntax.Name) and written.value.name not in self.defined:
             namespace = self.file.find(written.value.name)
-            if isinstance(namespace, Namespace) and written.name not in namespace.members:
+            if isinstance(namespace, Namespace) and written.name not in {*namespace.members, *namespace.lost}:
                 help = did_you_mean(written.name, namespace.members)
                 message = f"'{namespace.name}' has no '{written.name}'"
                 self.reporter.add(Diagnostic("E0210", message, written.name_span, help=help))
@@ -223,6 +240,8 @@ class _Body:
             namespace = self.file.find(written.callee.value.name)
             if isinstance(namespace, Namespace) and written.callee.value.name not in self.defined:
                 callee = namespace.members.get(written.callee.name, MISSING)
+        if isinstance(callee, Definition) and callee.is_spoilt:
+            return
         if isinstance(callee, Definition):
             known = [*(h.name for h in callee.written.hypers), *(p.name for p in callee.inputs)]
             owner = callee.name
@@ -262,6 +281,9 @@ class _Body:
             self.statement(statement)
 
     def statement(self, written: syntax.Statement) -> None:
+        if self.file.is_spoilt(written):
+            self.defined |= targets_of(written)
+            return
         match written:
             case syntax.Assign():
                 if written.type is not None:

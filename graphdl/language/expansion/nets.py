@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphdl.language import syntax
 from graphdl.language.expansion.values import Definition
+from graphdl.source import Span
 
 if TYPE_CHECKING:
     from graphdl.language.expansion.files import FileScope
@@ -59,6 +60,24 @@ def statements_of(body: Iterable[syntax.Statement]) -> Iterator[syntax.Statement
             yield from statements_of(statement.otherwise)
         elif isinstance(statement, syntax.For):
             yield from statements_of(statement.body)
+
+
+def header_of(node: syntax.Syntax) -> Span:
+    """The place of a statement or declaration without the body that it opens."""
+    match node:
+        case syntax.If():
+            end = node.condition.span.end
+        case syntax.For():
+            end = node.iterable.span.end
+        case syntax.Block():
+            end = max(
+                part.end for part in (node.name_span, *(p.span for p in (*node.hypers, *node.inputs, *node.outputs)))
+            )
+        case syntax.Net():
+            end = max(part.end for part in (node.name_span, *(hyper.span for hyper in node.hypers)))
+        case _:
+            end = node.span.end
+    return Span(node.span.source, node.span.start, end)
 
 
 def targets_of(statement: syntax.Statement) -> set[str]:

@@ -28,10 +28,12 @@ def sort(
             default, table = written[name], hypers
         elif name in file.lets:
             default, table = file.lets[name].value, lets
-        else:
+        elif name not in file.lost:
             known = [*written, *file.lets]
             help = did_you_mean(name, known) or (f"known: {', '.join(known)}" if known else "the file has none")
             reporter.add(Diagnostic("E0213", f"'{definition.name}' has no hyperparameter '{name}' to set", help=help))
+            continue
+        else:
             continue
         read = _spelt(value) if isinstance(value, str) and not _is_text(default) else _plain(value)
         wanted = _kind(default)

@@ -39,6 +39,9 @@ def execute(run: Run, body: Iterable[syntax.Statement], scope: Scope) -> None:
         if needed is not None and not _is_needed(statement, needed):
             continue
         naming = scope.frame.naming
+        if scope.frame.file.is_spoilt(statement):
+            _poison(statement, scope)
+            continue
         try:
             _HANDLERS[type(statement)](run, statement, scope)
         except Fault as fault:

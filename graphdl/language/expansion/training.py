@@ -50,6 +50,9 @@ def _section(run: Run, written: syntax.Train, scope: Scope) -> TrainSection:
     fields: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     for setting in written.settings:
+        if run.file.is_spoilt(setting):
+            spans.setdefault(setting.word, setting.word_span)
+            continue
         try:
             _read(run, setting, scope, fields, spans)
         except Fault as fault:

@@ -57,6 +57,11 @@ class Definition:
         return self.written.name
 
     @property
+    def is_spoilt(self) -> bool:
+        """Whether its header is not what was written, because of a syntax error."""
+        return self.file.is_spoilt(self.written)
+
+    @property
     def required(self) -> int:
         """How many input ports have no default."""
         return sum(port.default is None for port in self.inputs)
@@ -158,6 +163,8 @@ class Namespace:
 
     name: str
     members: Mapping[str, Definition] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
+    """The names that it would have, were there no syntax error in the file."""
 
 
 MODULES = (Definition, Recipe, PrimitiveCall, Partial, Chain, Repeated, Instance, Labelled, Primitive)
