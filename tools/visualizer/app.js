@@ -62,6 +62,7 @@ class App {
       role: "tab", "aria-selected": String(name === "Graph"), onclick: (event) => {
         for (const tab of tabs) tab.setAttribute("aria-selected", String(tab === event.currentTarget));
         this.sheet.classList.toggle("hidden", !draw);
+        this.source.element.classList.toggle("away", Boolean(draw));
         this.redrawSheet = () => {
           this.sheet.replaceChildren();
           if (draw) draw(this.sheet, this);
