@@ -1,0 +1,58 @@
+"""A short run of the fuzzer, and that it sees what it looks for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from graphdl.source import Source
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+import fuzz
+
+
+def test_five_hundred_inputs() -> None:
+    failures: list[str] = []
+    valid, _ = fuzz.run(range(500), 7, lambda number, source, complaint: failures.append(f"{number}: {complaint}"))
+    assert failures == []
+    assert valid > 20  # else the mutations are too wild to reach the later stages
+
+
+def test_inputs_can_be_made_again() -> None:
+    assert [fuzz.make(3, n).text for n in range(6)] == [fuzz.make(3, n).text for n in range(6)]
+    assert len({fuzz.make(3, n).text for n in range(40)}) == 40
+
+
+def test_a_traceback_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: Source) -> None:
+        raise KeyError("missing")
+
+    monkeypatch.setattr(fuzz, "check", broken)
+    complaint, _ = fuzz.trial(Source("a.net", ""))
+    assert complaint is not None
+    assert "KeyError: 'missing'" in complaint
+
+
+def test_a_hang_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(source: Source) -> None:
+        while True:
+            try:
+                time.process_time()
+            except Exception:
+                pass
+
+    monkeypatch.setattr(fuzz, "check", hanging)
+    assert fuzz.trial(Source("a.net", ""), seconds=0.05) == ("takes more than 0.05 s", False)
+
+
+def test_a_format_that_changes_the_network_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source("a.net", "net n() {\n    input x: [3]\n    output y = x -> linear(4)\n}\n")
+    assert fuzz.trial(source) == (None, True)
+    monkeypatch.setattr(fuzz, "format_source", lambda s: s.text.replace("4", "5"))
+    assert fuzz.trial(source) == ("the formatted text is another network", True)
+    monkeypatch.setattr(fuzz, "format_source", lambda s: s.text + "\n")
+    assert fuzz.trial(source) == ("formatting twice is not formatting once", True)
