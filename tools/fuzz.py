@@ -161,7 +161,9 @@ def grammar() -> tuple[dict[str, list[Alternative]], dict[str, str]]:
 def derived(rng: random.Random) -> Source:
     """A text from the rules of the grammar, sometimes as the body of a net or block that has something to work on."""
     if rng.random() < 0.3:
-        return Source("derived.net", "".join(_derive("file", rng)))
+        return Source(
+            "derived.net", "\n".join("".join(_derive("declaration", rng)) for _ in range(rng.randrange(1, 4)))
+        )
     body = "".join("".join(_derive("statement", rng)).rstrip("\n") + "\n" for _ in range(rng.randrange(1, 7)))
     frame = rng.choice((
         "net n(f = relu, n = 3) {\ninput image: [3, 8, 8]\ninput label: class(10)\ninput x: [4, 5]\n%s}\n",
