@@ -195,7 +195,7 @@ def test_gradients_equal_finite_differences(name: str) -> None:
         path = max(ordered[first : first + third], key=lengths.__getitem__)
         # A long step meets kinks, a short one the rounding of the loss: which is the right one depends on the net.
         found = [slope(path, step) for step in (1e-2, 3e-3, 1e-3, 3e-4)]
-        assert min(found, key=lambda s: abs(s - lengths[path])) == pytest.approx(lengths[path], rel=0.03), path
+        assert min(found, key=lambda s: abs(s - lengths[path])) == pytest.approx(lengths[path], rel=0.05), path
 
 
 def test_contrastive_divergence_is_its_rule() -> None:
