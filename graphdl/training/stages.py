@@ -71,17 +71,20 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
         except ModelError as error:
             complaints.extend(error.diagnostics)
     if complaints:
-        raise ModelError(*complaints)
+        raise ModelError(*sorted(complaints, key=lambda complaint: complaint.span.start if complaint.span else 0))
     return found
 
 
 def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Overrides) -> Stage:
     complaints: list[Diagnostic] = []
     chosen: Optimizer = OPTIMIZER
-    planned = schedule(None, chosen.lr)
     try:
         if section.optimizer is not None:
             chosen = optimizer(section.optimizer)
+    except ModelError as error:
+        complaints.extend(error.diagnostics)
+    planned = schedule(None, chosen.lr)
+    try:
         planned = schedule(section.schedule, chosen.lr)
     except ModelError as error:
         complaints.extend(error.diagnostics)

@@ -212,3 +212,19 @@ def test_a_train_section_is_read(tmp_path):
 def test_a_net_without_outputs_is_no_block():
     text = "net a() { input x: [4]; loss mean(x) }\nnet b() { input x: [4]; output y = a() }"
     assert faults(text) == ["E0501 2:36 'a' has no output, so it gives nothing as a block"]
+
+
+def test_an_input_that_gives_its_dimensions_is_read():
+    block = "block crop_to(): x: [c, h, w], like: [d, height, width] -> y { y = x[:, 0:height, 0:width] }\n"
+    net = "net n() { input x: [3, 8, 8]; input z: [1, 4, 4]; output y = (x, z) -> crop_to }"
+    assert warnings(block + net) == []
+    unread = block.replace("0:height, 0:width", "0:4, 0:4")
+    assert warnings(unread + net) == ["W0501 1:32 nothing reads the input 'like'"]
+
+
+def test_what_a_fault_of_the_net_has_spoilt_is_not_missed_by_its_training():
+    text = (
+        "net n() {\n input x: [4]\n y = x -> liner(3) as head\n loss error = mean(y)\n}\n"
+        "train { minimize error; only head.*; clip 0 }"
+    )
+    assert [fault[:5] for fault in faults(text)] == ["E0201", "E0606"]

@@ -202,7 +202,7 @@ def test_an_unknown_precision_is_refused():
 def test_every_wrong_stage_is_complained_about():
     with pytest.raises(graphdl.ModelError) as caught:
         graphdl.loads(LINE + "train a { optimizer sdg }\ntrain b { schedule stepp(1); optimizer sgd(x = 1) }").stages()
-    assert [d.code for d in caught.value.diagnostics] == ["E0611", "E0612"]
+    assert [d.code for d in caught.value.diagnostics] == ["E0611", "E0611", "E0612"]
 
 
 def test_the_data_of_the_command_line_is_read_as_in_a_file():

@@ -35,7 +35,7 @@ class FileScope:
         self.imported: dict[str, Definition] = {}
         self.namespaces: dict[str, Namespace] = {}
         self.lost = set(tree.lost)
-        """Names that are missing because of a complaint that has been made: of syntax, or of an import. ``*`` is any."""
+        """Names that are missing because of a complaint that was made: of syntax, or of an import. ``*`` is any."""
         for declaration in tree.declarations:
             if isinstance(declaration, syntax.Block | syntax.Net):
                 self.definitions.setdefault(declaration.name, definition_of(declaration, self))

@@ -84,8 +84,7 @@ def _definition(written: syntax.Block | syntax.Net, file: FileScope, reporter: R
 def _spoilt_header(written: syntax.Block | syntax.Net, body: _Body) -> None:
     """Declares what can be made out of a header with a syntax error, and says nothing of it."""
     ports = (*written.inputs, *written.outputs) if isinstance(written, syntax.Block) else ()
-    for named in (*written.hypers, *ports):
-        body.defined.add(named.name)
+    body.defined |= {hyper.name for hyper in written.hypers} | {port.name for port in ports}
     for port in ports:
         if port.type is not None:
             body.bind_dimensions(port.type)
@@ -385,6 +384,8 @@ def _unused_import(item: syntax.Import, file: FileScope, used: set[str], reporte
 
 def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], reporter: Reporter) -> list[Span]:
     used = _reads(written)
+    inputs = written.inputs if isinstance(written, syntax.Block) else ()
+    used_beside_inputs = _reads(*written.hypers, *written.body, *(p.default for p in inputs if p.default is not None))
     statements = []
     ports: list[syntax.Port] = []
     if isinstance(written, syntax.Block):
@@ -396,7 +397,7 @@ def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], report
                 Diagnostic("W0203", f"'{written.name}' does not use its hyperparameter '{hyper.name}'", hyper.span)
             )
     for port in ports:
-        if port.name not in used:
+        if port.name not in used and not _binds_any(port, used_beside_inputs):
             reporter.add(Diagnostic("W0501", f"nothing reads the input '{port.name}'", port.span))
     for statement in statements_of(written.body):
         if isinstance(statement, syntax.Declare) and statement.name_span is not None and statement.name not in used:
@@ -413,11 +414,17 @@ def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], report
     return statements
 
 
-def _reads(declaration: syntax.Syntax) -> set[str]:
-    """Every name that is read anywhere in a declaration."""
+def _binds_any(port: syntax.Port, names: set[str]) -> bool:
+    """Whether the port's type binds one of the names: then the port is there for its dimensions."""
+    dimensions = () if port.type is None else (*port.type.dimensions, port.type.classes)
+    return any(isinstance(dimension, syntax.Name) and dimension.name in names for dimension in dimensions)
+
+
+def _reads(*parts: syntax.Syntax) -> set[str]:
+    """Every name that is read anywhere in some declarations or their parts."""
     names: set[str] = set()
     targets: set[int] = set()
-    for node in walk(declaration):
+    for node in walk(parts):
         match node:
             case syntax.Assign():
                 targets.update(map(id, node.names))

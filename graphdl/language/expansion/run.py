@@ -38,6 +38,8 @@ class Run:
         self.let_settings = let_settings
         self.watcher = watcher
         self.steps = 0
+        self.is_sound = True
+        """Whether every statement of the net was expanded, so that what it lacks was never written."""
 
     @property
     def training(self) -> bool:

@@ -40,18 +40,19 @@ def execute(run: Run, body: Iterable[syntax.Statement], scope: Scope) -> None:
             continue
         naming = scope.frame.naming
         if scope.frame.file.is_spoilt(statement):
-            _poison(statement, scope)
+            _poison(run, statement, scope)
             continue
         try:
             _HANDLERS[type(statement)](run, statement, scope)
         except Fault as fault:
             run.report(fault, scope.frame)
-            _poison(statement, scope)
+            _poison(run, statement, scope)
         except Refused:
+            run.is_sound = False
             if scope.frame.caller is not None:
                 raise
         except Poisoned:
-            _poison(statement, scope)
+            _poison(run, statement, scope)
         naming.level = None
 
 
@@ -68,7 +69,8 @@ def _is_needed(statement: syntax.Statement, needed: frozenset[str]) -> bool:
     return bool(targets_of(statement) & needed)
 
 
-def _poison(statement: syntax.Statement, scope: Scope) -> None:
+def _poison(run: Run, statement: syntax.Statement, scope: Scope) -> None:
+    run.is_sound = False
     for name in targets_of(statement):
         scope.names[name] = POISON
     if isinstance(statement, syntax.Declare) and statement.word == "output":

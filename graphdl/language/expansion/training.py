@@ -37,7 +37,7 @@ def sections(run: Run, file: syntax.File, scope: Scope) -> list[TrainSection]:
             if declaration.name is not None:
                 names.setdefault(declaration.name, header(declaration.span))
             stages.append(_section(run, declaration, scope))
-            if not run.graph.losses and not run.reporter.has_errors:
+            if not run.graph.losses and not _may_be_lost(run):
                 run.reporter.add(
                     Diagnostic(
                         "E0608", f"the net '{run.graph.name}' has no loss to train for", header(declaration.span)
@@ -158,6 +158,11 @@ def _precision(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str
     fields["precision"] = value
 
 
+def _may_be_lost(run: Run) -> bool:
+    """Whether the net lacks what a fault of its own has spoilt: then nothing is said of what it does not have."""
+    return not run.is_sound or bool(run.file.tree.spoilt or run.file.lost)
+
+
 def _minimize(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
     losses = run.graph.losses
     names = []
@@ -166,7 +171,7 @@ def _minimize(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str,
         if name is None:
             raise Fault("E0603", "'minimize' names losses of the net", written.span)
         if name not in losses:
-            if run.reporter.has_errors and not losses:
+            if _may_be_lost(run):
                 raise Poisoned
             known = ", ".join(losses) or "none"
             raise Fault(
@@ -194,7 +199,7 @@ def _only(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
         pattern = _dotted(written)
         if pattern is None:
             raise Fault("E0604", "'only' names parameters, by patterns such as encoder.*", written.span)
-        if not any(matches(pattern, path) for path in run.graph.parameters) and not run.reporter.has_errors:
+        if not any(matches(pattern, path) for path in run.graph.parameters) and not _may_be_lost(run):
             raise Fault(
                 "E0604", f"no parameter of the net matches '{pattern}'", written.span,
                 help=did_you_mean(pattern, run.graph.parameters) or _some_paths(run.graph),
@@ -219,7 +224,7 @@ def _feed(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
     field = _dotted(_single(setting))
     if setting.name is None or field is None:
         raise Fault("E0606", "'feed' is written feed input = field", setting.span)
-    if setting.name not in run.graph.inputs and not run.reporter.has_errors:
+    if setting.name not in run.graph.inputs and not _may_be_lost(run):
         raise Fault(
             "E0605", f"the net has no input '{setting.name}'", setting.span,
             help=did_you_mean(setting.name, run.graph.inputs),
