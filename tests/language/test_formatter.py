@@ -15,6 +15,7 @@ from graphdl.language.lexer import tokenize
 from graphdl.source import Source
 
 LIBRARY = sorted((Path(graphdl.__file__).parent / "language" / "library").glob("*.net"))
+SHIPPED = [*LIBRARY, *sorted((Path(__file__).parents[2] / "models").rglob("*.net"))]
 
 
 def formatted(text):
@@ -187,6 +188,12 @@ def test_the_designs_examples_keep_their_layout(text):
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
 def test_the_library_keeps_its_meaning(path):
     check_meaning_and_stability(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_ships_is_in_the_canonical_style(path):
+    text = path.read_text(encoding="utf-8")
+    assert formatted(text) == text
 
 
 @pytest.mark.parametrize("width", [0, 40, 120])
