@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
+from graphdl import __version__
 from graphdl.diagnostics import DeviceError, ModelError
 
 VERBS = {
@@ -80,5 +81,6 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="graphdl")
 def main() -> None:
     """Checks, compiles, trains and explains models that are written as .net files."""

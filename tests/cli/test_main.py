@@ -82,6 +82,11 @@ def test_every_verb_can_be_imported_and_helps():
         assert CliRunner().invoke(main, [verb, "--help"]).exit_code == 0
 
 
+def test_the_version():
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"graphdl, version {graphdl.__version__}\n")
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys\nfrom graphdl.cli import main\n"
