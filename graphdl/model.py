@@ -20,7 +20,7 @@ from graphdl.suggest import did_you_mean
 from graphdl.summary import summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.network import Network
-from graphdl.training.program import REPORT, step_tensors
+from graphdl.training.program import REPORT, output_tensors, step_tensors
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
 
@@ -285,7 +285,8 @@ class Model:
         """The results of a program, and the names of those that are fetched."""
         lowered = self.network.lower(training, batch)
         if not training:
-            return dict(lowered.outputs), list(lowered.outputs)
+            outputs = output_tensors(lowered)
+            return dict(outputs), list(outputs)
         step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0])
         return {REPORT: step.report, **step.updates}, [REPORT]
 

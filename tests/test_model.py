@@ -222,6 +222,8 @@ def test_a_program_tells_its_cost(model):
     assert {"probability", "hidden"} == set(inference.fetches)
     assert training.peak_bytes > 0
     assert set(model.parameters) <= set(training.variables)
+    with pytest.raises(graphdl.ModelError, match="E0621: the net 'n' has no outputs"):
+        graphdl.loads("net n() { input x: [4]; loss mean(x) }").compile()
 
 
 def test_the_graph_is_networkx_and_keeps_the_blocks(model):

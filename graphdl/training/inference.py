@@ -19,7 +19,7 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
 from graphdl.runtime import Executor, Pending, profile
 from graphdl.training.network import Network
-from graphdl.training.program import EXAMPLES, example_tensors, seed_array, total_loss
+from graphdl.training.program import EXAMPLES, example_tensors, output_tensors, seed_array, total_loss
 
 BATCH = 32
 """How many examples are predicted at once, unless the caller says."""
@@ -186,11 +186,9 @@ def inputs_of(network: Network, program: Program, *, training: bool) -> dict[str
 
 
 def _predictor(network: Network, batch: int) -> Executor:
-    graph = network.inference
-    if not graph.outputs:
-        raise ModelError(Diagnostic("E0621", f"the net '{graph.name}' has no outputs", graph.root.span))
     return network.executor(
-        ("predict", batch), lambda: build(network.lower(False, batch).outputs, {}, network.device.target)
+        ("predict", batch),
+        lambda: build(output_tensors(network.lower(False, batch)), {}, network.device.target),
     )
 
 

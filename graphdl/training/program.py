@@ -94,6 +94,18 @@ def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
     return total
 
 
+def output_tensors(lowered: Lowered) -> Mapping[str, Tensor]:
+    """What a prediction computes: the outputs by name, ``[batch, *shape]``.
+
+    Raises:
+        ModelError: E0621, there are none.
+    """
+    if not lowered.outputs:
+        graph = lowered.graph
+        raise ModelError(Diagnostic("E0621", f"the net '{graph.name}' has no outputs", graph.root.span))
+    return lowered.outputs
+
+
 def example_tensors(lowered: Lowered) -> Tensor:
     """The losses and metrics of every example of a batch, ``[losses and metrics, batch]``."""
     return concat([reshape(x, (1, lowered.batch)) for x in lowered.examples.values()], 0)
