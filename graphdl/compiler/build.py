@@ -313,16 +313,22 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
             f"#define KERNEL_PARAMETERS {_declared(parameters, written)}\n"
             f"#define POINTERS {' '.join(_pointers(group[0].operands, parameters))}\n{group[0].template}"
         )
-        name = _name(group, text)
-        return Kernel(name, f"{vectors}#define KERNEL_NAME {name}\n{text}")
+        functions = _random_functions(text)
+        name = _name(group, functions + text)
+        return Kernel(name, f"{vectors}{functions}#define KERNEL_NAME {name}\n{text}")
     bodies = "".join(
         "{\n" + " ".join(_pointers(kernel.operands, parameters)) + f"\n{kernel.statements}\n}}\n" for kernel in group
     )
-    functions = "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in bodies)
+    functions = _random_functions(bodies)
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({_declared(parameters, written)})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
     return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
+
+
+def _random_functions(text: str) -> str:
+    """The functions of random draws that a kernel calls."""
+    return "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in text)
 
 
 def _name(group: Sequence[_Kernel], text: str) -> str:
