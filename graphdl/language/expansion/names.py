@@ -91,7 +91,7 @@ def _spoilt_header(written: syntax.Block | syntax.Net, body: _Body) -> None:
 
 
 def _targets(body: Iterable[syntax.Statement]) -> set[str]:
-    return set().union(*(targets_of(statement) for statement in statements_of(body)))
+    return set().union(*(targets_of(statement) for statement in body))
 
 
 class _Body:

@@ -82,17 +82,24 @@ def header_of(node: syntax.Syntax) -> Span:
 
 def targets_of(statement: syntax.Statement) -> set[str]:
     """The names that a statement gives a value, ``as`` names included."""
-    match statement:
-        case syntax.Assign():
-            names = {name.name for name in statement.names}
-        case syntax.Declare():
-            names = {statement.name} if statement.name is not None else set()
-        case syntax.If() | syntax.For():
-            body = (*statement.then, *statement.otherwise) if isinstance(statement, syntax.If) else statement.body
-            names = set().union(*(targets_of(inner) for inner in body))
-        case _:
-            names = set()
-    return names | {n.name for n in walk(statement) if isinstance(n, syntax.Named)}
+    return set().union(*(_own_targets(inner) for inner in statements_of((statement,))))
+
+
+def _own_targets(statement: syntax.Statement) -> set[str]:
+    """The names that a statement gives a value, those of the statements inside it left out."""
+    names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Named)}
+    if isinstance(statement, syntax.Assign):
+        names.update(name.name for name in statement.names)
+    elif isinstance(statement, syntax.Declare) and statement.name is not None:
+        names.add(statement.name)
+    return names
+
+
+def _own_part(statement: syntax.Statement) -> syntax.Syntax:
+    """A statement without the statements inside it, which would be visited once for each level around them."""
+    if isinstance(statement, syntax.If):
+        return statement.condition
+    return statement.iterable if isinstance(statement, syntax.For) else statement
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -118,18 +125,7 @@ def _needed(net: syntax.Net) -> frozenset[str]:
     """The names that the outputs need, by the text: every assignment of a needed name makes what it reads needed."""
     reads: dict[str, set[str]] = {}
     needed: set[str] = set()
-    for statement in statements_of(net.body):
-        if isinstance(statement, syntax.If):
-            names = {n.name for n in walk(statement.condition) if isinstance(n, syntax.Name)}
-        elif isinstance(statement, syntax.For):
-            names = {n.name for n in walk(statement.iterable) if isinstance(n, syntax.Name)}
-        else:
-            names = {n.name for n in walk(statement) if isinstance(n, syntax.Name)}
-        names |= {base for base in map(copied, names) if base is not None}
-        for target in targets_of(statement):
-            reads.setdefault(target, set()).update(names)
-        if isinstance(statement, syntax.Declare) and statement.word == "output":
-            needed |= names
+    _collect(net.body, reads, needed)
     pending = list(needed)
     while pending:
         for name in reads.get(pending.pop(), ()):
@@ -137,3 +133,22 @@ def _needed(net: syntax.Net) -> frozenset[str]:
                 needed.add(name)
                 pending.append(name)
     return frozenset(needed)
+
+
+def _collect(body: Iterable[syntax.Statement], reads: dict[str, set[str]], needed: set[str]) -> set[str]:
+    """Adds what each name of a body is made of, and what the outputs read; returns the names that the body assigns."""
+    targets: set[str] = set()
+    for statement in body:
+        names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Name)}
+        names |= {base for base in map(copied, names) if base is not None}
+        made = _own_targets(statement)
+        if isinstance(statement, syntax.If):
+            made |= _collect(statement.then, reads, needed) | _collect(statement.otherwise, reads, needed)
+        elif isinstance(statement, syntax.For):
+            made |= _collect(statement.body, reads, needed)
+        for target in made:
+            reads.setdefault(target, set()).update(names)
+        if isinstance(statement, syntax.Declare) and statement.word == "output":
+            needed |= names
+        targets |= made
+    return targets
