@@ -35,8 +35,8 @@ from graphdl.language.formatter import format_source  # noqa: E402
 from graphdl.rendering import render  # noqa: E402
 from graphdl.source import Source  # noqa: E402
 
-SECONDS = 5.0
-"""Of processor time that one input may take."""
+SECONDS = 30.0
+"""Of processor time that one input may take: one digit can make a network as large as the limits allow."""
 
 MEGABYTES = 500
 """Of memory that the whole run may take."""

@@ -153,7 +153,9 @@ class _Layout:
         self.indent = indent
         self.chosen = chosen
         self.lines: list[Line | Body] = []
-        self.line = Line(indent)
+        # On a line of its own, a statement that begins with a sign would go on with the one above.
+        follows = first > 0 and self.tokens[first - 1].type == NEWLINE
+        self.line = Line(indent, "; " if follows and self.tokens[first].type in OPERATORS else "")
         header = self.tokens[first].type in ("block", "net")
         self.contexts = [_Context("", indent, indent + 2 * INDENT if header else None, None)]
         if header:
@@ -265,8 +267,11 @@ class _Layout:
         return index
 
     def is_superfluous(self, index: int) -> bool:
-        """Whether a comma is the last of arguments or items whose closing bracket stands on the same line."""
+        """Whether a comma is the last of a setting's values, of a scan's bindings, or of items whose closing
+        bracket stands on the same line. At the end of a line it would draw the next one in."""
         after = self.tokens[index + 1]
+        if after.type in (NEWLINE, "{"):
+            return True
         if after.type not in (")", "]") or self.closes_apart(self.text.partner[index + 1]):
             return False
         opener = self.text.partner[index + 1]

@@ -267,6 +267,7 @@ class _Lexer:
     def separator(self, start: int, end: int) -> None:
         last = self.tokens[-1].type if self.tokens else "{"
         if last not in ("{", NEWLINE):
+            self.new_line = False  # at the start of a line it ends the statement above, too, and no other
             self.put(NEWLINE, ";", start, end)
 
     # ------------------------------------------------------------------------------------------ statements and lines

@@ -95,3 +95,10 @@ def test_whatever_a_slip_of_the_hand_makes_of_a_file_is_answered():
             text[place] = draw.choice([draw.choice(words), "", "-1", "none", "[1, 2]", "10 ** 12"])
         for diagnostic in check(Source("model.net", "".join(text))):
             assert render(diagnostic)
+
+
+def test_nested_statements_are_read_once_and_not_once_a_level():
+    text = "net n() { input x: [3]; y = 0\n" + "if true { y = y + 1\n" * 150 + "}" * 150 + "\noutput y = x + y }"
+    start = time.process_time()
+    assert check(Source("deep.net", text)) == []
+    assert time.process_time() - start < 2

@@ -51,6 +51,8 @@ def in_net(text):
         ("y = f(a, b,)", "y = f(a, b)"),
         ("y = (a,)", "y = (a,)"),
         ("a = 1; b = 2", "a = 1\nb = 2"),
+        ("a = 1; -b", "a = 1\n; -b"),
+        ("h = scan t in x, { emit t }", "h = scan t in x {\n    emit t\n}"),
         ("if a{b=1}else if c{}else{d=2}", "if a {\n    b = 1\n} else if c { } else {\n    d = 2\n}"),
         ("for i,j in[1]{x=i}", "for i, j in [1] {\n    x = i\n}"),
         (
@@ -61,6 +63,7 @@ def in_net(text):
 )
 def test_spaces_and_lines(text, expected):
     assert in_net(text) == expected
+    assert in_net(expected) == expected
 
 
 @pytest.mark.parametrize(
