@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from graphdl.data.augment import AUGMENTATIONS
-from graphdl.data.sets import DATA_SETS
+from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
 from graphdl.language import lexer, parser, syntax
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.arithmetic import PRIMITIVE_OF

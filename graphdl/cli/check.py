@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphdl.cli.options import model_options, use_color
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.source import Source
+from graphdl.language.expansion.watching import Watcher
+
+if TYPE_CHECKING:
+    from graphdl.graph.model import ModuleGraph
+    from graphdl.language.expansion.values import Definition
 
 
 @click.command("check")
@@ -38,33 +43,35 @@ def command(files: tuple[Path, ...], form: str, strict: bool, net: str | None, s
 
 
 def _check(file: Path, net: str | None, settings: dict[str, str]) -> list[Diagnostic]:
-    from graphdl.language import check, load_source
+    from graphdl.language import load_source
+    from graphdl.language.expansion.expander import check
 
     try:
         source = load_source(file)
     except ModelError as error:
         return list(error.diagnostics)
-    found = check(source, settings=settings, net=net)
-    if not any(diagnostic.is_error for diagnostic in found):
-        found += _check_training(source, net, settings)
-    return found
+    stages = _Stages()
+    found = check(source, settings=settings, net=net, watcher=stages)
+    inside = [d for d in found if d.span is None or d.span.source is source]
+    inside = sorted([*inside, *stages.complaints], key=lambda d: d.span.start if d.span is not None else -1)
+    return inside + [d for d in found if d.span is not None and d.span.source is not source]
 
 
-def _check_training(source: Source, net: str | None, settings: dict[str, str]) -> list[Diagnostic]:
-    """What is wrong with the optimizers and schedules of a file that is without an error otherwise."""
-    if "train" not in source.text:
-        return []
-    from graphdl.language import expand
-    from graphdl.training.stages import stages
+class _Stages(Watcher):
+    """Checks what train sections say of optimizers, schedules, data and augmentations."""
 
-    try:
-        graph = expand(source, net=net, settings=settings, training=True)
-        if graph.stages:
+    def __init__(self) -> None:
+        self.complaints: tuple[Diagnostic, ...] = ()
+
+    def expanded(self, definition: Definition, graph: ModuleGraph) -> None:
+        if not graph.stages:
+            return
+        from graphdl.training.stages import stages
+
+        try:
             stages(graph)
-    except ModelError as error:
-        # E0214: a file of blocks alone has no net, and needs none.
-        return [diagnostic for diagnostic in error.diagnostics if diagnostic.code != "E0214"]
-    return []
+        except ModelError as error:
+            self.complaints = error.diagnostics
 
 
 def _annotation(diagnostic: Diagnostic) -> str:

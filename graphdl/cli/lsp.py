@@ -28,8 +28,7 @@ def command(stdio: bool) -> None:
 
 def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
     """What may follow the words of a train section."""
-    from graphdl.data.augment import AUGMENTATIONS
-    from graphdl.data.sets import DATA_SETS
+    from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
     from graphdl.training.optimizers import OPTIMIZERS
     from graphdl.training.schedules import SCHEDULES
 
@@ -37,7 +36,7 @@ def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
 
 
 def _complaints(graph: ModuleGraph) -> list[Diagnostic]:
-    """What is wrong with the optimizers and schedules of a net's train sections."""
+    """What is wrong with the settings of a net's train sections."""
     from graphdl.training.stages import stages
 
     try:

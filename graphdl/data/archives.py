@@ -15,15 +15,8 @@ from graphdl.data.request import Request
 _SPLITS = ("train", "test", "validation")
 
 
-def npz(request: Request, file: str, test: float = 0.2) -> DataSet:
-    """The arrays of an ``.npz`` file, examples first; each name is a field.
-
-    ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test``, as Keras writes them; likewise ``validation``) are the
-    field ``x`` of these splits. If no array names a split, a fixed random fraction ``test`` is the test split. Bytes
-    of rank 3 and more, the examples counted, are pixels: they are read as floats from 0 to 1.
-    """
-    if not 0 <= test < 1:
-        raise request.error("E0703", f"'test' of 'npz' must be at least 0 and below 1, found {test}", argument="test")
+def npz(request: Request, file: str, test: float) -> DataSet:
+    """See ``graphdl.data.declarations``."""
     path = request.place(file, "file", Path.is_file)
     arrays = _read(request, path)
     parts: dict[str, dict[str, Field]] = {}

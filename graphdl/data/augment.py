@@ -8,7 +8,7 @@ are not random are taken: normalization, and a crop at the centre.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from graphdl.data.dataset import Array, DataSet, Statistics
+from graphdl.data.declarations import augmentation
 from graphdl.data.draws import uniform
 from graphdl.graph.model import Setting
 from graphdl.graph.types import TensorType
-from graphdl.settings import Call, bind
-from graphdl.suggest import did_you_mean
+from graphdl.settings import Call
 
 Floats = NDArray[np.float32]
 Draws = NDArray[np.float64]
@@ -152,7 +152,7 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class _Place(Call):
+class Place(Call):
     """A setting of ``augment`` and the fields as they are when its turn comes."""
 
     dataset: DataSet
@@ -172,14 +172,8 @@ class _Place(Call):
         return images
 
 
-def crop(place: _Place, size: int | list[int], pad: int = 0) -> dict[str, Step]:
-    """``crop(32, pad = 4)``: a window at random; outside training, at the centre."""
-    sizes = [size, size] if isinstance(size, int) else size
-    if len(sizes) != 2 or min(sizes) < 1:
-        raise place.error("E0703", "'size' of 'crop' must be one or two positive numbers", argument="size")
-    if pad < 0:
-        raise place.error("E0703", f"'pad' of 'crop' must not be negative, found {pad}", argument="pad")
-    height, width = sizes
+def crop(place: Place, height: int, width: int, pad: int) -> dict[str, Step]:
+    """See ``graphdl.data.declarations``."""
     for name, kind in place.needs_images().items():
         if kind.shape[1] + 2 * pad < height or kind.shape[2] + 2 * pad < width:
             raise place.error(
@@ -190,31 +184,18 @@ def crop(place: _Place, size: int | list[int], pad: int = 0) -> dict[str, Step]:
     return {name: Crop(height, width, pad) for name in place.images()}
 
 
-def flip(place: _Place, p: float = 0.5) -> dict[str, Step]:
-    """``flip``: mirrored left to right with probability ``p``."""
-    if not 0 <= p <= 1:
-        raise place.error("E0703", f"'p' of 'flip' is a probability, found {p}", argument="p")
+def flip(place: Place, p: float) -> dict[str, Step]:
+    """See ``graphdl.data.declarations``."""
     return {name: Flip(p) for name in place.needs_images()}
 
 
-def color(place: _Place, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0) -> dict[str, Step]:
-    """``color(brightness = 0.4, contrast = 0.4, saturation = 0.4)``: random factors in 1 ± amount."""
-    for name, amount in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-        if not 0 <= amount <= 1:
-            raise place.error("E0703", f"'{name}' of 'color' must be from 0 to 1, found {amount}", argument=name)
+def color(place: Place, brightness: float, contrast: float, saturation: float) -> dict[str, Step]:
+    """See ``graphdl.data.declarations``."""
     return {name: Color(brightness, contrast, saturation) for name in place.needs_images()}
 
 
-def normalize(
-    place: _Place, mean: float | list[float] | None = None, std: float | list[float] | None = None
-) -> dict[str, Step]:
-    """``normalize(mean = [...], std = [...])``: by channel of images, else by the last dimension of float fields.
-
-    Without arguments: the data set's published statistics, else those of its training split (a deviation of zero
-    counts as one).
-    """
-    if (mean is None) != (std is None):
-        raise place.error("E0702", "'normalize' takes both 'mean' and 'std', or neither")
+def normalize(place: Place, given: tuple[tuple[float, ...], tuple[float, ...]] | None) -> dict[str, Step]:
+    """See ``graphdl.data.declarations``; ``given`` holds means and deviations."""
     chosen = place.images() or {
         name: kind for name, kind in place.types.items() if kind.element == "float" and kind.rank > 0
     }
@@ -226,12 +207,7 @@ def normalize(
         )
     steps: dict[str, Step] = {}
     for name, kind in chosen.items():
-        if mean is None or std is None:
-            statistics = place.dataset.statistics(name)
-        else:
-            statistics = Statistics(_each(mean), _each(std))
-            if min(statistics.std) <= 0:
-                raise place.error("E0703", "'std' of 'normalize' must be positive", argument="std")
+        statistics = place.dataset.statistics(name) if given is None else Statistics(*given)
         steps[name] = Normalize(
             _by_channel(place, "mean", statistics.mean, name, kind),
             _by_channel(place, "std", tuple(deviation or 1.0 for deviation in statistics.std), name, kind),
@@ -239,11 +215,7 @@ def normalize(
     return steps
 
 
-def _each(value: float | list[float]) -> tuple[float, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _by_channel(place: _Place, argument: str, values: tuple[float, ...], name: str, kind: TensorType) -> Floats:
+def _by_channel(place: Place, argument: str, values: tuple[float, ...], name: str, kind: TensorType) -> Floats:
     """Values that broadcast against an example; a single one serves for all channels."""
     channels = kind.shape[0] if kind.rank == 3 else kind.shape[-1]
     if len(values) not in (1, channels):
@@ -259,12 +231,6 @@ def _listed(types: Mapping[str, TensorType]) -> str:
     return ", ".join(f"{name}: {kind}" for name, kind in types.items())
 
 
-AUGMENTATIONS: Mapping[str, Callable[..., dict[str, Step]]] = {
-    make.__name__: make for make in (color, crop, flip, normalize)
-}
-"""From a name after ``augment`` to what makes its steps; the parameters after the first are its arguments."""
-
-
 def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
     """The ``augment`` settings of a train section, for a data set.
 
@@ -273,14 +239,6 @@ def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
     """
     stages: list[Mapping[str, Step]] = []
     for setting in settings:
-        place = _Place(setting, dataset, Pipeline(tuple(stages)).types(dataset.types))
-        if setting.name not in AUGMENTATIONS:
-            raise place.error(
-                "E0710",
-                f"unknown augmentation '{setting.name}'",
-                notes=[f"known: {', '.join(AUGMENTATIONS)}"],
-                help=did_you_mean(setting.name, list(AUGMENTATIONS)),
-            )
-        make = AUGMENTATIONS[setting.name]
-        stages.append(make(place, **bind(place, make)))
+        make = augmentation(setting)
+        stages.append(make(Place(setting, dataset, Pipeline(tuple(stages)).types(dataset.types))))
     return Pipeline(tuple(stages))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,7 @@ _TEST_FRACTION = 0.2
 
 
 def digits(request: Request) -> DataSet:
-    """Small handwritten digits: ``image`` [1, 8, 8] from 0 to 1, ``label`` class(10).
-
-    The 1,797 examples of scikit-learn's ``load_digits`` (the test part of Alpaydin and Kaynak's set, 1998). A fixed
-    fifth of each class, 359 examples in all, is the test split.
-    """
+    """See ``graphdl.data.declarations``."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -27,10 +24,7 @@ def digits(request: Request) -> DataSet:
 
 
 def iris(request: Request) -> DataSet:
-    """Fisher's irises (1936): ``x`` [4] in centimetres, ``label`` class(3); 120 examples, and 30 for testing.
-
-    The first class is setosa. A fixed fifth of each class is the test split.
-    """
+    """See ``graphdl.data.declarations``."""
     from sklearn.datasets import load_iris
 
     bunch = load_iris()
@@ -45,13 +39,8 @@ def _divided(
     return DataSet(request.setting.name, {"train": train, "test": test}, class_names or {}, span=request.setting.span)
 
 
-def table(request: Request, **fields: object) -> DataSet:
-    """Examples written out: ``table(x = [[0, 0], [0, 1]], label = [0, 1])``; each name is a field.
-
-    The splits ``train`` and ``test`` are both all of them: for truth tables and other functions of few inputs.
-    """
-    if not fields:
-        raise request.error("E0702", "'table' needs a field", help="table(x = [[0, 1], [1, 0]], y = [0, 1])")
+def table(request: Request, fields: Mapping[str, object]) -> DataSet:
+    """See ``graphdl.data.declarations``."""
     columns: dict[str, Field] = {}
     for name, value in fields.items():
         try:
@@ -72,15 +61,10 @@ def table(request: Request, **fields: object) -> DataSet:
     return DataSet("table", {split: Split(split, columns) for split in ("train", "test")}, span=request.setting.span)
 
 
-def noise(
-    request: Request, shape: list[int], classes: int = 1000, train: int = 256, test: int = 64, seed: int = 0
-) -> DataSet:
-    """For timing: random bytes as ``image`` of a shape, from 0 to 1; ``label`` class(classes), each in turn."""
-    for name, value in (("classes", classes), ("train", train), ("test", test), *(("shape", size) for size in shape)):
-        if value < 1:
-            raise request.error("E0703", f"'{name}' of 'noise' must be positive, found {value}", argument=name)
+def noise(request: Request, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
+    """See ``graphdl.data.declarations``; ``counts`` says how many examples each split has."""
     splits = {}
-    for number, (split, count) in enumerate((("train", train), ("test", test))):
+    for number, (split, count) in enumerate(counts.items()):
         images = noise_bytes((count, *shape), 2 * seed + number)
         kinds = np.arange(count) % classes
         splits[split] = Split(split, {"image": pixels(images), "label": labels(kinds, classes)})

@@ -27,10 +27,7 @@ _RECORD = 1 + 3 * 32 * 32
 
 
 def cifar10(request: Request) -> DataSet:
-    """Photographs: ``image`` [3, 32, 32] from 0 to 1, ``label`` class(10); officially 50,000 and 10,000 examples.
-
-    The five training files may hold fewer records than the official 10,000 each.
-    """
+    """See ``graphdl.data.declarations``."""
     splits = {}
     files = []
     for split, names in _FILES.items():

@@ -42,28 +42,13 @@ class ImageFiles(Field):
         return ImageFiles([self.paths[row] for row in rows], self.type, self.request)
 
 
-def folder(request: Request, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> DataSet:
-    """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
-
-    ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
-    number for both), then cropped at the centre. ``label`` numbers the classes in the order of their folders' names.
-    Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
-    keeps its side when others are added.
-    """
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
-    if min(height, width) < 1 or (not isinstance(size, int) and len(size) != 2):
-        raise request.error("E0703", "'size' of 'folder' must be one or two positive numbers", argument="size")
-    if channels not in _MODES:
-        raise request.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
-    if not 0 <= test < 1:
-        raise request.error(
-            "E0703", f"'test' of 'folder' must be at least 0 and below 1, found {test}", argument="test"
-        )
+def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
+    """See ``graphdl.data.declarations``; ``shape`` is [channels, height, width]."""
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)
     class_names = tuple(sorted({path.parent.name for path in listed["train"]}))
     numbering = {name: number for number, name in enumerate(class_names)}
-    image_type = TensorType((channels, height, width))
+    image_type = TensorType(shape)
     splits = {}
     for split, paths in listed.items():
         kinds = _numbered(request, split, paths, numbering)
@@ -74,7 +59,7 @@ def folder(request: Request, dir: str, size: int | list[int] = 224, channels: in
         home.name,
         splits,
         class_names={"label": class_names},
-        published={"image": _IMAGENET[channels]},
+        published={"image": _IMAGENET[shape[0]]},
         span=request.setting.span,
         files=[home],
     )

@@ -57,12 +57,12 @@ _GARMENTS = (
 
 
 def mnist(request: Request) -> DataSet:
-    """Handwritten digits: ``image`` [1, 28, 28] from 0 to 1, ``label`` class(10); 60,000 and 10,000 examples."""
+    """See ``graphdl.data.declarations``."""
     return _load(request, "mnist", MNIST_ARCHIVES, (), Statistics((0.1307,), (0.3081,)))
 
 
 def fashion_mnist(request: Request) -> DataSet:
-    """Clothes: ``image`` [1, 28, 28] from 0 to 1, ``label`` class(10); 60,000 and 10,000 examples."""
+    """See ``graphdl.data.declarations``."""
     return _load(request, "fashion_mnist", FASHION_ARCHIVES, _GARMENTS, Statistics((0.2860,), (0.3530,)))
 
 

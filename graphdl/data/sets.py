@@ -1,28 +1,16 @@
-"""The data sets by name, and ``load``."""
+"""Data sets, loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from graphdl.data.archives import npz
-from graphdl.data.bundled import digits, iris, noise, table
-from graphdl.data.cifar import cifar10
 from graphdl.data.dataset import DataSet, divide
-from graphdl.data.folders import folder
-from graphdl.data.idx import fashion_mnist, mnist
+from graphdl.data.declarations import data_set
 from graphdl.data.request import Request, default_root
-from graphdl.data.tables import csv
 from graphdl.graph.model import Setting
-from graphdl.settings import Call, bind, fits, setting_of, written
-from graphdl.suggest import did_you_mean
-
-DATA_SETS: Mapping[str, Callable[..., DataSet]] = {
-    loader.__name__: loader for loader in (cifar10, csv, digits, fashion_mnist, folder, iris, mnist, noise, npz, table)
-}
-"""From a set's name to its loader; the loader's parameters after the first are the arguments that the set takes."""
+from graphdl.settings import setting_of
 
 
 def load(
@@ -45,17 +33,8 @@ def load(
     """
     if isinstance(setting, str):
         setting = setting_of(setting)
-    call = Call(setting)
-    if setting.name not in DATA_SETS:
-        raise call.error(
-            "E0701",
-            f"unknown data set '{setting.name}'",
-            notes=[f"known: {', '.join(DATA_SETS)}"],
-            help=did_you_mean(setting.name, list(DATA_SETS)),
-        )
-    loader = DATA_SETS[setting.name]
-    arguments = bind(call, loader, extra=("validation",))
-    fraction = _validation(call)
+    chosen = data_set(setting)
+    fraction = chosen.validation
     wanted = {*splits, "train"} if fraction else {*splits}
     request = Request(
         setting,
@@ -64,7 +43,7 @@ def load(
         download=download,
         mirrors=None if mirrors is None else tuple(mirrors),
     )
-    dataset = loader(request, **arguments)
+    dataset = chosen.load(request)
     if fraction:
         train = dataset.split("train")
         kind = train.types.get("label")
@@ -74,14 +53,3 @@ def load(
     for split in splits:
         dataset.split(split)
     return dataset
-
-
-def _validation(call: Call) -> float:
-    value: Any = call.setting.keywords.get("validation", 0.0)
-    if not fits(value, float) or not 0 <= value < 1:
-        raise call.error(
-            "E0703",
-            f"'validation' must be a number of at least 0 and below 1, found {written(value)}",
-            argument="validation",
-        )
-    return float(value)

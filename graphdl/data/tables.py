@@ -28,24 +28,14 @@ class _Table:
 def csv(
     request: Request,
     file: str,
-    label: str | int | None = None,
-    target: str | int | None = None,
-    columns: list[str] | list[int] | None = None,
-    header: bool = True,
-    separator: str = ",",
-    test: float | str = 0.2,
+    label: str | int | None,
+    target: str | int | None,
+    columns: Sequence[str | int] | None,
+    header: bool,
+    separator: str,
+    test: float | str,
 ) -> DataSet:
-    """A text table: ``x`` [n] of its numeric columns, and ``label`` class(k) or ``target`` [] of one more.
-
-    ``label`` names the column of classes, which are numbered in their sorted order (as numbers if all are);
-    ``target`` names a column of numbers to predict. ``columns`` are those of ``x``: all others if left out. Without
-    a ``header`` columns are counted from 0 (negative: from the end). ``test`` is the fraction of the rows for the
-    test split (fixed, by class where there is a label), or a second file.
-    """
-    if len(separator) != 1:
-        raise request.error("E0703", "'separator' of 'csv' must be one character", argument="separator")
-    if not isinstance(test, str) and not 0 <= test < 1:
-        raise request.error("E0703", f"'test' of 'csv' must be at least 0 and below 1, found {test}", argument="test")
+    """See ``graphdl.data.declarations``."""
     tables = [_read(request, file, "file", header, separator)]
     if isinstance(test, str):
         tables.append(_read(request, test, "test", header, separator))

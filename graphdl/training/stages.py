@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from graphdl.data.declarations import augmentation, data_set
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Setting, TrainSection
 from graphdl.language.expansion.training import matches
@@ -60,7 +62,7 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
     """The stages of a net's file, in order; one of defaults where it has no train section.
 
     Raises:
-        ModelError: E0611 to E0614 or E0620, a setting is wrong. Every complaint is gathered.
+        ModelError: E0611 to E0614, E0620, E0701 to E0703 or E0710, a setting is wrong. Every complaint is gathered.
     """
     sections = graph.stages or [TrainSection(None, Span(Source("<defaults>", ""), 0, 0))]
     found: list[Stage] = []
@@ -77,17 +79,28 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
 
 def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Overrides) -> Stage:
     complaints: list[Diagnostic] = []
+
+    @contextmanager
+    def gathered() -> Iterator[None]:
+        try:
+            yield
+        except ModelError as error:
+            complaints.extend(error.diagnostics)
+
     chosen: Optimizer = OPTIMIZER
-    try:
-        if section.optimizer is not None:
+    if section.optimizer is not None:
+        with gathered():
             chosen = optimizer(section.optimizer)
-    except ModelError as error:
-        complaints.extend(error.diagnostics)
     planned = schedule(None, chosen.lr)
-    try:
+    with gathered():
         planned = schedule(section.schedule, chosen.lr)
-    except ModelError as error:
-        complaints.extend(error.diagnostics)
+    data = overrides.data or section.data
+    if data is not None:
+        with gathered():
+            data_set(data)
+    for setting in section.augment:
+        with gathered():
+            augmentation(setting)
     if section.precision not in (None, "float32"):
         complaints.append(
             Diagnostic(
@@ -116,7 +129,7 @@ def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Ov
         ),
         clip=section.clip,
         seed=next(seed for seed in (overrides.seed, section.seed, SEED) if seed is not None),
-        data=overrides.data or section.data,
+        data=data,
         augment=section.augment,
         feed=section.feed,
     )

@@ -285,7 +285,7 @@ def test_files_are_checked(folder, tmp_path):
     assert found.exit_code == 1
     assert "did you mean 'linear'?" in found.stdout
     assert "error[E0611]: unknown optimizer 'adm'" in found.stdout
-    assert found.stdout.endswith("3 files: 2 errors, 0 warnings\n")
+    assert found.stdout.endswith("3 files: 3 errors, 0 warnings\n")
 
 
 def test_checks_are_json_and_annotations_for_programs(tmp_path):
@@ -308,6 +308,21 @@ def test_warnings_count_only_when_strict(tmp_path):
 def test_a_file_of_blocks_may_be_checked(tmp_path):
     (tmp_path / "blocks.net").write_text("# how to train: not here\nblock b: x -> y { y = relu(x) }")
     assert call("check", tmp_path / "blocks.net").exit_code == 0
+
+
+def test_the_settings_of_training_are_checked_beside_the_net(tmp_path):
+    text = (
+        "net n() {\n    input x: [4]\n    loss mean(x -> liner(3))\n}\n"
+        "train {\n    data iriss\n    augment crop(0), mirror\n    augment normalize(mean = 1)\n"
+        "    schedule piecewise([[0, 5, 0.1], [6, 9, 0.1]])\n    optimizer sgd(lr = -1)\n    only q.*\n}\n"
+        "train b {\n    data iris(validation = 2)\n}\n"
+    )
+    (tmp_path / "wrong.net").write_text(text)
+    found = json.loads(call("check", tmp_path / "wrong.net", "--format", "json").stdout)
+    assert [(each["line"], each["code"]) for each in found] == [
+        (3, "E0201"), (6, "E0701"), (7, "E0703"), (7, "E0710"), (8, "E0702"), (9, "E0614"), (10, "E0613"),
+        (14, "E0703"),
+    ]  # fmt: skip
 
 
 def test_checking_imports_nothing_heavy(folder):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from graphdl.data.augment import AUGMENTATIONS, Pipeline, pipeline
+from graphdl.data.augment import Pipeline, pipeline
 from graphdl.data.dataset import DataSet, Field, Split, numbers
+from graphdl.data.declarations import AUGMENTATIONS
 from graphdl.graph.types import TensorType
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import graphdl
-from graphdl.data.augment import AUGMENTATIONS
-from graphdl.data.sets import DATA_SETS
+from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
 from graphdl.graph.model import ModuleGraph
 from graphdl.language import check, expand, load_source
 from graphdl.model import Model
