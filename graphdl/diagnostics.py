@@ -68,7 +68,14 @@ class ModelError(Exception):
 
 
 class DeviceError(Exception):
-    """The device or the machine is at fault (exit code 3). The message says what to do about it."""
+    """The device or the machine is at fault (exit code 3). The message says what to do about it.
+
+    ``code`` is one of ``E08``, where ``graphdl explain`` has more to say.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 def _one_line(diagnostic: Diagnostic) -> str:

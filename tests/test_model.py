@@ -216,6 +216,19 @@ def test_a_model_moves_to_another_device_with_its_values(model):
         model.trainer(device="no such device")
 
 
+def test_a_net_that_is_too_large_is_refused_before_anything_is_drawn(monkeypatch):
+    def drawn(*arguments):
+        raise AssertionError("the initial values are drawn")
+
+    monkeypatch.setattr("graphdl.training.network.initialize", drawn)
+    model = graphdl.loads("net n() { input x: [1000000]; output y = x -> linear(1000000); loss mean(y) }")
+    for use in (lambda: model.predict(x=np.zeros((1, 1_000_000), np.float32)), model.trainer):
+        with pytest.raises(graphdl.DeviceError, match=r"3725.29 GiB  variable y.linear.W") as caught:
+            use()
+        assert caught.value.code == "E0801"
+        assert "smaller batch" not in str(caught.value)
+
+
 def test_a_program_tells_its_cost(model):
     training, inference = model.compile(batch=8, training=True), model.compile(batch=8)
     assert training.flops > inference.flops > 2 * 8 * (4 * 6 + 6 * 3)

@@ -75,7 +75,8 @@ class _Verbs(click.Group):
         except click.Abort:  # click's word for Ctrl-C
             sys.exit(130)
         except (DeviceError, MemoryError, OSError) as error:
-            click.echo(f"error: {error}" if str(error) else "error: out of memory", err=True)
+            code = f"[{error.code}]" if isinstance(error, DeviceError) and error.code else ""
+            click.echo(f"error{code}: {error}" if str(error) else "error: out of memory", err=True)
             sys.exit(3)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -27,6 +27,7 @@ _FLUSH_AFTER = 8
 """Launches after which the driver is told to start; PoCL and Intel start by themselves, GPU drivers may gather."""
 _SMALLEST_BUFFER = 16
 _LARGEST_SHOWN = 5
+_SMALLER_BATCH = "; a smaller batch needs less"
 
 
 class Pending:
@@ -199,22 +200,26 @@ def check_memory(program: Program, info: DeviceInfo) -> None:
     """Whether a device has the memory that a program needs.
 
     Raises:
-        DeviceError: in all or for one buffer it has not; the message names the largest tensors.
+        DeviceError: in all (E0801) or for one buffer (E0802) it has not; the message names the largest tensors.
     """
+    variables = sum(slot.nbytes for slot in program.variables.values())
     if program.peak_bytes > info.memory:
         raise DeviceError(
-            f"the program needs {_size(program.peak_bytes)} of memory, {info.name} has {_size(info.memory)}; "
-            f"a smaller batch needs less\n{_memory_report(program)}"
+            f"the program needs {_size(program.peak_bytes)} of memory, {info.name} has {_size(info.memory)}"
+            f"{_SMALLER_BATCH if variables < info.memory else ''}\n{_memory_report(program)}",
+            "E0801",
         )
-    slots = (*program.variables.values(), *program.feeds.values(), *program.fetches.values())
-    buffers = [("the arena of intermediate results", program.arena_bytes)]
-    buffers += [(f"'{slot.name}'", slot.nbytes) for slot in slots]
-    buffers += [(f"constant '{name}'", array.nbytes) for name, array in program.constants.items()]
-    name, largest = max(buffers, key=lambda buffer: buffer[1])
+    of_batch = (*program.feeds.values(), *program.fetches.values())
+    buffers = [("the arena of intermediate results", program.arena_bytes, _SMALLER_BATCH)]
+    buffers += [(f"'{slot.name}'", slot.nbytes, _SMALLER_BATCH) for slot in of_batch]
+    buffers += [(f"variable '{slot.name}'", slot.nbytes, "") for slot in program.variables.values()]
+    buffers += [(f"constant '{name}'", array.nbytes, "") for name, array in program.constants.items()]
+    name, largest, cure = max(buffers, key=lambda buffer: buffer[1])
     if largest > info.max_allocation:
         raise DeviceError(
             f"{name} needs a buffer of {_size(largest)}, {info.name} allows {_size(info.max_allocation)} "
-            f"for one buffer; a smaller batch needs less\n{_memory_report(program)}"
+            f"for one buffer{cure}\n{_memory_report(program)}",
+            "E0802",
         )
 
 

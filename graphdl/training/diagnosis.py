@@ -14,7 +14,6 @@ from graphdl.operators.random import SEED
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import concat, reshape
 from graphdl.operators.tensor import Tensor
-from graphdl.runtime import Executor
 from graphdl.training.network import Network
 from graphdl.training.program import seed_array
 
@@ -46,7 +45,7 @@ def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, d
     ]
     counts = concat([reshape(_not_finite(tensor), (1,)) for _, tensor in watched], 0)
     program = build({_COUNTS: counts}, {}, network.device.target)
-    executor = Executor(program, network.device, network.store)
+    executor = network.load(program)
     feeds = {name: array for name, array in arrays.items() if name in program.feeds}
     if SEED in program.feeds:
         feeds[SEED] = seed_array(seed, draw)

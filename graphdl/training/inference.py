@@ -175,7 +175,7 @@ def run_once(
     Raises:
         ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
     """
-    executor = Executor(program, network.device, network.store)
+    executor = network.load(program)
     executor.run(_with_seed(executor, _fed(network, program, arrays, training=training), network.seed, draw))
     return {name: executor.fetch(name) for name in program.fetches}
 

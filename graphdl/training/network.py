@@ -14,6 +14,7 @@ from graphdl.graph.model import ModuleGraph, Node, ScanBody, Variable
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import initialize
 from graphdl.runtime import Device, Executor, VariableStore, open_device
+from graphdl.runtime.executor import check_memory
 
 _KEPT_EXECUTORS = 8
 
@@ -30,6 +31,7 @@ class Network:
         self.seed = seed
         """Decides the initial values and the random draws outside training."""
         self._selector = device
+        self._device: Device | None = None
         self._host: dict[str, np.ndarray] = {}
         self._store: VariableStore | None = None
         self._executors: dict[Hashable, Executor] = {}
@@ -116,13 +118,15 @@ class Network:
         Raises:
             DeviceError: there is none, or none that was asked for.
         """
-        return self.store.device
+        if self._device is None:
+            self._device = open_device(self._selector)
+        return self._device
 
     @property
     def store(self) -> VariableStore:
         """The variables on the device."""
         if self._store is None:
-            self._store = self._moved(open_device(self._selector))
+            self._store = self._moved(self.device)
             self._host.clear()
         return self._store
 
@@ -130,13 +134,13 @@ class Network:
         """Moves the net to another device; programs made for the old one keep the values that lie there."""
         if device is None or device == self._selector:
             return
+        opened = open_device(device)
         if self._store is not None:
-            opened = open_device(device)
             self._host = {path: self.read(path) for path in self.variables}
             self._store, self._executors = None, {}
             self._store = self._moved(opened)
             self._host.clear()
-        self._selector = device
+        self._selector, self._device = device, opened
 
     def _moved(self, device: Device) -> VariableStore:
         store = VariableStore(device)
@@ -145,12 +149,21 @@ class Network:
             store[path] = self.read(path)
         return store
 
+    def load(self, program: Program) -> Executor:
+        """A program, ready to run on the device.
+
+        Raises:
+            DeviceError: the device has too little memory (E0801, E0802); nothing has been drawn or allocated then.
+        """
+        check_memory(program, self.device.info)
+        return Executor(program, self.device, self.store)
+
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
         """The executor of a program under a key; the program is compiled unless it is at hand."""
         if key in self._executors:
             self._executors[key] = self._executors.pop(key)
         else:
-            self._executors[key] = Executor(program(), self.device, self.store)
+            self._executors[key] = self.load(program())
             if len(self._executors) > _KEPT_EXECUTORS:
                 del self._executors[next(iter(self._executors))]
         return self._executors[key]

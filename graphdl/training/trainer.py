@@ -112,9 +112,10 @@ class Trainer:
         if batch not in self._executors:
             network = self.network
             tensors = step_tensors(network.lower(True, batch), self.stage)
+            program = build({REPORT: tensors.report}, tensors.updates, network.device.target)
+            executor = network.load(program)
             if not self._executors:
                 self.slots = tuple(tensors.slots)
                 network.add_slots(tensors.slots)
-            program = build({REPORT: tensors.report}, tensors.updates, network.device.target)
-            self._executors[batch] = Executor(program, network.device, network.store)
+            self._executors[batch] = executor
         return self._executors[batch]

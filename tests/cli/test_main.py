@@ -66,6 +66,11 @@ def test_a_machine_at_fault_is_3(run, error):
     assert (result.exit_code, result.stderr) == (3, "error: no device\n")
 
 
+def test_a_device_at_fault_names_its_code(run):
+    result = run(raising(DeviceError("too little memory", "E0801")))
+    assert (result.exit_code, result.stderr) == (3, "error[E0801]: too little memory\n")
+
+
 def test_interrupted_is_130(run):
     assert run(raising(KeyboardInterrupt())).exit_code == 130
 

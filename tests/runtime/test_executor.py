@@ -140,14 +140,16 @@ def test_profile_times_each_launch(executor, program, store):
 
 def test_too_little_memory_names_the_largest(program, device, store):
     small = open_info(replace(device.info, memory=4096))
-    with pytest.raises(DeviceError, match=r"smaller batch(?s:.*)updated w"):
+    with pytest.raises(DeviceError, match=r"smaller batch(?s:.*)updated w") as caught:
         Executor(program, small, store)
+    assert caught.value.code == "E0801"
 
 
 def test_too_large_a_buffer_is_named(program, device, store):
     small = open_info(replace(device.info, max_allocation=1024))
-    with pytest.raises(DeviceError, match=r"the arena of intermediate results needs a buffer of 0.00 MiB"):
+    with pytest.raises(DeviceError, match=r"the arena of intermediate results needs a buffer of 0.00 MiB") as caught:
         Executor(program, small, store)
+    assert caught.value.code == "E0802"
 
 
 def test_a_buffer_that_the_driver_refuses(program, device, store):
