@@ -96,15 +96,20 @@ def test_lenet_trains_as_in_pytorch(device: Device) -> None:
     assert_same_weights(model, weights, 1e-4)
 
 
-def test_resnet20_trains_as_in_pytorch(device: Device) -> None:
+@pytest.mark.parametrize(
+    ("depth", "width", "lr"),
+    [(1, 8, 0.03), pytest.param(3, 16, 0.005, marks=pytest.mark.slow)],
+    ids=["resnet8", "resnet20"],
+)
+def test_residual_networks_train_as_in_pytorch(depth: int, width: int, lr: float, device: Device) -> None:
     """Batch normalization by the batch in 50 steps, and its running values after them.
 
     Blocks start close to the identity (Goyal et al., 2017), for otherwise PyTorch in 32 bits and in 64 part by more
     than a hundredth within these steps; so they stay within 5e-5 of each other.
     """
     text, _ = (MODELS / "vision/resnet20.net").read_text("utf-8").split("\ntrain {")
-    text += "train { optimizer sgd(lr = 0.005, momentum = 0.9, weight_decay = 1e-4) }"
-    model = graphdl.loads(text, seed=1)
+    text += f"train {{ optimizer sgd(lr = {lr}, momentum = 0.9, weight_decay = 1e-4) }}"
+    model = graphdl.loads(text, seed=1, depth=depth, width=width)
     for path in model.parameters:
         if path.endswith("main.batchnorm_2.gamma"):
             model.parameters[path] = 0.2 * model.parameters[path]
@@ -118,9 +123,9 @@ def test_resnet20_trains_as_in_pytorch(device: Device) -> None:
 
     def network(w: Weights, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu(normalized(w, x, "stem", "x.batchnorm"))
-        for number in range(9):
+        for number in range(3 * depth):
             at = "x.residual" if number == 0 else f"x.residual_{number + 1}"
-            stride = 2 if number in (3, 6) else 1
+            stride = 2 if number in (depth, 2 * depth) else 1
             y = functional.relu(normalized(w, x, f"{at}.main.conv", f"{at}.main.batchnorm", stride))
             y = normalized(w, y, f"{at}.main.conv_2", f"{at}.main.batchnorm_2")
             if stride == 2:
@@ -129,7 +134,7 @@ def test_resnet20_trains_as_in_pytorch(device: Device) -> None:
         return x.mean((2, 3)) @ w["logits.linear.W"] + w["logits.linear.b"]
 
     ours, theirs, weights = losses_of_both(
-        model, network, (3, 32, 32), 32, noise=0.3, lr=0.005, momentum=0.9, weight_decay=1e-4
+        model, network, (3, 32, 32), 32, noise=0.3, lr=lr, momentum=0.9, weight_decay=1e-4
     )
     assert ours[-5:].mean() < 0.9 * ours[:5].mean()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
