@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from graphdl.cli.options import use_color
+from graphdl.diagnostics import Diagnostic
+from graphdl.rendering import render
 from graphdl.training.loop import Observer, Status
 
 _REFRESH_SECONDS = 0.1
@@ -36,7 +38,12 @@ def progress() -> Iterator[Observer]:
         yield _Bar(bar)
 
 
-class _Lines(Observer):
+class _Shown(Observer):
+    def warn(self, diagnostic: Diagnostic) -> None:
+        click.echo(render(diagnostic, color=use_color(sys.stderr)), err=True)
+
+
+class _Lines(_Shown):
     """A line an epoch."""
 
     def record(self, record: Mapping[str, Any]) -> None:
@@ -44,7 +51,7 @@ class _Lines(Observer):
             click.echo(line(record))
 
 
-class _Bar(Observer):
+class _Bar(_Shown):
     """A bar over the steps of the stage, with what the running epoch's averages are."""
 
     def __init__(self, bar: Any) -> None:

@@ -16,6 +16,9 @@ from graphdl.graph.types import TensorType
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, nearest
 
+_FEW = 10
+"""A part of the examples that is not larger than one in so many is not missed in an epoch."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -82,6 +85,25 @@ class Batches:
     def __len__(self) -> int:
         """How many batches an epoch has."""
         return len(self.examples) // self.batch if self.training else -(-len(self.examples) // self.batch)
+
+    @property
+    def left_out(self) -> int:
+        """How many examples each epoch of training leaves out, others each time: they fill no batch."""
+        return len(self.examples) % self.batch if self.training else 0
+
+    def remainder(self) -> Diagnostic | None:
+        """A warning (W0701) where each epoch leaves out more than a tenth of the examples."""
+        count = len(self.examples)
+        if self.left_out * _FEW <= count:
+            return None
+        fitting = next(size for size in range(self.batch, 0, -1) if count % size * _FEW <= count)
+        return Diagnostic(
+            "W0701",
+            f"batches of {self.batch} do not divide the {count} examples of '{self.dataset.name}': each epoch leaves "
+            f"out {self.left_out}",
+            self.dataset.span,
+            help=f"batch {fitting}",
+        )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from the one numbered ``start`` on."""

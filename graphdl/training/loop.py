@@ -79,6 +79,9 @@ class Status:
 class Observer:
     """Hears how a training goes; this one keeps silent."""
 
+    def warn(self, diagnostic: Diagnostic) -> None:
+        """What is odd about a stage that begins."""
+
     def advance(self, status: Status) -> None:
         """After each step whose report has arrived."""
 
@@ -204,6 +207,9 @@ class Training:
             self.records.append(record)
         self._observer.record(record)
 
+    def warn(self, diagnostic: Diagnostic) -> None:
+        self._observer.warn(diagnostic)
+
     def advance(self, status: Status) -> None:
         self._observer.advance(status)
 
@@ -238,6 +244,9 @@ class _StageRun:
         if split is not None and (network.inference.losses or network.inference.metrics):
             inputs = inference.measured_inputs(network, stage.batch)
             self.held_out = Batches(dataset, split, inputs, training=False, feed=self._feed(inputs), **common)
+        remainder = self.train.remainder()
+        if remainder is not None:
+            training.warn(remainder)
         self.total = stage.total_steps(len(self.train))
         self.trainer.steps_per_epoch = len(self.train)
         self.trainer.steps, self.trainer.draws = self.position.step, self.position.draws

@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from graphdl.diagnostics import Diagnostic
 from graphdl.training.curves import StepCounter
 from graphdl.training.loop import Observer, Status
 
@@ -37,6 +38,9 @@ class EventFiles(Observer):
         self._file: BinaryIO | None = None
         for record in records:
             self._steps.of(record)
+
+    def warn(self, diagnostic: Diagnostic) -> None:
+        self._observer.warn(diagnostic)
 
     def advance(self, status: Status) -> None:
         self._observer.advance(status)

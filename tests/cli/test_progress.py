@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from graphdl.cli import progress
+from graphdl.diagnostics import Diagnostic
 from graphdl.training.loop import Status
 
 RECORD = {
@@ -31,6 +32,12 @@ def test_elsewhere_than_on_a_terminal_there_are_only_lines(capsys):
         observer.record({**RECORD, "kind": "steps"})
         observer.record(RECORD)
     assert capsys.readouterr().out == progress.line(RECORD) + "\n"
+
+
+def test_what_is_odd_goes_to_standard_error(capsys):
+    with progress.progress() as observer:
+        observer.warn(Diagnostic("W0701", "batches of 64 do not divide the 120 examples"))
+    assert capsys.readouterr() == ("", "warning[W0701]: batches of 64 do not divide the 120 examples\n")
 
 
 @pytest.mark.parametrize("refresh", [0.0, 1e9])

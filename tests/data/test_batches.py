@@ -56,6 +56,15 @@ def test_training_sees_each_example_at_most_once_an_epoch(dataset):
     assert rows != sorted(rows)
 
 
+@pytest.mark.parametrize(("batch", "left_out", "help"), [(20, 3, "batch 11"), (22, 1, None), (23, 0, None)])
+def test_a_batch_that_does_not_divide_is_warned_of(dataset, batch, left_out, help):
+    batches = Batches(dataset, "train", INPUTS, batch=batch, training=True)
+    found = batches.remainder()
+    assert batches.left_out == left_out
+    assert (found and (found.code, found.help)) == (help and ("W0701", help))
+    assert Batches(dataset, "test", INPUTS, batch=batch, training=False).remainder() is None
+
+
 def test_order_depends_on_seed_and_epoch(dataset):
     orders = {
         (seed, epoch): tuple(Batches(dataset, "train", INPUTS, batch=5, training=True, seed=seed).order(epoch))
