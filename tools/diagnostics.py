@@ -68,7 +68,8 @@ CAUGHT: dict[str, list[tuple[str, str]]] = {
     "Numbers": [
         ("a schedule with gaps", "E0614"),
         ("a batch that is larger than the data", "E0712"),
-        ("a plan larger than the device's memory, or one buffer larger than it allows", "exit-code-3"),
+        ("a batch that does not divide it", "W0701"),
+        ("a plan larger than the device's memory, or one buffer larger than it allows", "E0801"),
     ],
     "Device": [
         ("no device", "exit-code-3"),

@@ -16,7 +16,7 @@ from graphdl.graph.types import TensorType
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, nearest
 
-_FEW = 10
+_FEW = 4
 """A part of the examples that is not larger than one in so many is not missed in an epoch."""
 
 
@@ -92,7 +92,7 @@ class Batches:
         return len(self.examples) % self.batch if self.training else 0
 
     def remainder(self) -> Diagnostic | None:
-        """A warning (W0701) where each epoch leaves out more than a tenth of the examples."""
+        """A warning (W0701) where each epoch leaves out more than a quarter of the examples."""
         count = len(self.examples)
         if self.left_out * _FEW <= count:
             return None
