@@ -228,3 +228,9 @@ def test_what_a_fault_of_the_net_has_spoilt_is_not_missed_by_its_training():
         "train { minimize error; only head.*; clip 0 }"
     )
     assert [fault[:5] for fault in faults(text)] == ["E0201", "E0606"]
+
+
+@pytest.mark.parametrize("value", ["+x", "x", "relu(x)", "x -> linear(3)"])
+def test_a_value_that_stands_alone_is_warned_of_once(value):
+    text = "net n() {{ input x: [4]; y = x; {}; x -> linear(2) as last; output y; output last }}"
+    assert warnings(text.format(value)) == ["W0502 1:32 nothing uses this value"]

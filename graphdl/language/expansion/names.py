@@ -353,7 +353,7 @@ class _Body:
 
 
 def unused(file: FileScope, reporter: Reporter) -> list[Span]:
-    """Warns of names that nothing reads. Returns the statements whose values are unused."""
+    """Warns of names that nothing reads. Returns the statements whose values are unused, with their own warnings."""
     statements: list[Span] = []
     everywhere: set[str] = set()
     in_training: set[str] = set()
@@ -411,6 +411,8 @@ def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], report
                 statements.append(statement.span)
                 if not name.name.startswith("_"):
                     reporter.add(Diagnostic("W0201", f"'{name.name}' is never read", name.span))
+        elif isinstance(statement, syntax.Evaluate) and not targets_of(statement):
+            statements.append(statement.span)
     return statements
 
 

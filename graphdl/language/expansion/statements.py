@@ -349,6 +349,8 @@ def _evaluate(run: Run, statement: syntax.Evaluate, scope: Scope) -> None:
     value = expressions.evaluate(run, statement.value, scope)
     if not isinstance(value, Value | Outputs | Applied):
         raise Fault("E0502", f"a statement that does nothing: {describe(value)}", statement.value.span)
+    if not targets_of(statement):
+        run.reporter.add(Diagnostic("W0502", "nothing uses this value", statement.span))
 
 
 _HANDLERS: dict[type, Callable[[Run, Any, Scope], None]] = {
