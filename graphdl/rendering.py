@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,35 @@ _BETWEEN = 1
 """Lines between two marked ones that are shown rather than left out."""
 
 _RED, _YELLOW, _BLUE, _CYAN, _BOLD = "1;31", "1;33", "1;34", "1;36", "1"
+
+_STEERING = re.compile(
+    "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f"  # C0 without the tab, DEL, C1
+    "\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"  # unseen; direction
+    "\\ud800-\\udfff\\U000e0000-\\U000e0fff]"  # halves of pairs (bytes that are not UTF-8), tags
+)
+"""Characters that steer a terminal, change the order of what is read, are not seen, or cannot be written."""
+
+
+def printable(text: str) -> str:
+    """One line of text that is safe to show: what could steer a terminal or hide something is written as an escape.
+
+    Line feeds are escaped, too; tabs and the joiners that some scripts need are kept. A byte of a file's name that is
+    not UTF-8 is shown as ``\\xff``.
+    """
+    return text if text.isascii() and text.isprintable() else _STEERING.sub(_escape, text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines, whose line feeds stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds the bytes 0x80 to 0xff of a name that is not UTF-8
+        code -= 0xDC00
+    short = {"\n": "\\n", "\r": "\\r"}.get(match[0])
+    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 @dataclass(frozen=True)
@@ -68,10 +98,10 @@ class _Renderer:
         diagnostic = self.diagnostic
         kind = "error" if diagnostic.is_error else "warning"
         head = self.paint(f"{kind}[{diagnostic.code}]", self.shade)
-        lines = [f"{head}{self.paint(': ' + _printable(diagnostic.message), _BOLD)}"]
+        lines = [f"{head}{self.paint(': ' + printable_lines(diagnostic.message), _BOLD)}"]
         for number, (source, marks, place) in enumerate(self.by_source()):
             arrow = "-->" if number == 0 else ":::"
-            lines.append(f"{' ' * self.gutter}{self.paint(arrow, _BLUE)} {_printable(str(place))}")
+            lines.append(f"{' ' * self.gutter}{self.paint(arrow, _BLUE)} {printable(str(place))}")
             lines.append(self.margin())
             lines += self.excerpt(source, marks)
         indent = " " * (self.gutter + 1) if self.places else "  "
@@ -80,7 +110,7 @@ class _Renderer:
             ("help", (diagnostic.help,) if diagnostic.help else (), _CYAN),
         ):
             for text in texts:
-                first, *others = _printable(text).split("\n")
+                first, *others = printable_lines(text).split("\n")
                 lines.append(f"{indent}{self.paint('=', _BLUE)} {self.paint(word, shade)}: {first}")
                 lines += [f"{indent}{' ' * (len(word) + 4)}{other}" for other in others]
         return lines
@@ -150,7 +180,7 @@ class _Renderer:
         return "".join(self.paint(run, shades[run[0]]) if run[0] in shades else run for run in runs)
 
     def worded(self, mark: _Mark) -> str:
-        return self.paint(_printable(mark.text).replace("\n", " "), self.shade if mark.primary else _BLUE)
+        return self.paint(printable(mark.text.replace("\n", " ")), self.shade if mark.primary else _BLUE)
 
     def hangers(self, columns: Sequence[int], width: int = 0) -> str:
         row = [" "] * max([width, *(c + 1 for c in columns)])
@@ -209,8 +239,3 @@ def _width(character: str) -> int:
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0 if character.isprintable() else 1
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-
-
-def _printable(text: str) -> str:
-    """The text without characters that could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -10,6 +10,7 @@ at fault; 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -70,13 +71,20 @@ class _Verbs(click.Group):
             click.echo("\n\n".join(render(diagnostic, color) for diagnostic in error.diagnostics), err=True)
             sys.exit(1)
         except click.ClickException as error:
-            error.show()
+            from graphdl.rendering import printable_lines
+
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(printable_lines(shown.getvalue()), err=True, nl=False)
             sys.exit(error.exit_code)
         except click.Abort:  # click's word for Ctrl-C
             sys.exit(130)
         except (DeviceError, MemoryError, OSError) as error:
+            from graphdl.rendering import printable_lines
+
             code = f"[{error.code}]" if isinstance(error, DeviceError) and error.code else ""
-            click.echo(f"error{code}: {error}" if str(error) else "error: out of memory", err=True)
+            message = f"error{code}: {error}" if str(error) else "error: out of memory"
+            click.echo(printable_lines(message), err=True)
             sys.exit(3)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -79,10 +79,15 @@ def _annotation(diagnostic: Diagnostic) -> str:
     place = diagnostic.to_json()
     where = ""
     if "file" in place:
-        where = f" file={place['file']},line={place['line']},col={place['column']},title={diagnostic.code}"
+        name = place["file"].encode("utf-8", "backslashreplace").decode()
+        for sign in "%\r\n:,":
+            name = name.replace(sign, f"%{ord(sign):02X}")
+        where = f" file={name},line={place['line']},col={place['column']},title={diagnostic.code}"
         if place["end_line"] == place["line"]:
             where += f",endColumn={place['end_column']}"
-    text = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    from graphdl.rendering import printable_lines
+
+    text = printable_lines(diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else ""))
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{'error' if diagnostic.is_error else 'warning'}{where}::{text}"
 

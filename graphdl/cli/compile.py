@@ -37,9 +37,10 @@ def command(
     from graphdl.compiler import listing
     from graphdl.language import load_source
     from graphdl.model import Model
+    from graphdl.rendering import printable_lines
 
     if emit == "tree" and folder is None:
-        click.echo(listing.tree(load_source(file)))
+        click.echo(printable_lines(listing.tree(load_source(file))))
         return
     model = Model(load_source(file), net=net, device=device, settings=settings)
     training = not inference and bool(model.network.training.losses)
@@ -47,10 +48,10 @@ def command(
     if batch is None:
         batch = model.stages()[0].batch if training else 1
     if emit == "modules" and folder is None:
-        click.echo(listing.modules(graph))
+        click.echo(printable_lines(listing.modules(graph)))
         return
     if emit == "operators" and folder is None:
-        click.echo(listing.operators(model.tensors(batch=batch, training=training)))
+        click.echo(printable_lines(listing.operators(model.tensors(batch=batch, training=training))))
         return
     program = model.compile(batch=batch, training=training)
     if folder is not None:
@@ -64,9 +65,10 @@ def command(
         }
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text + "\n", encoding="utf-8")
+            (folder / name).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     if emit in ("schedule", "memory", "opencl"):
-        click.echo({"schedule": listing.schedule, "memory": listing.memory, "opencl": listing.opencl}[emit](program))
+        stages = {"schedule": listing.schedule, "memory": listing.memory, "opencl": listing.opencl}
+        click.echo(printable_lines(stages[emit](program)))
     elif emit is None:
         what = f"a training step of {batch}" if training else f"a prediction of {batch}"
         click.echo(f"{model.name}: {what} on {model.network.device.info.name}")

@@ -39,13 +39,13 @@ def command(
     """
     if parameter is not None:
         from graphdl.cli.explain_parameter import explain_parameter
+        from graphdl.rendering import printable_lines
 
-        click.echo(
-            explain_parameter(
-                Path(subject), parameter, batch=batch, paths=paths, data=data, data_root=data_root, net=net,
-                settings=settings, device=device, as_json=as_json,
-            )
+        told = explain_parameter(
+            Path(subject), parameter, batch=batch, paths=paths, data=data, data_root=data_root, net=net,
+            settings=settings, device=device, as_json=as_json,
         )  # fmt: skip
+        click.echo(printable_lines(told))
         return
     from graphdl.language.codes import catalogue, explanation
     from graphdl.suggest import did_you_mean

@@ -21,6 +21,7 @@ from graphdl.source import Source
 def command(files: tuple[Path, ...], only_check: bool, show_diff: bool) -> int:
     """Brings files to the canonical style, in place. `-` reads standard input and writes standard output."""
     from graphdl.language.formatter import format_source
+    from graphdl.rendering import printable, printable_lines
 
     changed = 0
     faults: list[Diagnostic] = []
@@ -33,11 +34,11 @@ def command(files: tuple[Path, ...], only_check: bool, show_diff: bool) -> int:
             continue
         changed += styled != source.text
         if show_diff:
-            click.echo(_difference(source, styled), nl=False)
+            click.echo(printable_lines(_difference(source, styled)), nl=False)
         elif str(file) == "-" and not only_check:
             click.echo(styled, nl=False)
         elif styled != source.text:
-            click.echo(f"{'would change' if only_check else 'changed'} {source.name}", err=True)
+            click.echo(f"{'would change' if only_check else 'changed'} {printable(source.name)}", err=True)
             if not only_check:
                 _replace(file, styled)
     if faults:

@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Prints the table of a model: module, output shape, parameters, FLOPs and activation memory for one example."""
     from graphdl.language import expand, load_source
+    from graphdl.rendering import printable_lines
     from graphdl.summary import summarize, table
 
     summary = summarize(expand(load_source(file), net=net, settings=settings, training=training))
@@ -32,4 +33,4 @@ def command(
         click.echo(json.dumps(asdict(summary), indent=2))
     else:
         width = max(_NARROWEST, shutil.get_terminal_size((120, 24)).columns)
-        click.echo(table(summary, width=width, depth=depth))
+        click.echo(printable_lines(table(summary, width=width, depth=depth)))

@@ -56,6 +56,7 @@ def command(
         raise click.UsageError("name a FILE to train, or a run to continue: --resume RUN")
 
     from graphdl.cli.progress import progress
+    from graphdl.rendering import printable
     from graphdl.training import fit
 
     request = fit.Request(batch, epochs, seed, data, data_root, download)
@@ -71,12 +72,16 @@ def command(
         model = Model(load_source(file), net=net, seed=seed, device=device, settings=settings)
         folder = out or _free(Path("runs") / model.name)
         count = sum(variable.type.size for variable in model.network.training.parameters.values())
-        click.echo(f"{model.name}: {count:,} parameters, on {model.network.device.info.name}, in {folder}")
+        where = f"on {model.network.device.info.name}, in {printable(str(folder))}"
+        click.echo(f"{model.name}: {count:,} parameters, {where}")
         with progress() as shown, _observing(shown, tensorboard, folder) as observer:
             run = fit.fit(model, request, out=folder, observer=observer)
     if not run.steps:
         click.echo("nothing was left to train")
-    click.echo(f"weights: {folder}/best.safetensors, {folder}/last.safetensors; curves: {folder}/curves.html")
+    shown_folder = printable(str(folder))
+    click.echo(
+        f"weights: {shown_folder}/best.safetensors, {shown_folder}/last.safetensors; curves: {shown_folder}/curves.html"
+    )
 
 
 @contextmanager

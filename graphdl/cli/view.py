@@ -12,6 +12,7 @@ import click
 
 from graphdl.cli.options import FILE, FOLDER, device_option, model_options
 from graphdl.cli.target import data_of, open_model
+from graphdl.rendering import printable
 
 if TYPE_CHECKING:
     from graphdl.model import Model
@@ -146,11 +147,11 @@ def _document(document: dict[str, Any], form: str) -> str:
 
 def _write(text: str, output: Path | None, name: str, *, opens: bool) -> None:
     if output is not None and str(output) == "-":
-        click.echo(text, nl=False)
+        click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=False)
         return
     path = output or Path(name)
-    path.write_text(text, encoding="utf-8")
-    click.echo(str(path))
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    click.echo(printable(str(path)))
     if opens:
         import webbrowser
 
