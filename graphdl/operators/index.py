@@ -3,6 +3,25 @@
 An ``Index`` is a linear form ``c + Σ a·t`` whose terms ``t`` are loop variables or opaque atoms (a quotient, a
 remainder or an integer that the kernel has loaded). Every term knows its range, so quotients and remainders vanish
 where they can.
+
+Division. For a divisor ``d > 0``, ``f // d`` and ``f % d`` mean floor division: ``f = d·(f // d) + f % d`` with
+``0 ≤ f % d < d``, for a negative ``f`` too. Two rules follow for all integers ``f`` and ``q``:
+
+    (f + d·q) // d = f // d + q        (f + d·q) % d = f % d
+
+C rounds towards 0 instead: ``-1 / 6`` is 0 and ``-1 % 6`` is -1, where floor division gives -1 and 5. The two agree
+exactly where the dividend is not negative. So ``Quotient`` and ``Remainder`` hold dividends that are never negative,
+whatever values their variables take, and the C text of an atom is the plain ``/`` or ``%``. Every form can be brought
+there: the terms that ``d`` divides leave the dividend by the rules above; the least value ``m`` of the rest ``r`` is
+known, and ``d·(m // d)`` leaves it as well. What stays begins in ``0 ≤ m % d < d``.
+
+An example: ``f = 8·i + 3 - j`` with ``0 ≤ i < 2``, ``0 ≤ j < 6`` and ``d = 4``. The divisor divides 8·i, and
+``r = 3 - j`` stays. Its least value is -2, and -2 // 4 = -1, so -4 leaves as well and ``7 - j`` is the dividend:
+``f // 4 = 2·i - 1 + (7 - j) // 4`` and ``f % 4 = (7 - j) % 4``. For i = 0, j = 5: f is -2, and C finds -1 + 2 / 4 = -1
+and 2 % 4 = 2. Both atoms hold the same dividend, which is how ``recombined`` finds that they belong together.
+
+The ranges ignore guards: within a guard a form takes fewer values, outside of it its value is not used. The rules hold
+for all integers, so a quotient is right on both sides of a guard.
 """
 
 from __future__ import annotations
@@ -30,7 +49,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Quotient:
-    """``value // divisor`` for a value that is never negative where it is used."""
+    """``value // divisor``; ``value`` is never negative, whatever its variables are."""
 
     value: Index
     divisor: int
@@ -46,6 +65,8 @@ class Quotient:
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
+    """``value % divisor``; ``value`` is never negative, whatever its variables are."""
+
     value: Index
     divisor: int
 
@@ -119,28 +140,21 @@ class Index:
         return self + Index.of(other) * -1
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
-        """The part that the divisor divides (already divided) and the rest."""
-        whole = Index(self.constant // divisor, tuple((a, c // divisor) for a, c in self.terms if c % divisor == 0))
-        rest = Index(self.constant % divisor, tuple((a, c) for a, c in self.terms if c % divisor))
-        return whole, rest
+        """``(whole, rest)`` with ``self = divisor·whole + rest``; the rest begins in ``0 ≤ rest.low < divisor``."""
+        whole = Index(0, tuple((a, c // divisor) for a, c in self.terms if c % divisor == 0))
+        rest = Index(self.constant, tuple((a, c) for a, c in self.terms if c % divisor))
+        least = rest.low // divisor
+        return whole + least, rest - least * divisor
 
     def __floordiv__(self, divisor: int) -> Index:
-        if divisor == 1:
-            return self
+        """Floor division by a positive number."""
         whole, rest = self._split(divisor)
-        if rest.low >= 0 and rest.high < divisor:
-            return whole
-        if rest.low < 0:
-            whole, rest = Index(0), self  # the guard at the place of use keeps the whole from being negative
-        return whole + Index(0, ((Quotient(rest, divisor), 1),))
+        return whole if rest.high < divisor else whole + Index(0, ((Quotient(rest, divisor), 1),))
 
     def __mod__(self, divisor: int) -> Index:
-        if divisor == 1:
-            return Index(0)
+        """The remainder of floor division by a positive number, 0 ≤ remainder < divisor."""
         _, rest = self._split(divisor)
-        if rest.low >= 0 and rest.high < divisor:
-            return rest
-        return Index(0, ((Remainder(rest, divisor), 1),))
+        return rest if rest.high < divisor else Index(0, ((Remainder(rest, divisor), 1),))
 
     def recombined(self) -> Index:
         """The same value with ``d·(x // d) + x % d`` written as ``x`` again."""
@@ -225,9 +239,12 @@ class Guard:
 
     @property
     def never(self) -> bool:
-        return not self.divisor and (self.value.high < self.low or self.value.low >= self.high)
+        if self.divisor:
+            return (self.value % self.divisor).low > 0
+        return self.value.high < self.low or self.value.low >= self.high
 
     def code(self, loaded: Callable[[Loaded], str]) -> str:
+        """The C condition. C's ``%`` is 0 wherever that of floor division is, so it may stand before any number."""
         value = self.value.code(loaded)
         if self.divisor:
             return f"(({value}) % {self.divisor} == 0)"
@@ -236,4 +253,4 @@ class Guard:
             parts.append(f"({value}) >= {self.low}")
         if self.value.high >= self.high:
             parts.append(f"({value}) < {self.high}")
-        return "(" + " && ".join(parts) + ")"
+        return f"({' && '.join(parts) or '1'})"
