@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from graphdl.compiler.assembly import Assembled, assemble
 from graphdl.compiler.emit import MEMORY
-from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan, elementwise_of, fuse
-from graphdl.compiler.generate import Operands, elementwise
+from graphdl.compiler.expression import domain
+from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan, elementwise_of, fuse, reads
+from graphdl.compiler.generate import Operands, elementwise, forward_index
 from graphdl.compiler.layout import layouts
 from graphdl.compiler.memory import Life, plan
 from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Kernel, Launch, Program, Slot, Target
@@ -19,6 +20,7 @@ from graphdl.compiler.schedule import bytes_of, order
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare, template
 from graphdl.graph.model import Node
+from graphdl.operators.index import Index
 from graphdl.operators.random import philox_source
 from graphdl.operators.tensor import Array, Elementwise, Feed, Read, Reduction, Source, Template, Tensor, topological
 from graphdl.resources import resource
@@ -119,7 +121,8 @@ class _Builder:
             old = reads[name]
             maker = makers[tensor]
             readers = [p for p in users[old] if p is not maker]
-            if not self._reads_in_step(maker, old, makers) or any(_needs(p, maker, before, makers) for p in readers):
+            in_step = self._reads_in_step(maker, tensor, old, makers)
+            if not in_step or any(_needs(p, maker, before, makers) for p in readers):
                 tensor = self.results[kind, name] = copy(tensor)
                 maker, earlier = KernelPlan([], [tensor], [tensor.inputs[0]]), maker
                 self.plans.append(maker)
@@ -135,7 +138,7 @@ class _Builder:
                     found[x.operation.key] = x
         return found
 
-    def _reads_in_step(self, maker: KernelPlan, old: Tensor, makers: Mapping[Tensor, KernelPlan]) -> bool:
+    def _reads_in_step(self, maker: KernelPlan, new: Tensor, old: Tensor, makers: Mapping[Tensor, KernelPlan]) -> bool:
         """Whether a kernel reads the old value, if at all, only where it writes the new one."""
         if old not in maker.inputs:
             return True
@@ -150,7 +153,10 @@ class _Builder:
                     seen.add(x)
                     stack.extend(x.inputs)
         stop = realized | set(maker.roots)
-        return all(elementwise_of(output, old, stop) for output in maker.outputs)
+        if not all(elementwise_of(output, old, stop) for output in maker.outputs):
+            return False
+        readers = [output for output in maker.outputs if reads(output, old, stop)]
+        return all(_is_at(maker, output, new) for output in readers)
 
     def _generate(self, kernel_plan: KernelPlan) -> _Kernel:
         operands = Operands()
@@ -278,6 +284,15 @@ class _Builder:
                     kind = {"float": np.float32, "int": np.int32, "bool": np.uint8}[x.element]
                     found[_constant_name(x.operation)] = np.array(x.operation.values, kind).reshape(x.shape)
         return found
+
+
+def _is_at(kernel_plan: KernelPlan, output: Tensor, other: Tensor) -> bool:
+    """Whether a kernel stores both outputs at the same index: chains of several roots may lead to different ones."""
+    chains = kernel_plan.chains
+    if not chains or chains[output] is chains[other]:
+        return True
+    index = tuple(Index.of(v) for v in domain(chains[output][0].shape))
+    return forward_index(chains[output], index) == forward_index(chains[other], index)
 
 
 def _needs(

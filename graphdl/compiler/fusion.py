@@ -33,6 +33,9 @@ LOAD = 2
 MOST_OPERANDS = 60
 """OpenCL promises 1024 bytes of kernel arguments; an operand takes 16."""
 
+MOST_OUTPUTS = 6
+"""What one kernel stores at most, but for reductions that share a pass."""
+
 TOO_LARGE = 150
 """No expression is inlined whose cost is above this: kernels stay small."""
 
@@ -272,17 +275,7 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
             continue
         for source in plan.inputs:
             maker = makers.get(source)
-            if maker is None or maker is plan or source.shape != plan.outputs[0].shape or len(maker.outputs) >= 6:
-                continue
-            operands = {*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}
-            if maker.is_assembled or len(maker.roots) > 1 or len(operands) > MOST_OPERANDS:
-                continue
-            if not elementwise_of(plan.outputs[0], source, set(makers)):
-                continue
-            others = [x for x in plan.inputs if makers.get(x) not in (None, maker)]
-            if any(makers[x] is maker or _depends(makers[x], maker, makers) for x in others):
-                continue
-            if any(x is not source and makers.get(x) is maker and x.shape != source.shape for x in plan.inputs):
+            if maker is None or not _may_join(plan, maker, makers):
                 continue
             maker.outputs.extend(plan.outputs)
             if maker.roots:
@@ -292,6 +285,23 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
             plans.remove(plan)
             break
     return plans
+
+
+def _may_join(plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, KernelPlan]) -> bool:
+    """Whether the elementwise ``plan`` may be computed by the kernel ``maker``: element by element of what that makes.
+
+    A kernel has of its own results only the element that it is at, so the plan may read each of them there alone.
+    """
+    if maker.is_assembled or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:
+        return False
+    if len({*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}) > MOST_OPERANDS:
+        return False
+    own = [x for x in plan.inputs if makers.get(x) is maker]
+    realized = set(makers)
+    if not all(elementwise_of(output, x, realized) for output in plan.outputs for x in own):
+        return False
+    others = [makers[x] for x in plan.inputs if x in makers and makers[x] is not maker]
+    return not any(_depends(other, maker, makers) for other in others)
 
 
 def elementwise_of(output: Tensor, source: Tensor, realized: set[Tensor]) -> bool:
@@ -310,3 +320,16 @@ def elementwise_of(output: Tensor, source: Tensor, realized: set[Tensor]) -> boo
             if x is not source and x not in realized:
                 stack.append((x, straight))
     return True
+
+
+def reads(output: Tensor, source: Tensor, realized: set[Tensor]) -> bool:
+    """Whether the formula of ``output``, which ends at ``realized`` tensors, holds ``source``."""
+    stack, seen = list(output.inputs), set()
+    while stack:
+        tensor = stack.pop()
+        if tensor is source:
+            return True
+        if tensor not in seen and tensor not in realized:
+            seen.add(tensor)
+            stack.extend(tensor.inputs)
+    return False

@@ -198,6 +198,20 @@ class TestUpdates:
         store = self._stepped({"a": matmul(a, a)}, {"a": value}, device)
         np.testing.assert_allclose(store["a"], value @ value, rtol=1e-4, atol=1e-4)
 
+    def test_an_update_in_a_pass_that_gives_another_result_the_old_value_elsewhere(self, device: Device) -> None:
+        """Two sums share a pass; the result goes through them transposed, so it reads the old value out of step."""
+        x, w = feed("x", (7, 7, 9)), read("w", (7, 7))
+        total = reduce("sum", x, (2,), keep=False)
+        squares = reduce("sum", x * x, (2,), keep=False)
+        program = build({"y": transpose(total, (1, 0)) + w}, {"w": w - squares}, device.target)
+        store = VariableStore(device)
+        executor = Executor(program, device, store)
+        data, old = drawn(7, 7, 9), drawn(7, 7, seed=1)
+        store["w"] = old
+        executor.run({"x": data})
+        np.testing.assert_allclose(executor.fetch("y"), data.sum(2).T + old, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(store["w"], old - (data * data).sum(2), rtol=1e-5, atol=1e-5)
+
     def test_swapping_two_variables(self, device: Device) -> None:
         a, b = read("a", (5,)), read("b", (5,))
         values = {"a": drawn(5), "b": drawn(5, seed=1)}
