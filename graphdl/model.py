@@ -73,12 +73,12 @@ class Model:
         seed: int | None = None,
         device: str | None = None,
         settings: Mapping[str, Any] | None = None,
-        allow_outside: bool = False,
+        root: Path | None = None,
     ) -> None:
-        """``allow_outside`` lets imports leave the project's folder."""
+        """``root`` is the folder that imports may not leave, the project's by default."""
         self.source = source
         self.net = net
-        self._allow_outside = allow_outside
+        self._root = str(root) if root is not None else None
         self.settings = dict(settings or {})
         inferred = self._expanded(False)
         if seed is None:
@@ -93,25 +93,31 @@ class Model:
             net=self.net,
             settings=self.settings,
             training=training,
-            allow_outside=self._allow_outside,
+            root=self._root,
         )
 
     @classmethod
-    def of_run(cls, folder: RunFolder, *, device: str | None = None, seed: int | None = None) -> Model:
-        """The model of a run folder, with its initial weights."""
+    def of_run(cls, folder: RunFolder, *, device: str | None = None) -> Model:
+        """The model of a run folder, with its initial weights; it imports only what lies in the folder."""
         from graphdl.language import load_source
 
         settings = folder.settings
-        seed = settings.get("seed") if seed is None else seed
         source = load_source(folder.main)
-        return cls(source, net=settings["net"], seed=seed, device=device, settings=settings["set"], allow_outside=True)
+        return cls(
+            source,
+            net=settings["net"],
+            seed=settings.get("seed"),
+            device=device,
+            settings=settings["set"],
+            root=folder.sources_folder,
+        )
 
     @property
     def files(self) -> list[Source]:
         """The model's file and all that it imports, but for the standard library."""
         from graphdl.language.expansion.files import Files
 
-        files = Files(allow_outside=self._allow_outside)
+        files = Files(root=self._root)
         files.main(self.source)
         return files.sources
 

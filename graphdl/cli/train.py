@@ -58,6 +58,8 @@ def command(
     from graphdl.cli.progress import progress
     from graphdl.rendering import printable
     from graphdl.training import fit
+    from graphdl.training.claim import fresh
+    from graphdl.training.run import BEST, CURVES, LAST
 
     request = fit.Request(batch, epochs, seed, data, data_root, download)
     if resume is not None:
@@ -70,18 +72,16 @@ def command(
 
         assert file is not None
         model = Model(load_source(file), net=net, seed=seed, device=device, settings=settings)
-        folder = out or _free(Path("runs") / model.name)
         count = sum(variable.type.size for variable in model.network.training.parameters.values())
-        where = f"on {model.network.device.info.name}, in {printable(str(folder))}"
-        click.echo(f"{model.name}: {count:,} parameters, {where}")
+        device_name = model.network.device.info.name
+        folder = out or fresh(Path("runs") / model.name)
+        click.echo(f"{model.name}: {count:,} parameters, on {device_name}, in {printable(str(folder))}")
         with progress() as shown, _observing(shown, tensorboard, folder) as observer:
             run = fit.fit(model, request, out=folder, observer=observer)
     if not run.steps:
         click.echo("nothing was left to train")
-    shown_folder = printable(str(folder))
-    click.echo(
-        f"weights: {shown_folder}/best.safetensors, {shown_folder}/last.safetensors; curves: {shown_folder}/curves.html"
-    )
+    found = [printable(f"{folder}/{name}") for name in (BEST, LAST) if (folder / name).is_file()]
+    click.echo(f"weights: {', '.join(found)}; curves: {printable(f'{folder}/{CURVES}')}")
 
 
 @contextmanager
@@ -90,21 +90,12 @@ def _observing(shown: Observer, tensorboard: bool, folder: Path) -> Iterator[Obs
     if not tensorboard:
         yield shown
         return
-    from graphdl.training.run import METRICS, open_run
-    from graphdl.training.tensorboard import FOLDER, EventFiles
+    from graphdl.training.run import METRICS, TENSORBOARD, open_run
+    from graphdl.training.tensorboard import EventFiles
 
     before = open_run(folder).records if (folder / METRICS).is_file() else []
-    files = EventFiles(folder / FOLDER, shown, before)
+    files = EventFiles(folder / TENSORBOARD, shown, before)
     try:
         yield files
     finally:
         files.close()
-
-
-def _free(path: Path) -> Path:
-    """The first folder of this name, with a number if need be, that is not there."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}_{number}")
-    return candidate

@@ -46,15 +46,17 @@ def expand(
     net: str | None = None,
     settings: Mapping[str, object] | None = None,
     training: bool = False,
+    root: str | None = None,
     allow_outside: bool = False,
 ) -> ModuleGraph:
     """The module graph of a file's model: its last net, or the one named ``net``.
 
-    Args as for ``check``; ``training`` is the constant of that name in the file. Raises ModelError with every error.
+    Args as for ``check``; ``training`` is the constant of that name in the file, and ``root`` the folder that imports
+    may not leave, the project's by default. Raises ModelError with every error.
     """
     from graphdl.language.expansion.expander import expand
 
-    return expand(source, net=net, settings=settings, training=training, allow_outside=allow_outside)
+    return expand(source, net=net, settings=settings, training=training, root=root, allow_outside=allow_outside)
 
 
 __all__ = ["Source", "check", "expand", "load_source"]

@@ -19,6 +19,8 @@ from graphdl.training.network import Network
 
 FORMAT = 1
 """The version of the files that this module writes; it reads no later one."""
+PART = ".part"
+"""What the names of files end with that are being written."""
 _KEY = "graphdl"
 _MOST_NAMED = 8
 
@@ -47,7 +49,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces a file; whoever reads it, even after a power failure, finds the old content or the new."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,10 +14,11 @@ from graphdl.data.feed import from_arrays
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.settings import written
 from graphdl.training import checkpoint, inference
+from graphdl.training.claim import claimed
 from graphdl.training.inference import Measurement
 from graphdl.training.loop import SAVE_SECONDS, Observer, Training
 from graphdl.training.preprocessing import describe
-from graphdl.training.run import RunFolder, create, open_run
+from graphdl.training.run import LAST, RunFolder, create, discard, open_run, refuse_taken, tidy
 from graphdl.training.sources import loader, setting_of
 from graphdl.training.stages import Overrides, Stage
 
@@ -80,6 +80,21 @@ def fit(
         ModelError: a setting is wrong, the data does not fit, the folder is taken, or a loss is not finite.
         KeyboardInterrupt: Ctrl-C; with a folder, everything is saved.
     """
+    if out is None:
+        return _fit(model, request, arrays or {}, None, observer)
+    refuse_taken(out)
+    with claimed(out):
+        try:
+            return _fit(model, request, arrays or {}, out, observer)
+        except BaseException:
+            if not (out / LAST).exists():
+                discard(out)  # nothing was trained: the next try may use the name
+            raise
+
+
+def _fit(
+    model: Model, request: Request, arrays: Mapping[str, Any], out: Path | None, observer: Observer | None
+) -> Run:
     stages = model.stages(request.overrides)
     if arrays:
         inputs = model.network.training.inputs
@@ -98,12 +113,7 @@ def fit(
     training = Training(
         model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
     )
-    try:
-        training.run()
-    except BaseException:
-        if folder is not None and not folder.last.exists():
-            shutil.rmtree(folder.path)  # nothing was trained: the next try may use the name
-        raise
+    training.run()
     return Run(training.records, training.steps, out)
 
 
@@ -111,25 +121,28 @@ def resume(path: Path, request: Request, *, device: str | None = None, observer:
     """Continues a run; what ``request`` leaves open is as it was said when the run began.
 
     Raises:
-        ModelError: the folder holds no run, is damaged, or its model was changed.
+        ModelError: the folder holds no run, is damaged or in use, or its model was changed.
         KeyboardInterrupt: Ctrl-C; everything is saved.
     """
     from graphdl.model import Model
 
-    folder = open_run(path)
-    request = _remembered(folder, request)
-    model = Model.of_run(folder, device=device, seed=request.seed)
-    training = Training(
-        model.network,
-        model.stages(request.overrides),
-        loader(root=request.data_root, download=request.download, origin=_origin(folder)),
-        folder=folder,
-        observer=observer,
-        save_seconds=request.save_seconds,
-    )
-    training.resume()
-    training.run()
-    return Run(training.records, training.steps, path)
+    open_run(path)  # what is no run is not claimed
+    with claimed(path):
+        tidy(path)
+        folder = open_run(path)
+        request = _remembered(folder, request)
+        model = Model.of_run(folder, device=device)
+        training = Training(
+            model.network,
+            model.stages(request.overrides),
+            loader(root=request.data_root, download=request.download, origin=_origin(folder)),
+            folder=folder,
+            observer=observer,
+            save_seconds=request.save_seconds,
+        )
+        training.resume()
+        training.run()
+        return Run(training.records, training.steps, path)
 
 
 def evaluate(model: Model, request: Request, *, split: str = "test", origin: Path | None = None) -> Measurement:

@@ -6,15 +6,20 @@ import hashlib
 import json
 import os
 import platform
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import graphdl
+from graphdl import strict_json
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.source import Source
-from graphdl.training.checkpoint import Checkpoint, save, write_atomically
+from graphdl.training import schema
+from graphdl.training.checkpoint import PART, Checkpoint, save, write_atomically
+from graphdl.training.claim import LOCK
 from graphdl.training.curves import page
 
 SETTINGS = "settings.json"
@@ -22,12 +27,16 @@ METRICS = "metrics.jsonl"
 BEST = "best.safetensors"
 LAST = "last.safetensors"
 CURVES = "curves.html"
+TENSORBOARD = "tensorboard"
+TIMINGS = ("seconds", "examples_per_second")
+"""The entries of a record that are measured with a clock: in all others two runs of the same settings are equal."""
 _SOURCES = "model"
+_STAGING = f".new{PART}"
 
 
 @dataclass
 class RunFolder:
-    """A run folder on disk. ``settings`` is what ``settings.json`` holds: JSON values."""
+    """A run folder on disk. ``settings`` is what ``settings.json`` holds, which fits ``schema.Settings``."""
 
     path: Path
     settings: dict[str, Any]
@@ -38,6 +47,11 @@ class RunFolder:
     def main(self) -> Path:
         """The model file's copy; what it imports lies beside it."""
         return self.path / str(self.settings["main"])
+
+    @property
+    def sources_folder(self) -> Path:
+        """Where the model's files lie."""
+        return self.path / _SOURCES
 
     @property
     def best(self) -> Path:
@@ -59,16 +73,28 @@ class RunFolder:
         """Adds a line to ``metrics.jsonl``."""
         self.records.append(record)
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(strict_json.encode(record) + "\n")
 
     def rewind(self, count: int) -> None:
-        """Drops the lines that were written after a checkpoint: they will come again."""
-        self.records = _records(self.path / METRICS)[:count]
-        text = "".join(json.dumps(record) + "\n" for record in self.records)
+        """Drops the lines that were written after a checkpoint: they will come again.
+
+        Raises:
+            ModelError: E0618, the checkpoint knows of more lines than there are.
+        """
+        records = _records(self.path / METRICS)
+        if len(records) < count:
+            raise ModelError(
+                Diagnostic("E0618", f"{self.path / METRICS} has lost lines: {len(records)} of {count} are there")
+            )
+        self.records = records[:count]
+        text = "".join(strict_json.encode(record) + "\n" for record in self.records)
         write_atomically(self.path / METRICS, text.encode())
 
     def save_last(self, checkpoint: Checkpoint) -> None:
-        """Writes ``last.safetensors``, whole or not at all."""
+        """Writes ``last.safetensors``, whole or not at all, after the lines of metrics that it counts."""
+        if (self.path / METRICS).is_file():
+            with (self.path / METRICS).open("rb+") as file:
+                os.fsync(file.fileno())
         save(self.last, checkpoint)
 
     def save_best(self, checkpoint: Checkpoint) -> None:
@@ -83,33 +109,71 @@ class RunFolder:
 def create(path: Path, sources: Sequence[Source], settings: Mapping[str, Any]) -> RunFolder:
     """A new run folder with the files of a model, the main one first.
 
+    It is put together in a folder of its own, so that what a killed process left is told from what is a user's.
+
     Raises:
         ModelError: E0618, the folder is there and not empty.
         OSError: it cannot be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        is_run = (path / SETTINGS).is_file()
-        raise ModelError(
-            Diagnostic(
-                "E0618",
-                f"{path} {'holds a run' if is_run else 'exists and is no empty folder'}",
-                help=f"continue it with --resume {path}, or name another folder" if is_run else "name another folder",
-            )
-        )
+    refuse_taken(path)
+    discard(path)
     path.mkdir(parents=True, exist_ok=True)
+    staging = path / _STAGING
     names = _places(sources)
     for source, name in zip(sources, names, strict=True):
-        file = path / _SOURCES / name
+        file = staging / _SOURCES / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(source.text, encoding="utf-8")
     whole = {
         **settings,
         "main": f"{_SOURCES}/{names[0]}",
+        "run": secrets.token_hex(8),
         "graphdl": graphdl.__version__,
         "python": platform.python_version(),
     }
-    write_atomically(path / SETTINGS, (json.dumps(whole, indent=2) + "\n").encode())
+    write_atomically(staging / SETTINGS, (strict_json.encode(whole, indent=2) + "\n").encode())
+    os.replace(staging / _SOURCES, path / _SOURCES)
+    os.replace(staging / SETTINGS, path / SETTINGS)
+    staging.rmdir()
     return RunFolder(path, whole)
+
+
+def refuse_taken(path: Path) -> None:
+    """
+    Raises:
+        ModelError: E0618, something other than an empty folder, or one whose making was cut short, is there.
+    """
+    if not path.exists() or (path.is_dir() and _is_half_made(path)):
+        return
+    is_run = (path / SETTINGS).is_file()
+    raise ModelError(
+        Diagnostic(
+            "E0618",
+            f"{path} {'holds a run' if is_run else 'exists and is no empty folder'}",
+            help=f"continue it with --resume {path}, or name another folder" if is_run else "name another folder",
+        )
+    )
+
+
+def discard(path: Path) -> None:
+    """Removes what a run has written to its folder."""
+    if not path.is_dir():
+        return
+    (path / _STAGING).mkdir(exist_ok=True)  # it marks the rest as half made until all is gone
+    for name in (SETTINGS, METRICS, BEST, LAST, CURVES):
+        (path / name).unlink(missing_ok=True)
+    for name in (_SOURCES, TENSORBOARD):
+        shutil.rmtree(path / name, ignore_errors=True)
+    tidy(path)
+
+
+def tidy(path: Path) -> None:
+    """Removes what a killed process left half written in a run folder."""
+    for file in path.glob(f".*{PART}"):
+        if file.is_dir():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
+            file.unlink(missing_ok=True)
 
 
 def open_run(path: Path) -> RunFolder:
@@ -119,13 +183,13 @@ def open_run(path: Path) -> RunFolder:
         ModelError: E0618, it is no run folder, or a part of it is missing or damaged.
     """
     try:
-        settings = json.loads((path / SETTINGS).read_text("utf-8"))
-        if not isinstance(settings, dict) or not all(key in settings for key in ("main", "net", "set", "overrides")):
-            raise ValueError("it lacks an entry")
-        folder = RunFolder(path, settings)
-        if not folder.main.is_file():
-            raise ModelError(Diagnostic("E0618", f"{path} has lost its model file {settings['main']}"))
+        values, settings = schema.read((path / SETTINGS).read_bytes(), schema.Settings)
+        _check_main(path, settings.main)
     except OSError as error:
+        if path.is_dir() and any(path.iterdir()) and _is_half_made(path):
+            raise ModelError(
+                Diagnostic("E0618", f"the run in {path} was ended before it began", help=f"train with --out {path}")
+            ) from None
         raise ModelError(
             Diagnostic(
                 "E0618",
@@ -133,22 +197,52 @@ def open_run(path: Path) -> RunFolder:
                 help="a run folder is what 'graphdl train --out' writes",
             )
         ) from error
-    except (ValueError, TypeError) as error:
-        raise ModelError(Diagnostic("E0618", f"{path / SETTINGS} is damaged ({error})")) from error
-    folder.records = _records(path / METRICS)
-    return folder
+    except ValueError as error:
+        raise _damaged(path / SETTINGS, error) from error
+    return RunFolder(path, values, _records(path / METRICS))
+
+
+def _check_main(path: Path, main: str) -> None:
+    """
+    Raises:
+        ModelError: E0618, there is no such file.
+        ValueError: it does not lie among the run's copies.
+    """
+    folder = os.path.realpath(path / _SOURCES)
+    if "\0" in main or os.path.commonpath([os.path.realpath(path / main), folder]) != folder:
+        raise ValueError(f"the entry 'main': {main!r} does not lie in {_SOURCES}/")
+    if not (path / main).is_file():
+        raise ModelError(Diagnostic("E0618", f"{path} has lost its model file {main}"))
+
+
+def _is_half_made(path: Path) -> bool:
+    """Whether a folder is empty but for what is written before there are settings."""
+    names = {file.name for file in path.iterdir()} - {LOCK}
+    known = {_STAGING, _SOURCES} if _STAGING in names else set()
+    return names <= known
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines: a run that was killed may have left half a line at the end."""
+    """The lines of the metrics. The last one counts only if it has its end: a killed process may have left a part.
+
+    Raises:
+        ModelError: E0618, a line is damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
     records = []
-    if path.is_file():
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(schema.read(line, schema.Record)[0])
+        except ValueError as error:
+            raise _damaged(path, error, f" in line {number}") from error
     return records
+
+
+def _damaged(path: Path, error: ValueError, place: str = "") -> ModelError:
+    return ModelError(Diagnostic("E0618", f"{path} is damaged{place}: {error}"))
 
 
 def _places(sources: Sequence[Source]) -> list[str]:

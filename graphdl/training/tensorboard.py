@@ -19,8 +19,6 @@ from graphdl.diagnostics import Diagnostic
 from graphdl.training.curves import StepCounter
 from graphdl.training.loop import Observer, Status
 
-FOLDER = "tensorboard"
-"""Of a run folder: where its event files lie."""
 _CASTAGNOLI = 0x82F63B78
 _MASK = 0xA282EAD8
 

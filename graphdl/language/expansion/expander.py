@@ -25,18 +25,20 @@ def expand(
     net: str | None = None,
     settings: Mapping[str, object] | None = None,
     training: bool = False,
+    root: str | None = None,
     allow_outside: bool = False,
 ) -> ModuleGraph:
     """The module graph of the file's model: its last net, or the one named ``net``.
 
     ``settings`` gives hyperparameters of the net and ``let``s of the file their values, as ``--set`` does; texts stand
-    for the values that they spell. ``allow_outside`` lets imports leave the project's folder.
+    for the values that they spell. ``allow_outside`` lets imports leave ``root``, which is the project's folder by
+    default.
 
     Raises ModelError with every error, in order.
     """
     reporter = Reporter()
     with _deep_recursion():
-        files, file = _load(source, reporter, allow_outside)
+        files, file = _load(source, reporter, Files(root=root, allow_outside=allow_outside))
         for scope in files.scopes:
             names.check(scope, reporter)
         definition = _chosen(file, net, reporter, source)
@@ -64,7 +66,8 @@ def check(
     """
     reporter = Reporter()
     with _deep_recursion():
-        files, file = _load(source, reporter, allow_outside, watcher)
+        read = read_source if watcher is None else watcher.read
+        files, file = _load(source, reporter, Files(allow_outside=allow_outside, read=read))
         for scope in files.scopes:
             names.check(scope, reporter)
         unused = [] if reporter.has_errors else names.unused(file, reporter)
@@ -94,10 +97,7 @@ def _of_lets(given: Mapping[str, object], file: FileScope) -> dict[str, object]:
     return {name: value for name, value in given.items() if name in file.lets}
 
 
-def _load(
-    source: Source, reporter: Reporter, allow_outside: bool, watcher: Watcher | None = None
-) -> tuple[Files, FileScope]:
-    files = Files(allow_outside=allow_outside, read=read_source if watcher is None else watcher.read)
+def _load(source: Source, reporter: Reporter, files: Files) -> tuple[Files, FileScope]:
     file = files.main(source)
     for diagnostic in files.diagnostics:
         reporter.add(diagnostic)

@@ -134,13 +134,16 @@ def library_block(name: str) -> Definition | None:
 class Files:
     """Reads a file and, through its imports, all others that it needs."""
 
-    def __init__(self, *, allow_outside: bool = False, read: Callable[[str], Source] = read_source) -> None:
+    def __init__(
+        self, *, root: str | None = None, allow_outside: bool = False, read: Callable[[str], Source] = read_source
+    ) -> None:
+        """``root`` is the folder that imports may not leave, the project's by default."""
         self.scopes: list[FileScope] = []
         self.diagnostics: list[Diagnostic] = []
         self.allow_outside = allow_outside
         self._read = read
         self._by_path: dict[str, FileScope] = {}
-        self._root: str | None = None
+        self._root = root
 
     @property
     def sources(self) -> list[Source]:
@@ -148,7 +151,7 @@ class Files:
 
     def main(self, source: Source) -> FileScope:
         """The file that was asked for, with its imports."""
-        if source.path is not None:
+        if source.path is not None and self._root is None:
             self._root = project_folder(source.path)
         return self._load(source, ())
 

@@ -1,0 +1,117 @@
+"""A run folder belongs to one process at a time: a lock in the folder, which ends with the process that holds it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from graphdl.diagnostics import Diagnostic, ModelError
+
+LOCK = ".lock"
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_PLACE = 1 << 30
+"""The byte that Windows locks: beyond the text, so that others can read it."""
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Inside the block the folder, which is made if need be, is this process's alone; if it is empty then, it goes.
+
+    The operating system gives the lock back when the process ends, however it ends. On a file system that has no
+    locks nothing is locked.
+
+    Raises:
+        ModelError: E0618, another process holds the folder.
+        OSError: the folder cannot be written.
+    """
+    descriptor = _opened(folder)
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":  # which removes no open file
+            os.close(descriptor)
+        with suppress(OSError):
+            (folder / LOCK).unlink()
+            folder.rmdir()  # where nothing was kept
+        if sys.platform != "win32":
+            os.close(descriptor)
+
+
+def fresh(folder: Path) -> Path:
+    """Makes the first folder of this name, with a number if need be, that was not there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    candidate, number = folder, 1
+    while True:
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            number += 1
+            candidate = folder.with_name(f"{folder.name}_{number}")
+        else:
+            return candidate
+
+
+def _opened(folder: Path) -> int:
+    """The descriptor of the folder's lock file, locked."""
+    path = folder / LOCK
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            continue  # the process that held the folder has removed it
+        try:
+            if not _lock(descriptor):
+                raise _held(folder, os.read(descriptor, 20))
+            # The file may have been removed, and made anew by another process, between the two calls.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    os.truncate(descriptor, 0)
+                    os.write(descriptor, str(os.getpid()).encode())
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _held(folder: Path, content: bytes) -> ModelError:
+    process = f"process {int(content)}" if content.isdigit() else "another process"
+    return ModelError(
+        Diagnostic("E0618", f"{folder} is in use: {process} trains there", help="wait for it, or end it first")
+    )
+
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+        return True
+
+else:
+    import msvcrt
+
+    def _lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _PLACE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
