@@ -13,8 +13,8 @@ from typing import TypeVar
 from graphdl.compiler.templates import Prepared, copy, memory_operands
 from graphdl.graph.types import Shape
 from graphdl.operators.matmul import MatMul
-from graphdl.operators.structure import Concat, Reshape
-from graphdl.operators.tensor import Elementwise, Reduction, Template, Tensor, topological
+from graphdl.operators.structure import Concat
+from graphdl.operators.tensor import Elementwise, Reduction, Template, Tensor, View, topological
 
 Key = TypeVar("Key")
 
@@ -81,7 +81,7 @@ def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Map
 
 def _bare(x: Tensor) -> Tensor:
     """What ``x`` is but for dimensions of length 1."""
-    while isinstance(x.operation, Reshape):
+    while isinstance(x.operation, View) and x.operation.keeps_order:
         inner = x.inputs[0]
         if [n for n in inner.shape if n != 1] != [n for n in x.shape if n != 1]:
             break

@@ -21,7 +21,6 @@ from graphdl.compiler.simplify import simplify
 from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare, template
 from graphdl.graph.model import Node
 from graphdl.operators.index import Index
-from graphdl.operators.random import philox_source
 from graphdl.operators.tensor import Array, Elementwise, Feed, Read, Reduction, Source, Template, Tensor, topological
 from graphdl.resources import resource
 
@@ -323,27 +322,22 @@ def _source(group: Sequence[_Kernel]) -> Kernel:
     vectors = resource("opencl/vectors.cl").read_text("utf-8")
     parameters = _parameters(group)
     written = {t for kernel in group for t in kernel.operands.written}
+    called = {name: text for kernel in group for name, text in kernel.operands.functions.items()}
+    functions = "".join(called.values())
     if group[0].template:
         text = (
             f"#define KERNEL_PARAMETERS {_declared(parameters, written)}\n"
             f"#define POINTERS {' '.join(_pointers(group[0].operands, parameters))}\n{group[0].template}"
         )
-        functions = _random_functions(text)
         name = _name(group, functions + text)
         return Kernel(name, f"{vectors}{functions}#define KERNEL_NAME {name}\n{text}")
     bodies = "".join(
         "{\n" + " ".join(_pointers(kernel.operands, parameters)) + f"\n{kernel.statements}\n}}\n" for kernel in group
     )
-    functions = _random_functions(bodies)
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({_declared(parameters, written)})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
     return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
-
-
-def _random_functions(text: str) -> str:
-    """The functions of random draws that a kernel calls."""
-    return "".join(philox_source(width) for width in (1, 2, 4, 8, 16) if f"philox{width}(" in text)
 
 
 def _name(group: Sequence[_Kernel], text: str) -> str:

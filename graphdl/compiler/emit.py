@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from graphdl.compiler.expression import (
     Apply,
@@ -95,19 +96,29 @@ def literal(value: float | int | bool, element: Element) -> str:
     return f"({text}f)" if value < 0 else f"{text}f"
 
 
+class Pointers(Protocol):
+    """What a kernel's text refers to: tensors in memory, and C functions that stand before it."""
+
+    functions: dict[str, str]
+    """By name; the emitter adds those that it calls."""
+
+    def locate(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
+        """The pointer of a tensor and the address from there."""
+
+
 class Emitter:
     """Writes C statements, for ``lanes`` or for scalars; values that do not vary along the lanes stay scalar."""
 
     def __init__(
         self,
         lanes: Lanes | None,
-        locate: Callable[[Tensor, Index], tuple[str, Index]],
+        pointers: Pointers,
         results: Mapping[Tensor, str],
         prefix: str = "t",
     ) -> None:
         self.lanes = lanes
         self.width = lanes.width if lanes else 1
-        self.locate = locate
+        self.pointers = pointers
         self.results = dict(results)
         self.prefix = prefix
         self.lines: list[str] = []
@@ -161,7 +172,9 @@ class Emitter:
                     text if w or not wide else self._widen(text, x.element)
                     for (text, w), x in zip(emitted, expression.operands, strict=True)
                 ]
-                return expression.operation.code(texts, self.width if wide else 1), wide
+                width = self.width if wide else 1
+                self.pointers.functions.update(expression.operation.functions(width))
+                return expression.operation.code(texts, width), wide
             case Generate():
                 return self._generate(expression)
             case Choose():
@@ -185,7 +198,7 @@ class Emitter:
         return step
 
     def _load(self, load: Load) -> tuple[str, bool]:
-        pointer, relative = self.locate(load.tensor, load.address)
+        pointer, relative = self.pointers.locate(load.tensor, load.address)
         step = self._step(load.address)
         address = self.index(relative)
         truth = load.element == "bool"
@@ -203,6 +216,7 @@ class Emitter:
         operands = [self._emit(x)[0] for x in expression.operands]
         step = self._step(expression.position)
         position = self.index(expression.position)
+        self.pointers.functions.update(expression.operation.functions(self.width if step else 1))
         if step == 0:
             return expression.operation.code(position, operands, 1), False
         lanes = ", ".join(str(lane * step) for lane in range(self.width))

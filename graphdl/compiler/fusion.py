@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphdl.compiler.assembly import Assembled
-from graphdl.operators.structure import Reshape, Transpose
 from graphdl.operators.tensor import (
     Array,
     Constant,
@@ -108,7 +107,7 @@ class _Fusion:
             tail, chain = root, [root]
             while tail not in self.realized and len(self.users[tail]) == 1:
                 after = self.users[tail][0]
-                moves = isinstance(after.operation, Reshape | Transpose)
+                moves = isinstance(after.operation, View) and after.operation.invertible
                 computes = isinstance(after.operation, Elementwise) and after.shape == tail.shape
                 if after in taken or not (moves or computes):
                     break

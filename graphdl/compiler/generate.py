@@ -18,8 +18,7 @@ from graphdl.compiler.expression import Expression, Load, Rebinder, Strides, Tra
 from graphdl.compiler.loops import Deal, deal, decode, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, Variable
-from graphdl.operators.structure import Reshape, Transpose, regroup
-from graphdl.operators.tensor import Tensor
+from graphdl.operators.tensor import Tensor, View
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Operands:
         self.starts: list[int] = []
         """For each tensor the element that its pointer points at."""
         self.written: set[Tensor] = set()
+        self.functions: dict[str, str] = {}
+        """The C functions that the kernel's text calls, by name."""
 
     def locate(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
         """The pointer of a tensor and the address from there."""
@@ -69,13 +70,10 @@ def address_of(index: Sequence[Index], strides: Sequence[int]) -> Index:
 def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[Index, ...]:
     """The index in the last tensor of a chain of what the first holds at ``index``."""
     for before, after in pairwise(chain):
-        match after.operation:
-            case Reshape():
-                index = regroup(index, before.shape, after.shape)
-            case Transpose():
-                index = tuple(index[d] for d in after.operation.order)
-            case _:
-                assert after.shape == before.shape
+        if isinstance(after.operation, View):
+            index = after.operation.inverse(after, index)
+        else:
+            assert after.shape == before.shape
     return index
 
 
@@ -103,7 +101,7 @@ def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, ope
     plan = deal(rows, columns, rows * (vector.extent if vector else 1) * cost, target)
 
     def body(lanes: int) -> list[str]:
-        emitter = Emitter(lanes_along(vector, lanes), operands.locate, {})
+        emitter = Emitter(lanes_along(vector, lanes), operands, {})
         write(emitter, outputs, expressions, places, operands)
         return emitter.lines
 

@@ -236,7 +236,7 @@ class _Nest:
         return _around([head, *self._combine(rest, 1, None), "}"], self.inner[:-1])
 
     def _combine(self, reduced: Sequence[_Reduced], lanes: int, vector: Variable | None) -> list[str]:
-        emitter = Emitter(lanes_along(vector, lanes), self.operands.locate, {})
+        emitter = Emitter(lanes_along(vector, lanes), self.operands, {})
         lines = []
         for r in reduced:
             value = emitter.value(r.expression)
@@ -251,7 +251,7 @@ class _Nest:
     def _finish(self, lanes: int, suffix: str) -> list[str]:
         results = {r.root: r.result(suffix) for r in self.reduced}
         vector = self.outer[-1] if self.outer else None
-        emitter = Emitter(lanes_along(vector, lanes), self.operands.locate, results, prefix="u")
+        emitter = Emitter(lanes_along(vector, lanes), self.operands, results, prefix="u")
         write(emitter, self.outputs, self.tails, self.places, self.operands)
         return emitter.lines
 

@@ -311,7 +311,7 @@ def template(
         if lanes is not None and not (lanes.can_run(expressions) and all(lanes.step(p) is not None for p in places)):
             body = _by_lanes(width, names, coordinates.index(vector_axis))
         else:
-            emitter = Emitter(lanes, operands.locate, {root: "value_"}, prefix="s")
+            emitter = Emitter(lanes, operands, {root: "value_"}, prefix="s")
             write(emitter, outputs, expressions, places, operands)
             suffix = str(width) if width > 1 else ""
             heads = [f"const int e{k} = ({name});" for k, name in enumerate(names)]

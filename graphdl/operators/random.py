@@ -35,6 +35,9 @@ class Uniform(Generator):
     def position(self, y: Tensor, index: Sequence[Index]) -> Index:
         return flat(index, self.shape)
 
+    def functions(self, width: int) -> Mapping[str, str]:
+        return {f"philox{width}": philox_source(width)}
+
     def code(self, position: str, operands: Sequence[str], width: int) -> str:
         kind = f"uint{width if width > 1 else ''}"
         seed, step = operands

@@ -40,9 +40,14 @@ class Reshape(View):
     """The same elements in row-major order under another shape."""
 
     shape: Shape
+    invertible = True
+    keeps_order = True
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         return [Access(0, regroup(index, self.shape, y.inputs[0].shape))]
+
+    def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        return regroup(index, y.inputs[0].shape, self.shape)
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (reshape(g, y.inputs[0].shape),)
@@ -89,12 +94,16 @@ class Transpose(View):
     """Dimension ``d`` of the result is dimension ``order[d]`` of the input."""
 
     order: tuple[int, ...]
+    invertible = True
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         source: list[Index] = [Index(0)] * len(index)
         for d, axis in enumerate(self.order):
             source[axis] = index[d]
         return [Access(0, tuple(source))]
+
+    def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        return tuple(index[axis] for axis in self.order)
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (transpose(g, tuple(self.order.index(d) for d in range(len(self.order)))),)

@@ -17,7 +17,7 @@ There are few kinds of operation, and the compiler knows only the kinds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,10 @@ class Operation:
     @property
     def name(self) -> str:
         return type(self).__name__.lower()
+
+    def functions(self, width: int) -> Mapping[str, str]:
+        """The C functions, by name, that the operation's ``code`` calls when it is written for vectors of ``width``."""
+        return {}
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``.
@@ -249,10 +253,18 @@ class View(Operation):
     """
 
     otherwise: float = 0.0
+    invertible = False
+    """Every element of the one input is in the result exactly once, and ``inverse`` says where."""
+    keeps_order = False
+    """The elements keep their row-major order: only the shape differs."""
 
     def accesses(
         self, y: Tensor, index: Sequence[Index], lookup: Callable[[int, Sequence[Index]], Index]
     ) -> list[Access]:
+        raise NotImplementedError(type(self))
+
+    def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        """The index in ``y`` of the element that lies at ``index`` in the input, for a view that is ``invertible``."""
         raise NotImplementedError(type(self))
 
 
