@@ -7,6 +7,11 @@ executor.run({"image": images})
 loss = executor.fetch("loss")
 """
 
+import os
+
+# PyOpenCL reads this when it is imported. Its caches fail with the folder they lie in, and ours do their work.
+os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
+
 from graphdl.runtime.devices import all_devices, choose, open_device
 from graphdl.runtime.executor import Executor, Pending
 from graphdl.runtime.opencl import Device, open_info, target_of

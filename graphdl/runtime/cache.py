@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import logging
 import os
+import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
+
+_log = logging.getLogger("graphdl")
 
 _LIMIT = 512 << 20
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -78,13 +84,62 @@ def default_cache() -> BinaryCache:
 
 
 def cache_folder() -> Path:
-    """Where the system wants caches: ``$XDG_CACHE_HOME``, or what it has instead, and there ``graphdl``."""
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "graphdl"
+    """The project's folder among the user's caches, or a temporary one where that folder cannot be used."""
+    return usable_folder(_wanted_folder())
+
+
+@cache
+def usable_folder(folder: Path | None, executable: bool = False) -> Path:
+    """The folder itself, made where it is missing, or a temporary one for this process where it is of no use.
+
+    ``executable`` asks for a folder whose files the system lets run. A warning of one line says why another folder
+    takes its place.
+    """
+    try:
+        if folder is None:
+            raise OSError("this user has no home folder")
+        _require_use(folder, executable)
+    except OSError as error:
+        temporary = Path(tempfile.mkdtemp(prefix="graphdl-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        _log.warning("the cache folder%s is of no use (%s); a temporary one takes its place", _named(folder), error)
+        return temporary
+    return folder
+
+
+def _require_use(folder: Path, executable: bool) -> None:
+    """Raises OSError, saying why, unless files can be kept in the folder and nobody else puts files there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="trial-") as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise OSError(error.strerror) from error
+    if sys.platform != "win32":
+        if folder.stat().st_uid != os.geteuid():
+            raise OSError("it belongs to another user")
+        if executable and os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
+            raise OSError("its file system does not let files run")
+
+
+def _named(folder: Path | None) -> str:
+    return "" if folder is None else f" {folder}"
+
+
+def _wanted_folder() -> Path | None:
+    """Where the system wants caches, ``$XDG_CACHE_HOME`` or what it has instead, and there ``graphdl``.
+
+    A path that is not absolute counts as none: it would change with the current folder.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():
+        return base / "graphdl"
     try:
         home = Path.home()
     except RuntimeError:  # a user without a home, as in some containers
-        return Path(tempfile.gettempdir()) / "graphdl"
+        return None
+    if not home.is_absolute():
+        return None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "graphdl" / "Cache"
     if sys.platform == "darwin":

@@ -11,6 +11,13 @@ import pyopencl as cl
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.build import build
+from graphdl.runtime.drivers.loader import platforms
+from graphdl.runtime.drivers.pocl_processor import (
+    known_processor,
+    processor_flags,
+    refused_processor,
+    rename_processor,
+)
 from graphdl.runtime.opencl import Device, device_errors, open_info
 from graphdl.runtime.ranking import DeviceInfo, candidates, kind_of, with_quirks
 
@@ -19,13 +26,9 @@ _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_
 
 def all_devices() -> list[DeviceInfo]:
     """Every device, in the order of enumeration. Platforms that fail or list none are stepped over."""
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:  # the loader found no platform at all
-        return []
     found: list[DeviceInfo] = []
     host_memory = _host_memory()
-    for platform in platforms:
+    for platform in platforms():
         try:
             handles = platform.get_devices()
         except cl.Error:
@@ -80,6 +83,18 @@ def _open_and_probe(info: DeviceInfo) -> Device:
     if not info.usable:
         raise DeviceError("it is unavailable or has no compiler")
     device = open_info(info)
+    try:
+        _run_probe(device)
+    except DeviceError as error:
+        refused = refused_processor(str(error)) if "Portable Computing" in info.platform else None
+        if refused is None:
+            raise
+        rename_processor(info.handle.int_ptr, refused, known_processor(processor_flags()))
+        _run_probe(device)
+    return device
+
+
+def _run_probe(device: Device) -> None:
     kernel = build(device, {"probe": _PROBE}).create("probe")
     result = np.zeros(16, np.float32)
     with device_errors("a kernel of one line"):
@@ -89,7 +104,6 @@ def _open_and_probe(info: DeviceInfo) -> Device:
         cl.enqueue_copy(device.queue, result, buffer)
     if not np.array_equal(result, 3 * np.arange(16, dtype=np.float32)):
         raise DeviceError("a kernel of one line gave a wrong result")
-    return device
 
 
 def _describe_device(index: int, platform: cl.Platform, handle: cl.Device) -> DeviceInfo:

@@ -12,6 +12,7 @@ import pyopencl as cl
 
 from graphdl.compiler.program import Target
 from graphdl.operators.kernels import TemplateCall
+from graphdl.runtime.drivers.loader import platforms
 
 CPU = Target("cpu", vector_width=16, compute_units=2)
 NARROW_CPU = Target("cpu", vector_width=8, compute_units=3)
@@ -41,7 +42,7 @@ class Device:
 
 def open_device(name: str = "Portable") -> Device:
     """The CPU device of the platform whose name holds ``name``. Raises LookupError when there is none."""
-    for platform in cl.get_platforms():
+    for platform in platforms():
         if name in platform.name:
             context = cl.Context(platform.get_devices())
             return Device(context, cl.CommandQueue(context))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from graphdl.runtime.cache import BinaryCache, cache_folder
+from graphdl.runtime.cache import BinaryCache, cache_folder, usable_folder
 
 
 def test_keeps_what_was_put(tmp_path):
@@ -56,3 +56,28 @@ def test_the_longest_unused_go_first(tmp_path):
 def test_the_folder_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "graphdl"
+
+
+def test_a_relative_path_is_no_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "graphdl"
+
+
+def test_a_user_without_a_home_gets_a_temporary_folder(monkeypatch, caplog):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    assert cache_folder().is_dir()
+    assert cache_folder().is_absolute()
+    assert "no home folder" in caplog.text or not caplog.text  # the line is said once in a process
+
+
+def test_another_users_folder_is_not_used(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    folder = usable_folder(tmp_path / "theirs")
+    assert folder != tmp_path / "theirs"
+    assert folder.is_dir()
+    assert caplog.messages == [
+        f"the cache folder {tmp_path / 'theirs'} is of no use (it belongs to another user); "
+        "a temporary one takes its place"
+    ]
