@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from graphdl import strict_json
 from graphdl.cli.options import FILE, data_options, device_option, json_option, model_options
 
 
@@ -43,7 +43,7 @@ def command(
     found = fit.evaluate(model, request, split=split, origin=origin)
     values = {**found.losses, **found.metrics}
     if as_json:
-        click.echo(json.dumps({"split": split, "examples": found.examples, **values}))
+        click.echo(strict_json.encode({"split": split, "examples": found.examples, **values}))
         return
     width = max(map(len, values))
     click.echo(f"{found.examples:,} examples of the split '{split}'")

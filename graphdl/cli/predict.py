@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from graphdl import strict_json
 from graphdl.cli.options import FILE, device_option, json_option, model_options
 
 _MOST_VALUES = 8
@@ -61,7 +61,7 @@ def command(
             {"input": name, **{output: values[k].tolist() for output, values in outputs.items()}}
             for k, name in enumerate(names)
         ]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(strict_json.encode(rows, indent=2))
         return
     classes = _class_names(folder.settings if folder is not None else {})
     width = max(map(len, names))

@@ -89,6 +89,13 @@ def line(record: Mapping[str, Any]) -> str:
     return f"{text}{best}  {record['examples_per_second']:,.0f} examples/s  {record['seconds']:.1f} s"
 
 
-def _values(loss: float | None, metrics: Mapping[str, float]) -> str:
-    values = {"loss": loss, **metrics}
-    return "  ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
+def _values(loss: float | None, metrics: Mapping[str, float | None]) -> str:
+    values = ({} if loss is None else {"loss": loss}) | dict(metrics)
+    return "  ".join(f"{name} {_number(value)}" for name, value in values.items())
+
+
+def _number(value: float | None) -> str:
+    """Four digits behind the point; none is what a record has for a number that is not finite."""
+    if value is None:
+        return "nan"
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4e}"

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphdl import strict_json
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.language.expansion.run import visible
 from graphdl.suggest import did_you_mean
 from graphdl.training.network import Network
 
-FORMAT = 1
-"""The version of the files that this module writes; it reads no later one."""
+FORMAT = 2
+"""The version of the files that this module writes; it reads no later one. Version 1 had no checksum."""
 PART = ".part"
 """What the names of files end with that are being written."""
 _KEY = "graphdl"
+_SEAL = re.compile(rb'sha256\\": \\"([0-9a-f]{64})\\"')
+"""The checksum in the header's text of JSON: SHA-256 of the file in which zeros stand for the checksum."""
+_ZEROS = "0" * 64
 _MOST_NAMED = 8
 
 
@@ -31,7 +36,7 @@ class Checkpoint:
 
     tensors: Mapping[str, np.ndarray]
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """``net`` (its name), ``seed``, and for a resumption ``position`` and ``sources`` (a hash). JSON values."""
+    """``net`` (its name), ``seed``, in a run folder ``run``, and what ``schema.Resumption`` says. JSON values."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -43,16 +48,18 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     from safetensors.numpy import save as serialize
 
     # One key, because the library writes several in a random order.
-    text = json.dumps({"format": FORMAT, **checkpoint.metadata}, sort_keys=True)
-    write_atomically(path, serialize(dict(checkpoint.tensors), metadata={_KEY: text}))
+    text = strict_json.encode({**checkpoint.metadata, "format": FORMAT, "sha256": _ZEROS}, sort_keys=True)
+    write_atomically(path, *_sealed(serialize(dict(checkpoint.tensors), metadata={_KEY: text})))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces a file; whoever reads it, even after a power failure, finds the old content or the new."""
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Replaces a file by some pieces, one after another; whoever reads it, even after a power failure, finds the old
+    content or the new."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -68,7 +75,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Reads a checkpoint, or any safetensors file of floats.
+    """Reads a checkpoint, or any safetensors file of floats, which needs no checksum if others wrote it.
 
     Raises:
         ModelError: E0616, it is missing, damaged, or of another kind.
@@ -79,17 +86,42 @@ def load(path: Path) -> Checkpoint:
         with safe_open(path, framework="np") as file:
             texts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = json.loads(texts.get(_KEY, "{}"))
+        metadata = strict_json.decode(texts.get(_KEY, "{}"))
         if not isinstance(metadata, dict):
             raise ValueError("its metadata is no object")
     except OSError as error:
         raise _unreadable(path, f"cannot be read ({error.strerror or error})") from error
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(path, f"is no intact checkpoint ({error})") from error
-    version = metadata.pop("format", FORMAT)
+    version = metadata.pop("format", 1)
     if not isinstance(version, int) or version > FORMAT:
         raise _unreadable(path, f"was written by a later graphdl (format {version}; this one reads {FORMAT})")
+    checksum = metadata.pop("sha256", None)
+    if not _is_intact(path, checked=checksum is not None or version == FORMAT):
+        raise _unreadable(path, "is no intact checkpoint (its checksum does not fit what it holds)")
     return Checkpoint(tensors, metadata)
+
+
+def _sealed(content: bytes) -> tuple[bytes | memoryview, ...]:
+    """The pieces of a file with its checksum in the place that is kept for it."""
+    found = _SEAL.search(content, 8, 8 + int.from_bytes(content[:8], "little"))
+    assert found is not None, "a checkpoint's header has a place for its checksum"
+    whole = memoryview(content)
+    return whole[: found.start(1)], sha256(content).hexdigest().encode(), whole[found.end(1) :]
+
+
+def _is_intact(path: Path, *, checked: bool) -> bool:
+    """Whether a safetensors file has the content of its checksum; ``checked`` says that it must have one."""
+    with path.open("rb") as file:
+        length = file.read(8)
+        header = file.read(int.from_bytes(length, "little"))
+        found = _SEAL.search(header)
+        if found is None:
+            return not checked
+        digest = sha256(length + header[: found.start(1)] + _ZEROS.encode() + header[found.end(1) :])
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest().encode() == found[1]
 
 
 def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:

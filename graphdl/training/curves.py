@@ -81,7 +81,8 @@ def _charts(records: Sequence[Mapping[str, Any]]) -> list[Chart]:
 
 
 def _summary(record: Mapping[str, Any]) -> str:
-    parts = [f"stage {record['stage']}, epoch {record['epoch']}, step {record['step']}, {record['seconds']:.0f} s"]
+    seconds = record.get("seconds", 0.0)
+    parts = [f"stage {record['stage']}, epoch {record['epoch']}, step {record['step']}, {seconds:.0f} s"]
     measured = record.get("held_out") or record
     where = measured.get("split", "training")
     values = {"loss": measured["loss"], **measured["metrics"]}

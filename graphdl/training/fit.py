@@ -178,7 +178,7 @@ def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFold
     file = folder.best if folder.best.exists() else folder.last
     if not file.exists():
         raise ModelError(Diagnostic("E0618", f"{path} has no checkpoint yet"))
-    checkpoint.assign(model.network, checkpoint.load(file), file)
+    checkpoint.assign(model.network, folder.load(file), file)
     return model, folder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +71,9 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     return {name: np.concatenate(pieces)[:count] for name, pieces in parts.items()}
 
 
-def measure(network: Network, batches: Batches) -> Measurement:
-    """The means of the losses and metrics over a whole split; ``batches`` are those of an evaluation.
+def measure(network: Network, batches: Batches, *, between: Callable[[], None] = lambda: None) -> Measurement:
+    """The means of the losses and metrics over a whole split; ``batches`` are those of an evaluation. ``between`` is
+    called before each batch.
 
     Raises:
         ModelError: the data holds a value that cannot be fed.
@@ -87,6 +88,7 @@ def measure(network: Network, batches: Batches) -> Measurement:
         sums[:] += pending.result()[:, :count].sum(axis=1, dtype=np.float64)
 
     for batch in batches.epoch(0):
+        between()
         size = batch.count if network.mixes_examples else batches.batch
         executor = measurer(network, size)
         arrays = {name: array[:size] for name, array in batch.arrays.items()}

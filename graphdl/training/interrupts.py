@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ends the process. ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Interrupts:
-    """Inside a ``with`` block the first SIGINT or SIGTERM only sets ``requested``; a second one interrupts at once.
+    """Inside a ``with`` block SIGINT, SIGTERM and SIGHUP raise ``Interrupted``; inside ``deferred`` a first one waits
+    for ``check``, and a second one is raised at once.
 
-    Signals reach the main thread alone: elsewhere this does nothing.
+    A signal that the process ignores (SIGHUP under ``nohup``) stays ignored. Signals reach the main thread alone:
+    elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._requested: int | None = None
+        self._deferring = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
@@ -31,7 +45,29 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside the block a signal waits: there is something to save before it may take effect."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal waits."""
+        return self._requested is not None
+
+    def check(self) -> None:
+        """
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self._requested is not None:
+            raise Interrupted(self._requested)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        if self.requested or not self._deferring:
+            raise Interrupted(number)
+        self._requested = number

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphdl import strict_json
 from graphdl.data import augment
 from graphdl.data.batches import Batch, Batches
 from graphdl.data.dataset import DataSet
 from graphdl.data.prefetch import Prefetch
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.language.expansion.run import visible
-from graphdl.training import checkpoint, inference
+from graphdl.training import checkpoint, faults, inference, schema
 from graphdl.training.checkpoint import Checkpoint
 from graphdl.training.diagnosis import Fault, first_fault
 from graphdl.training.inference import Measurement, measure
-from graphdl.training.interrupts import Interrupts
+from graphdl.training.interrupts import Interrupted, Interrupts
 from graphdl.training.network import Network
 from graphdl.training.reports import Report, Reports
 from graphdl.training.run import RunFolder
+from graphdl.training.schema import Position, Sums
 from graphdl.training.stages import Stage
 from graphdl.training.trainer import Trainer
 
@@ -32,29 +33,6 @@ SAVE_SECONDS = 60.0
 """How often, at least, ``last.safetensors`` is written within an epoch."""
 RECORD_STEPS = 100
 """Within an epoch a line of metrics is written after every so many steps."""
-
-
-@dataclass
-class Position:
-    """How far a run has come: all that continues it, beside the variables. JSON values."""
-
-    stage: int = 0
-    epoch: int = 0
-    batch: int = 0
-    """The next one of the epoch."""
-    step: int = 0
-    """The next one of the stage."""
-    draws: int = 0
-    """Steps of the whole run."""
-    sums: list[float] = field(default_factory=list)
-    """Of the running epoch's reports."""
-    summed: int = 0
-    """How many reports these are."""
-    best: float | None = None
-    """The stage's lowest held-out loss."""
-    records: int = 0
-    """Lines of metrics."""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +64,8 @@ class Observer:
         """After each step whose report has arrived."""
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """A line of metrics: after each epoch, and within one after every ``RECORD_STEPS`` steps."""
+        """A line of metrics, when it is kept: after each epoch with its checkpoint, and within one after every
+        ``RECORD_STEPS`` steps."""
 
 
 class Training:
@@ -139,28 +118,36 @@ class Training:
         """What ``last.safetensors`` holds.
 
         Raises:
-            ModelError: the file is damaged (E0616), or the model was changed since (E0618).
+            ModelError: E0616, the file is damaged; E0618, it is another run's, or the model was changed since.
         """
         assert self._folder is not None, "only a run with a folder has checkpoints"
-        found = checkpoint.load(self._folder.last)
+        found = self._folder.load(self._folder.last)
         try:
-            position = Position(**found.metadata["position"])
-        except (KeyError, TypeError) as error:
+            known = schema.convert(found.metadata, schema.Resumption)
+            if known.position.stage >= len(self.stages):
+                raise ValueError(f"the entry 'position.stage': there are {len(self.stages)} stages")
+        except ValueError as error:
             raise ModelError(
-                Diagnostic("E0616", f"{self._folder.last} does not say how far the run has come ({error})")
+                Diagnostic("E0616", f"{self._folder.last} does not say how far the run has come: {error}")
             ) from error
-        if found.metadata.get("sources") != self._sources:
+        if known.sources != self._sources:
             raise ModelError(
                 Diagnostic("E0618", f"the model in {self._folder.path} was changed after its last checkpoint")
             )
-        return position, found.tensors
+        if known.seed != self.network.seed:
+            raise ModelError(
+                Diagnostic(
+                    "E0618", f"{self._folder.last} was begun with seed {known.seed}, the run with {self.network.seed}"
+                )
+            )
+        return known.position, found.tensors
 
     def run(self) -> None:
         """Trains what is left to train.
 
         Raises:
             ModelError: the data does not fit the net, or a loss is not finite (E0615).
-            KeyboardInterrupt: Ctrl-C; everything is saved.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; everything is saved.
         """
         with Interrupts() as interrupts:
             for number in range(self.position.stage, len(self.stages)):
@@ -173,19 +160,21 @@ class Training:
 
     # ------------------------------------------------------------------------------------------- for the stage's run
 
-    def save(self, slots: Sequence[str]) -> None:
-        """Writes ``last.safetensors``."""
-        if self._folder is None:
-            return
-        found = checkpoint.weights(self.network)
-        tensors = {**found.tensors, **{name: self.network.read(name) for name in slots}}
-        metadata = {**found.metadata, "position": asdict(self.position), "sources": self._sources}
-        self._folder.save_last(Checkpoint(tensors, metadata))
-
-    def save_best(self) -> None:
-        """Writes ``best.safetensors``."""
+    def save(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Writes variables, those of the optimizer among them, to ``last.safetensors``."""
         if self._folder is not None:
-            self._folder.save_best(checkpoint.weights(self.network))
+            known = {"position": schema.plain(self.position), "sources": self._sources}
+            self._folder.save_last(Checkpoint(tensors, {**self._identity(), **known}))
+
+    def save_best(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Writes parameters and states to ``best.safetensors``."""
+        if self._folder is not None:
+            self._folder.save_best(Checkpoint(tensors, self._identity()))
+
+    def _identity(self) -> dict[str, Any]:
+        assert self._folder is not None, "only a run with a folder has a number"
+        run = self._folder.settings.get("run", "")
+        return {"net": self.network.inference.name, "seed": self.network.seed, "run": run}
 
     def load_data(self, stage: Stage) -> DataSet:
         return self._data(stage)
@@ -195,8 +184,9 @@ class Training:
         restored, self._restored = self._restored, {}
         return restored
 
-    def write(self, record: dict[str, Any]) -> None:
-        """A line of metrics."""
+    def write(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Keeps a line of metrics, and returns it as it is kept: None for what is not finite."""
+        record = strict_json.finite(record)
         self.position.records += 1
         if self._folder is not None:
             self._folder.record(record)
@@ -205,6 +195,10 @@ class Training:
                 self._folder.draw()
         else:
             self.records.append(record)
+        return record
+
+    def tell(self, record: Mapping[str, Any]) -> None:
+        """Shows a line of metrics."""
         self._observer.record(record)
 
     def warn(self, diagnostic: Diagnostic) -> None:
@@ -250,16 +244,39 @@ class _StageRun:
         self.total = stage.total_steps(len(self.train))
         self.trainer.steps_per_epoch = len(self.train)
         self.trainer.steps, self.trainer.draws = self.position.step, self.position.draws
-        restored = training.take_restored()
-        for name in self.trainer.slots:
-            if name in restored:
-                network.write(name, restored[name])
+        self._restore(training.take_restored())
         self.reports = Reports()
-        self.since = _Interval(self.position.step)
+        self.speed = _Speed()
+        self.is_warned = False
 
     @property
     def position(self) -> Position:
         return self.training.position
+
+    def _restore(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Gives the optimizer's variables the values of a checkpoint that continues the stage.
+
+        Raises:
+            ModelError: E0616, one is missing or of another shape, or the checkpoint's position is none of the stage's.
+        """
+        if not tensors:
+            return
+        position = self.position
+        sums = 1 + len(self.network.training.losses) + len(self.network.training.metrics)
+        fits = position.batch <= len(self.train) and position.interval_start <= position.step
+        for each in (position.epoch_sums, position.interval_sums):
+            fits = fits and len(each.values) == (sums if each.count else 0)
+        wrong = [
+            name
+            for name in self.trainer.slots
+            if name not in tensors
+            or (tensors[name].shape, tensors[name].dtype.kind) != (self.network.read(name).shape, "f")
+        ]
+        if wrong or not fits:
+            reason = f"has no fitting '{wrong[0]}'" if wrong else "does not say how far the run has come"
+            raise ModelError(Diagnostic("E0616", f"{self.training.last} {reason}"))
+        for name in self.trainer.slots:
+            self.network.write(name, tensors[name])
 
     def _feed(self, inputs: Mapping[str, Any]) -> dict[str, str]:
         """The renamed fields of some inputs; a name that the net lacks stays, to be complained about."""
@@ -284,7 +301,7 @@ class _StageRun:
         def get(index: int) -> Batch:
             return self.train.get(epoch, index)
 
-        with Prefetch(get, range(position.batch, stop)) as ahead:
+        with self.interrupts.deferred(), Prefetch(get, range(position.batch, stop)) as ahead:
             for batch in ahead:
                 for report in self.reports.add(self.trainer.submit(batch.arrays)):
                     self.count(report)
@@ -294,49 +311,96 @@ class _StageRun:
                 self.training.steps += 1
                 now = time.monotonic()
                 position.seconds = before + now - began
-                if position.step - self.since.step >= RECORD_STEPS and position.batch < stop:
-                    self.settle()
-                    self.training.write(self.since.record(self, "steps"))
-                    self.since = _Interval(position.step)
+                self.speed.count += 1
+                if position.step - position.interval_start >= RECORD_STEPS and position.batch < stop:
+                    self.finish_interval()
                 if self.interrupts.requested:
                     self.save()
-                    raise KeyboardInterrupt
+                    self.interrupts.check()
                 if now - saved > self.training.save_seconds:
                     self.save()
                     saved = time.monotonic()
+            self.settle()
+            now = time.monotonic()
+            position.seconds = before + now - began
+            try:
+                held_out = self.measured()
+            except Interrupted:
+                self.save()
+                raise
+            self.finish_epoch(held_out, (position.step - steps_before) * self.stage.batch / max(now - began, 1e-9))
+            self.interrupts.check()
+
+    def measured(self) -> Measurement | None:
+        """The losses and metrics on the held-out split, where there is one.
+
+        Raises:
+            Interrupted: a signal has come meanwhile.
+        """
+        if self.held_out is None:
+            return None
+        return measure(self.network, self.held_out, between=self.interrupts.check)
+
+    def finish_interval(self) -> None:
+        """Writes a line of metrics within an epoch."""
         self.settle()
-        now = time.monotonic()
-        position.seconds = before + now - began
-        held_out = measure(self.network, self.held_out) if self.held_out is not None else None
-        self.finish_epoch(held_out, (position.step - steps_before) * self.stage.batch / max(now - began, 1e-9))
-        if self.interrupts.requested:
-            raise KeyboardInterrupt
+        position = self.position
+        means = _means(position.interval_sums)
+        record = self.training.write(self.record("steps", means, self.speed.rate(self.stage.batch)))
+        self.begin_interval()
+        self.judge(means)
+        self.training.tell(record)
+
+    def begin_interval(self) -> None:
+        self.position.interval_sums, self.position.interval_start = Sums(), self.position.step
+        self.speed = _Speed()
 
     def finish_epoch(self, held_out: Measurement | None, speed: float) -> None:
-        """Writes the epoch's metrics and checkpoints, and moves on to the next one."""
+        """Writes the epoch's metrics and checkpoints, and moves on to the next one.
+
+        Raises:
+            ModelError: E0615, the loss on held-out data or a variable is not finite; nothing is written then.
+        """
         position = self.position
-        means = [total / position.summed for total in position.sums] if position.summed else []
+        means = _means(position.epoch_sums)
         record = self.record("epoch", means, speed)
         judged = means[0] if means else 0.0
         if held_out is not None and self.held_out is not None:
             judged = held_out.loss(self.stage.minimize)
+            if not isfinite(judged):
+                raise faults.of_held_out(
+                    self.network, self.stage, held_out, self.held_out, epoch=position.epoch + 1, last=self.training.last
+                )
             record["held_out"] = {
                 "split": self.held_out.examples.name,
                 "loss": judged,
                 "losses": held_out.losses,
                 "metrics": held_out.metrics,
             }
-        is_best = isfinite(judged) and (position.best is None or judged < position.best)
+        variables, slots = self.variables()
+        is_best = position.best is None or judged < position.best
         record["best"] = is_best
-        self.training.write(record)
+        record = self.training.write(record)
         position.epoch += 1
-        position.batch = position.summed = 0
-        position.sums = []
-        self.since = _Interval(position.step)
+        position.batch = 0
+        position.epoch_sums = Sums()
+        self.begin_interval()
         if is_best:
             position.best = judged
-            self.training.save_best()
-        self.save()
+            self.training.save_best(variables)
+        self.training.save({**variables, **slots})
+        self.judge(means)
+        self.training.tell(record)
+
+    def judge(self, means: Sequence[float]) -> None:
+        """Warns, once a stage, of a loss that has grown beyond all measure."""
+        first = self.position.first_loss
+        if self.is_warned or first is None or not means:
+            return
+        warning = faults.divergence(self.stage, first=first, loss=means[0], rate=self.rate())
+        if warning is not None:
+            self.is_warned = True
+            self.training.warn(warning)
 
     def rate(self) -> float:
         """The learning rate of the last step."""
@@ -348,8 +412,28 @@ class _StageRun:
             self.count(report)
 
     def save(self) -> None:
+        """Writes ``last.safetensors``.
+
+        Raises:
+            ModelError: E0615, a variable is not finite; nothing is written then.
+        """
         self.settle()
-        self.training.save(self.trainer.slots)
+        variables, slots = self.variables()
+        self.training.save({**variables, **slots})
+
+    def variables(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The values of parameters and states, and those of the optimizer.
+
+        Raises:
+            ModelError: E0615, one is not finite.
+        """
+        variables = {path: self.network.read(path) for path in self.network.variables}
+        slots = {name: self.network.read(name) for name in self.trainer.slots}
+        name = faults.not_finite({**variables, **slots})
+        if name is not None:
+            step, last = self.position.step, self.training.last
+            raise faults.of_variable(self.network, self.stage, name, step=step, rate=self.rate(), last=last)
+        return variables, slots
 
     def count(self, report: Report) -> None:
         """Adds a report to the epoch's averages.
@@ -361,11 +445,11 @@ class _StageRun:
         if not isfinite(values[0]):
             raise self.not_finite(report)
         position = self.position
-        position.sums = values.tolist() if not position.sums else (np.array(position.sums) + values).tolist()
-        position.summed += 1
-        self.since.add(values)
-        losses = len(self.network.training.losses)
-        metrics = [total / position.summed for total in position.sums[1 + losses :]]
+        if position.first_loss is None:
+            position.first_loss = float(values[0])
+        _add(position.epoch_sums, values)
+        _add(position.interval_sums, values)
+        means = _means(position.epoch_sums)
         self.training.advance(
             Status(
                 self.stage,
@@ -375,41 +459,19 @@ class _StageRun:
                 len(self.train),
                 report.step + 1,
                 self.total,
-                position.sums[0] / position.summed,
-                dict(zip(self.network.training.metrics, metrics, strict=True)),
-                self.since.speed(self.stage.batch),
+                means[0],
+                dict(zip(self.network.training.metrics, means[1 + len(self.network.training.losses) :], strict=True)),
+                self.speed.rate(self.stage.batch),
             )
         )
 
     def not_finite(self, report: Report) -> ModelError:
         """The complaint about a step's loss, with the first node that made something that is not finite."""
-        culprits = [(name, value) for name, value in report.losses.items() if not isfinite(value)]
-        what = " and ".join(f"loss '{name}' is {value}" for name, value in culprits) or f"the loss is {float(report)}"
-        place, label = self.stage.span, ""
-        if culprits:
-            place = visible(self.network.training.losses[culprits[0][0]])
-        notes = [f"the learning rate is {self.trainer.rate_of(report.step):g}"]
-        if self.training.last is not None:
-            notes.append(f"the last checkpoint, {self.training.last}, is from before")
-            fault = self.replayed(report.step)
-            if fault is not None and fault.node.operator in ("param", "state"):
-                name = fault.node.attributes["name"]
-                notes.append(f"'{name}' is no longer finite: the step before gave it {fault.elements} such numbers")
-                place, label = visible(fault.node.outputs[0]), f"'{name}' belongs to this"
-            elif fault is not None:
-                place, label = visible(fault.node.outputs[0]), "made the first numbers that are not finite"
-                notes.append(f"{fault.elements} of them, by the operator '{fault.node.operator}'")
-        return ModelError(
-            Diagnostic(
-                "E0615",
-                f"{what} at step {report.step + 1} of stage '{self.stage.name}' "
-                f"(epoch {report.step // len(self.train) + 1})",
-                place,
-                label=label,
-                notes=tuple(notes),
-                help="try a smaller learning rate, or limit the gradients: clip 1.0",
-            )
-        )
+        return faults.of_loss(
+            self.network, self.stage, report, epoch=report.step // len(self.train) + 1,
+            rate=self.trainer.rate_of(report.step), last=self.training.last,
+            replayed=lambda: self.replayed(report.step),
+        )  # fmt: skip
 
     def replayed(self, step: int) -> Fault | None:
         """Repeats the stage from its last checkpoint up to a step, and looks where that step went wrong."""
@@ -440,23 +502,24 @@ class _StageRun:
         }
 
 
-class _Interval:
-    """The steps since the last line of metrics."""
+class _Speed:
+    """Steps since the last line of metrics, as far as this process has done them, on the clock."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self) -> None:
+        self.count = 0
         self._began = time.monotonic()
-        self._sums: np.ndarray | None = None
-        self._count = 0
 
-    def add(self, values: np.ndarray) -> None:
-        self._sums = values.copy() if self._sums is None else self._sums + values
-        self._count += 1
-
-    def speed(self, batch: int) -> float:
+    def rate(self, batch: int) -> float:
         """Examples a second."""
-        return self._count * batch / max(time.monotonic() - self._began, 1e-9)
+        return self.count * batch / max(time.monotonic() - self._began, 1e-9)
 
-    def record(self, run: _StageRun, kind: str) -> dict[str, Any]:
-        means = [] if self._sums is None else (self._sums / self._count).tolist()
-        return run.record(kind, means, self.speed(run.stage.batch))
+
+def _add(sums: Sums, values: np.ndarray) -> None:
+    """Adds a report; None, of what was not finite in a checkpoint, counts as NaN."""
+    before = np.array(sums.values, np.float64) if sums.count else 0.0
+    sums.values = (before + values).tolist()
+    sums.count += 1
+
+
+def _means(sums: Sums) -> list[float]:
+    return (np.array(sums.values, np.float64) / sums.count).tolist() if sums.count else []

@@ -18,7 +18,7 @@ from graphdl import strict_json
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.source import Source
 from graphdl.training import schema
-from graphdl.training.checkpoint import PART, Checkpoint, save, write_atomically
+from graphdl.training.checkpoint import PART, Checkpoint, load, save, write_atomically
 from graphdl.training.claim import LOCK
 from graphdl.training.curves import page
 
@@ -89,6 +89,23 @@ class RunFolder:
         self.records = records[:count]
         text = "".join(strict_json.encode(record) + "\n" for record in self.records)
         write_atomically(self.path / METRICS, text.encode())
+
+    def load(self, file: Path) -> Checkpoint:
+        """Reads a checkpoint of this run.
+
+        Raises:
+            ModelError: E0616, it is missing or damaged; E0618, it belongs to another run.
+        """
+        found = load(file)
+        if found.metadata.get("run", "") != self.settings.get("run", ""):
+            raise ModelError(
+                Diagnostic(
+                    "E0618",
+                    f"{file} belongs to another run than {self.path}",
+                    help="weights of another run are named with --weights",
+                )
+            )
+        return found
 
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Writes ``last.safetensors``, whole or not at all, after the lines of metrics that it counts."""

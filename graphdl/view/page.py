@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from graphdl import strict_json
 from graphdl.resources import resource
 
 _FOLDER = "tools/visualizer"
@@ -44,8 +45,10 @@ def page(title: str, bundle: Mapping[str, Any], *, follows: bool = False) -> str
 
 
 def _embedded(bundle: Mapping[str, Any]) -> str:
-    """JSON that no text in it can end: the signs that HTML and JavaScript see are written as escapes."""
-    text = json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """JSON that no text in it can end: the signs that HTML and JavaScript see are written as escapes. A number that is
+    not finite is null."""
+    finite = strict_json.finite(bundle)
+    text = json.dumps(finite, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

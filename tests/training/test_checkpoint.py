@@ -80,6 +80,32 @@ def test_every_cut_of_a_file_is_refused_with_words(model, saved):
         assert str(saved) in found.message
 
 
+def test_every_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "run.safetensors"
+    tensors = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "train:w:m": np.ones(4, np.float32)}
+    checkpoint.save(path, Checkpoint(tensors, {"net": "a", "seed": 3, "position": {"step": 7}}))
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    random = np.random.default_rng(0)
+    bits = [*range(8 * header), *random.integers(8 * header, 8 * len(content), 200).tolist()]
+    for bit in bits:
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(graphdl.ModelError, match="E0616"):
+            checkpoint.load(path)
+    path.write_bytes(content)
+    assert checkpoint.load(path).metadata["position"] == {"step": 7}
+
+
+def test_what_others_wrote_needs_no_checksum(model, tmp_path):
+    path = tmp_path / "theirs"
+    tensors = {name: model.network.read(name) for name in model.network.variables}
+    for metadata in (None, {"format": "pt"}, {"graphdl": json.dumps({"format": 1, "seed": 0})}):
+        save_file(tensors, path, metadata=metadata)
+        graphdl.loads(DIGITS, seed=1).load_weights(path)
+
+
 def test_files_of_other_kinds_are_refused_with_words(model, tmp_path):
     header = b'{"__metadata__":{"graphdl":"[1]"}}'
     cases = {

@@ -147,6 +147,58 @@ def test_the_node_that_made_the_first_infinity_is_shown(tmp_path):
     assert all(np.isfinite(model.parameters[path]).all() for path in model.parameters)
 
 
+def test_a_held_out_loss_that_is_not_finite_ends_the_training(tmp_path):
+    x = np.ones((40, 2), np.float32)
+    np.savetxt(tmp_path / "train.csv", x, delimiter=",", header="a,b", comments="")
+    x[17] = [0, 1]
+    np.savetxt(tmp_path / "test.csv", x, delimiter=",", header="a,b", comments="")
+    text = """
+    net logarithm {
+        input x: [2]
+        loss total = mean(log(x) + (x -> linear(2)))
+        loss other = mean(x)
+    }
+    train { data csv("train.csv", test = "test.csv"); minimize total; batch 4; epochs 3 }
+    """
+    (tmp_path / "a.net").write_text(text)
+    with pytest.raises(graphdl.ModelError) as caught:
+        graphdl.load(tmp_path / "a.net").fit(out=tmp_path / "run", data_root=tmp_path)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0615"
+    assert "loss 'total' is -inf on the split 'test' after epoch 1 of stage 'train'" in found.message
+    assert found.span.text.startswith("mean(log(x)")
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    graphdl.load(tmp_path / "run")
+
+
+def test_a_variable_that_is_no_longer_finite_ends_the_training():
+    text = "net n { input x: [1]\n param w: [] = 1\n param v: [] = 1\n loss a = v * x[0]\n loss b = w * x[0] * 1e30 }\n"
+    model = graphdl.loads(text + "train { optimizer sgd(lr = 1e20); minimize b; epochs 1; batch 4 }")
+    found = code_of(model, x=np.ones((4, 1), np.float32))
+    assert found.code == "E0615"
+    assert "'w' is no longer finite at step 1 of stage 'train'" in found.message
+    adam = graphdl.loads(text + "train { optimizer adam(lr = 0.1); minimize b; epochs 1; batch 4 }")
+    found = code_of(adam, x=np.ones((4, 1), np.float32))
+    assert "what the optimizer keeps of 'w' (square) is no longer finite" in found.message
+
+
+def test_a_training_that_diverges_is_warned_of_once():
+    class Warned(Observer):
+        def __init__(self):
+            self.heard = []
+
+        def warn(self, diagnostic):
+            self.heard.append(diagnostic)
+
+    text = LINE.replace("squared", "absolute").replace("(y[0] - target) ** 2", "abs(y[0] - target)")
+    for rate, codes in ((1e10, ["W0601"]), (0.01, [])):
+        model = graphdl.loads(text + f"train {{ optimizer sgd(lr = {rate}); batch 10; epochs 3 }}")
+        observer = Warned()
+        fit.fit(model, fit.Request(), arrays=line_data(100), observer=observer)
+        assert [diagnostic.code for diagnostic in observer.heard] == codes
+
+
 def test_a_parameter_that_exploded_is_shown(tmp_path):
     text = LINE + "train { optimizer sgd(lr = 1e20); batch 10; epochs 3 }"
     _, found = exploded(text, tmp_path, **line_data(100))

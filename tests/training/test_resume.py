@@ -1,7 +1,9 @@
 """A run that was interrupted, or killed at any moment, goes on to the same numbers, bit for bit."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import TWO_STAGES
+from nets import DIGITS, TWO_STAGES
 
 import graphdl
 from graphdl.training import checkpoint, fit
@@ -105,6 +107,38 @@ def test_saving_in_the_middle_of_epochs_changes_nothing(tmp_path, whole):
     assert_same(folder, whole)
 
 
+LONG = DIGITS + "train { data digits; batch 6; epochs 2; optimizer adam(0.001) }"
+"""Epochs of 239 steps, so that there are lines of metrics within them."""
+
+
+@pytest.fixture(scope="module")
+def long_whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long") / "run"
+    graphdl.loads(LONG).fit(out=folder)
+    assert [r["step"] for r in open_run(folder).records] == [100, 200, 239, 339, 439, 478]
+    return folder
+
+
+def test_the_lines_within_epochs_are_those_of_a_run_that_was_not_stopped(tmp_path, long_whole):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(graphdl.loads(LONG), fit.Request(), out=folder, observer=StopAt("train", 37))
+    for step in (150, 196, 300, 470):
+        with pytest.raises(KeyboardInterrupt):
+            fit.resume(folder, fit.Request(), observer=StopAt("train", step))
+    fit.resume(folder, fit.Request())
+    assert_same(folder, long_whole)
+
+
+def test_a_metric_that_is_not_finite_goes_through_a_resumption(tmp_path):
+    text = LONG.replace("metric accuracy(logits, label)", "metric odd = log(mean(logits) * 0 - 1)")
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(graphdl.loads(text), fit.Request(), out=tmp_path / "run", observer=StopAt("train", 37))
+    run = fit.resume(tmp_path / "run", fit.Request())
+    assert [record["metrics"]["odd"] for record in run.records] == [None] * 6
+    assert "NaN" not in (tmp_path / "run" / METRICS).read_text()
+
+
 def test_the_seed_alone_decides(tmp_path, whole):
     other = tmp_path / "other"
     graphdl.loads(TWO_STAGES, seed=1).fit(out=other)
@@ -119,6 +153,64 @@ def test_a_changed_model_is_not_continued(tmp_path):
     file.write_text(file.read_text().replace("h = 24", "h = 25"))
     with pytest.raises(graphdl.ModelError, match="was changed"):
         fit.resume(folder, fit.Request())
+
+
+def stopped(folder, text=LONG, **settings):
+    """A run that was interrupted after a few steps."""
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(graphdl.loads(text, **settings), fit.Request(), out=folder, observer=StopAt("train", 20))
+    return folder
+
+
+def test_a_checkpoint_of_another_run_or_seed_is_not_continued(tmp_path):
+    run, other, seeded = stopped(tmp_path / "run"), stopped(tmp_path / "other"), stopped(tmp_path / "seed", seed=1)
+    for foreign in (other, seeded):
+        shutil.copy(foreign / "last.safetensors", run / "last.safetensors")
+        with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
+            fit.resume(run, fit.Request())
+        with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
+            graphdl.load(run)
+    settings = json.loads((seeded / "settings.json").read_text())
+    (seeded / "settings.json").write_text(json.dumps({**settings, "seed": 2}))
+    with pytest.raises(graphdl.ModelError, match="was begun with seed 1, the run with 2"):
+        fit.resume(seeded, fit.Request())
+
+
+POSITIONS = [
+    ("stage", -1), ("stage", 1), ("step", "x"), ("batch", 10**6), ("epoch", None), ("records", -3), ("records", 50),
+    ("epoch_sums", {"values": [1.0], "count": 3}), ("interval_sums", {"values": [], "count": 3}), ("seconds", "long"),
+    ("interval_start", 210), ("more", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entry", "value"), POSITIONS, ids=[f"{entry}={value}" for entry, value in POSITIONS])
+def test_a_position_that_is_none_is_refused(tmp_path, halfway, entry, value):
+    run = shutil.copytree(halfway, tmp_path / "run")
+    found = final(run)
+    position = {**found.metadata["position"], entry: value}
+    metadata = {**found.metadata, "position": position}
+    checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(found.tensors, metadata))
+    with pytest.raises(graphdl.ModelError, match=r"E0616: .*how far the run has come|E0618: .*has lost lines"):
+        fit.resume(run, fit.Request())
+
+
+@pytest.fixture(scope="module")
+def halfway(tmp_path_factory):
+    return stopped(tmp_path_factory.mktemp("halfway") / "run")
+
+
+def test_a_checkpoint_without_the_optimizers_variables_is_refused(tmp_path, halfway):
+    run = shutil.copytree(halfway, tmp_path / "run")
+    found = final(run)
+    slot = next(name for name in found.tensors if ":" in name)
+    for tensors in (
+        {name: array for name, array in found.tensors.items() if name != slot},
+        {**found.tensors, slot: np.zeros(3, np.float32)},
+        {**found.tensors, slot: np.zeros(found.tensors[slot].shape, np.int32)},
+    ):
+        checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(tensors, found.metadata))
+        with pytest.raises(graphdl.ModelError, match=f"E0616: .*has no fitting '{slot}'"):
+            fit.resume(run, fit.Request())
 
 
 WORKER = """

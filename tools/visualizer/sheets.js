@@ -141,8 +141,8 @@ function drawCurves(sheet, app) {
   const last = run.records.findLast((record) => record.kind === "epoch");
   const held = last?.held_out ?? last;
   sheet.append(el("h2", {}, run.name), el("p", {}, last
-    ? `stage ${last.stage}, epoch ${last.epoch}, step ${last.step}` + (held ? `: ${held.split ?? "training"} loss ${held.loss?.toPrecision(4)}`
-      + Object.entries(held.metrics ?? {}).map(([name, value]) => `, ${name} ${value?.toPrecision(4)}`).join("") : "")
+    ? `stage ${last.stage}, epoch ${last.epoch}, step ${last.step}` + (held ? `: ${held.split ?? "training"} loss ${held.loss?.toPrecision(4) ?? "nan"}`
+      + Object.entries(held.metrics ?? {}).map(([name, value]) => `, ${name} ${value?.toPrecision(4) ?? "nan"}`).join("") : "")
     : "no epoch has ended yet"));
   const grid = el("div", { class: "charts" });
   sheet.append(grid);
