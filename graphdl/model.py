@@ -20,6 +20,7 @@ from graphdl.suggest import did_you_mean
 from graphdl.summary import summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.network import Network
+from graphdl.training.preprocessing import known_of
 from graphdl.training.program import REPORT, output_tensors, step_tensors
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
@@ -27,6 +28,7 @@ from graphdl.training.trainer import Trainer
 if TYPE_CHECKING:
     import networkx
 
+    from graphdl.data.known import Known
     from graphdl.training.fit import Run
     from graphdl.training.inference import Measurement
     from graphdl.training.run import RunFolder
@@ -74,12 +76,15 @@ class Model:
         device: str | None = None,
         settings: Mapping[str, Any] | None = None,
         root: Path | None = None,
+        known: Mapping[str, Known] | None = None,
     ) -> None:
-        """``root`` is the folder that imports may not leave, the project's by default."""
+        """``root`` is the folder that imports may not leave, the project's by default. ``known`` is what a run
+        remembers of the data of its stages, by their names."""
         self.source = source
         self.net = net
         self._root = str(root) if root is not None else None
         self.settings = dict(settings or {})
+        self.known = dict(known or {})
         inferred = self._expanded(False)
         if seed is None:
             seed = next((section.seed for section in inferred.stages if section.seed is not None), 0)
@@ -110,6 +115,7 @@ class Model:
             device=device,
             settings=settings["set"],
             root=folder.sources_folder,
+            known=known_of(settings.get("data", {})),
         )
 
     @property

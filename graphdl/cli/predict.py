@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from graphdl import strict_json
 from graphdl.cli.options import FILE, device_option, json_option, model_options
+from graphdl.rendering import printable
 
 _MOST_VALUES = 8
 _MOST_CLASSES = 3
@@ -39,34 +39,25 @@ def command(
     An INPUT is an image, an .npy file (examples first), an .npz file with an array for each input, or a .csv table. A
     run treats them as its training data: the same size, the same normalization.
     """
-    from graphdl.cli.reading import read_inputs
+    from graphdl.cli.reading import prepare
     from graphdl.cli.target import open_target
-    from graphdl.data.feed import as_feed
     from graphdl.training.inference import predicted_inputs
-    from graphdl.training.preprocessing import pipeline_of
 
     model, folder = open_target(target, weights, net=net, settings=settings, device=device)
-    known: Mapping[str, Any] = folder.settings.get("inputs", {}) if folder is not None else {}
-    pipeline = pipeline_of(known)
-    types = {
-        name: replace(kind, shape=tuple(known[name]["shape"])) if name in known else kind
-        for name, kind in predicted_inputs(model.network).items()
-    }
-    arrays, names = read_inputs(inputs, types)
-    arrays = as_feed(types, arrays)
-    arrays = pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0)
-    outputs = model.run(arrays, batch=batch)
+    found = prepare(inputs, model, folder, predicted_inputs(model.network))
+    outputs = model.run(found.arrays, batch=batch)
     if as_json:
         rows = [
             {"input": name, **{output: values[k].tolist() for output, values in outputs.items()}}
-            for k, name in enumerate(names)
+            for k, name in enumerate(found.names)
         ]
         click.echo(strict_json.encode(rows, indent=2))
         return
     classes = _class_names(folder.settings if folder is not None else {})
+    names = [printable(name) for name in found.names]
     width = max(map(len, names))
     for k, name in enumerate(names):
-        texts = [f"{output} {_shown(values[k], classes)}" for output, values in outputs.items()]
+        texts = [printable(f"{output} {_shown(values[k], classes)}") for output, values in outputs.items()]
         click.echo(f"{name:<{width}}  {'; '.join(texts)}")
 
 

@@ -1,147 +1,189 @@
-"""The inputs of ``graphdl predict``: images, ``.npy``, ``.npz`` and ``.csv`` files as arrays."""
+"""The inputs of ``graphdl predict``: images, arrays and tables, read as training reads its own."""
 
 from __future__ import annotations
 
-import csv
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.data.archives import field_of
+from graphdl.data.dataset import Array, Origin, Table
+from graphdl.data.feed import as_feed
+from graphdl.data.numpy_files import read_npy, read_npz
+from graphdl.data.pictures import MODES, decode
+from graphdl.data.reading import Reading
+from graphdl.data.text_tables import Row, is_number, read_columns, read_rows
 from graphdl.graph.types import TensorType
+from graphdl.training.fit import Request, remembered
+from graphdl.training.preprocessing import pipeline_of, tables_of
+from graphdl.training.sources import limit_of
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+if TYPE_CHECKING:
+    from graphdl.model import Model
+    from graphdl.training.run import RunFolder
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+"""Of tables, where the run's data says nothing."""
 
 
-def read_inputs(paths: Sequence[Path], types: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Arrays by input, examples first, and what to call each example.
+@dataclass(frozen=True)
+class Inputs:
+    """Arrays by input, examples first, and what to call each example."""
 
-    ``types`` are the inputs that the net's outputs need, as files give them. A file of one array, images and tables
-    feed the net's only such input; the arrays of an ``.npz`` file have names.
+    arrays: dict[str, np.ndarray]
+    names: list[str]
+
+
+def prepare(
+    paths: Sequence[Path], model: Model, folder: RunFolder | None, types: Mapping[str, TensorType]
+) -> Inputs:
+    """What some files hold for a model, ready to be fed: treated as the training data of the run that it is from.
+
+    ``types`` are the inputs that may be fed.
 
     Raises:
-        ModelError: E0704 or E0705, a file is missing or damaged; E0713, it is unclear which input it feeds.
+        ModelError: as ``read_inputs``; E0714 to E0717, the arrays do not fit the inputs; E0618, the run is damaged.
+    """
+    known: Mapping[str, Any] = folder.settings.get("inputs", {}) if folder is not None else {}
+    request = Request() if folder is None else remembered(folder, Request())[0]
+    pipeline = pipeline_of(known)
+    wanted = {
+        name: replace(kind, shape=tuple(known[name]["shape"])) if name in known else kind
+        for name, kind in types.items()
+    }
+    limit = limit_of(model.stages(request.overrides))
+    found = read_inputs(paths, wanted, Reading(limit=limit), tables_of(known))
+    arrays = as_feed({name: kind for name, kind in wanted.items() if name in found.arrays}, found.arrays)
+    return Inputs(pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0), found.names)
+
+
+def read_inputs(
+    paths: Sequence[Path],
+    types: Mapping[str, TensorType],
+    reading: Reading,
+    tables: Mapping[str, Table] | None = None,
+) -> Inputs:
+    """What some files hold for a net.
+
+    ``types`` are the inputs that the net's outputs need, as files give them. A file of one array, images and tables
+    feed the net's only such input; the arrays of an ``.npz`` file have names. ``tables`` says of inputs how they lay in
+    the table that the net was trained on: a table with a header is matched to it by name, one without by position.
+
+    Raises:
+        ModelError: E0704 or E0705, a file is missing or cannot be read; E0709, a table cannot be used; E0713, it is
+            unclear which input a file feeds; E0714, the files do not fit each other; E0718, a file is too large.
     """
     parts: dict[str, list[np.ndarray]] = {}
     names: list[str] = []
     for path in paths:
-        match path.suffix.lower():
-            case ".npz":
-                found = _npz(path)
-            case ".npy":
-                found = {_only(types, path, None): _npy(path)}
-            case ".csv":
-                found = {_only(types, path, 1): _table(path)}
-            case _:
-                name = _only(types, path, 3)
-                found = {name: _image(path, types[name].shape)}
-        if not found:
-            raise _damaged(path, "it holds no arrays")
+        found = _read(path, types, reading, tables or {})
         for name, array in found.items():
             parts.setdefault(name, []).append(array)
-        count = len(next(iter(found.values()))) if next(iter(found.values())).ndim else 1
+        count = len(next(iter(found.values())))
         names += [str(path)] if count == 1 else [f"{path}[{k}]" for k in range(count)]
     try:
-        return {name: np.concatenate(arrays) for name, arrays in parts.items()}, names
+        return Inputs({name: np.concatenate(arrays) for name, arrays in parts.items()}, names)
     except ValueError as error:
-        raise ModelError(Diagnostic("E0714", f"the files hold arrays of different shapes ({error})")) from error
+        raise reading.error("E0714", f"the files hold arrays of different shapes ({error})") from error
 
 
-def _only(types: Mapping[str, TensorType], path: Path, rank: int | None) -> str:
+def _read(
+    path: Path, types: Mapping[str, TensorType], reading: Reading, tables: Mapping[str, Table]
+) -> dict[str, np.ndarray]:
+    kind = path.suffix.lower()
+    if path.is_dir():
+        raise reading.unreadable(path, "it is a folder", help=f"name the files in it: {path}/*")
+    if kind == ".npz":
+        return {name: _fed(reading, path, values, types.get(name)) for name, values in read_npz(reading, path).items()}
+    if kind == ".npy":
+        name = _only(types, path, reading, None)
+        return {name: _fed(reading, path, read_npy(reading, path), types[name])}
+    if kind in _SEPARATORS:
+        name = _only(types, path, reading, 1)
+        return {name: _table(reading, path, types[name], tables.get(name), _SEPARATORS[kind])}
+    name = _only(types, path, reading, 3)
+    return {name: _image(reading, path, types[name].shape)}
+
+
+def _only(types: Mapping[str, TensorType], path: Path, reading: Reading, rank: int | None) -> str:
     fitting = [name for name, kind in types.items() if rank is None or (kind.rank == rank and kind.element == "float")]
     if len(fitting) != 1:
         inputs = ", ".join(f"{name}: {kind}" for name, kind in types.items())
-        raise ModelError(
-            Diagnostic(
-                "E0713",
-                f"{path} could feed {'no input' if not fitting else 'several inputs'} of the net",
-                notes=(f"its inputs are: {inputs}",),
-                help="give an .npz file with an array for each input, by its name",
-            )
+        raise reading.error(
+            "E0713",
+            f"{path} could feed {'no input' if not fitting else 'several inputs'} of the net",
+            notes=(f"its inputs are: {inputs}",),
+            help="give an .npz file with an array for each input, by its name",
         )
     return fitting[0]
 
 
-def _image(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """An image as ``[1, channels, height, width]``, from 0 to 1, scaled to the size that is wanted."""
-    from PIL import Image
-
-    channels, height, width = shape
-    if channels not in _MODES:
-        raise ModelError(Diagnostic("E0714", f"{path}: an image has 1, 3 or 4 channels, the net wants {channels}"))
+def _fed(reading: Reading, path: Path, values: Array, kind: TensorType | None) -> np.ndarray:
+    """An array as training on an ``.npz`` file reads it: bytes of images are floats from 0 to 1."""
+    values = np.atleast_1d(values)
+    if kind is None or kind.element != "float":
+        return values
     try:
-        with Image.open(path) as opened:
-            image = opened.convert(_MODES[channels])
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _damaged(path, f"it is no image that can be read ({error})") from error
-    pixels = np.asarray(image, np.float32).reshape(height, width, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))[None] / np.float32(255)
+        return field_of(values, Origin(path)).take(np.arange(len(values)))
+    except ValueError as error:
+        raise reading.unreadable(path, str(error)) from error
 
 
-def _npy(path: Path) -> np.ndarray:
-    try:
-        found = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except (OSError, EOFError, ValueError) as error:
-        raise _damaged(path, f"it cannot be read as .npy ({error})") from error
-    if not isinstance(found, np.ndarray):
-        raise _damaged(path, "it is an archive; call it .npz")
-    return np.atleast_1d(found)
+def _image(reading: Reading, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    if shape[0] not in MODES:
+        raise reading.error("E0714", f"{path}: an image has 1, 3 or 4 channels, the net wants {shape[0]}")
+    return decode(reading, path, shape)[None]
 
 
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        # Opened here, because NumPy leaves the file of a damaged archive open.
-        with path.open("rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                raise _damaged(path, "it is a single array; call it .npy")
-            with found:
-                return {name: np.atleast_1d(found[name]) for name in found.files}
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, f"it cannot be read as .npz ({error})") from error
+def _table(reading: Reading, path: Path, kind: TensorType, known: Table | None, separator: str) -> np.ndarray:
+    """The rows of a text table of numbers, [rows, columns]; without a header, the columns are counted."""
+    rows = read_rows(reading, path, known.separator if known is not None else separator)
+    head = next(rows, None)
+    if head is None:
+        raise reading.error("E0709", f"{path} has no rows")
+    trained = known.columns if known is not None else ()
+    names = tuple(cell.strip() for cell in head.cells)
+    is_matched = bool(trained) and set(trained) <= set(names)
+    if not is_matched and all(map(is_number, names)):
+        names = tuple(map(str, range(len(names))))
+        return _numbers(reading, path, _with(head, rows), names, _counted(reading, path, names, kind))
+    if not is_matched and any(map(is_number, names)):
+        cell = next(name for name in names if not is_number(name))
+        raise reading.error(
+            "E0709", f"{path}, line {head.line}: '{cell}' is no finite number, and others are: this is no header"
+        )
+    if not trained:
+        return _numbers(reading, path, rows, names, _counted(reading, path, names, kind))
+    missing = [name for name in trained if name not in names]
+    if missing:
+        raise reading.error(
+            "E0709",
+            f"{path} has no column '{missing[0]}', which the net was trained on",
+            notes=[f"it was trained on: {', '.join(trained)}", f"found: {', '.join(names)}"],
+        )
+    double = [name for name in trained if names.count(name) > 1]
+    if double:
+        raise reading.error("E0709", f"{path} has two columns '{double[0]}'")
+    return _numbers(reading, path, rows, names, [names.index(name) for name in trained])
 
 
-def _table(path: Path) -> np.ndarray:
-    """The rows of a text table of numbers, with or without a header."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _damaged(path, f"it cannot be read as a table ({error})") from error
-    if rows and not _is_numeric(rows[0]):
-        rows = rows[1:]
-    if not rows:
-        raise _damaged(path, "it has no rows")
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]) or not _is_numeric(row):
-            raise _damaged(path, f"row {number} is not {len(rows[0])} numbers")
-    return np.array(rows, np.float64).astype(np.float32)
+def _counted(reading: Reading, path: Path, names: Sequence[str], kind: TensorType) -> range:
+    """All columns, which are as many as the input wants."""
+    if len(names) != kind.shape[0]:
+        raise reading.error("E0714", f"{path} has {len(names)} columns, the net was trained on {kind.shape[0]}")
+    return range(len(names))
 
 
-def _is_numeric(row: Sequence[str]) -> bool:
-    try:
-        list(map(float, row))
-    except ValueError:
-        return False
-    return True
+def _numbers(
+    reading: Reading, path: Path, rows: Iterator[Row], names: Sequence[str], chosen: Sequence[int]
+) -> np.ndarray:
+    return read_columns(reading, path, rows, names, chosen).values
 
 
-def _missing(path: Path) -> ModelError:
-    return ModelError(Diagnostic("E0704", f"there is no file {path}"))
+def _with(head: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield head
+    yield from rows
 
-
-def _damaged(path: Path, reason: str) -> ModelError:
-    return ModelError(Diagnostic("E0705", f"{path} is damaged: {reason}"))

@@ -16,6 +16,7 @@ from graphdl.rendering import printable
 
 if TYPE_CHECKING:
     from graphdl.model import Model
+    from graphdl.training.run import RunFolder
     from graphdl.training.stages import Overrides
 
 FORMATS = ("html", "svg", "dot", "mermaid", "json")
@@ -64,6 +65,7 @@ def command(
     With two models, the page shows their difference, side by side; the same file may be given twice, with --set for
     the first and --other-set for the second. A run's page has its curves and the filters that it learnt.
     """
+    from graphdl.training.run import open_run
     from graphdl.view import bundles
     from graphdl.view.page import page
 
@@ -90,7 +92,8 @@ def command(
             bundle |= bundles.of_run(target, model)
             title = f"{model.name}: {target.name}"
         if form == "html":
-            asked = _Asked(model, *data_of(target, data, data_root))
+            folder = open_run(target) if target.is_dir() else None
+            asked = _Asked(model, folder, *data_of(target, data, data_root))
             if measure:
                 bundle |= asked.measurements(batch)
             pictures = bundle.setdefault("pictures", [])
@@ -110,6 +113,7 @@ class _Asked:
     """What of a page needs a device and data."""
 
     model: Model
+    folder: RunFolder | None
     overrides: Overrides
     root: Path | None
     origin: Path | None
@@ -120,12 +124,11 @@ class _Asked:
         return measurements(self.model, batch, self.overrides, root=self.root, origin=self.origin)
 
     def feature_maps(self, path: Path) -> list[dict[str, Any]]:
-        from graphdl.cli.reading import read_inputs
+        from graphdl.cli.reading import prepare
         from graphdl.view.pictures import feature_maps
 
         types = {name: value.type for name, value in self.model.module_graph.inputs.items()}
-        arrays, _ = read_inputs([path], types)
-        return feature_maps(self.model, arrays, path.name)
+        return feature_maps(self.model, prepare([path], self.model, self.folder, types).arrays, path.name)
 
     def units(self, module: str) -> list[dict[str, Any]]:
         from graphdl.view.pictures import units

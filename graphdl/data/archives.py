@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Split, divide, numbers, pixels
+from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, divide, numbers, pixels
+from graphdl.data.numpy_files import read_npz
 from graphdl.data.request import Request
 
 _SPLITS = ("train", "test", "validation")
@@ -18,14 +17,14 @@ _SPLITS = ("train", "test", "validation")
 def npz(request: Request, file: str, test: float) -> DataSet:
     """See ``graphdl.data.declarations``."""
     path = request.place(file, "file", Path.is_file)
-    arrays = _read(request, path)
+    arrays = read_npz(request.reading, path)
     parts: dict[str, dict[str, Field]] = {}
     for key, values in arrays.items():
         split, name = _named(key)
         if values.ndim == 0 or not len(values):
             raise request.error("E0707", f"{path}: '{key}' holds no examples: its shape is {list(values.shape)}")
         try:
-            parts.setdefault(split, {})[name] = _field(values)
+            parts.setdefault(split, {})[name] = field_of(values, Origin(path, f"'{key}', example"))
         except ValueError as error:
             raise request.error("E0707", f"{path}: '{key}' cannot be fed: {error}") from error
     _check(request, path, parts)
@@ -39,21 +38,6 @@ def npz(request: Request, file: str, test: float) -> DataSet:
     return DataSet(path.stem, splits, span=request.setting.span, files=[path])
 
 
-def _read(request: Request, path: Path) -> dict[str, Array]:
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise request.damaged(path, "it is a single array, not an .npz archive")
-            with archive:
-                arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise request.damaged(path, f"it cannot be read as .npz ({error})") from error
-    if not arrays:
-        raise request.damaged(path, "it holds no arrays")
-    return arrays
-
-
 def _named(key: str) -> tuple[str, str]:
     """The split and the field that an array's name means; the split is empty where none is named."""
     for split in _SPLITS:
@@ -64,10 +48,15 @@ def _named(key: str) -> tuple[str, str]:
     return "", key
 
 
-def _field(values: Array) -> ArrayField:
+def field_of(values: Array, origin: Origin) -> ArrayField:
+    """An array, examples first, as a field; bytes of rank 3 and more are pixels, read as floats from 0 to 1.
+
+    Raises:
+        ValueError: its elements cannot be fed.
+    """
     if values.dtype == np.uint8 and values.ndim >= 3:
-        return pixels(values)
-    return numbers(values)
+        return pixels(values, origin=origin)
+    return numbers(values, origin)
 
 
 def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]]) -> None:

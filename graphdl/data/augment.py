@@ -1,8 +1,8 @@
 """Augmentation: what is done to the fields of a batch between the data set and the net.
 
 Every step works on a whole batch. What is random in it depends on the seed, the epoch, the step's place among the
-steps, and the position of the example in the epoch's order; on nothing else. Outside training only the steps that
-are not random are taken: normalization, and a crop at the centre.
+steps, and the position of the example in the epoch's order; on nothing else. Each step declares what it becomes
+outside of training: the same, another without chance (a crop at the centre), or nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -31,12 +32,71 @@ class Step(ABC):
     """What one setting does to one field."""
 
     def type(self, before: TensorType) -> TensorType:
-        """The field's type afterwards."""
+        """The field's type afterwards, in training and outside of it."""
         return before
 
     @abstractmethod
-    def apply(self, values: Floats, draws: Draws | None) -> Floats:
-        """The batch afterwards; ``values`` may be changed. ``draws`` is none outside training."""
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        """The batch afterwards, in training; ``values`` may be changed."""
+
+    @abstractmethod
+    def prediction(self) -> Fixed | None:
+        """What the step becomes outside of training: in an evaluation, and in the predictions of a run.
+
+        None only if an example is as likely to be left as it is: for a random step that changes no type.
+        """
+
+
+class Fixed(Step):
+    """A step without chance, the same in training and outside of it. A run keeps it, for predictions."""
+
+    kinds: ClassVar[dict[str, type[Fixed]]] = {}
+    """All of them, by the names that runs keep."""
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, name: str) -> None:
+        cls.name = name
+        Fixed.kinds[name] = cls
+
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        return self.transform(values)
+
+    def prediction(self) -> Fixed:
+        return self
+
+    @abstractmethod
+    def transform(self, values: Floats) -> Floats:
+        """The batch afterwards; ``values`` may be changed."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON: all that makes the step again; ``name`` is taken."""
+
+    @classmethod
+    @abstractmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> Fixed:
+        """The step with these settings.
+
+        Raises:
+            KeyError: one is missing.
+            TypeError: one is of the wrong kind.
+            ValueError: likewise.
+        """
+
+    def described(self) -> dict[str, Any]:
+        """JSON, from which ``restored`` makes the step again."""
+        return {"name": self.name, **self.settings()}
+
+
+def restored(described: Mapping[str, Any]) -> Fixed:
+    """The step that ``described`` tells of.
+
+    Raises:
+        KeyError: there is none of this name, or a setting is missing.
+        TypeError: a setting is of the wrong kind.
+        ValueError: likewise.
+    """
+    return Fixed.kinds[described["name"]].of_settings(described)
 
 
 @dataclass(frozen=True)
@@ -50,21 +110,44 @@ class Crop(Step):
     def type(self, before: TensorType) -> TensorType:
         return TensorType((before.shape[0], self.height, self.width))
 
-    def apply(self, values: Floats, draws: Draws | None) -> Floats:
-        count = len(values)
-        padded = values
-        if self.pad:
-            padded = np.pad(values, ((0, 0), (0, 0), (self.pad, self.pad), (self.pad, self.pad)))
-        rows = padded.shape[2] - self.height + 1
-        columns = padded.shape[3] - self.width + 1
-        if draws is None:
-            top = np.full(count, (rows - 1) // 2)
-            left = np.full(count, (columns - 1) // 2)
-        else:
-            top = (draws[:, 0] * rows).astype(np.intp)
-            left = (draws[:, 1] * columns).astype(np.intp)
-        windows = sliding_window_view(padded, (self.height, self.width), axis=(2, 3))
-        return windows[np.arange(count), :, top, left]
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        windows = _windows(values, self.height, self.width, self.pad)
+        top = (draws[:, 0] * windows.shape[2]).astype(np.intp)
+        left = (draws[:, 1] * windows.shape[3]).astype(np.intp)
+        return windows[np.arange(len(values)), :, top, left]
+
+    def prediction(self) -> CentreCrop:
+        return CentreCrop(self.height, self.width, self.pad)
+
+
+@dataclass(frozen=True)
+class CentreCrop(Fixed, name="crop"):
+    """The window at the centre."""
+
+    height: int
+    width: int
+    pad: int
+
+    def type(self, before: TensorType) -> TensorType:
+        return TensorType((before.shape[0], self.height, self.width))
+
+    def transform(self, values: Floats) -> Floats:
+        windows = _windows(values, self.height, self.width, self.pad)
+        return windows[:, :, (windows.shape[2] - 1) // 2, (windows.shape[3] - 1) // 2].copy()
+
+    def settings(self) -> dict[str, Any]:
+        return {"size": [self.height, self.width], "pad": self.pad}
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> CentreCrop:
+        height, width = settings["size"]
+        return cls(int(height), int(width), int(settings["pad"]))
+
+
+def _windows(values: Floats, height: int, width: int, pad: int) -> Floats:
+    """All windows of the padded images: a view [examples, c, rows, columns, height, width]."""
+    padded = np.pad(values, ((0, 0), (0, 0), (pad, pad), (pad, pad))) if pad else values
+    return sliding_window_view(padded, (height, width), axis=(2, 3))
 
 
 @dataclass(frozen=True)
@@ -73,11 +156,13 @@ class Flip(Step):
 
     p: float
 
-    def apply(self, values: Floats, draws: Draws | None) -> Floats:
-        if draws is not None:
-            chosen = draws[:, 0] < self.p
-            values[chosen] = values[chosen, :, :, ::-1]
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        chosen = draws[:, 0] < self.p
+        values[chosen] = values[chosen, :, :, ::-1]
         return values
+
+    def prediction(self) -> None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -91,9 +176,7 @@ class Color(Step):
     contrast: float
     saturation: float
 
-    def apply(self, values: Floats, draws: Draws | None) -> Floats:
-        if draws is None:
-            return values
+    def apply(self, values: Floats, draws: Draws) -> Floats:
         amounts = (self.brightness, self.contrast, self.saturation)
         factors = (1 + (2 * draws[:, :3] - 1) * amounts).astype(np.float32)[:, :, None, None, None]
         if self.brightness:
@@ -106,18 +189,28 @@ class Color(Step):
             values = (values - grey) * factors[:, 2] + grey
         return values
 
+    def prediction(self) -> None:
+        return None
+
 
 @dataclass(frozen=True, eq=False)
-class Normalize(Step):
+class Normalize(Fixed, name="normalize"):
     """Subtracts the mean and divides by the standard deviation; both broadcast against one example."""
 
     mean: Floats
     std: Floats
 
-    def apply(self, values: Floats, draws: Draws | None) -> Floats:
+    def transform(self, values: Floats) -> Floats:
         values -= self.mean
         values /= self.std
         return values
+
+    def settings(self) -> dict[str, Any]:
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> Normalize:
+        return cls(np.array(settings["mean"], np.float32), np.array(settings["std"], np.float32))
 
 
 @dataclass(frozen=True)
@@ -142,13 +235,28 @@ class Pipeline:
 
         Fields that ``arrays`` lacks are left out; those that it has may be changed.
         """
+        if not training:
+            return self._predicted(arrays)
         for number, stage in enumerate(self.stages):
             for name, step in stage.items():
                 if name in arrays:
                     values = arrays[name]
-                    draws = uniform(seed, epoch, 1 + number, first, len(values)) if training else None
-                    arrays[name] = step.apply(values, draws)
+                    arrays[name] = step.apply(values, uniform(seed, epoch, 1 + number, first, len(values)))
         return arrays
+
+    def _predicted(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        for stage in self.prediction():
+            for name, fixed in stage.items():
+                if name in arrays:
+                    arrays[name] = fixed.transform(arrays[name])
+        return arrays
+
+    def prediction(self) -> list[dict[str, Fixed]]:
+        """What the steps become outside of training."""
+        return [
+            {name: fixed for name, step in stage.items() if (fixed := step.prediction()) is not None}
+            for stage in self.stages
+        ]
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Batches:
             rows = np.concatenate([rows, np.repeat(rows[-1:], self.batch - count)])
         taken = {field: self.examples.fields[field].take(rows) for field in dict.fromkeys(self.fields.values())}
         taken = self.augment.apply(taken, training=self.training, seed=self.seed, epoch=epoch, first=first)
-        arrays = {name: self._fed(name, taken[field]) for name, field in self.fields.items()}
+        arrays = {name: self._fed(name, field, taken[field], rows) for name, field in self.fields.items()}
         return Batch(epoch, index, arrays, count)
 
     def order(self, epoch: int) -> Rows:
@@ -137,8 +137,11 @@ class Batches:
             self._order = known
         return known[1]
 
-    def _fed(self, name: str, values: Array) -> Array:
-        fault = value_fault(name, self.inputs[name], values, self.spans.get(name))
+    def _fed(self, name: str, field: str, values: Array, rows: Rows) -> Array:
+        def place(index: int) -> str:
+            return self.examples.fields[field].place(int(rows[index])) or f"example {rows[index]} of the split"
+
+        fault = value_fault(name, self.inputs[name], values, self.spans.get(name), place)
         if fault is not None:
             raise ModelError(fault)
         return np.ascontiguousarray(values, DTYPES[self.inputs[name].element])

@@ -30,6 +30,25 @@ SPLIT_SEED = 20_240_229
 """The fixed seed of every split that graphdl makes itself: a test split must be the same for everybody, always."""
 
 
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the examples of a field were read."""
+
+    path: Path
+    word: str = "example"
+    """What ``numbers`` count: ``line`` in a table."""
+    numbers: NDArray[np.integer[Any]] | None = None
+    """Of each example; none where they are 0, 1, 2 …"""
+
+    def of(self, row: int) -> str:
+        """One example's: ``flowers.csv, line 17``."""
+        return f"{self.path}, {self.word} {row if self.numbers is None else self.numbers[row]}"
+
+    def select(self, rows: Rows) -> Origin:
+        """Of the given examples alone."""
+        return Origin(self.path, self.word, rows if self.numbers is None else self.numbers[rows])
+
+
 class Field(ABC):
     """One named quantity of every example of a split."""
 
@@ -48,6 +67,10 @@ class Field(ABC):
     def select(self, rows: Rows) -> Field:
         """A field of the given examples alone."""
 
+    def place(self, row: int) -> str | None:
+        """Where an example was read, for complaints; none where it is from no file."""
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayField(Field):
@@ -59,6 +82,7 @@ class ArrayField(Field):
     values: Array
     type: TensorType
     divisor: float = 1.0
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -70,15 +94,19 @@ class ArrayField(Field):
         return taken
 
     def select(self, rows: Rows) -> ArrayField:
-        return ArrayField(self.values[rows], self.type, self.divisor)
+        origin = self.origin.select(rows) if self.origin is not None else None
+        return ArrayField(self.values[rows], self.type, self.divisor, origin)
+
+    def place(self, row: int) -> str | None:
+        return self.origin.of(row) if self.origin is not None else None
 
 
-def pixels(values: Array, divisor: float = 255.0) -> ArrayField:
+def pixels(values: Array, divisor: float = 255.0, origin: Origin | None = None) -> ArrayField:
     """Images stored as whole numbers, read as floats from 0 to 1."""
-    return ArrayField(values, TensorType(values.shape[1:]), divisor)
+    return ArrayField(values, TensorType(values.shape[1:]), divisor, origin)
 
 
-def numbers(values: Array) -> ArrayField:
+def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
     """A field of floats, whole numbers or truth values, as the array's dtype says.
 
     Raises:
@@ -96,12 +124,23 @@ def numbers(values: Array) -> ArrayField:
             element = "bool"
         case _:
             raise ValueError(f"elements of type {values.dtype}; floats, whole numbers or truth values are expected")
-    return ArrayField(np.ascontiguousarray(values, DTYPES[element]), TensorType(values.shape[1:], element))
+    with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite, and complained about when it is fed
+        stored = np.ascontiguousarray(values, DTYPES[element])
+    return ArrayField(stored, TensorType(values.shape[1:], element), origin=origin)
 
 
-def labels(values: Array, classes: int) -> ArrayField:
+def labels(values: Array, classes: int, origin: Origin | None = None) -> ArrayField:
     """Class numbers; the caller has checked that they are at least 0 and below ``classes``."""
-    return ArrayField(np.ascontiguousarray(values, np.int32), TensorType(values.shape[1:], "int", classes))
+    kind = TensorType(values.shape[1:], "int", classes)
+    return ArrayField(np.ascontiguousarray(values, np.int32), kind, origin=origin)
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a field lies in a text table: its columns' names, empty where the file has no header, and what parts them."""
+
+    columns: tuple[str, ...]
+    separator: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +179,8 @@ class DataSet:
     """Of the fields that hold classes with names, in the order of their numbers."""
     published: Mapping[str, Statistics] = field(default_factory=dict)
     """Statistics that everybody uses for this set; they win over computed ones."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    """Of the fields that were read from the columns of a table."""
     span: Span | None = None
     """Where the model file asks for it."""
     files: Sequence[Path] = ()
@@ -204,7 +245,8 @@ def divide(split: Split, fraction: float, name: str, stratify: str | None = None
     groups = [shuffled]
     if stratify is not None:
         kinds = split.fields[stratify].take(shuffled)
-        groups = [shuffled[kinds == kind] for kind in np.unique(kinds)]
+        by_kind = np.argsort(kinds, kind="stable")
+        groups = np.split(shuffled[by_kind], np.flatnonzero(np.diff(kinds[by_kind])) + 1)
     chosen = np.zeros(count, np.bool_)
     for group in groups:
         chosen[group[: round(fraction * len(group))]] = True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from graphdl.data.reading import LIMIT
 from graphdl.settings import Call, bind, fits, written
 from graphdl.suggest import did_you_mean
 
@@ -64,10 +65,13 @@ def csv(
     ``label`` names the column of classes, which are numbered in their sorted order (as numbers if all are);
     ``target`` names a column of numbers to predict. ``columns`` are those of ``x``: all others if left out. Without
     a ``header`` columns are counted from 0 (negative: from the end). ``test`` is the fraction of the rows for the
-    test split (fixed, by class where there is a label), or a second file.
+    test split (fixed, by class where there is a label), or a second file. The file is UTF-8; quotes are double ones.
+    A run keeps the names of the columns of ``x``: what it predicts or measures later is matched to them.
     """
-    if len(separator) != 1:
-        raise call.error("E0703", "'separator' of 'csv' must be one character", argument="separator")
+    if len(separator) != 1 or separator in '"\r\n':
+        raise call.error(
+            "E0703", "'separator' of 'csv' must be one character, no quote and no end of line", argument="separator"
+        )
     if not isinstance(test, str):
         _fraction(call, "test", test)
 
@@ -109,7 +113,9 @@ def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3,
     """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
 
     ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
-    number for both), then cropped at the centre. ``label`` numbers the classes in the order of their folders' names.
+    number for both), then cropped at the centre. Grey of 16 bits goes from 0 to 1 as well, transparent pixels are
+    white, pictures are turned as their EXIF data says; floats and 32-bit whole numbers are refused. Hidden files and
+    folders are left out. ``label`` numbers the classes in the order of their folders' names.
     Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
     keeps its side when others are added.
     """
@@ -211,6 +217,8 @@ class Chosen:
     load: Loader
     validation: float
     """The fraction of the training split to hold out."""
+    limit: float
+    """The GiB of memory that one file may take."""
 
 
 def data_set(setting: Setting) -> Chosen:
@@ -221,7 +229,7 @@ def data_set(setting: Setting) -> Chosen:
     """
     call = Call(setting)
     declared = _named(call, DATA_SETS, "E0701", "data set")
-    arguments = bind(call, declared, extra=("validation",))
+    arguments = bind(call, declared, extra=("validation", "limit"))
     fraction: Any = setting.keywords.get("validation", 0.0)
     if not fits(fraction, float) or not 0 <= fraction < 1:
         raise call.error(
@@ -229,7 +237,14 @@ def data_set(setting: Setting) -> Chosen:
             f"'validation' must be a number of at least 0 and below 1, found {written(fraction)}",
             argument="validation",
         )
-    return Chosen(declared(call, **arguments), float(fraction))
+    limit: Any = setting.keywords.get("limit", LIMIT)
+    if not fits(limit, float) or limit <= 0:
+        raise call.error(
+            "E0703",
+            f"'limit' must be a positive number of GiB, found {written(limit)}",
+            argument="limit",
+        )
+    return Chosen(declared(call, **arguments), float(fraction), float(limit))
 
 
 # --------------------------------------------------------------------------------------------------- augmentations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -138,8 +138,17 @@ def _element(name: str, kind: TensorType, array: Array, spans: Mapping[str, Span
     )
 
 
-def value_fault(name: str, kind: TensorType, array: Array, span: Span | None = None) -> Diagnostic | None:
-    """The complaint about the first value that an input cannot take, if there is one: E0716 or E0717."""
+def value_fault(
+    name: str,
+    kind: TensorType,
+    array: Array,
+    span: Span | None = None,
+    example: Callable[[int], str] | None = None,
+) -> Diagnostic | None:
+    """The complaint about the first value that an input cannot take, if there is one: E0716 or E0717.
+
+    ``example`` says of each row of ``array`` where that example is from, where its place in ``array`` says nothing.
+    """
     low: float
     high: float
     if kind.classes is not None:
@@ -157,9 +166,12 @@ def value_fault(name: str, kind: TensorType, array: Array, span: Span | None = N
     wrong = ~((array >= low) & (array <= high))
     place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
     count = int(wrong.sum())
+    where = f"at {list(map(int, place))}"
+    if example is not None:
+        where = f"in {example(int(place[0]))}" + (f", at {list(map(int, place[1:]))}" if len(place) > 1 else "")
     return Diagnostic(
         code,
-        f"the input '{name}' is {kind}: expected {expected}, found {array[place]} at {list(map(int, place))}",
+        f"the input '{name}' is {kind}: expected {expected}, found {array[place]} {where}",
         span,
         notes=(f"{count} of {array.size} elements of '{name}' are off",) if count > 1 else (),
     )

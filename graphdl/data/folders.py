@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics, labels
+from graphdl.data.pictures import SUFFIXES, decode
 from graphdl.data.request import Request
 from graphdl.graph.types import TensorType
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 _SPLITS = ("train", "test", "validation")
-_MODES = {1: "L", 3: "RGB"}
+_OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
+"""Folders that systems leave beside a user's: of macOS's archives, and of Synology's disks."""
 _IMAGENET = {3: Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: Statistics((0.449,), (0.226,))}
 """The means and deviations that everybody uses for photographs; for grey ones, the average of the channels."""
 
@@ -35,18 +36,22 @@ class ImageFiles(Field):
     def take(self, rows: Rows) -> Array:
         images = np.empty((len(rows), *self.type.shape), np.float32)
         for image, row in zip(images, rows, strict=True):
-            image[...] = decode(self.request, self.paths[row], self.type.shape)
+            image[...] = decode(self.request.reading, self.paths[row], self.type.shape)
         return images
 
     def select(self, rows: Rows) -> ImageFiles:
         return ImageFiles([self.paths[row] for row in rows], self.type, self.request)
+
+    def place(self, row: int) -> str | None:
+        return str(self.paths[row])
 
 
 def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
     """See ``graphdl.data.declarations``; ``shape`` is [channels, height, width]."""
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)
-    class_names = tuple(sorted({path.parent.name for path in listed["train"]}))
+    given = request.known.class_names.get("label")
+    class_names = tuple(given or sorted({path.parent.name for path in listed["train"]}))
     numbering = {name: number for number, name in enumerate(class_names)}
     image_type = TensorType(shape)
     splits = {}
@@ -81,13 +86,22 @@ def _listed(request: Request, home: Path, test: float) -> dict[str, list[Path]]:
                 "E0704",
                 f"{home} has no images for the split '{split}'",
                 argument="dir",
-                notes=[f"images lie in {home}/CLASS or {home}/{split}/CLASS and end in {', '.join(sorted(_SUFFIXES))}"],
+                notes=[f"images lie in {home}/CLASS or {home}/{split}/CLASS and end in {', '.join(sorted(SUFFIXES))}"],
             )
     return listed
 
 
 def _images(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob("*/*") if path.suffix.lower() in _SUFFIXES)
+    """The images of all classes. Hidden files and folders, and what systems leave behind, are none."""
+    return sorted(
+        path
+        for path in home.glob("*/*")
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and not path.parent.name.startswith(".")
+        and path.parent.name not in _OF_SYSTEMS
+        and path.is_file()
+    )
 
 
 def _share(name: str) -> float:
@@ -101,30 +115,8 @@ def _numbered(request: Request, split: str, paths: Sequence[Path], numbering: Ma
         if path.parent.name not in numbering:
             raise request.error(
                 "E0706",
-                f"class '{path.parent.name}' of split '{split}' has no training images",
+                f"class '{path.parent.name}' of split '{split}' is none of the training's",
                 notes=[str(path), f"the classes are: {', '.join(numbering)}"],
             )
         kinds[row] = numbering[path.parent.name]
     return kinds
-
-
-def decode(request: Request, path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """An image file as [channels, height, width] from 0 to 1, scaled to cover the size and cropped at the centre.
-
-    Raises:
-        ModelError: E0705, it is no image, or a damaged one.
-    """
-    from PIL import Image, ImageOps
-
-    channels, height, width = shape
-    try:
-        with Image.open(path) as opened:
-            # A JPEG decoder can halve while it decodes; it never goes below the size asked for.
-            enough = 2 * max(width, height)
-            opened.draft(_MODES[channels], (enough, enough))
-            upright = ImageOps.exif_transpose(opened).convert(_MODES[channels])
-            fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise request.damaged(path, f"it cannot be decoded ({error})") from error
-    values = np.asarray(fitted, np.float32).reshape(height, width, channels)
-    return values.transpose(2, 0, 1) / np.float32(255)

@@ -11,11 +11,12 @@ import struct
 import zlib
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import DataSet, Split, Statistics, labels, pixels
+from graphdl.data.dataset import DataSet, Origin, Split, Statistics, labels, pixels
 from graphdl.data.download import Archive
 from graphdl.data.request import GET_HELP, Request
 
@@ -93,7 +94,8 @@ def _load(
         if classes.max() > 9:
             row = int(np.argmax(classes > 9))
             raise request.error("E0706", f"{labels_path}: label {row} is {classes[row]}, expected 0 to 9")
-        splits[split] = Split(split, {"image": pixels(images[:, None]), "label": labels(classes, 10)})
+        numbers = labels(classes, 10, Origin(labels_path))
+        splits[split] = Split(split, {"image": pixels(images[:, None]), "label": numbers})
         files += [images_path, labels_path]
     return DataSet(
         name,
@@ -121,20 +123,30 @@ def read_idx(request: Request, path: Path, rank: int) -> NDArray[np.uint8]:
     Raises:
         ModelError: E0705, it is not such a file, or is cut short.
     """
-    content = request.read(path)
-    if content[:2] == b"\x1f\x8b":
+    with request.reading.open(path) as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
         try:
-            content = gzip.decompress(content)
+            return _unpacked(request, path, gzip.GzipFile(fileobj=file) if is_packed else file, rank)
         except (EOFError, OSError, zlib.error) as error:
             raise request.damaged(path, f"it cannot be unpacked ({error})") from error
+
+
+def _unpacked(request: Request, path: Path, file: gzip.GzipFile | BinaryIO, rank: int) -> NDArray[np.uint8]:
+    """What a header and its elements say; one byte more than the header promises is asked for, never all there is."""
     header = 4 + 4 * rank
-    if len(content) < header:
-        raise request.damaged(path, f"it has {len(content)} bytes, its header alone needs {header}")
-    magic, *shape = struct.unpack(f">{1 + rank}I", content[:header])
+    begin = file.read(header)
+    if len(begin) < header:
+        raise request.damaged(path, f"it has {len(begin)} bytes, its header alone needs {header}")
+    magic, *shape = struct.unpack(f">{1 + rank}I", begin)
     if magic != 0x0800 + rank:
         raise request.damaged(path, f"it begins with {magic:#010x}, expected {0x0800 + rank:#010x} (IDX, rank {rank})")
-    if len(content) != header + prod(shape):
-        raise request.damaged(path, f"it has {len(content)} bytes, its header {shape} promises {header + prod(shape)}")
-    if not prod(shape):
+    promised = prod(shape)
+    if not promised:
         raise request.damaged(path, f"it is empty: its header says {shape}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    request.reading.require(path, promised, f"what its header {shape} promises")
+    content = file.read(promised + 1)
+    if len(content) != promised:
+        size = f"{header + len(content)} bytes" + (" or more" if len(content) > promised else "")
+        raise request.damaged(path, f"it has {size}, its header {shape} promises {header + promised}")
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphdl.data.download import Archive, fetch
+from graphdl.data.known import Known
+from graphdl.data.reading import LIMIT, Reading
 from graphdl.diagnostics import ModelError
 from graphdl.settings import Call
 
@@ -43,6 +45,15 @@ class Request(Call):
     download: bool = False
     mirrors: tuple[str, ...] | None = None
     """Base addresses to download from in place of the archive's own."""
+    limit: float = LIMIT
+    """GiB of memory that one file may take."""
+    known: Known = field(default_factory=Known)
+    """What a run that was trained on the data remembers of it."""
+
+    @property
+    def reading(self) -> Reading:
+        """How files are read for this data set."""
+        return Reading(self.setting.span, self.limit)
 
     def place(self, path: str, argument: str, is_wanted: Callable[[Path], bool]) -> Path:
         """Where a file or folder named by the user lies: beside the model file, else in the data root.
@@ -71,22 +82,18 @@ class Request(Call):
 
     def damaged(self, path: Path, reason: str) -> ModelError:
         """The complaint that a file is not what its name promises."""
-        return self.error(
-            "E0705",
-            f"{path} is damaged: {reason}",
-            help="delete the file and get it again",
-        )
+        return self.reading.damaged(path, reason)
 
     def read(self, path: Path) -> bytes:
         """The content of a file.
 
         Raises:
-            ModelError: E0705, it cannot be read.
+            ModelError: E0705, it cannot be read; E0718, it is too large.
         """
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise self.damaged(path, error.strerror or str(error)) from error
+        with self.reading.open(path) as file:
+            self.reading.require(path, file.seek(0, os.SEEK_END), "the file")
+            file.seek(0)
+            return file.read()
 
     def fetch(self, archive: Archive, folder: Path) -> Path:
         """Downloads an archive into a folder; see ``graphdl.data.download.fetch``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from graphdl.data.dataset import DataSet, divide
 from graphdl.data.declarations import data_set
+from graphdl.data.known import Known
 from graphdl.data.request import Request, default_root
 from graphdl.graph.model import Setting
 from graphdl.settings import setting_of
@@ -20,16 +21,20 @@ def load(
     splits: Sequence[str] = ("train", "test"),
     download: bool = False,
     mirrors: Sequence[str] | None = None,
+    known: Known | None = None,
 ) -> DataSet:
     """The data set that a train section's ``data`` names.
 
     Every set takes ``validation``, a fraction of its training split to hold out (fixed, by class where there is a
-    field ``label``). ``root`` is the folder of data sets, by default ``GRAPHDL_DATA`` or else the user's cache.
-    ``splits`` are those that will be used: large sets read no others. A missing official archive is fetched if
-    ``download`` says so, from ``mirrors`` in place of its own addresses where they are given.
+    field ``label``), and ``limit``, the GiB of memory that one of its files may take. ``root`` is the folder of data
+    sets, by default ``GRAPHDL_DATA`` or else the user's cache. ``splits`` are those that will be used: large sets read
+    no others. A missing official archive is fetched if ``download`` says so, from ``mirrors`` in place of its own
+    addresses where they are given. ``known`` is what a run remembers of the data that it was trained on: classes keep
+    their numbers, and columns their order.
 
     Raises:
-        ModelError: E0701 to E0709, the set is unknown, its arguments are wrong, or its files are missing or damaged.
+        ModelError: E0701 to E0709 or E0718, the set is unknown, its arguments are wrong, or its files are missing,
+            damaged or too large.
     """
     if isinstance(setting, str):
         setting = setting_of(setting)
@@ -42,6 +47,8 @@ def load(
         splits=tuple(sorted(wanted)),
         download=download,
         mirrors=None if mirrors is None else tuple(mirrors),
+        limit=chosen.limit,
+        known=known or Known(),
     )
     dataset = chosen.load(request)
     if fraction:

@@ -1,9 +1,8 @@
-"""Tables in text files: a row an example, a column a quantity."""
+"""Tables in text files as data sets: a row an example, a column a quantity."""
 
 from __future__ import annotations
 
-import csv as csv_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import DataSet, Field, Split, divide, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, divide, labels, numbers
 from graphdl.data.request import Request
+from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
 from graphdl.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
-class _Table:
+class _Opened:
+    """A table of which the header has been read; ``rows`` are those that follow."""
+
     path: Path
     columns: tuple[str, ...]
-    rows: list[list[str]]
-    lines: list[int]
-    """The line of the file on which each row ends."""
+    rows: Iterator[Row]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The columns of each field, by their places."""
+
+    inputs: Sequence[int]
+    target: int | None
+    label: int | None
 
 
 def csv(
@@ -36,41 +45,27 @@ def csv(
     test: float | str,
 ) -> DataSet:
     """See ``graphdl.data.declarations``."""
-    tables = [_read(request, file, "file", header, separator)]
+    first = _open(request, file, "file", header, separator)
+    tables = [first]
     if isinstance(test, str):
-        tables.append(_read(request, test, "test", header, separator))
-        if tables[1].columns != tables[0].columns:
+        second = _open(request, test, "test", header, separator)
+        tables.append(second)
+        if second.columns != first.columns:
             raise request.error(
                 "E0707",
-                f"{tables[1].path} has other columns than {tables[0].path}",
+                f"{second.path} has other columns than {first.path}",
                 argument="test",
-                notes=[f"found {', '.join(tables[1].columns)}", f"expected {', '.join(tables[0].columns)}"],
+                notes=[f"found {', '.join(second.columns)}", f"expected {', '.join(first.columns)}"],
             )
-    first = tables[0]
-    special: dict[str, int] = {}
-    for name, chosen in (("label", label), ("target", target)):
-        if chosen is not None:
-            special[name] = _column(request, first, chosen, name)
-    if columns is None:
-        inputs = [index for index in range(len(first.columns)) if index not in special.values()]
-    else:
-        inputs = [_column(request, first, chosen, "columns") for chosen in columns]
-    if not inputs:
-        raise request.error("E0709", f"{first.path} leaves no column for 'x'")
-
-    fields: list[dict[str, Field]] = [{} for _ in tables]
-    for table, into in zip(tables, fields, strict=True):
-        into["x"] = numbers(np.stack([_numeric(request, table, index) for index in inputs], axis=1))
-        if "target" in special:
-            into["target"] = numbers(_numeric(request, table, special["target"]))
+    chosen = _choose(request, first, label, target, columns, header)
+    read = [_read(request, table, chosen) for table in tables]
+    fields: list[dict[str, Field]] = [_numeric(table, part, chosen) for table, part in zip(tables, read, strict=True)]
     class_names: dict[str, tuple[str, ...]] = {}
-    if "label" in special:
-        texts = [[row[special["label"]].strip() for row in table.rows] for table in tables]
-        names = _classes(texts[0])
-        class_names["label"] = names
+    if chosen.label is not None:
+        names = class_names["label"] = tuple(request.known.class_names.get("label") or classes(read[0].texts))
         numbering = {name: number for number, name in enumerate(names)}
-        for table, into, column in zip(tables, fields, texts, strict=True):
-            into["label"] = _numbered(request, table, column, numbering)
+        for table, part, into in zip(tables, read, fields, strict=True):
+            into["label"] = _numbered(request, table, part, numbering)
 
     train = Split("train", fields[0])
     if len(tables) == 2:
@@ -80,48 +75,73 @@ def csv(
         splits = {"train": train, "test": held_out}
     else:
         splits = {"train": train}
+    names = tuple(first.columns[index] for index in chosen.inputs) if header else ()
     return DataSet(
         first.path.stem,
         splits,
         class_names,
+        tables={"x": Table(names, separator)},
         span=request.setting.span,
         files=[table.path for table in tables],
     )
 
 
-def _read(request: Request, name: str, argument: str, header: bool, separator: str) -> _Table:
+def _open(request: Request, name: str, argument: str, header: bool, separator: str) -> _Opened:
     path = request.place(name, argument, Path.is_file)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv_format.reader(file, delimiter=separator)
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    rows.append(row)
-                    lines.append(reader.line_num)
-    except UnicodeDecodeError as error:
-        raise request.damaged(path, f"byte {error.start} is no UTF-8 text") from error
-    except csv_format.Error as error:
-        raise request.damaged(path, f"line {reader.line_num}: {error}") from error
-    except OSError as error:
-        raise request.damaged(path, error.strerror or str(error)) from error
-    if header and rows:
-        columns = tuple(cell.strip() for cell in rows.pop(0))
-        lines.pop(0)
-        if len(set(columns)) < len(columns):
-            raise request.error("E0709", f"{path}: two columns have one name: {', '.join(columns)}")
-    else:
-        columns = tuple(str(index) for index in range(len(rows[0]))) if rows else ()
-    if not rows:
+    rows = read_rows(request.reading, path, separator)
+    head = next(rows, None)
+    if head is None:
         raise request.error("E0709", f"{path} has no rows", argument=argument)
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(columns):
-            raise request.error("E0709", f"{path}, line {line}: {len(row)} columns, expected {len(columns)}")
-    return _Table(path, columns, rows, lines)
+    if not header:
+        return _Opened(path, tuple(map(str, range(len(head.cells)))), _with(head, rows))
+    columns = tuple(cell.strip() for cell in head.cells)
+    if len(set(columns)) < len(columns):
+        raise request.error("E0709", f"{path}: two columns have one name: {', '.join(columns)}")
+    return _Opened(path, columns, rows)
 
 
-def _column(request: Request, table: _Table, chosen: str | int, argument: str) -> int:
+def _with(head: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield head
+    yield from rows
+
+
+def _choose(
+    request: Request,
+    table: _Opened,
+    label: str | int | None,
+    target: str | int | None,
+    columns: Sequence[str | int] | None,
+    header: bool,
+) -> _Chosen:
+    """The columns of the fields; those of ``x`` are as they were in training, where that is known."""
+    special = {
+        name: _column(request, table, chosen, name)
+        for name, chosen in (("label", label), ("target", target))
+        if chosen is not None
+    }
+    known = request.known.columns.get("x") if header else None
+    if columns is not None:
+        inputs = [_column(request, table, chosen, "columns") for chosen in columns]
+    else:
+        inputs = [index for index in range(len(table.columns)) if index not in special.values()]
+    if known:
+        found = [table.columns[index] for index in inputs]
+        missing = [name for name in known if name not in table.columns]
+        if missing or (columns is not None and set(found) != set(known)):
+            what = f"{table.path} has no column {missing[0]!r}" if missing else "'columns' names others"
+            raise request.error(
+                "E0709",
+                f"the run was trained on the columns {', '.join(known)}: {what}",
+                argument="columns",
+                notes=[f"its columns are: {', '.join(table.columns)}"],
+            )
+        inputs = [table.columns.index(name) for name in known]
+    if not inputs:
+        raise request.error("E0709", f"{table.path} leaves no column for 'x'")
+    return _Chosen(inputs, special.get("target"), special.get("label"))
+
+
+def _column(request: Request, table: _Opened, chosen: str | int, argument: str) -> int:
     if isinstance(chosen, int):
         if -len(table.columns) <= chosen < len(table.columns):
             return chosen % len(table.columns)
@@ -136,47 +156,36 @@ def _column(request: Request, table: _Table, chosen: str | int, argument: str) -
     )
 
 
-def _numeric(request: Request, table: _Table, index: int) -> NDArray[np.float32]:
-    """A column as floats."""
-    cells = [row[index] for row in table.rows]
-    try:
-        column = np.array(cells, np.float64)
-        row = int(np.argmin(np.isfinite(column)))
-        is_good = bool(np.isfinite(column[row]))
-    except ValueError:
-        row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
-        is_good = False
-    if not is_good:
-        raise request.error(
-            "E0709",
-            f"{table.path}, line {table.lines[row]}: '{cells[row].strip()}' in column "
-            f"'{table.columns[index]}' is no finite number",
-            help="name the numeric columns with 'columns', or the column of classes with 'label'",
-        )
-    return column.astype(np.float32)
+def _read(request: Request, table: _Opened, chosen: _Chosen) -> Columns:
+    numeric = [*chosen.inputs, *([chosen.target] if chosen.target is not None else [])]
+    cure = "name the numeric columns with 'columns', or the column of classes with 'label'"
+    return read_columns(request.reading, table.path, table.rows, table.columns, numeric, chosen.label, cure)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _numeric(table: _Opened, part: Columns, chosen: _Chosen) -> dict[str, Field]:
+    origin = Origin(table.path, "line", part.lines)
+    fields: dict[str, Field] = {"x": numbers(part.values[:, : len(chosen.inputs)], origin)}
+    if chosen.target is not None:
+        fields["target"] = numbers(part.values[:, -1], origin)
+    return fields
 
 
-def _classes(texts: Sequence[str]) -> tuple[str, ...]:
+def classes(texts: Sequence[str]) -> tuple[str, ...]:
+    """The distinct ones in their order: of numbers where all are finite ones, else of texts; never by chance."""
     distinct = set(texts)
-    return tuple(sorted(distinct, key=float) if all(map(_is_number, distinct)) else sorted(distinct))
+    if all(map(is_number, distinct)):
+        return tuple(sorted(distinct, key=lambda text: (number(text), text)))
+    return tuple(sorted(distinct))
 
 
-def _numbered(request: Request, table: _Table, texts: Sequence[str], numbering: Mapping[str, int]) -> Field:
-    values: NDArray[Any] = np.zeros(len(texts), np.int32)
-    for row, text in enumerate(texts):
+def _numbered(request: Request, table: _Opened, part: Columns, numbering: Mapping[str, int]) -> Field:
+    values: NDArray[Any] = np.zeros(len(part.texts), np.int32)
+    for row, text in enumerate(part.texts):
         if text not in numbering:
             raise request.error(
                 "E0706",
-                f"{table.path}, line {table.lines[row]}: class '{text}' does not occur in the training file",
+                f"{table.path}, line {part.lines[row]}: class '{text}' does not occur in the training file",
                 notes=[f"its classes are: {', '.join(numbering)}"],
             )
         values[row] = numbering[text]
-    return labels(values, len(numbering))
+    return labels(values, len(numbering), Origin(table.path, "line", part.lines))

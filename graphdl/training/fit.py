@@ -17,7 +17,7 @@ from graphdl.training import checkpoint, inference
 from graphdl.training.claim import claimed
 from graphdl.training.inference import Measurement
 from graphdl.training.loop import SAVE_SECONDS, Observer, Training
-from graphdl.training.preprocessing import describe
+from graphdl.training.preprocessing import describe, remember
 from graphdl.training.run import LAST, RunFolder, create, discard, open_run, refuse_taken, tidy
 from graphdl.training.sources import loader, setting_of
 from graphdl.training.stages import Overrides, Stage
@@ -135,7 +135,7 @@ def resume(path: Path, request: Request, *, device: str | None = None, observer:
         training = Training(
             model.network,
             model.stages(request.overrides),
-            loader(root=request.data_root, download=request.download, origin=_origin(folder)),
+            loader(root=request.data_root, download=request.download, origin=_origin(folder), known=model.known),
             folder=folder,
             observer=observer,
             save_seconds=request.save_seconds,
@@ -153,7 +153,8 @@ def evaluate(model: Model, request: Request, *, split: str = "test", origin: Pat
     """
     stages = model.stages(request.overrides)
     stage = next((stage for stage in reversed(stages) if stage.data is not None), stages[-1])
-    dataset = loader(root=request.data_root, download=request.download, origin=origin, split=split)(stage)
+    load = loader(root=request.data_root, download=request.download, origin=origin, split=split, known=model.known)
+    dataset = load(stage)
     network = model.network
     inputs = inference.measured_inputs(network, stage.batch)
     batches = Batches(
@@ -221,6 +222,7 @@ def _settings(model: Model, request: Request, stages: list[Stage], data: Callabl
         "origin": str(Path(path).parent) if path is not None else None,
         "seed": model.network.seed,
         "stages": [_described(stage) for stage in stages],
+        "data": {stage.name: remember(data(stage)) for stage in stages},
         **describe(stages[-1], data(stages[-1]), tuple(model.network.inference.inputs)),
     }
 

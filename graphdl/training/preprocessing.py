@@ -1,40 +1,40 @@
-"""What a run remembers of its data, so that a prediction needs none: fields, normalization, names of classes."""
+"""What a run remembers of its data: what a prediction needs, and what keeps the same data the same."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from graphdl.data import augment
-from graphdl.data.augment import Crop, Normalize, Pipeline, Step
-from graphdl.data.dataset import DataSet
+from graphdl.data.augment import Pipeline, Step, restored
+from graphdl.data.dataset import DataSet, Table
+from graphdl.data.known import Known
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.training.stages import Stage
 
 
 def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str, Any]:
-    """JSON: for each input that a field feeds its shape in the data set and what is done to it outside of training,
-    and the names of the classes by field."""
-    pipeline = augment.pipeline(stage.augment, dataset)
+    """JSON: for each input that a field feeds its shape in the data set, what is done to it outside of training, and
+    how it lay in a table; and the names of the classes by field."""
+    fixed = augment.pipeline(stage.augment, dataset).prediction()
     fields = {name: stage.feed.get(name, name) for name in inputs}
     return {
         "inputs": {
             name: {
                 "field": field,
                 "shape": list(dataset.types[field].shape),
-                "steps": [
-                    described
-                    for steps in pipeline.stages
-                    if field in steps and (described := _described(steps[field])) is not None
-                ],
+                "steps": [steps[field].described() for steps in fixed if field in steps],
+                **_described(dataset.tables.get(field)),
             }
             for name, field in fields.items()
             if field in dataset.types
         },
         "class_names": {field: list(names) for field, names in dataset.class_names.items()},
     }
+
+
+def _described(table: Table | None) -> dict[str, Any]:
+    return {} if table is None else {"table": {"columns": list(table.columns), "separator": table.separator}}
 
 
 def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
@@ -46,24 +46,30 @@ def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
     stages: list[Mapping[str, Step]] = []
     try:
         for name, known in described.items():
-            stages.extend({name: _step(step)} for step in known["steps"])
+            stages.extend({name: restored(step)} for step in known["steps"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(Diagnostic("E0618", f"the run's settings of its inputs are damaged ({error})")) from error
     return Pipeline(tuple(stages))
 
 
-def _described(step: Step) -> dict[str, Any] | None:
-    match step:
-        case Crop():
-            return {"name": "crop", "size": [step.height, step.width], "pad": step.pad}
-        case Normalize():
-            return {"name": "normalize", "mean": step.mean.tolist(), "std": step.std.tolist()}
-        case _:
-            return None
+def tables_of(described: Mapping[str, Any]) -> dict[str, Table]:
+    """How the inputs lay in tables, as ``describe`` wrote it down."""
+    return {
+        name: Table(tuple(table["columns"]), table["separator"])
+        for name, known in described.items()
+        if (table := known.get("table")) is not None
+    }
 
 
-def _step(described: Mapping[str, Any]) -> Step:
-    if described["name"] == "crop":
-        height, width = described["size"]
-        return Crop(int(height), int(width), int(described["pad"]))
-    return Normalize(np.array(described["mean"], np.float32), np.array(described["std"], np.float32))
+def remember(dataset: DataSet) -> dict[str, Any]:
+    """JSON: the classes and columns of a stage's data by field, where it has names for them; see ``Known``."""
+    columns = {field: list(table.columns) for field, table in dataset.tables.items() if table.columns}
+    return {
+        "class_names": {field: list(names) for field, names in dataset.class_names.items()},
+        "columns": columns,
+    }
+
+
+def known_of(remembered: Mapping[str, Mapping[str, Any]]) -> dict[str, Known]:
+    """By the stages' names what ``remember`` wrote down of their data."""
+    return {name: Known(data.get("class_names", {}), data.get("columns", {})) for name, data in remembered.items()}

@@ -30,12 +30,29 @@ class Overrides(msgspec.Struct, forbid_unknown_fields=True):
     data_root: str | None = None
 
 
+class Table(msgspec.Struct, forbid_unknown_fields=True):
+    """How an input lay in a text table."""
+
+    columns: list[str]
+    """Their names; none where the file has no header."""
+    separator: Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
+
+
 class Input(msgspec.Struct, forbid_unknown_fields=True):
     """An input that a field of the data feeds."""
 
     field: str
     shape: list[Count]
     steps: list[dict[str, Any]] = []
+    """What is done to it outside of training."""
+    table: Table | None = None
+
+
+class Data(msgspec.Struct, forbid_unknown_fields=True):
+    """What is kept of a stage's data, by field."""
+
+    class_names: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,6 +68,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     seed: Seed = 0
     stages: list[dict[str, Any]] = []
     """For people: every setting with its defaults."""
+    data: dict[str, Data] = {}
+    """By the names of the stages."""
     inputs: dict[str, Input] = {}
     class_names: dict[str, list[str]] = {}
     run: str = ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from graphdl.data import sets
 from graphdl.data.dataset import DataSet
+from graphdl.data.declarations import data_set
+from graphdl.data.known import Known
+from graphdl.data.reading import LIMIT
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Setting
 from graphdl.source import Source
@@ -28,15 +31,26 @@ def setting_of(text: str) -> Setting:
     return setting
 
 
+def limit_of(stages: Sequence[Stage]) -> float:
+    """The GiB that a file may take, as the last of some stages that names data says."""
+    return next((data_set(stage.data).limit for stage in reversed(stages) if stage.data is not None), LIMIT)
+
+
 def loader(
-    *, root: Path | None = None, download: bool = False, origin: Path | None = None, split: str | None = None
+    *,
+    root: Path | None = None,
+    download: bool = False,
+    origin: Path | None = None,
+    split: str | None = None,
+    known: Mapping[str, Known] | None = None,
 ) -> Callable[[Stage], DataSet]:
     """A function that loads the data of a stage: its training split, and ``split`` or else the one that measures it.
 
     ``root`` is the folder of data sets. ``origin`` is the folder of the original model file, where files that it
     names are found, too. Each data set is read once. A set that holds out a part for validation is measured on that.
+    ``known`` is what a run remembers of its stages' data, by their names.
     """
-    known: dict[str, DataSet] = {}
+    loaded: dict[str, DataSet] = {}
 
     def load(stage: Stage) -> DataSet:
         setting = stage.data
@@ -51,21 +65,25 @@ def loader(
                 )
             )
         key = repr((setting.name, setting.arguments, sorted(setting.keywords.items())))
-        if key not in known:
+        if key not in loaded:
             wanted: Sequence[str] = ("train", split or "test")
             if split is None and setting.keywords.get("validation"):
                 wanted = ("train",)
-            known[key] = _load(setting, wanted, [root, origin] if origin is not None else [root], download)
-        return known[key]
+            before = (known or {}).get(stage.name, Known())
+            roots = [root, origin] if origin is not None else [root]
+            loaded[key] = _load(setting, wanted, roots, download, before)
+        return loaded[key]
 
     return load
 
 
-def _load(setting: Setting, splits: Sequence[str], roots: Sequence[Path | None], download: bool) -> DataSet:
+def _load(
+    setting: Setting, splits: Sequence[str], roots: Sequence[Path | None], download: bool, known: Known
+) -> DataSet:
     errors = []
     for root in roots:
         try:
-            return _with_splits(setting, splits, root, download)
+            return _with_splits(setting, splits, root, download, known)
         except ModelError as error:
             if {d.code for d in error.diagnostics} != {"E0704"}:
                 raise
@@ -73,11 +91,13 @@ def _load(setting: Setting, splits: Sequence[str], roots: Sequence[Path | None],
     raise errors[0]
 
 
-def _with_splits(setting: Setting, splits: Sequence[str], root: Path | None, download: bool) -> DataSet:
+def _with_splits(
+    setting: Setting, splits: Sequence[str], root: Path | None, download: bool, known: Known
+) -> DataSet:
     try:
-        return sets.load(setting, root=root, splits=splits, download=download)
+        return sets.load(setting, root=root, splits=splits, download=download, known=known)
     except ModelError as error:
         if splits == ("train",) or {d.code for d in error.diagnostics} != {"E0712"}:
             raise
     # It has nothing to measure by: it is trained all the same.
-    return sets.load(setting, root=root, splits=("train",), download=download)
+    return sets.load(setting, root=root, splits=("train",), download=download, known=known)

@@ -122,7 +122,8 @@ def test_tables_are_predicted(tmp_path):
     lines = call("predict", tmp_path / "run", tmp_path / "some.csv").stdout.splitlines()
     assert [re.search(r" p (\S+) ", line)[1] for line in lines] == ["setosa", "virginica"]
     (tmp_path / "bad.csv").write_text("1,2,3,4\n1,2,x,4\n")
-    assert "row 2 is not 4 numbers" in call("predict", tmp_path / "run", tmp_path / "bad.csv").stderr
+    bad = call("predict", tmp_path / "run", tmp_path / "bad.csv").stderr
+    assert "bad.csv, line 2: 'x' in column '2' is no finite number" in bad
     (tmp_path / "few.csv").write_text("1,2,3\n")
     assert "E0714" in call("predict", tmp_path / "run", tmp_path / "few.csv").stderr
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graphdl.data.augment import Pipeline, pipeline
+from graphdl.data.augment import Fixed, Pipeline, Step, pipeline, restored
 from graphdl.data.dataset import DataSet, Field, Split, numbers
 from graphdl.data.declarations import AUGMENTATIONS
 from graphdl.graph.types import TensorType
@@ -196,3 +196,64 @@ def test_statistics_of_data_on_disk_must_be_given(call, complaint):
     data = DataSet("set", {"train": Split("train", {"image": OnDisk()})})
     assert "normalize(mean" in complaint("E0711", pipeline, [call("normalize")], data).help
     assert pipeline([call("normalize", 0.5, 0.5)], data).stages
+
+
+EXAMPLES = {
+    "color": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
+    "crop": {"size": 5, "pad": 1},
+    "flip": {"p": 0.5},
+    "normalize": {"mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 4.0]},
+}
+"""Arguments for each augmentation."""
+
+
+def test_every_augmentation_declares_what_it_becomes_at_prediction(call, images):
+    assert EXAMPLES.keys() == AUGMENTATIONS.keys()
+    for name, arguments in EXAMPLES.items():
+        steps = pipeline([call(name, **arguments)], dataset(image=images))
+        (step,) = (stage["image"] for stage in steps.stages)
+        evaluated = apply(steps, images, training=False)
+        (kept,) = steps.prediction()
+        again = Pipeline(tuple({field: restored(fixed.described())} for field, fixed in kept.items()))
+        np.testing.assert_array_equal(apply(again, images, training=False), evaluated)
+        before = TensorType(images.shape[1:])
+        assert again.types({"image": before})["image"] == step.type(before) == TensorType(evaluated.shape[1:])
+        changed = {not np.array_equal(apply(steps, images, epoch=epoch), evaluated) for epoch in range(3)}
+        assert changed == {not isinstance(step, Fixed)}, "what has no chance in it is the same in training"
+
+
+def test_a_step_that_declares_nothing_cannot_be_made():
+    class Silent(Step):
+        def apply(self, values, draws):
+            return values
+
+    with pytest.raises(TypeError, match="prediction"):
+        Silent()
+
+
+def test_a_fixed_step_is_kept_by_declaring_it(images):
+    class Invert(Fixed, name="invert"):
+        def transform(self, values):
+            return 1 - values
+
+        def settings(self):
+            return {}
+
+        @classmethod
+        def of_settings(cls, settings):
+            return cls()
+
+    try:
+        steps = Pipeline(({"image": Invert()},))
+        kept = steps.prediction()[0]["image"].described()
+        assert kept == {"name": "invert"}
+        again = Pipeline(({"image": restored(kept)},))
+        np.testing.assert_array_equal(apply(again, images, training=False), 1 - images)
+    finally:
+        del Fixed.kinds["invert"]
+
+
+def test_a_crop_at_the_centre_may_be_changed_by_what_follows(call, images):
+    settings = [call("crop", 4), call("normalize", mean=0.5, std=0.5)]
+    steps = pipeline(settings, dataset(image=images))
+    np.testing.assert_allclose(apply(steps, images, training=False), (images[:, :, 2:6, 2:6] - 0.5) / 0.5, rtol=1e-6)

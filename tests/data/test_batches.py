@@ -178,7 +178,7 @@ def test_whole_numbers_that_are_no_classes_are_caught(dataset, complaint):
     batches = Batches(dataset, "test", {"count": TensorType((), "int", 10)}, batch=8, training=False)
     batches.get(0, 0)
     found = complaint("E0716", batches.get, 0, 1)
-    assert found.message == "the input 'count' is class(10): expected 0 to 9, found 10 at [2]"
+    assert found.message == "the input 'count' is class(10): expected 0 to 9, found 10 in example 10 of the split"
 
 
 def test_a_batch_larger_than_the_split(dataset, complaint):

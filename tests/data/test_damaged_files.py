@@ -4,6 +4,7 @@ import gzip
 import io
 import struct
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -80,6 +81,31 @@ def test_damaged_images(mnist, complaint, content, reason):
     found = complaint("E0705", load, "mnist", root=mnist.parent)
     assert found.message.startswith(f"{path} is damaged: ")
     assert reason in found.message
+
+
+def test_a_bomb_is_read_no_further_than_its_header_promises(mnist, complaint):
+    path = mnist / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(LABELS)) + gzip.compress(bytes(1 << 20)) * 2000)  # 2 GB in 2 MB
+    tracemalloc.start()
+    found = complaint("E0705", load, "mnist", root=mnist.parent)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.message == f"{path} is damaged: it has 14 bytes or more, its header [5] promises 13"
+    assert peak < 16 << 20
+
+
+def test_a_header_that_promises_too_much(mnist, complaint):
+    path = mnist / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x0803, 2**31, 28, 28) + bytes(1000)))
+    found = complaint("E0718", load, "mnist", root=mnist.parent)
+    assert "what its header [2147483648, 28, 28] promises takes 1.57e+03 GiB of memory" in found.message
+
+
+def test_a_file_of_records_beyond_the_limit(cifar, tmp_path, complaint):
+    with (cifar / "data_batch_2.bin").open("r+b") as file:
+        file.truncate(3073 << 20)
+    found = complaint("E0718", load, "cifar10", root=tmp_path)
+    assert found.message.endswith("data_batch_2.bin: the file takes 3 GiB of memory, and the limit is 1 GiB")
 
 
 def test_images_without_as_many_labels(mnist, complaint):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graphdl.data.batches import Batches
+from graphdl.data.known import Known
 from graphdl.data.sets import load
 from graphdl.graph.types import TensorType
 
@@ -242,3 +244,60 @@ def test_folder_with_a_damaged_image(read, tmp_path, complaint, damage):
 @pytest.mark.parametrize("keywords", [{"size": 0}, {"size": [4]}, {"size": [4, 4, 4]}, {"channels": 2}, {"test": 1.0}])
 def test_folder_arguments_out_of_range(read, complaint, keywords):
     complaint("E0703", read, "folder", "a", **keywords)
+
+
+def test_folder_leaves_out_what_is_hidden(read, tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat/1.png", "dog/1.png"):
+            paint(tmp_path / "pets" / split / name)
+    hidden = (".ipynb_checkpoints/1.png", "cat/._1.png", "cat/.hidden.jpg", "__MACOSX/1.png", "@eaDir/1.jpg")
+    for name in hidden:
+        paint(tmp_path / "pets" / "train" / name)
+    for name in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "cat/desktop.ini"):
+        (tmp_path / "pets" / "train" / name).write_bytes(b"no image")
+    (tmp_path / "pets" / "train" / "cat" / "folder.png").mkdir()
+    dataset = read("folder", "pets", size=4)
+    assert dataset.class_names == {"label": ("cat", "dog")}
+    assert [path.name for path in dataset.splits["train"].fields["image"].paths] == ["1.png", "1.png"]
+
+
+def test_a_known_numbering_of_classes_holds(tmp_path, call, complaint):
+    for name in ("cat", "dog"):
+        paint(tmp_path / "a" / name / "1.png")
+    known = Known(class_names={"label": ("ape", "dog", "cat")})
+    dataset = load(call("folder", "a", test=0.0), root=tmp_path, splits=(), known=known)
+    assert rows(dataset.splits["train"])["label"].tolist() == [2, 1]
+    assert dataset.class_names == {"label": ("ape", "dog", "cat")}
+    paint(tmp_path / "a" / "elk" / "1.png")
+    found = complaint("E0706", load, call("folder", "a", test=0.0), root=tmp_path, splits=(), known=known)
+    assert "class 'elk' of split 'train' is none of the training's" in found.message
+
+
+def test_known_columns_hold_whatever_their_order(tmp_path, call, complaint):
+    (tmp_path / "f.csv").write_text("width,note,length\n1,x,2\n3,y,4\n")
+    known = Known(columns={"x": ("length", "width")})
+    dataset = load(call("csv", "f.csv", test=0.0), root=tmp_path, splits=(), known=known)
+    assert rows(dataset.splits["train"])["x"].tolist() == [[2, 1], [4, 3]]
+    both = call("csv", "f.csv", columns=["width", "length"], test=0.0)
+    assert rows(load(both, root=tmp_path, splits=(), known=known).splits["train"])["x"].tolist() == [[2, 1], [4, 3]]
+    one = call("csv", "f.csv", columns=["width"], test=0.0)
+    assert "'columns' names others" in complaint("E0709", load, one, root=tmp_path, splits=(), known=known).message
+    (tmp_path / "f.csv").write_text("width\n1\n")
+    found = complaint("E0709", load, call("csv", "f.csv"), root=tmp_path, splits=(), known=known)
+    assert found.message.endswith("f.csv has no column 'length'")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "code", "message"),
+    [
+        ({"label": np.array([0, 1, 0, 1, 0, 1, 0, 4])}, "E0716", "found 4 in {}/a.npz, 'label', example 7"),
+        ({"x": np.where(np.eye(8, 2, -7), np.nan, 1)}, "E0717", "found nan in {}/a.npz, 'x', example 7, at [0]"),
+        ({"x": np.where(np.eye(8, 2, -7), 1e39, 1)}, "E0717", "found inf in {}/a.npz, 'x', example 7, at [0]"),
+    ],
+)
+def test_a_bad_value_is_named_by_its_file_and_row(read, tmp_path, complaint, arrays, code, message):
+    np.savez(tmp_path / "a.npz", **{"x": np.zeros((8, 2)), "label": np.zeros(8, int), **arrays})
+    inputs = {"x": TensorType((2,)), "label": TensorType((), "int", 2)}
+    batches = Batches(read("npz", "a.npz", test=0.0), "train", inputs, batch=8, training=True, seed=3)
+    assert batches.order(0)[7] != 7
+    assert message.format(tmp_path) in complaint(code, batches.get, 0, 0).message

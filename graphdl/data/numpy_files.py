@@ -1,0 +1,246 @@
+"""NumPy's files: ``.npy``, one array, and ``.npz``, a ZIP archive of such files.
+
+An ``.npy`` file is six magic bytes, a version, the length of the header, the header (a dict of ``descr``,
+``fortran_order`` and ``shape``, as Python writes it) and the elements. The header is matched here, not evaluated; and
+what it promises is checked against the limit before anything of that size is made.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from graphdl.data.dataset import Array
+from graphdl.data.reading import Reading
+
+_MAGIC = b"\x93NUMPY"
+_LONGEST_HEADER = 1 << 16
+_ENTRY = re.compile(
+    r"""\s*['"](?P<key>descr|fortran_order|shape)['"]\s*:\s*
+    (?:['"](?P<descr>[^'"]{1,64})['"]|(?P<fields>\[.*\])|(?P<order>True|False)|\((?P<shape>[\s\d,L]*)\))\s*(?:,|$)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ELEMENTS = re.compile(r"[<>=|]?[?a-zA-Z]\d{0,9}")
+_CHUNK = 1 << 20
+_LARGEST_READ = 4 << 20
+"""Bytes that are read from an archive at once: its table of contents is one such read."""
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_OTHER_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
+_ENCRYPTED = 1
+
+
+class _HeaderError(ValueError):
+    """Something is wrong with a file of an array; the text says what."""
+
+
+class _KindError(ValueError):
+    """A whole file holds what is not read; the text says what."""
+
+
+class _Stream(Protocol):
+    def read(self, count: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Header:
+    dtype: np.dtype[Any]
+    fortran_order: bool
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the elements; a dimension of 0 does not hide the others."""
+        return prod(max(1, length) for length in self.shape) * max(1, self.dtype.itemsize)
+
+
+def read_npy(reading: Reading, path: Path) -> Array:
+    """The array of an ``.npy`` file.
+
+    Raises:
+        ModelError: E0704 or E0705, it is missing, damaged or of a kind that is not read; E0718, it is too large.
+    """
+    with reading.open(path) as file:
+        if file.read(2) == b"PK":
+            raise reading.unreadable(path, "it is an archive", help="call it .npz")
+        file.seek(0)
+        try:
+            return _array(reading, path, file, "the array")
+        except _KindError as error:
+            raise _refused(reading, path, str(error)) from error
+        except _HeaderError as error:
+            raise reading.damaged(path, f"it is no .npy file: {error}") from error
+
+
+def read_npz(reading: Reading, path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz`` file by their names, at least one.
+
+    Raises:
+        ModelError: as ``read_npy``; the limit holds for all arrays together.
+    """
+    with reading.open(path) as file:
+        if file.read(len(_MAGIC)) == _MAGIC:
+            raise reading.unreadable(path, "it is a single array, not an .npz archive", help="call it .npy")
+        file.seek(0)
+        try:
+            with zipfile.ZipFile(_InPieces(file)) as archive:
+                members = _members(reading, path, archive)
+                arrays = {name: _member(reading, path, archive, info) for name, info in members}
+        except _KindError as error:
+            raise _refused(reading, path, str(error)) from error
+        except (
+            _HeaderError, zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError,
+            NotImplementedError, OverflowError,
+        ) as error:  # fmt: skip
+            raise reading.damaged(path, f"it cannot be read as .npz ({error})") from error
+    if not arrays:
+        raise reading.unreadable(path, "it holds no arrays")
+    return arrays
+
+
+def _refused(reading: Reading, path: Path, reason: str) -> Exception:
+    return reading.unreadable(path, reason, help="save floats, whole numbers or truth values, with numpy.savez")
+
+
+def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """What an archive holds, by name, after it was seen that all of it can be read and is within the limit."""
+    infos = archive.infolist()
+    for info in infos:
+        if not info.filename.endswith(".npy"):
+            raise _KindError(f"'{info.filename}' in it is no array (.npy)")
+        if info.flag_bits & _ENCRYPTED:
+            raise _KindError(f"'{info.filename}' in it is encrypted")
+        if info.compress_type not in _METHODS:
+            method = _OTHER_METHODS.get(info.compress_type, f"number {info.compress_type}")
+            raise _KindError(f"'{info.filename}' in it is packed by the method {method}; only deflate is read")
+    names = [info.filename.removesuffix(".npy") for info in infos]
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise _HeaderError(f"it holds '{name}' {count} times")
+    reading.require(path, sum(info.file_size for info in infos), "what it holds, unpacked,")
+    return list(zip(names, infos, strict=True))
+
+
+def _member(reading: Reading, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
+    with archive.open(info) as stream:
+        try:
+            array = _array(reading, path, stream, f"'{info.filename}'")
+        except (_HeaderError, _KindError) as error:
+            raise type(error)(f"'{info.filename}' in it: {error}") from error
+        stream.read(1)  # the checksum is compared at the end
+        return array
+
+
+def _array(reading: Reading, path: Path, stream: _Stream, what: str) -> Array:
+    header = _header(stream)
+    reading.require(path, header.size, what)
+    try:
+        array: Array = np.empty(header.shape, header.dtype, order="F" if header.fortran_order else "C")
+    except ValueError as error:
+        raise _HeaderError(f"no array has the shape {list(header.shape)}") from error
+    # A view of the elements in the order of the file.
+    elements = array.reshape(-1, order="F" if header.fortran_order else "C").view(np.uint8)
+    done = 0
+    while done < len(elements):
+        part = stream.read(min(_CHUNK, len(elements) - done))
+        if not part:
+            raise _HeaderError(f"it ends after {done} of the {len(elements)} bytes that its header promises")
+        elements[done : done + len(part)] = np.frombuffer(part, np.uint8)
+        done += len(part)
+    return array
+
+
+def _header(stream: _Stream) -> _Header:
+    begin = stream.read(8)
+    if begin[:6] != _MAGIC or len(begin) < 8:
+        raise _HeaderError(f"it begins with {begin[:6].hex(' ') or 'nothing'}, expected {_MAGIC.hex(' ')}")
+    major = begin[6]
+    if major not in (1, 2, 3):
+        raise _HeaderError(f"version {major} of its format is unknown")
+    width = 2 if major == 1 else 4
+    length = int.from_bytes(_exactly(stream, width), "little")
+    if length > _LONGEST_HEADER:
+        raise _HeaderError(f"its header is said to have {length} bytes")
+    return _parsed(_exactly(stream, length).decode("utf-8" if major == 3 else "latin-1", "replace"))
+
+
+def _exactly(stream: _Stream, count: int) -> bytes:
+    parts = stream.read(count)
+    if len(parts) < count:
+        raise _HeaderError("it ends within its header")
+    return parts
+
+
+def _parsed(text: str) -> _Header:
+    text = text.strip()
+    found: dict[str, re.Match[str]] = {}
+    place = 1
+    while match := _ENTRY.match(text, place, len(text) - 1):
+        found[match["key"]] = match
+        place = match.end()
+    shown = text if len(text) <= 60 else text[:60] + "…"
+    is_whole = text[:1] + text[-1:] == "{}" and not text[place:-1].strip()
+    if not is_whole or found.keys() != {"descr", "fortran_order", "shape"}:
+        raise _HeaderError(f"its header is {shown!r}")
+    descr, order, shape = found["descr"], found["fortran_order"]["order"], found["shape"]["shape"]
+    if order is None or shape is None:
+        raise _HeaderError(f"its header is {shown!r}")
+    try:
+        lengths = tuple(int(length.strip().removesuffix("L")) for length in shape.split(",") if length.strip())
+    except ValueError as error:
+        raise _HeaderError(f"its header is {shown!r}") from error
+    return _Header(_dtype(descr), order == "True", lengths)
+
+
+def _dtype(match: re.Match[str]) -> np.dtype[Any]:
+    text = match["descr"]
+    if match["fields"]:
+        raise _KindError("its elements are records of several fields")
+    if text is None or not _ELEMENTS.fullmatch(text):
+        raise _HeaderError(f"no elements are of the type '{match[0].strip()[:40]}'")
+    if text.lstrip("<>=|")[0] == "O":
+        raise _KindError("it holds objects of Python, which are refused")
+    try:
+        dtype = np.dtype(text)
+    except (TypeError, ValueError) as error:
+        raise _HeaderError(f"no elements are of the type '{text}'") from error
+    if dtype.kind not in "?fiubcSUmM":
+        raise _KindError(f"its elements are of the type {dtype}")
+    return dtype
+
+
+class _InPieces(io.RawIOBase):
+    """A file that refuses to be read in pieces beyond all measure, as a forged table of contents asks for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, count: int = -1, /) -> bytes:
+        place = self._file.tell()
+        rest = self._file.seek(0, io.SEEK_END) - place
+        self._file.seek(place)
+        count = rest if count < 0 else min(count, rest)
+        if count > _LARGEST_READ:
+            raise _HeaderError(f"its table of contents is said to have {count} bytes")
+        return self._file.read(count)
+
+    def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True

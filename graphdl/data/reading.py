@@ -1,0 +1,78 @@
+"""How files of data are opened, bounded and complained about: by every reader, for training and for prediction."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.source import Span
+
+GIB = 2**30
+LIMIT = 1.0
+"""GiB that one file may take in memory, unless the data's declaration says otherwise."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader of files needs to know: whom to blame, and how much memory a file may take."""
+
+    span: Span | None = None
+    """Where the model file asks for the data."""
+    limit: float = LIMIT
+    """In GiB, for one file."""
+
+    def error(self, code: str, message: str, notes: Sequence[str] = (), help: str | None = None) -> ModelError:
+        """A complaint, to be raised."""
+        return ModelError(Diagnostic(code, message, self.span, notes=tuple(notes), help=help))
+
+    def damaged(self, path: Path, reason: str) -> ModelError:
+        """The complaint that a file is not whole: E0705."""
+        return self.error("E0705", f"{path} is damaged: {reason}", help="delete the file and get it again")
+
+    def unreadable(self, path: Path, reason: str, help: str | None = None) -> ModelError:
+        """The complaint that a file is whole perhaps, but of a form that is not read: E0705."""
+        return self.error("E0705", f"{path} cannot be read: {reason}", help=help)
+
+    def require(self, path: Path, size: int, what: str) -> None:
+        """Checks that ``size`` bytes, which ``what`` takes in memory, are within the limit.
+
+        Raises:
+            ModelError: E0718, they are not.
+        """
+        if size > self.limit * GIB:
+            raise self.error(
+                "E0718",
+                f"{path}: {what} takes {size / GIB:.3g} GiB of memory, and the limit is {self.limit:g} GiB",
+                help=f"if that is right, raise the limit of the data: 'limit = {-(-size // GIB)}' among the arguments "
+                "of the data set",
+            )
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[BinaryIO]:
+        """An ordinary file, to be read; what fails while it is read is a complaint, too.
+
+        Raises:
+            ModelError: E0704, there is no such file; E0705, it is a folder or a device, or cannot be read.
+        """
+        try:
+            with open(path, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise self.unreadable(path, "it is a device, not a file")
+                yield file
+        except FileNotFoundError as error:
+            raise self.error("E0704", f"there is no file {path}") from error
+        except IsADirectoryError as error:
+            raise self.unreadable(path, "it is a folder", help="name the files in it") from error
+        except OSError as error:
+            raise self.unreadable(path, error.strerror or str(error)) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; a pipe without a writer does not block, and can then be refused."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
