@@ -5,6 +5,10 @@ largest operand: a kept one (each lane its own result), or a reduced one (the la
 
 Long sums go in blocks: ``BLOCK`` elements to a partial sum, which is then added to the whole. The rounding error of n
 terms grows with BLOCK + n / BLOCK so, and not with n.
+
+A sum of negated terms is the negated sum of the terms: compilers turn ``sum += -x`` into ``sum -= x``, and Intel's of
+2026 (for AVX-512) adds up an unrolled chain of subtractions as a tree of subtractions, in which terms have the wrong
+sign.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from graphdl.compiler.emit import REGISTER, Emitter
-from graphdl.compiler.expression import Expression, Rebinder, Strides, Tracer, domain, indices_of
+from graphdl.compiler.expression import Apply, Expression, Number, Rebinder, Strides, Tracer, domain, indices_of
 from graphdl.compiler.generate import (
     Body,
     Operands,
@@ -44,6 +48,8 @@ class _Reduced:
     expression: Expression
     position: Index
     name: str
+    negated: bool = False
+    """Whether the result is what is combined, negated."""
 
     @property
     def kind(self) -> str:
@@ -103,7 +109,31 @@ class _Reduced:
         return lines
 
     def result(self, suffix: str = "") -> str:
+        if self.negated:
+            return f"(0.0f - {self.name}{suffix})"  # 0, not -0, for a sum of nothing but zeros
         return f"{self.name}{suffix}_at" if self.kind == "argmax" else f"{self.name}{suffix}"
+
+
+def _combining(root: Tensor, expression: Expression, position: Index, name: str) -> _Reduced:
+    if _kind(root) == "sum" and root.element == "float":
+        positive, negated = _without_sign(expression)
+        return _Reduced(root, positive, position, name, negated)
+    return _Reduced(root, expression, position, name)
+
+
+def _without_sign(expression: Expression) -> tuple[Expression, bool]:
+    """The expression, or if a sign stands before all of it, what it stands before; and whether one does."""
+    match expression:
+        case Number() if expression.value < 0:
+            return Number(expression.element, -expression.value), True
+        case Apply() if expression.operation.key in ("negative", "multiply", "divide"):
+            pairs = [_without_sign(x) for x in expression.operands]
+            signs = sum(negated for _, negated in pairs)
+            if expression.operation.key == "negative":
+                return pairs[0][0], not signs
+            if signs:
+                return Apply(expression.element, expression.operation, tuple(x for x, _ in pairs)), signs == 1
+    return expression, False
 
 
 def reduction(
@@ -150,7 +180,7 @@ def reduction(
     tails = [rebinder.expression(e) for e in tails]
     places = [rebinder.index(p) for p in places]
     reduced = [
-        _Reduced(root, expression, rebinder.index(count), f"r{k}")
+        _combining(root, expression, rebinder.index(count), f"r{k}")
         for k, (root, expression) in enumerate(zip(roots, traced, strict=True))
     ]
     nest = _Nest(reduced, outputs, tails, places, outer_loops, inner_loops, operands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from graphdl.compiler.reverse import gradients
 from graphdl.compiler.simplify import simplify
 from graphdl.operators.convolution import Geometry, convolution
 from graphdl.operators.elementwise import apply
+from graphdl.operators.gather import Pick
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import Concat, concat, pad, reshape, slice_, transpose
@@ -349,6 +351,34 @@ def test_long_reductions_use_all_cores_and_stay_exact(device: Device) -> None:
     got = run({"sum": reduce("sum", t, (0, 2, 3)), "max": reduce("max", t, (0, 2, 3))}, {"x": x}, device)
     np.testing.assert_allclose(got["sum"], x.astype(np.float64).sum((0, 2, 3), keepdims=True), rtol=1e-4, atol=1e-2)
     np.testing.assert_array_equal(got["max"], x.max((0, 2, 3), keepdims=True))
+
+
+@pytest.mark.parametrize("count", [32, 100, 128])
+def test_sums_of_negated_terms_are_no_chains_of_subtractions(count: int, device: Device) -> None:
+    """Intel's compiler adds such a chain up as a tree of subtractions: no sign may stand before what is added."""
+    x, w = drawn(count, 10), drawn(count, seed=1)
+    k = np.arange(count, dtype=np.int32) % 10
+    table, weight, index = feed("x", x.shape), feed("w", w.shape), feed("k", k.shape, "int")
+    picked = Tensor(Pick(), (table, index), k.shape)
+    terms = {"plain": -picked, "twice": picked * -2.0, "product": picked * -weight, "both": (picked * -1.5) * -weight}
+    sums = {name: reduce("sum", term, (0,)) for name, term in terms.items()}
+    for name, total in sums.items():
+        for kernel in build({name: total}, {}, CPU).kernels.values():
+            added = re.search(r"r0(?:_part)? \+= (\w+);", kernel.source)
+            assert added, kernel.source
+            assert f"{added[1]} = (-" not in kernel.source
+            assert "-1.5f" not in kernel.source
+            assert "-2.0f" not in kernel.source
+    got = run(sums, {"x": x, "w": w, "k": k}, device)
+    chosen = x.astype(np.float64)[np.arange(count), k]
+    wanted = {"plain": -chosen, "twice": chosen * -2, "product": -chosen * w, "both": chosen * 1.5 * w}
+    for name, value in wanted.items():
+        np.testing.assert_allclose(got[name], [value.sum()], rtol=1e-4, atol=1e-4)
+
+
+def test_a_negated_sum_of_zeros_is_zero(device: Device) -> None:
+    got = run({"y": reduce("sum", -feed("x", (100,)), (0,))}, {"x": np.zeros(100, np.float32)}, device)
+    assert str(got["y"]) == "[0.]"
 
 
 @pytest.mark.parametrize("shape", [(100_003,), (9973, 16), (16, 9973)])
