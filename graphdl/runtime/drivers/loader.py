@@ -21,8 +21,10 @@ import pyopencl as cl
 from graphdl.runtime.cache import cache_folder
 from graphdl.runtime.drivers import intel, pocl
 from graphdl.runtime.drivers.elf import is_whole
+from graphdl.runtime.drivers.linker import install_linker
 
 _SYSTEM_FOLDER = Path("/etc/OpenCL/vendors")
+_POCL_ORIGIN = f"the package {pocl.PACKAGE}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _pocl_runtime() -> Iterator[Runtime]:
     if beside_loader or not _user_choice():
         damage = pocl.damage()
         problem = f"{damage}; repair it: {_repair(pocl.PACKAGE)}" if damage else None
-        yield Runtime(str(library), f"the package {pocl.PACKAGE}", beside_loader, problem)
+        yield Runtime(str(library), _POCL_ORIGIN, beside_loader, problem)
 
 
 def _intel_runtime() -> Iterator[Runtime]:
@@ -132,6 +134,8 @@ def _settings(found: Sequence[Runtime], stack: contextlib.ExitStack) -> Mapping[
             settings["PYOPENCL_HOME"] = folder  # the loader looks there for the PoCL of PyOpenCL's wheel
     if any("pocl" in runtime.library and runtime.problem is None for runtime in found):
         settings["POCL_CACHE_DIR"] = str(pocl.open_cache())
+    if any(runtime.origin == _POCL_ORIGIN and runtime.problem is None for runtime in found):
+        install_linker()
     for name, value in intel.SETTINGS.items():  # these stay: the runtime reads them at each step
         os.environ.setdefault(name, value)
     return settings
