@@ -1,5 +1,10 @@
 """The linker for PoCL's kernels, on a machine without any other."""
 
+import ctypes
+import math
+import shutil
+import subprocess
+
 import pytest
 
 from graphdl.runtime.drivers import ld, pocl
@@ -79,3 +84,34 @@ def test_what_is_no_object_is_refused(tmp_path, capsys, content):
     assert ld.main(["-shared", "-o", str(tmp_path / "a.so"), str(tmp_path / "a.so.o"), "-lgcc"]) == 1
     assert "graphdl's linker" in capsys.readouterr().err
     assert not (tmp_path / "a.so").exists()
+
+
+C = """
+#include <math.h>
+#include <string.h>
+static double own[3] = {1, 2, 3}, zeros[100];
+double *const places[2] = {own, own + 2};
+double pick(int i) { return *places[i] + zeros[i]; }
+double both(double x, char *to, const char *from, int n) { memcpy(to, from, n); own[1] += x; return sin(x) + own[1]; }
+void *outside(void) { return (void *)&memset; }
+"""
+
+
+@pytest.mark.parametrize("options", [["-O0"], ["-O2"], ["-O2", "-fno-plt"]])
+def test_symbols_from_outside_and_pointers(tmp_path, options):
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("needs gcc")
+    (tmp_path / "a.c").write_text(C)
+    source, target = str(tmp_path / "a.so.o"), str(tmp_path / "a.so")
+    subprocess.run([compiler, *options, "-fPIC", "-c", str(tmp_path / "a.c"), "-o", source], check=True)
+    assert ld.main(["-shared", "-o", target, source, "-lgcc"]) == 0
+    library, system = ctypes.CDLL(target), ctypes.CDLL(None)
+    library.both.restype = library.pick.restype = ctypes.c_double
+    library.both.argtypes = (ctypes.c_double, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int)
+    library.outside.restype = ctypes.c_void_p
+    copy = ctypes.create_string_buffer(10)
+    assert library.both(0.5, copy, b"hello", 5) == math.sin(0.5) + 2.5
+    assert copy.value == b"hello"
+    assert (library.pick(0), library.pick(1)) == (1, 3)
+    assert library.outside() == ctypes.cast(system.memset, ctypes.c_void_p).value
