@@ -36,7 +36,7 @@ def explain_parameter(
 
     model = open_model(target, net=net, settings=settings, device=device)
     overrides, root, origin = data_of(target, data, data_root)
-    taken = sample(model.network, batch, overrides, root=root, origin=origin)
+    taken = sample(model.network, batch, overrides, root=root, origin=origin, known=model.known)
     found = chain(model.network, parameter, taken.arrays, most=paths)
     if as_json:
         return json.dumps({"batch": taken.origin, **asdict(found)}, indent=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ def table(request: Request, fields: Mapping[str, object]) -> DataSet:
 
 def noise(request: Request, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
     """See ``graphdl.data.declarations``; ``counts`` says how many examples each split has."""
+    request.reading.require(prod(shape) * max(counts.values()), "what 'noise' makes")
     splits = {}
     for number, (split, count) in enumerate(counts.items()):
         images = noise_bytes((count, *shape), 2 * seed + number)

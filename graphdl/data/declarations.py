@@ -269,6 +269,12 @@ def crop(call: Call, size: int | list[int], pad: int = 0) -> Maker:
     height, width = _two(call, "size", size)
     if pad < 0:
         raise call.error("E0703", f"'pad' of 'crop' must not be negative, found {pad}", argument="pad")
+    if pad >= min(height, width):
+        raise call.error(
+            "E0703",
+            f"'pad' of 'crop' must be less than the size, found {pad}: a window could miss the image",
+            argument="pad",
+        )
 
     def make(place: Place) -> dict[str, Step]:
         from graphdl.data.augment import crop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class ImageFiles(Field):
 
 def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
     """See ``graphdl.data.declarations``; ``shape`` is [channels, height, width]."""
+    request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)
     given = request.known.class_names.get("label")

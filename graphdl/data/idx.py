@@ -144,7 +144,7 @@ def _unpacked(request: Request, path: Path, file: gzip.GzipFile | BinaryIO, rank
     promised = prod(shape)
     if not promised:
         raise request.damaged(path, f"it is empty: its header says {shape}")
-    request.reading.require(path, promised, f"what its header {shape} promises")
+    request.reading.require(promised, f"{path}: what its header {shape} promises")
     content = file.read(promised + 1)
     if len(content) != promised:
         size = f"{header + len(content)} bytes" + (" or more" if len(content) > promised else "")

@@ -126,7 +126,7 @@ def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tup
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
         raise _HeaderError(f"it holds '{name}' {count} times")
-    reading.require(path, sum(info.file_size for info in infos), "what it holds, unpacked,")
+    reading.require(sum(info.file_size for info in infos), f"{path}: what it holds, unpacked,")
     return list(zip(names, infos, strict=True))
 
 
@@ -142,7 +142,7 @@ def _member(reading: Reading, path: Path, archive: zipfile.ZipFile, info: zipfil
 
 def _array(reading: Reading, path: Path, stream: _Stream, what: str) -> Array:
     header = _header(stream)
-    reading.require(path, header.size, what)
+    reading.require(header.size, f"{path}: {what}")
     try:
         array: Array = np.empty(header.shape, header.dtype, order="F" if header.fortran_order else "C")
     except ValueError as error:

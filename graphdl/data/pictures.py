@@ -57,9 +57,8 @@ def decode(reading: Reading, path: Path, shape: tuple[int, ...]) -> NDArray[np.f
                 # A JPEG decoder can halve while it decodes; it never goes below the size asked for.
                 enough = 2 * max(width, height)
                 image.draft(MODES[channels], (enough, enough))
-                reading.require(
-                    path, image.width * image.height * _BYTES_PER_PIXEL, f"a picture of {image.width}×{image.height}"
-                )
+                count = image.width * image.height
+                reading.require(count * _BYTES_PER_PIXEL, f"{path}: a picture of {image.width}×{image.height}")
                 upright = ImageOps.exif_transpose(image)
                 pixels, white = _converted(reading, path, upright, image, channels)
                 fitted = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)

@@ -39,16 +39,17 @@ class Reading:
         """The complaint that a file is whole perhaps, but of a form that is not read: E0705."""
         return self.error("E0705", f"{path} cannot be read: {reason}", help=help)
 
-    def require(self, path: Path, size: int, what: str) -> None:
+    def require(self, size: int, what: str) -> None:
         """Checks that ``size`` bytes, which ``what`` takes in memory, are within the limit.
 
         Raises:
             ModelError: E0718, they are not.
         """
         if size > self.limit * GIB:
+            needed = size / GIB
             raise self.error(
                 "E0718",
-                f"{path}: {what} takes {size / GIB:.3g} GiB of memory, and the limit is {self.limit:g} GiB",
+                f"{what} takes {needed:{'.3g' if needed < 999 else ',.0f'}} GiB of memory, and the limit is {self.limit:g} GiB",
                 help=f"if that is right, raise the limit of the data: 'limit = {-(-size // GIB)}' among the arguments "
                 "of the data set",
             )

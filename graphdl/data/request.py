@@ -91,7 +91,7 @@ class Request(Call):
             ModelError: E0705, it cannot be read; E0718, it is too large.
         """
         with self.reading.open(path) as file:
-            self.reading.require(path, file.seek(0, os.SEEK_END), "the file")
+            self.reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")
             file.seek(0)
             return file.read()
 

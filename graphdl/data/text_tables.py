@@ -73,7 +73,7 @@ def read_rows(reading: Reading, path: Path, separator: str) -> Iterator[Row]:
             other rows; E0718, the file is too large.
     """
     with reading.open(path) as file:
-        reading.require(path, file.seek(0, io.SEEK_END), "the table")
+        reading.require(file.seek(0, io.SEEK_END), f"{path}: the table")
         file.seek(0)
         lines = _Lines(reading, path, file)
         rows = csv.reader(lines, delimiter=separator, strict=True)
@@ -129,7 +129,7 @@ def read_columns(
             texts.append(known.setdefault(cell, cell))
             size += 8
         if not numbers.waiting:
-            reading.require(path, numbers.size + size, f"the table, up to line {line},")
+            reading.require(numbers.size + size, f"{path}: the table, up to line {line},")
     if not numbers.lines:
         raise reading.error("E0709", f"{path} has no rows")
     return Columns(numbers.whole(), texts, np.array(numbers.lines, np.int64))

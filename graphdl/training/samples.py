@@ -10,6 +10,7 @@ import numpy as np
 
 from graphdl.data import augment
 from graphdl.data.batches import Batches
+from graphdl.data.known import Known
 from graphdl.diagnostics import ModelError
 from graphdl.graph.types import TensorType
 from graphdl.training.network import Network
@@ -27,12 +28,12 @@ class Sample:
 
 def sample(
     network: Network, count: int, overrides: Overrides | None = None, *, root: Path | None = None,
-    origin: Path | None = None,
+    origin: Path | None = None, known: Mapping[str, Known] | None = None,
 ) -> Sample:  # fmt: skip
     """The first ``count`` training examples of the data that the file or ``overrides`` name.
 
     Where that data is missing and nobody named it expressly, and where there is none, examples are made up: normal
-    numbers, and classes drawn evenly.
+    numbers, and classes drawn evenly. ``known`` is what a run remembers of its stages' data, by their names.
 
     Raises:
         ModelError: the data that ``overrides`` name is missing or does not fit.
@@ -41,7 +42,7 @@ def sample(
     stage = next((stage for stage in stages(network.training, overrides) if stage.data is not None), None)
     if stage is not None:
         try:
-            dataset = loader(root=root, origin=origin)(stage)
+            dataset = loader(root=root, origin=origin, known=known)(stage)
             batches = Batches(
                 dataset, "train", inputs, batch=count, training=False,
                 augment=augment.pipeline(stage.augment, dataset), feed=stage.feed,

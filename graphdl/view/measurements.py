@@ -30,7 +30,7 @@ def measurements(
         ModelError: the net has no loss, or the data that ``overrides`` name does not fit.
         DeviceError: the device refuses.
     """
-    taken = sample(model.network, batch or _BATCH, overrides, root=root, origin=origin)
+    taken = sample(model.network, batch or _BATCH, overrides, root=root, origin=origin, known=model.known)
     minimize = tuple(model.network.training.losses)
     _, gradients = inference.gradients(model.network, taken.arrays, minimize, training=True)
     launches, program = inference.profiled_gradients(model.network, taken.arrays, minimize)

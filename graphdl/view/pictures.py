@@ -108,7 +108,7 @@ def units(
         ModelError: E0623, there is no such module, or the net has no picture for an input.
     """
     looking = _Looking(model, path)
-    taken = sample(model.network, _EXAMPLES, overrides, root=root, origin=origin)
+    taken = sample(model.network, _EXAMPLES, overrides, root=root, origin=origin, known=model.known)
     scores, places = looking.scan(taken.arrays)
     groups = []
     ideals = looking.ideals(min(_MOST_UNITS, scores.shape[1]))

@@ -152,6 +152,7 @@ def test_unknown_augmentation(call, complaint, images):
         ("crop", ([1, 2, 3],), {}, "E0703"),
         ("crop", (0,), {}, "E0703"),
         ("crop", (4,), {"pad": -1}, "E0703"),
+        ("crop", ([8, 4],), {"pad": 4}, "E0703"),
         ("crop", (10,), {}, "E0711"),
         ("flip", (), {"p": 1.5}, "E0703"),
         ("flip", (), {"p": True}, "E0703"),

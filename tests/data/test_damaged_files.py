@@ -98,7 +98,7 @@ def test_a_header_that_promises_too_much(mnist, complaint):
     path = mnist / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(struct.pack(">IIII", 0x0803, 2**31, 28, 28) + bytes(1000)))
     found = complaint("E0718", load, "mnist", root=mnist.parent)
-    assert "what its header [2147483648, 28, 28] promises takes 1.57e+03 GiB of memory" in found.message
+    assert "what its header [2147483648, 28, 28] promises takes 1,568 GiB of memory" in found.message
 
 
 def test_a_file_of_records_beyond_the_limit(cifar, tmp_path, complaint):

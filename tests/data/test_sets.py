@@ -188,3 +188,21 @@ def test_real_cifar_is_read_channels_first(data_root):
     # Records are planes: a wrong order of dimensions would make neighbours unlike each other.
     assert np.abs(np.diff(test["image"], axis=3)).mean() < 0.06
     np.testing.assert_allclose(test["image"].mean(axis=(0, 2, 3)), dataset.statistics("image").mean, atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (("noise", {"shape": [3, 100_000, 100_000]}), "what 'noise' makes takes 7,153 GiB of memory"),
+        (("folder", {"dir": "a", "size": 100_000}), "an image of [3, 100000, 100000] takes 112 GiB of memory"),
+        (("noise", {"shape": [3, 100, 100], "limit": 0.001}), "and the limit is 0.001 GiB"),
+    ],
+)
+def test_what_is_asked_for_is_bounded(complaint, call, setting, words):
+    name, keywords = setting
+    assert words in complaint("E0718", load, call(name, **keywords)).message
+
+
+@pytest.mark.parametrize("limit", [0, -1, "1", True])
+def test_limits_that_are_none(complaint, call, limit):
+    assert "'limit' must be a positive number of GiB" in complaint("E0703", load, call("digits", limit=limit)).message
