@@ -4,7 +4,8 @@ A verb is a module of this folder with a click command named ``command``, and a 
 when their verb is called, so that ``graphdl check`` does not wait for OpenCL.
 
 Exit codes: 0 done; 1 the model or the data is at fault; 2 the command's words are off; 3 the device or the machine is
-at fault; 130 interrupted.
+at fault; as in a shell 128 and the signal's number when a signal ends it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, and
+141 (SIGPIPE) when whoever read standard output has gone.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -36,6 +39,23 @@ VERBS = {
 }
 
 
+_CLOSED = 128 + 13
+"""The exit code of a process that SIGPIPE ends, which Windows does not have."""
+
+
+class _OutputClosedError(Exception):
+    """Whoever read standard output has gone."""
+
+
+@contextmanager
+def _noticing() -> Iterator[None]:
+    """Turns the error of a broken pipe into one that click does not take for its own affair."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise _OutputClosedError from None
+
+
 class _Verbs(click.Group):
     """A group that knows its verbs by name and imports one when it is called."""
 
@@ -53,6 +73,16 @@ class _Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
+    def make_context(self, *words: Any, **named: Any) -> click.Context:
+        with _noticing():
+            return super().make_context(*words, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _noticing():
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        return result
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -62,31 +92,70 @@ class _Verbs(click.Group):
         **extra: Any,
     ) -> NoReturn:
         """Runs a verb and ends the process with the exit code that its outcome has."""
+        _open_missing_streams()
         try:
             result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        except ModelError as error:
+            code = result if isinstance(result, int) else 0
+        except BaseException as error:
+            code = _complain(error)
+        _leave(code)
+
+
+def _complain(error: BaseException) -> int:
+    """Says what has gone wrong, and gives the exit code. What is a fault of this program is raised again."""
+    match error:
+        case ModelError():
             from graphdl.rendering import render
 
             color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-            click.echo("\n\n".join(render(diagnostic, color) for diagnostic in error.diagnostics), err=True)
-            sys.exit(1)
-        except click.ClickException as error:
+            _say("\n\n".join(render(diagnostic, color) for diagnostic in error.diagnostics) + "\n")
+            return 1
+        case click.ClickException():
             from graphdl.rendering import printable_lines
 
             shown = io.StringIO()
             error.show(shown)
-            click.echo(printable_lines(shown.getvalue()), err=True, nl=False)
-            sys.exit(error.exit_code)
-        except click.Abort:  # click's word for Ctrl-C
-            sys.exit(130)
-        except (DeviceError, MemoryError, OSError) as error:
+            _say(printable_lines(shown.getvalue()))
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():  # click's word for Ctrl-C, and one that came when click had done
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a further one ends what is left to do, without a word
+            cause = error.__cause__ if isinstance(error, click.Abort) else error
+            return 128 + getattr(cause, "number", int(signal.SIGINT))
+        case _OutputClosedError():
+            return _CLOSED
+        case DeviceError() | MemoryError() | OSError():
             from graphdl.rendering import printable_lines
 
             code = f"[{error.code}]" if isinstance(error, DeviceError) and error.code else ""
-            message = f"error{code}: {error}" if str(error) else "error: out of memory"
-            click.echo(printable_lines(message), err=True)
-            sys.exit(3)
-        sys.exit(result if isinstance(result, int) else 0)
+            _say(printable_lines(f"error{code}: {error}" if str(error) else "error: out of memory") + "\n")
+            return 3
+        case _:
+            raise error
+
+
+def _say(text: str) -> None:
+    """Writes to standard error, if anybody is there to read it."""
+    with suppress(OSError):
+        click.echo(text, err=True, nl=False)
+
+
+def _open_missing_streams() -> None:
+    """Gives a process that was started with closed streams some that lead nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process. What cannot be written any more is not tried again by the interpreter."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 3
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -35,15 +35,18 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._handle) for number in heard}
+            for number in _SIGNALS:
+                before = self._before[number] = signal.getsignal(number)
+                # What is ignored is said again: the compiler in a driver (LLVM) takes the signals for itself, and when
+                # it hears one it puts all of them back to what they were before.
+                signal.signal(number, signal.SIG_IGN if before is signal.SIG_IGN else self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # none: it was not set from Python
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
