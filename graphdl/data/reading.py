@@ -46,10 +46,10 @@ class Reading:
             ModelError: E0718, they are not.
         """
         if size > self.limit * GIB:
-            needed = size / GIB
+            needed = f"{size / GIB:{'.3g' if size < 999 * GIB else ',.0f'}} GiB"
             raise self.error(
                 "E0718",
-                f"{what} takes {needed:{'.3g' if needed < 999 else ',.0f'}} GiB of memory, and the limit is {self.limit:g} GiB",
+                f"{what} takes {needed} of memory, and the limit is {self.limit:g} GiB",
                 help=f"if that is right, raise the limit of the data: 'limit = {-(-size // GIB)}' among the arguments "
                 "of the data set",
             )
