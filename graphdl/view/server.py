@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+from graphdl import strict_json
+from graphdl.diagnostics import ModelError
 from graphdl.training.run import open_run
 from graphdl.view.page import page
 
 HOST = "127.0.0.1"
+IDLE_SECONDS = 30.0
+"""How long a connection may keep silent before it is closed."""
 
 
 class RunServer(ThreadingHTTPServer):
@@ -41,6 +46,11 @@ class RunServer(ThreadingHTTPServer):
         self.page = page(f"{model.name}: {folder.name}", bundle, follows=True).encode()
         super().__init__((HOST, port), _Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a browser that has gone; all else is a fault of this program."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_port}/"
@@ -48,6 +58,7 @@ class RunServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: RunServer
+    timeout = IDLE_SECONDS
 
     def do_GET(self) -> None:
         names = {f"{host}:{self.server.server_port}" for host in (HOST, "localhost")}
@@ -56,9 +67,17 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/":
             self._answer(self.server.page, "text/html; charset=utf-8")
         elif self.path == "/records":
-            self._answer(json.dumps(open_run(self.server.folder).records).encode(), "application/json")
+            self._answer_records()
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _answer_records(self) -> None:
+        try:
+            records = open_run(self.server.folder).records
+        except ModelError as error:  # it was removed or damaged since
+            self.send_error(HTTPStatus.GONE, explain=error.diagnostics[0].message)
+            return
+        self._answer(strict_json.encode(records).encode(), "application/json")
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.send_response(HTTPStatus.OK)

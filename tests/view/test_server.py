@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,3 +72,36 @@ def test_a_name_that_somebody_points_here_is_refused(server):
 
 def test_only_the_loopback_interface_is_listened_on(server):
     assert server.server_address[0] == "127.0.0.1"
+
+
+def test_a_run_folder_that_vanishes_is_no_fault_of_the_server(server, run, capfd):
+    moved = run.path.rename(run.path.with_name("moved"))
+    assert get(server, "/records")[0] == 410
+    assert get(server, "/")[0] == 200
+    moved.rename(run.path)
+    assert [r["epoch"] for r in json.loads(get(server, "/records")[1])] == [1]
+    (run.path / "metrics.jsonl").write_text('{"loss": NaN}\n')
+    status, body = get(server, "/records")
+    assert (status, b"damaged in line 1" in body) == (410, True)
+    assert capfd.readouterr().err == ""
+
+
+def test_connections_that_keep_silent_are_closed(server, monkeypatch, capfd):
+    monkeypatch.setattr("graphdl.view.server._Handler.timeout", 0.2)
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
+        assert connection.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
+        connection.sendall(b"GET / HT")
+        assert connection.recv(1) == b""
+    assert get(server, "/")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_browser_that_goes_in_the_middle_of_an_answer_is_not_spoken_of(server, capfd):
+    for _ in range(3):
+        connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
+        connection.close()  # with a reset
+    assert get(server, "/")[0] == 200
+    assert capfd.readouterr().err == ""
