@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from graphdl.compiler.templates import Prepared, copy, memory_operands
+from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.graph.types import Shape
-from graphdl.operators.matmul import MatMul
+from graphdl.operators.kernels.family import Prepared, copy
 from graphdl.operators.structure import Concat
 from graphdl.operators.tensor import Elementwise, Reduction, Template, Tensor, View, topological
 
@@ -53,24 +54,22 @@ def assemble(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
     order = topological(results.values())
     templates = [t for t in order if isinstance(t.operation, Template)]
     read_whole = {x for t in templates for x in memory_operands(t)}
-    taken = set(results.values()) | {x for t in templates if isinstance(t.operation, Prepared) for x in t.inputs}
-    replaced: dict[Tensor, Tensor] = {}
-    for tensor in order:
+    taken = set(results.values()) | fixed_operands(templates)
+
+    def assembled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         operation = tensor.operation
         if isinstance(operation, Concat) and (tensor in read_whole or len(tensor.inputs) > MANY):
-            replaced[tensor] = _assembled(tensor, operation, taken, replaced)
-            continue
-        inputs = tuple(replaced[x] for x in tensor.inputs)
-        same = all(a is b for a, b in zip(inputs, tensor.inputs, strict=True))
-        replaced[tensor] = tensor if same else Tensor(operation, inputs, tensor.shape, tensor.element, tensor.origin)
-    return {name: replaced[tensor] for name, tensor in results.items()}
+            return _assembled(tensor, operation, taken, replaced)
+        return with_inputs(tensor, inputs)
+
+    return rewrite(results, assembled)
 
 
-def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Mapping[Tensor, Tensor]) -> Tensor:
+def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Replaced) -> Tensor:
     pieces = []
     for x in tensor.inputs:
         bare = _bare(x)
-        if bare in taken or not isinstance(bare.operation, Elementwise | Reduction | MatMul | Prepared):
+        if bare in taken or not isinstance(bare.operation, Elementwise | Reduction | Prepared):
             pieces.append(copy(replaced[x]))
         else:
             taken.add(bare)

@@ -14,13 +14,16 @@ from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan, elementwise_of, f
 from graphdl.compiler.generate import Operands, elementwise, forward_index
 from graphdl.compiler.layout import layouts
 from graphdl.compiler.memory import Life, plan
+from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Kernel, Launch, Program, Slot, Target
 from graphdl.compiler.reductions import reduction
 from graphdl.compiler.schedule import bytes_of, order
 from graphdl.compiler.simplify import simplify
-from graphdl.compiler.templates import Prepared, copy, memory_operands, prepare, template
+from graphdl.compiler.strided import fixed_operands, memory_operands
+from graphdl.compiler.templates import template
 from graphdl.graph.model import Node
 from graphdl.operators.index import Index
+from graphdl.operators.kernels.family import copy
 from graphdl.operators.tensor import Array, Elementwise, Feed, Read, Reduction, Source, Template, Tensor, topological
 from graphdl.resources import resource
 
@@ -42,7 +45,7 @@ def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: 
 def _apart(results: Mapping[Result, Tensor]) -> dict[Result, Tensor]:
     """Each result as a tensor of its own, row-major: what comes from outside, is two results at once or is read by a
     hand-written kernel in that kernel's layout is copied."""
-    taken = {x for t in topological(results.values()) if isinstance(t.operation, Prepared) for x in t.inputs}
+    taken = fixed_operands(topological(results.values()))
     made = {}
     for name, tensor in results.items():
         single = copy(tensor) if tensor in taken or isinstance(tensor.operation, Source) else tensor

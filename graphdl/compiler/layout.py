@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.fusion import KernelPlan
-from graphdl.compiler.templates import CHANNELS_LAST, Prepared, permuted_strides, row_major_strides
+from graphdl.compiler.strided import operand_layouts, permuted_strides, row_major_strides
+from graphdl.operators.kernels.family import Prepared
+from graphdl.operators.kernels.geometry import CHANNELS_LAST
 from graphdl.operators.tensor import Source, Tensor
 
 
@@ -40,12 +42,14 @@ def layouts(
 
 
 def _demands(operands: Mapping[Tensor, Sequence[Tensor]]) -> tuple[set[Tensor], set[Tensor]]:
-    """The tensors that a kernel wants channels last, and those that one wants row-major (filters to be packed)."""
+    """The tensors that a kernel wants channels last, and those that one wants row-major."""
     wanted: set[Tensor] = set()
     plain: set[Tensor] = set()
     for template, tensors in operands.items():
         if isinstance(template.operation, Prepared):
-            (plain if template.operation.name == "pack_filters" else wanted).update(x for x in tensors if x.rank == 4)
+            for x, layout in zip(tensors, operand_layouts(template), strict=True):
+                if layout != "strided":
+                    (wanted if layout == "channels_last" else plain).add(x)
     return wanted, plain
 
 
@@ -53,6 +57,6 @@ def _is_last(plan: KernelPlan, output: Tensor, wanted: set[Tensor], last: set[Te
     if output in wanted:
         return True
     for root in plan.roots:
-        if isinstance(root.operation, Prepared) and root.operation.coordinates == CHANNELS_LAST:
+        if isinstance(root.operation, Prepared) and root.operation.family.result_layout == "channels_last":
             return True
     return any(x in last for x in plan.inputs)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import BroadcastTo, Embed, concat
-from graphdl.operators.tensor import Elementwise, Reduction, Tensor, topological
+from graphdl.operators.tensor import Elementwise, Reduction, Tensor
 
 Key = TypeVar("Key")
 
@@ -19,13 +20,13 @@ Key = TypeVar("Key")
 def simplify(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
     """The same results from a graph in which equal tensors are one; only what they need is left."""
     known: dict[tuple[object, ...], Tensor] = {}
-    replaced: dict[int, Tensor] = {}
-    for tensor in topological(results.values()):
-        inputs = tuple(replaced[id(x)] for x in tensor.inputs)
+
+    def simplified(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         made = _rewritten(tensor, inputs)
         key = (made.operation, tuple(id(x) for x in made.inputs), made.shape, made.element)
-        replaced[id(tensor)] = known.setdefault(key, made)
-    return {name: replaced[id(tensor)] for name, tensor in results.items()}
+        return known.setdefault(key, made)
+
+    return rewrite(results, simplified)
 
 
 def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -40,9 +41,7 @@ def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         if joined is not None:
             joined.origin = tensor.origin
             return joined
-    if all(a is b for a, b in zip(inputs, tensor.inputs, strict=True)):
-        return tensor
-    return Tensor(operation, inputs, tensor.shape, tensor.element, tensor.origin)
+    return with_inputs(tensor, inputs)
 
 
 def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:

@@ -7,27 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphdl.graph.types import Shape, TensorType
+from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
+from graphdl.operators.kernels.geometry import Convolving, Geometry
+from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import broadcast_to, pad, reshape, slice_, transpose
-from graphdl.operators.tensor import Template, Tensor
+from graphdl.operators.tensor import Tensor
 from graphdl.operators.window import Pair, image_rank, pair, window, window_size
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What the three convolution kernels share."""
-
-    stride: Pair
-    dilation: Pair
-    groups: int
-
-
-@dataclass(frozen=True)
-class Convolution(Template):
+class Convolution(Convolving):
     """``y[n, o, p, q] = Σ x[n, i, p·s + a·d, q·s + b·d] · w[o, i, a, b]`` over i, a, b; nothing is padded."""
 
-    geometry: Geometry
+    family = CONVOLUTION
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x, w = y.inputs
@@ -39,11 +33,11 @@ class Convolution(Template):
 
 
 @dataclass(frozen=True)
-class ConvolutionInputGradient(Template):
+class ConvolutionInputGradient(Convolving):
     """From ``g`` (shaped as the convolution's result) and ``w`` the gradient that reaches ``x`` of ``shape``."""
 
-    geometry: Geometry
     shape: Shape
+    family = INPUT_GRADIENT
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         upper, w = y.inputs
@@ -55,12 +49,12 @@ class ConvolutionInputGradient(Template):
 
 
 @dataclass(frozen=True)
-class ConvolutionWeightGradient(Template):
+class ConvolutionWeightGradient(Convolving):
     """From ``x`` and ``g`` the gradient that reaches ``w``, in ``splits`` partial sums over the batch:
     ``[splits, O, I/groups, KH, KW]``."""
 
-    geometry: Geometry
     shape: Shape
+    family = WEIGHT_GRADIENT
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x, upper = y.inputs

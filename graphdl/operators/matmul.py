@@ -8,6 +8,7 @@ from typing import Any
 
 from graphdl.graph.types import TensorType
 from graphdl.operators.elementwise import broadcast, cast
+from graphdl.operators.kernels.matmul import MATMUL
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
 from graphdl.operators.structure import broadcast_to, reshape, transpose
 from graphdl.operators.tensor import Template, Tensor
@@ -16,6 +17,8 @@ from graphdl.operators.tensor import Template, Tensor
 @dataclass(frozen=True)
 class MatMul(Template):
     """``C[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]``; both operands and the result have three dimensions."""
+
+    family = MATMUL
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         a, b = y.inputs

@@ -27,6 +27,7 @@ from graphdl.operators.index import Guard, Index
 
 if TYPE_CHECKING:
     from graphdl.graph.model import Node
+    from graphdl.operators.kernels.family import Family
 
 
 class Operation:
@@ -306,7 +307,12 @@ class Generator(Operation):
 
 
 class Template(Operation):
-    """A hand-written kernel family; the compiler asks ``graphdl.operators.kernels`` for its parameters."""
+    """What a hand-written kernel computes."""
+
+    @property
+    def family(self) -> Family[Any, Any]:
+        """What knows how the kernel is prepared and called."""
+        raise NotImplementedError(type(self))
 
     def flops(self, y: Tensor) -> int:
         raise NotImplementedError(type(self))

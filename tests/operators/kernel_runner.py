@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
 
 from graphdl.compiler.program import Target
-from graphdl.operators.kernels import TemplateCall
+from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
+from graphdl.operators.kernels.family import Family, Operand, predicted
+from graphdl.operators.kernels.geometry import ConvolutionProblem, Padding
+from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
+from graphdl.operators.kernels.packing import FILTER_PACKING
+from graphdl.operators.kernels.template import TemplateCall
+from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.runtime.drivers.loader import platforms
 
 CPU = Target("cpu", vector_width=16, compute_units=2)
@@ -75,6 +82,53 @@ class Runner:
         cl.enqueue_nd_range_kernel(self.device.queue, self.kernel, self.call.global_size, self.call.local_size)
 
 
+Strides = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A call, and what goes with it."""
+
+    call: TemplateCall
+    pack: TemplateCall | None = None
+    """Packs the last operand."""
+    packed_size: int = 0
+    """Floats that ``pack`` writes."""
+    pad_gradient: Padding = ((0, 0), (0, 0))
+    splits: int = 1
+
+
+def _predicted(family: Family[Any, Any], problem: Any, target: Target, operands: Sequence[Operand] = ()) -> Kernel:
+    candidate = predicted(family, problem, target)
+    kernel = Kernel(family.call(problem, candidate, target, operands))
+    if family is CONVOLUTION or family is INPUT_GRADIENT:
+        packing = family.packing(problem, candidate, target)
+        if packing is not None:
+            kernel = replace(kernel, pack=FILTER_PACKING.call(packing, None, target), packed_size=packing.size)
+    if family is INPUT_GRADIENT:
+        kernel = replace(kernel, pad_gradient=INPUT_GRADIENT.gradient_padding(problem, target))
+    if family is WEIGHT_GRADIENT:
+        kernel = replace(kernel, splits=WEIGHT_GRADIENT.splits(problem, candidate, target))
+    return kernel
+
+
+def matmul(target: Target, *, batch: int, m: int, n: int, k: int, a_strides: Strides, b_strides: Strides) -> Kernel:
+    operands = (Operand(0, a_strides), Operand(0, b_strides))
+    return _predicted(MATMUL, MatrixProduct(batch, m, n, k), target, operands)
+
+
+def convolution(target: Target, **problem: Any) -> Kernel:
+    return _predicted(CONVOLUTION, ConvolutionProblem(**problem), target)
+
+
+def convolution_input_gradient(target: Target, **problem: Any) -> Kernel:
+    return _predicted(INPUT_GRADIENT, ConvolutionProblem(**problem), target)
+
+
+def convolution_weight_gradient(target: Target, **problem: Any) -> Kernel:
+    return _predicted(WEIGHT_GRADIENT, ConvolutionProblem(**problem), target)
+
+
 def upload(device: Device, array: np.ndarray) -> cl.Buffer:
     flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
     return cl.Buffer(device.context, flags, hostbuf=np.ascontiguousarray(array, np.float32))
@@ -103,18 +157,18 @@ def weight_store(shape: Sequence[int]) -> str:
 PACK_STORE = "(V, value, position) PUT(V, value, position)"
 
 
-def run(device: Device, call: TemplateCall, store: str, shape: Sequence[int], *operands: np.ndarray) -> np.ndarray:
-    """The output of ``call``, after its ``pack`` where it has one (the last operand is packed)."""
+def run(device: Device, kernel: Kernel, store: str, shape: Sequence[int], *operands: np.ndarray) -> np.ndarray:
+    """The output of a kernel, after its ``pack`` where it has one (the last operand is packed)."""
     buffers = [upload(device, operand) for operand in operands]
-    if call.pack is not None:
-        packed = upload(device, np.zeros(call.packed_size))
-        packer = Runner(device, call.pack, PACK_STORE)
+    if kernel.pack is not None:
+        packed = upload(device, np.zeros(kernel.packed_size))
+        packer = Runner(device, kernel.pack, PACK_STORE)
         packer.bind(buffers[-1], packed)
         packer.enqueue()
         buffers[-1] = packed
     result = np.zeros(prod(shape), np.float32)
     buffer = upload(device, result)
-    runner = Runner(device, call, store)
+    runner = Runner(device, kernel.call, store)
     runner.bind(*buffers, buffer)
     runner.enqueue()
     cl.enqueue_copy(device.queue, result, buffer)

@@ -11,13 +11,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from graphdl.operators.kernels import (
-    convolution_call,
-    convolution_input_gradient_call,
-    convolution_weight_gradient_call,
-    matmul_call,
-)
-
 TARGETS = {"cpu": kr.CPU, "narrow cpu": kr.NARROW_CPU, "gpu": kr.GPU, "small gpu": kr.SMALL_GPU}
 
 
@@ -28,6 +21,11 @@ def device() -> kr.Device:
 
 def close(found: np.ndarray, wanted: np.ndarray, terms: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * terms**0.5)
+
+
+def changed(kernel: kr.Kernel, **changes: Any) -> kr.Kernel:
+    """The kernel with another call."""
+    return replace(kernel, call=replace(kernel.call, **changes))
 
 
 def check_matmul(device: kr.Device, target: kr.Target, sizes: tuple[int, ...], form: str, **overrides: int) -> None:
@@ -45,9 +43,9 @@ def check_matmul(device: kr.Device, target: kr.Target, sizes: tuple[int, ...], f
         return np.repeat(matrix, 2, 2), (rows * columns * 2, columns * 2, 2)
 
     (a_data, a_strides), (b_data, b_strides) = lay_out(a, form[0]), lay_out(b, form[1])
-    call = matmul_call(target, batch=batch, m=m, n=n, k=k, a_strides=a_strides, b_strides=b_strides)
-    call = replace(call, defines={**call.defines, **overrides})
-    found = kr.run(device, call, kr.matmul_store(m, n), (batch, m, n), a_data, b_data)
+    kernel = kr.matmul(target, batch=batch, m=m, n=n, k=k, a_strides=a_strides, b_strides=b_strides)
+    kernel = changed(kernel, defines={**kernel.call.defines, **overrides})
+    found = kr.run(device, kernel, kr.matmul_store(m, n), (batch, m, n), a_data, b_data)
     close(found, a @ b, k)
 
 
@@ -90,19 +88,19 @@ def test_matmul_with_far_apart_rows(device: kr.Device, sizes: tuple[int, ...], f
 def test_matmul_with_any_tile(device: kr.Device, rows: int, vectors: int) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((1, 31, 20)), rng.standard_normal((1, 20, 70))
-    call = matmul_call(kr.CPU, batch=1, m=31, n=70, k=20, a_strides=(0, 20, 1), b_strides=(0, 70, 1))
+    kernel = kr.matmul(kr.CPU, batch=1, m=31, n=70, k=20, a_strides=(0, 20, 1), b_strides=(0, 70, 1))
     spans = -(-70 // (16 * vectors * 2))
     tile = {"ROWS": rows, "VECTORS": vectors, "BLOCKS": 31, "SPAN": 2, "SPANS": spans}
-    call = replace(call, defines={**call.defines, **tile}, global_size=(spans, 1))
-    close(kr.run(device, call, kr.matmul_store(31, 70), (1, 31, 70), a, b), a @ b, 20)
+    kernel = changed(kernel, defines={**kernel.call.defines, **tile}, global_size=(spans, 1))
+    close(kr.run(device, kernel, kr.matmul_store(31, 70), (1, 31, 70), a, b), a @ b, 20)
 
 
 def test_a_batch_may_share_a_factor(device: kr.Device) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((4, 9, 17)), rng.standard_normal((17, 20))
     for target in (kr.CPU, kr.GPU):
-        call = matmul_call(target, batch=4, m=9, n=20, k=17, a_strides=(9 * 17, 17, 1), b_strides=(0, 20, 1))
-        close(kr.run(device, call, kr.matmul_store(9, 20), (4, 9, 20), a, b), a @ b, 17)
+        kernel = kr.matmul(target, batch=4, m=9, n=20, k=17, a_strides=(9 * 17, 17, 1), b_strides=(0, 20, 1))
+        close(kr.run(device, kernel, kr.matmul_store(9, 20), (4, 9, 20), a, b), a @ b, 17)
 
 
 def problem(**changes: Any) -> dict[str, Any]:
@@ -165,8 +163,8 @@ def test_convolution(device: kr.Device, target: str, name: str) -> None:
     p = PROBLEMS[name]
     x, w, y, *_ = reference(p)
     wanted = channels_last(y)
-    call = convolution_call(TARGETS[target], **p)
-    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, channels_last(x), w.detach().numpy())
+    kernel = kr.convolution(TARGETS[target], **p)
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, channels_last(x), w.detach().numpy())
     close(found, wanted, w[0].numel())
 
 
@@ -174,10 +172,10 @@ def test_convolution(device: kr.Device, target: str, name: str) -> None:
 def test_input_gradient(device: kr.Device, target: str, name: str) -> None:
     p = PROBLEMS[name]
     _, w, _, g, dx, _ = reference(p)
-    call = convolution_input_gradient_call(TARGETS[target], **p)
-    gradient = np.pad(channels_last(g), ((0, 0), *call.pad_gradient, (0, 0)))
+    kernel = kr.convolution_input_gradient(TARGETS[target], **p)
+    gradient = np.pad(channels_last(g), ((0, 0), *kernel.pad_gradient, (0, 0)))
     wanted = channels_last(dx)
-    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
     close(found, wanted, w[:, 0].numel())
 
 
@@ -185,15 +183,14 @@ def check_weight_gradient(
     device: kr.Device, target: kr.Target, p: dict[str, Any], splits: int = 0, **overrides: int
 ) -> None:
     x, _, _, g, _, dw = reference(p)
-    call = convolution_weight_gradient_call(target, **p)
+    kernel = kr.convolution_weight_gradient(target, **p)
     if splits:
-        call = replace(
-            call, splits=splits, defines={**call.defines, "SPLITS": splits}, global_size=(*call.global_size[:2], splits)
-        )
-    call = replace(call, defines={**call.defines, **overrides})
+        defines, size = {**kernel.call.defines, "SPLITS": splits}, (*kernel.call.global_size[:2], splits)
+        kernel = replace(changed(kernel, defines=defines, global_size=size), splits=splits)
+    kernel = changed(kernel, defines={**kernel.call.defines, **overrides})
     filters, channels, height, width = dw.shape
-    shape = (call.splits, height, width, channels, filters)
-    parts = kr.run(device, call, kr.weight_store(dw.shape), shape, channels_last(x), channels_last(g))
+    shape = (kernel.splits, height, width, channels, filters)
+    parts = kr.run(device, kernel, kr.weight_store(dw.shape), shape, channels_last(x), channels_last(g))
     assert all(np.abs(part).max() > 0 for part in parts)
     close(parts.sum(0).transpose(3, 2, 0, 1), dw.detach().numpy(), g[:, 0].numel())
 
@@ -209,7 +206,7 @@ def test_weight_gradient_in_parts_and_chunks(device: kr.Device) -> None:
 
 def test_weight_gradient_copies_far_apart_pixels(device: kr.Device) -> None:
     many = problem(channels=520, filters=290, kernel=(1, 1), height=4, width=5)
-    assert convolution_weight_gradient_call(kr.CPU, **many).defines["COPY_X"] == 1
+    assert kr.convolution_weight_gradient(kr.CPU, **many).call.defines["COPY_X"] == 1
     check_weight_gradient(device, kr.CPU, many)
     check_weight_gradient(device, kr.CPU, problem(filters=70), COPY_X=1)
 
@@ -218,12 +215,13 @@ def test_weight_gradient_copies_far_apart_pixels(device: kr.Device) -> None:
 def test_convolution_with_any_tile(device: kr.Device, images: int, rows: int, columns: int) -> None:
     p = problem(filters=16)
     x, w, y, *_ = reference(p)
-    call = convolution_call(kr.CPU, **p)
+    kernel = kr.convolution(kr.CPU, **p)
     items = -(-2 // images) * -(-7 // rows)
     tile = {"TILE_N": images, "TILE_Y": rows, "TILE_X": columns, "ROWS_PER_ITEM": 1}
-    call = replace(call, defines={**call.defines, **tile}, global_size=(items, *call.global_size[1:]))
+    size = (items, *kernel.call.global_size[1:])
+    kernel = changed(kernel, defines={**kernel.call.defines, **tile}, global_size=size)
     wanted = channels_last(y)
-    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, channels_last(x), w.detach().numpy())
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, channels_last(x), w.detach().numpy())
     close(found, wanted, w[0].numel())
 
 
@@ -236,11 +234,11 @@ PADDINGS = [((1, 1), (1, 1)), ((2, 1), (0, 3)), ((3, 2), (2, 1))]
 def test_input_gradient_without_the_padding(device: kr.Device, target: str, padding: Any, name: str) -> None:
     p = PROBLEMS[name]
     _, w, _, g, dx, _ = reference(p)
-    call = convolution_input_gradient_call(TARGETS[target], **p, padding=padding)
-    gradient = np.pad(channels_last(g), ((0, 0), *call.pad_gradient, (0, 0)))
+    kernel = kr.convolution_input_gradient(TARGETS[target], **p, padding=padding)
+    gradient = np.pad(channels_last(g), ((0, 0), *kernel.pad_gradient, (0, 0)))
     (top, bottom), (left, right) = padding
     wanted = channels_last(dx)[:, top : p["height"] - bottom, left : p["width"] - right]
-    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, gradient, w.detach().numpy())
     close(found, wanted, w[:, 0].numel())
 
 
@@ -253,6 +251,7 @@ def test_convolution_that_knows_of_the_padding(device: kr.Device, padding: Any, 
     inner = x.detach()[:, :, top : p["height"] - bottom, left : p["width"] - right]
     padded = functional.pad(inner, (left, right, top, bottom))
     wanted = channels_last(functional.conv2d(padded, w, None, p["stride"], 0, p["dilation"], p["groups"]))
-    call = convolution_call(kr.CPU, **p, padding=padding)
-    found = kr.run(device, call, kr.image_store(wanted.shape), wanted.shape, channels_last(padded), w.detach().numpy())
+    kernel = kr.convolution(kr.CPU, **p, padding=padding)
+    data, filters = channels_last(padded), w.detach().numpy()
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, data, filters)
     close(found, wanted, w[0].numel())

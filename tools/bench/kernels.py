@@ -28,14 +28,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
 
 import kernel_runner as kr  # noqa: E402
 
-from graphdl.operators.kernels import (  # noqa: E402
-    TemplateCall,
-    convolution_call,
-    convolution_input_gradient_call,
-    convolution_weight_gradient_call,
-    matmul_call,
-)
-
 SECONDS = 0.03
 """Of one measurement, at least."""
 PAIRS = 9
@@ -78,17 +70,17 @@ Row = tuple[str, int, Callable[[], None], Callable[[], object]]
 """Name, flops, ours (enqueues), PyTorch's."""
 
 
-def ours(device: kr.Device, call: TemplateCall, store: str, size: int, *operands: np.ndarray) -> Callable[[], None]:
+def ours(device: kr.Device, kernel: kr.Kernel, store: str, size: int, *operands: np.ndarray) -> Callable[[], None]:
     """Enqueues a call, its packing first."""
     buffers = [kr.upload(device, operand) for operand in operands]
     runners = []
-    if call.pack is not None:
-        packed = kr.upload(device, np.zeros(call.packed_size))
-        packer = kr.Runner(device, call.pack, kr.PACK_STORE, accumulate=False)
+    if kernel.pack is not None:
+        packed = kr.upload(device, np.zeros(kernel.packed_size))
+        packer = kr.Runner(device, kernel.pack, kr.PACK_STORE, accumulate=False)
         packer.bind(buffers[-1], packed)
         runners.append(packer)
         buffers[-1] = packed
-    runner = kr.Runner(device, call, store, accumulate=False)
+    runner = kr.Runner(device, kernel.call, store, accumulate=False)
     runner.bind(*buffers, kr.upload(device, np.zeros(size)))
     runners.append(runner)
 
@@ -111,7 +103,7 @@ def matmul_rows(device: kr.Device, name: str, m: int, n: int, k: int) -> Iterato
         "weight": (k, n, m, (1, k), (n, 1)),
     }
     for form, (rows, columns, depth, a_strides, b_strides) in forms.items():
-        call = matmul_call(
+        kernel = kr.matmul(
             kr.CPU, batch=1, m=rows, n=columns, k=depth, a_strides=(0, *a_strides), b_strides=(0, *b_strides)
         )
         a, b = draw(rows * depth), draw(depth * columns)
@@ -120,8 +112,8 @@ def matmul_rows(device: kr.Device, name: str, m: int, n: int, k: int) -> Iterato
         out = torch.empty(rows, columns)
         yield (
             f"matmul {name} {form} {rows}x{columns}x{depth}",
-            call.flops,
-            ours(device, call, kr.matmul_store(rows, columns), rows * columns, a, b),
+            kernel.call.flops,
+            ours(device, kernel, kr.matmul_store(rows, columns), rows * columns, a, b),
             lambda x=first, y=second, z=out: torch.mm(x, y, out=z),
         )
 
@@ -139,27 +131,27 @@ def convolution_rows(
     x_last = np.pad(x.permute(0, 2, 3, 1).numpy(), ((0, 0), *padding, (0, 0)))
     g_last = g.permute(0, 2, 3, 1).contiguous().numpy()
 
-    call = convolution_call(kr.CPU, **problem, padding=padding)
+    kernel = kr.convolution(kr.CPU, **problem, padding=padding)
     yield (
         f"conv {name} forward",
-        call.flops,
-        ours(device, call, kr.image_store((n, out, out, o)), g.numel(), x_last, w.numpy()),
+        kernel.call.flops,
+        ours(device, kernel, kr.image_store((n, out, out, o)), g.numel(), x_last, w.numpy()),
         lambda: torch.nn.functional.conv2d(x, w, stride=s, padding=pad),
     )
-    call = convolution_weight_gradient_call(kr.CPU, **problem)
+    kernel = kr.convolution_weight_gradient(kr.CPU, **problem)
     yield (
         f"conv {name} weight",
-        call.flops,
-        ours(device, call, kr.weight_store(w.shape), call.splits * w.numel(), x_last, g_last),
+        kernel.call.flops,
+        ours(device, kernel, kr.weight_store(w.shape), kernel.splits * w.numel(), x_last, g_last),
         lambda: conv2d_weight(x, w.shape, g, stride=s, padding=pad),
     )
     if c > 3:
-        call = convolution_input_gradient_call(kr.CPU, **problem, padding=padding)
-        padded = np.pad(g_last, ((0, 0), *call.pad_gradient, (0, 0)))
+        kernel = kr.convolution_input_gradient(kr.CPU, **problem, padding=padding)
+        padded = np.pad(g_last, ((0, 0), *kernel.pad_gradient, (0, 0)))
         yield (
             f"conv {name} input",
-            call.flops,
-            ours(device, call, kr.image_store((n, size, size, c)), x.numel(), padded, w.numpy()),
+            kernel.call.flops,
+            ours(device, kernel, kr.image_store((n, size, size, c)), x.numel(), padded, w.numpy()),
             lambda: conv2d_input(x.shape, w, g, stride=s, padding=pad),
         )
 

@@ -1,373 +1,310 @@
-"""Chooses the parameters of the convolution kernels: ``opencl/convolution.cl`` (forward, and the gradient with respect
-to the input) with ``pack_filters.cl``, ``convolution_weight_gradient.cl``, and ``tiled_product.cl`` on GPUs.
+"""Convolution and its gradient with respect to the input: ``opencl/convolution.cl``, and ``opencl/tiled_product.cl`` on
+GPUs.
 
-The data are channels-last, X [N, H, W, C] with the padding applied, G [N, OH, OW, O]; the filters are W [O, C/groups,
-KH, KW].
+On a CPU both are one kernel: for every place of a grid of pixels a sum over channels and taps of data times packed
+filters. The gradient runs it once for each phase of the stride, over the output's gradient with zeros around it, with
+the filters turned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import gcd
 from typing import TYPE_CHECKING
 
+from graphdl.graph.types import Shape
+from graphdl.operators.kernels.family import Family, Operand, Planner
+from graphdl.operators.kernels.geometry import CHANNELS_LAST, UNPADDED, ConvolutionProblem, Padding, Pair
+from graphdl.operators.kernels.packing import FILTER_PACKING, Packing
 from graphdl.operators.kernels.template import (
-    Padding,
+    GroupTile,
     RegisterTile,
     TemplateCall,
     ceil_div,
+    group_tile,
     lanes_of,
     register_tiles,
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.structure import Embed, Slice, pad
+from graphdl.operators.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
-Pair = tuple[int, int]
-UNPADDED: Padding = ((0, 0), (0, 0))
+
+@dataclass(frozen=True, slots=True)
+class PixelTile:
+    """A register tile whose rows are a box of pixels: images × rows × columns."""
+
+    registers: RegisterTile
+    box: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
-    batch: int
-    channels: int
-    height: int
-    width: int
-    filters: int
-    kernel: Pair
-    stride: Pair
-    dilation: Pair
+class _Windows:
+    """What ``convolution.cl`` computes: per group ``columns`` sums at each place of a ``grid`` (N, H, W) of a phase."""
+
+    columns: int
     groups: int
+    rows: int
+    """Channels of a group that are summed over."""
+    taps: int
+    grid: tuple[int, int, int]
+    phases: Pair
+    blank: Pair
+    """Rows of the data that are known to be zeros, above and below."""
+    filter_strides: Pair
+    """Of W along the columns and along the rows."""
+    turn: bool
+    """The last tap comes first."""
 
-    @property
-    def output(self) -> Pair:
-        height, width = (
-            (extent - step * (taps - 1) - 1) // stride + 1
-            for extent, taps, stride, step in zip(
-                (self.height, self.width), self.kernel, self.stride, self.dilation, strict=True
-            )
-        )
-        return height, width
 
-    @property
-    def group_channels(self) -> int:
-        return self.channels // self.groups
+class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
+    """Pointers ``X`` (the data, channels-last) and ``W`` (packed on a CPU); ``STORE(V, value, n, y, x, c)``, a vector
+    along c."""
 
-    @property
-    def group_filters(self) -> int:
-        return self.filters // self.groups
+    operand_layouts = ("channels_last", "row_major")
+    result_layout = "channels_last"
+    coordinates = CHANNELS_LAST
+    vector = 1
 
-    @property
-    def flops(self) -> int:
-        return (
-            2 * self.batch * self.output[0] * self.output[1] * self.filters
-            * self.group_channels * self.kernel[0] * self.kernel[1]
+    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[PixelTile | GroupTile]:
+        if target.kind == "gpu":
+            return [group_tile(target)]
+        windows = self._windows(problem)
+        grid = windows.grid
+        # Where rows are blank, a tile rather takes several images than several rows: more of them meet blank rows only.
+        flat = any(windows.blank)
+        found = [
+            PixelTile(tile, box)
+            for tile in register_tiles(target, grid[0] * grid[1] * grid[2], ceil_div(windows.columns, lanes_of(target)))
+            for box in _boxes(tile.rows, grid)
+        ]
+        return sorted(found, key=lambda c: (-c.registers.rows * c.registers.vectors, c.box[1 if flat else 0]))
+
+    def cycles(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> float:
+        if isinstance(candidate, GroupTile):
+            return 0.0
+        windows, tile = self._windows(problem), candidate.registers
+        tiles = 1
+        for extent, part in zip(windows.grid, candidate.box, strict=True):
+            tiles *= ceil_div(extent, part)
+        return tiles * ceil_div(ceil_div(windows.columns, lanes_of(target)), tile.vectors) * step_cycles(tile)
+
+    def packing(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> Packing | None:
+        """How the filters are to be packed for a form of the kernel; None if it reads them as they are."""
+        if isinstance(candidate, GroupTile):
+            return None
+        windows = self._windows(problem)
+        return Packing(
+            lanes_of(target), candidate.registers.vectors, windows.groups, windows.columns, windows.rows, windows.taps,
+            windows.filter_strides, windows.turn,
         )  # fmt: skip
 
-    @property
-    def defines(self) -> dict[str, int]:
-        """What all kernels want to know."""
-        return {
-            "BATCH": self.batch, "HEIGHT": self.height, "WIDTH": self.width, "CHANNELS": self.channels,
-            "GROUP_CHANNELS": self.group_channels, "OUT_HEIGHT": self.output[0], "OUT_WIDTH": self.output[1],
-            "TAPS_Y": self.kernel[0], "TAPS_X": self.kernel[1], "STRIDE_Y": self.stride[0], "STRIDE_X": self.stride[1],
-        }  # fmt: skip
+    def _windows(self, problem: ConvolutionProblem) -> _Windows:
+        raise NotImplementedError
 
-    @property
-    def gpu_defines(self) -> dict[str, int]:
-        return self.defines | {
-            "GROUP_FILTERS": self.group_filters, "DILATION_Y": self.dilation[0], "DILATION_X": self.dilation[1],
-            "SPLITS": 1,
-        }  # fmt: skip
+    def _computed(
+        self, y: Tensor, shape: Shape, data: Tensor, filters: Tensor, problem: ConvolutionProblem, planner: Planner
+    ) -> Tensor:
+        """The tensor of ``shape`` that the kernel makes of data and filters, which it may want packed."""
+        packing = self.packing(problem, planner.chosen(self, problem), planner.target)
+        if packing is not None:
+            filters = planner.made(FILTER_PACKING, packing, (filters,), (packing.size,), y)
+        return planner.made(self, problem, (data, filters), shape, y, problem.flops)
 
-
-def convolution_call(
-    target: Target,
-    *,
-    batch: int,
-    channels: int,
-    height: int,
-    width: int,
-    filters: int,
-    kernel: Pair,
-    stride: Pair,
-    dilation: Pair,
-    groups: int,
-    padding: Padding = UNPADDED,
-) -> TemplateCall:
-    """Y[n, oy, ox, o] from ``X`` and ``W``; ``height`` and ``width`` are those of X after padding.
-
-    ``padding`` says how much of X is zeros, which may save work; X has been padded all the same. The kernel stores with
-    ``STORE(V, value, n, oy, ox, o)``, a vector along o. With ``pack``, ``W`` is the packed form.
-    """
-    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
-    out_height, out_width = problem.output
-    taps = kernel[0] * kernel[1]
-    if target.kind == "gpu":
-        return tiled_product(
-            target, 1, rows=batch * out_height * out_width, columns=problem.group_filters,
-            steps=problem.group_channels * taps, layers=groups, operands=("X", "W"), defines=problem.gpu_defines,
+    def _windows_call(
+        self, problem: ConvolutionProblem, tile: PixelTile, target: Target, defines: Mapping[str, int]
+    ) -> TemplateCall:
+        windows, lanes = self._windows(problem), lanes_of(target)
+        grid, phases, box = windows.grid, windows.phases, tile.box
+        panels = ceil_div(windows.columns, tile.registers.vectors * lanes)
+        tile_rows = ceil_div(grid[0], box[0]) * ceil_div(grid[1], box[1])
+        others = panels * windows.groups * phases[0] * phases[1]
+        items = max(target.compute_units, min(32 * target.compute_units, problem.flops // 500_000))
+        rows_per_item = ceil_div(tile_rows * others, items)
+        return TemplateCall(
+            source="convolution.cl",
+            prelude=("tile.cl",),
+            defines={
+                **defines,
+                "LANES": lanes, "COLUMNS": windows.columns, "GRID_HEIGHT": grid[1], "GRID_WIDTH": grid[2],
+                "PHASES_Y": phases[0], "PHASES_X": phases[1], "BLANK_TOP": windows.blank[0],
+                "BLANK_BOTTOM": windows.blank[1], "TILE_N": box[0], "TILE_Y": box[1], "TILE_X": box[2],
+                "VECTORS": tile.registers.vectors, "ROWS_PER_ITEM": rows_per_item, "PANELS": panels,
+            },
+            global_size=(ceil_div(tile_rows, rows_per_item), panels * windows.groups, phases[0] * phases[1]),
+            local_size=(1, 1, 1),
+            flops=problem.flops,
+            operands=("X", "W"),
         )  # fmt: skip
-    return _windows(
-        target,
-        columns=problem.group_filters,
-        groups=groups,
-        grid=(batch, out_height, out_width),
-        phases=(1, 1),
-        flops=problem.flops,
-        defines=problem.defines
-        | {
-            "TAP_STEP_Y": dilation[0], "TAP_STEP_X": dilation[1],
+
+
+class ConvolutionFamily(_WindowFamily):
+    """Y[n, oy, ox, o]. The problem's padding, which X holds as zeros, may save work."""
+
+    name = "convolution"
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        x, w = inputs
+        problem = ConvolutionProblem.of(y, x.shape, w.shape, _zeros_around(x))
+        return self._computed(y, y.shape, x, w, problem, planner)
+
+    def call(
+        self,
+        problem: ConvolutionProblem,
+        candidate: PixelTile | GroupTile,
+        target: Target,
+        operands: Sequence[Operand] = (),
+    ) -> TemplateCall:
+        if isinstance(candidate, GroupTile):
+            out_height, out_width = problem.output
+            return tiled_product(
+                candidate, 1, rows=problem.batch * out_height * out_width, columns=problem.group_filters,
+                steps=problem.group_channels * problem.taps, layers=problem.groups, operands=("X", "W"),
+                defines=problem.gpu_defines,
+            )  # fmt: skip
+        defines = problem.defines | {
+            "TAP_STEP_Y": problem.dilation[0], "TAP_STEP_X": problem.dilation[1],
             "PHASE_DILATION_Y": 1, "PHASE_DILATION_X": 1, "ORIGIN_Y": 0, "ORIGIN_X": 0,
-        },
-        blank=padding[0],
-        filter_strides=(problem.group_channels * taps, taps),
-        turn=False,
-    )  # fmt: skip
+        }  # fmt: skip
+        return self._windows_call(problem, candidate, target, defines)
 
-
-def convolution_input_gradient_call(
-    target: Target,
-    *,
-    batch: int,
-    channels: int,
-    height: int,
-    width: int,
-    filters: int,
-    kernel: Pair,
-    stride: Pair,
-    dilation: Pair,
-    groups: int,
-    padding: Padding = UNPADDED,
-) -> TemplateCall:
-    """dX[n, y, x, c] from the output's gradient, named ``X``, padded with zeros as ``pad_gradient`` says, and ``W``.
-
-    ``height`` and ``width`` are those of the input after padding; of its gradient the ``padding`` is left out:
-    y = 0 is the first row that is no padding. The kernel stores with ``STORE(V, value, n, y, x, c)``, a vector along c,
-    every element once. With ``pack``, ``W`` is the packed form, which is not that of the forward direction.
-    """
-    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
-    out_height, out_width = problem.output
-    taps = kernel[0] * kernel[1]
-    inner = height - sum(padding[0]), width - sum(padding[1])
-    if target.kind == "gpu":
-        return tiled_product(
-            target, 2, rows=batch * inner[0] * inner[1], columns=problem.group_channels,
-            steps=problem.group_filters * taps, layers=groups, operands=("X", "W"),
-            defines=problem.gpu_defines
-            | {"HEIGHT": inner[0], "WIDTH": inner[1], "PAD_TOP": padding[0][0], "PAD_LEFT": padding[1][0]},
+    def _windows(self, problem: ConvolutionProblem) -> _Windows:
+        return _Windows(
+            problem.group_filters, problem.groups, problem.group_channels, problem.taps,
+            (problem.batch, *problem.output), (1, 1), problem.padding[0],
+            (problem.group_channels * problem.taps, problem.taps), False,
         )  # fmt: skip
-    grid = ceil_div(inner[0], stride[0]), ceil_div(inner[1], stride[1])
-    pad_gradient, origins = _gradient_padding(problem, grid, padding)
-    return _windows(
-        target,
-        columns=problem.group_channels,
-        groups=groups,
-        grid=(batch, *grid),
-        phases=stride,
-        flops=problem.flops,
-        defines={
-            "BATCH": batch, "HEIGHT": out_height + sum(pad_gradient[0]), "WIDTH": out_width + sum(pad_gradient[1]),
-            "CHANNELS": filters, "GROUP_CHANNELS": problem.group_filters, "OUT_HEIGHT": inner[0], "OUT_WIDTH": inner[1],
-            "TAPS_Y": kernel[0], "TAPS_X": kernel[1], "STRIDE_Y": 1, "STRIDE_X": 1,
+
+
+class InputGradientFamily(_WindowFamily):
+    """dX[n, y, x, c] without the problem's padding: y = 0 is the first row that is no padding. ``X`` is the output's
+    gradient, on a CPU with the zeros around it that ``gradient_padding`` says."""
+
+    name = "input_gradient"
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        return self._prepared(y, inputs, UNPADDED, planner)
+
+    def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
+        """The gradient of a padded input, of which only what is no padding is wanted."""
+        (y,), inner = view.inputs, view.operation
+        if not isinstance(inner, Slice) or any(step != 1 for step in inner.steps):
+            return None
+        if inner.starts[:2] != (0, 0) or view.shape[:2] != y.shape[:2]:
+            return None
+        rows, columns = (
+            (start, whole - start - size)
+            for start, size, whole in zip(inner.starts[2:], view.shape[2:], y.shape[2:], strict=True)
+        )
+        return self._prepared(y, inputs, (rows, columns), planner)
+
+    def _prepared(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
+        g, w = inputs
+        problem = ConvolutionProblem.of(y, y.shape, w.shape, padding)
+        (top, bottom), (left, right) = self.gradient_padding(problem, planner.target)
+        n, c = y.shape[:2]
+        data = pad(g, (0, 0, top, left), (0, 0, bottom, right))
+        return self._computed(y, (n, c, *_inner(problem)), data, w, problem, planner)
+
+    def gradient_padding(self, problem: ConvolutionProblem, target: Target) -> Padding:
+        """The zeros that the kernel wants around the output's gradient."""
+        return UNPADDED if target.kind == "gpu" else _gradient_padding(problem)[0]
+
+    def call(
+        self,
+        problem: ConvolutionProblem,
+        candidate: PixelTile | GroupTile,
+        target: Target,
+        operands: Sequence[Operand] = (),
+    ) -> TemplateCall:
+        height, width = _inner(problem)
+        (top, _), (left, _) = problem.padding
+        if isinstance(candidate, GroupTile):
+            return tiled_product(
+                candidate, 2, rows=problem.batch * height * width, columns=problem.group_channels,
+                steps=problem.group_filters * problem.taps, layers=problem.groups, operands=("X", "W"),
+                defines=problem.gpu_defines | {"HEIGHT": height, "WIDTH": width, "PAD_TOP": top, "PAD_LEFT": left},
+            )  # fmt: skip
+        around, origins = _gradient_padding(problem)
+        out_height, out_width = problem.output
+        dilation, stride = problem.dilation, problem.stride
+        defines = {
+            "BATCH": problem.batch, "HEIGHT": out_height + sum(around[0]), "WIDTH": out_width + sum(around[1]),
+            "CHANNELS": problem.filters, "GROUP_CHANNELS": problem.group_filters, "OUT_HEIGHT": height,
+            "OUT_WIDTH": width, "TAPS_Y": problem.kernel[0], "TAPS_X": problem.kernel[1], "STRIDE_Y": 1, "STRIDE_X": 1,
             "TAP_STEP_Y": dilation[0] // gcd(dilation[0], stride[0]),
             "TAP_STEP_X": dilation[1] // gcd(dilation[1], stride[1]),
             "PHASE_DILATION_Y": dilation[0], "PHASE_DILATION_X": dilation[1],
             "ORIGIN_Y": origins[0], "ORIGIN_X": origins[1],
-        },
-        blank=pad_gradient[0],
-        filter_strides=(taps, problem.group_channels * taps),
-        turn=True,
-        pad_gradient=pad_gradient,
-    )  # fmt: skip
+        }  # fmt: skip
+        return self._windows_call(problem, candidate, target, defines)
+
+    def _windows(self, problem: ConvolutionProblem) -> _Windows:
+        return _Windows(
+            problem.group_channels, problem.groups, problem.group_filters, problem.taps,
+            (problem.batch, *_phase_grid(problem)), problem.stride, _gradient_padding(problem)[0][0],
+            (problem.taps, problem.group_channels * problem.taps), True,
+        )  # fmt: skip
 
 
-def _gradient_padding(problem: _Problem, grid: Pair, padding: Padding) -> tuple[Padding, Pair]:
+CONVOLUTION = ConvolutionFamily()
+INPUT_GRADIENT = InputGradientFamily()
+
+
+def _zeros_around(x: Tensor) -> Padding:
+    """The rows and columns of an image that are known to be zeros."""
+    embed = x.operation
+    if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+        return UNPADDED
+    inner = x.inputs[0].shape
+    _, _, top, left = embed.starts
+    _, _, height, width = x.shape
+    return (top, height - inner[2] - top), (left, width - inner[3] - left)
+
+
+def _inner(problem: ConvolutionProblem) -> Pair:
+    """Rows and columns of the input without its padding."""
+    return problem.height - sum(problem.padding[0]), problem.width - sum(problem.padding[1])
+
+
+def _phase_grid(problem: ConvolutionProblem) -> Pair:
+    """Rows and columns of the input that one phase of the stride computes."""
+    height, width = _inner(problem)
+    return ceil_div(height, problem.stride[0]), ceil_div(width, problem.stride[1])
+
+
+def _gradient_padding(problem: ConvolutionProblem) -> tuple[Padding, Pair]:
     """The zeros that the output's gradient needs around it, and the parameters ORIGIN of ``convolution.cl``.
 
     Input row q * stride + phase, counted without the padding, met tap t where it made output row
-    q + (phase + pad - t * dilation) / stride, if that is whole. The turned filters begin with the last tap.
+    q + (phase + pad - t * dilation) / stride, if that is an integer. The turned filters begin with the last tap.
+
+    An example along one axis: 3 taps, stride 1, pad 1. Row q met tap t where it made row q + 1 - t: the shifts are
+    1, 0, -1. One row of zeros before the gradient and one behind it hold the rows -1 and ``output``.
     """
+    grid = _phase_grid(problem)
     pads, origins = [], []
     for axis in range(2):
         taps, dilation, stride = problem.kernel[axis], problem.dilation[axis], problem.stride[axis]
-        pad = padding[axis][0]
+        before_input = problem.padding[axis][0]
         shifts = [
-            (phase + pad - t * dilation) // stride
+            (phase + before_input - t * dilation) // stride
             for phase in range(stride)
             for t in range(taps)
-            if (phase + pad - t * dilation) % stride == 0
+            if (phase + before_input - t * dilation) % stride == 0
         ]
         before = max(0, -min(shifts))
         pads.append((before, max(0, grid[axis] + max(shifts) - problem.output[axis])))
-        origins.append(before * stride + pad - (taps - 1) * dilation)
+        origins.append(before * stride + before_input - (taps - 1) * dilation)
     return (pads[0], pads[1]), (origins[0], origins[1])
 
 
-def convolution_weight_gradient_call(
-    target: Target,
-    *,
-    batch: int,
-    channels: int,
-    height: int,
-    width: int,
-    filters: int,
-    kernel: Pair,
-    stride: Pair,
-    dilation: Pair,
-    groups: int,
-) -> TemplateCall:
-    """dW[o, i, ky, kx] from ``X`` (padded) and the output's gradient ``G``, as ``splits`` partial sums.
-
-    The kernel stores with ``STORE(V, value, split, o, i, ky, kx)``, a vector along o.
-    """
-    problem = _Problem(batch, channels, height, width, filters, kernel, stride, dilation, groups)
-    out_height, out_width = problem.output
-    taps = kernel[0] * kernel[1]
-    lines = batch * out_height
-    if target.kind == "gpu":
-        rows, columns, pixels = problem.group_channels * taps, problem.group_filters, lines * out_width
-        tiles = ceil_div(rows, 64) * ceil_div(columns, 64) * groups
-        splits = max(1, min(4 * target.compute_units // tiles, ceil_div(pixels, 1024), 32))
-        return tiled_product(
-            target, 3, rows=rows, columns=columns, steps=pixels, layers=groups, operands=("X", "G"),
-            defines=problem.gpu_defines | {"SPLITS": splits}, splits=splits,
-        )  # fmt: skip
-    lanes = lanes_of(target)
-    merge = dilation[1] == 1 and groups == 1
-    extent = problem.group_channels * (kernel[1] if merge else 1)
-    vectors = ceil_div(problem.group_filters, lanes)
-    tile = min(
-        register_tiles(target, extent, vectors),
-        key=lambda t: (
-            ceil_div(extent, t.rows) * ceil_div(vectors, t.vectors) * step_cycles(t),
-            -t.rows * t.vectors,
-        ),
-    )
-    panel = tile.vectors * lanes
-    panels = ceil_div(problem.group_filters, panel)
-    # Pixels that lie far apart miss the first cache's sets: then their part is copied, for many panels.
-    copy_x = channels * stride[1] >= 512 and tile.rows > 4 and panels > 1
-    span = min(8 if copy_x else 4, panels)
-    spans = ceil_div(panels, span)
-    tiles = ceil_div(extent, tile.rows)
-    blocks = min(tiles, max(1, _KEPT_SUMS // (tile.rows * panel * span)))
-    items = ceil_div(tiles, blocks)
-    blocks = ceil_div(tiles, items)
-    work_items = items * (kernel[0] if merge else taps) * spans * groups
-    splits = min(ceil_div(4 * target.compute_units, work_items), lines)
-    chunk = max(1, min(ceil_div(lines, splits), (256 if copy_x else 128) // out_width))
-    return TemplateCall(
-        source="convolution_weight_gradient.cl",
-        prelude=("tile.cl",),
-        defines=problem.defines
-        | {
-            "LANES": lanes, "COLUMNS": problem.group_filters, "GROUPS": groups,
-            "DILATION_Y": dilation[0], "DILATION_X": dilation[1], "MERGE_X": int(merge),
-            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks,
-            "LINES": chunk, "SPAN": span, "SPANS": spans, "COPY_X": int(copy_x), "ITEMS": items, "SPLITS": splits,
-        },
-        global_size=(items * (kernel[0] if merge else taps), spans * groups, splits),
-        local_size=(1, 1, 1),
-        flops=problem.flops,
-        operands=("X", "G"),
-        splits=splits,
-    )  # fmt: skip
-
-
-_KEPT_SUMS = 65536
-"""Sums that a work-item of the weight gradient keeps in private memory: 256 KiB, a part of a core's second cache."""
-
-
-def _windows(
-    target: Target,
-    *,
-    columns: int,
-    groups: int,
-    grid: tuple[int, int, int],
-    phases: Pair,
-    flops: int,
-    defines: dict[str, int],
-    blank: Pair,
-    filter_strides: Pair,
-    turn: bool,
-    pad_gradient: Padding = UNPADDED,
-) -> TemplateCall:
-    """A call of ``convolution.cl``: per group ``columns`` outputs at each place of the ``grid`` (N, H, W) of a phase.
-
-    ``blank`` rows of the data are known to be zeros, above and below. ``filter_strides`` are those of W along the
-    columns and along the channels that are summed over.
-    """
-    lanes = lanes_of(target)
-    vectors = ceil_div(columns, lanes)
-    tile, shape = _choose_pixels(target, grid, vectors, flat=any(blank))
-    panel = tile.vectors * lanes
-    panels = ceil_div(columns, panel)
-    rows, taps = defines["GROUP_CHANNELS"], defines["TAPS_Y"] * defines["TAPS_X"]
-    tile_rows = ceil_div(grid[0], shape[0]) * ceil_div(grid[1], shape[1])
-    others = panels * groups * phases[0] * phases[1]
-    items = max(target.compute_units, min(32 * target.compute_units, flops // 500_000))
-    rows_per_item = ceil_div(tile_rows * others, items)
-    rows_packed = ceil_div(16384, panel * taps)
-    pack = TemplateCall(
-        source="pack_filters.cl",
-        prelude=("tile.cl",),
-        defines={
-            "LANES": lanes, "PANEL": panel, "PANELS": panels, "COLUMNS": columns, "ROWS": rows, "TAPS": taps,
-            "GROUP_STRIDE": columns * rows * taps, "COLUMN_STRIDE": filter_strides[0], "ROW_STRIDE": filter_strides[1],
-            "TURN": int(turn), "ROWS_PER_ITEM": rows_packed, "FLOATS": groups * columns * rows * taps,
-        },
-        global_size=(tile.vectors, ceil_div(rows, rows_packed), panels * groups),
-        local_size=(1, 1, 1),
-        flops=0,
-        operands=("W",),
-    )  # fmt: skip
-    return TemplateCall(
-        source="convolution.cl",
-        prelude=("tile.cl",),
-        defines=defines
-        | {
-            "LANES": lanes, "COLUMNS": columns, "GRID_HEIGHT": grid[1], "GRID_WIDTH": grid[2],
-            "PHASES_Y": phases[0], "PHASES_X": phases[1], "BLANK_TOP": blank[0], "BLANK_BOTTOM": blank[1],
-            "TILE_N": shape[0], "TILE_Y": shape[1], "TILE_X": shape[2], "VECTORS": tile.vectors,
-            "ROWS_PER_ITEM": rows_per_item, "PANELS": panels,
-        },
-        global_size=(ceil_div(tile_rows, rows_per_item), panels * groups, phases[0] * phases[1]),
-        local_size=(1, 1, 1),
-        flops=flops,
-        operands=("X", "W"),
-        pack=pack,
-        packed_size=groups * panels * panel * rows * taps,
-        pad_gradient=pad_gradient,
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=1024)
-def _choose_pixels(
-    target: Target, grid: tuple[int, int, int], vectors: int, flat: bool
-) -> tuple[RegisterTile, tuple[int, int, int]]:
-    """The register tile, and how its rows lie on the grid: images × rows × columns of pixels.
-
-    ``flat`` tiles rather take several images than several rows: more of them meet blank rows only.
-    """
-    best: tuple[tuple[float, int, int], RegisterTile, tuple[int, int, int]] | None = None
-    for tile in register_tiles(target, grid[0] * grid[1] * grid[2], vectors):
-        for shape in _shapes(tile.rows, grid):
-            tiles = 1
-            for extent, part in zip(grid, shape, strict=True):
-                tiles *= ceil_div(extent, part)
-            cost = tiles * ceil_div(vectors, tile.vectors) * step_cycles(tile)
-            key = (cost, -tile.rows * tile.vectors, shape[1 if flat else 0])
-            if best is None or key < best[0]:
-                best = (key, tile, shape)
-    assert best is not None, "a tile of one row always fits"
-    return best[1], best[2]
-
-
-def _shapes(pixels: int, grid: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+def _boxes(pixels: int, grid: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     """The ways of laying ``pixels`` on the grid as a box, the widest first."""
     return [
         (pixels // (x * y), y, x)

@@ -1,79 +1,118 @@
-"""Chooses the parameters of ``opencl/matmul.cl``, and of ``opencl/tiled_product.cl`` on GPUs."""
+"""The matrix product: ``opencl/matmul.cl``, and ``opencl/tiled_product.cl`` on GPUs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphdl.operators.kernels.family import Family, Operand, Planner
 from graphdl.operators.kernels.template import (
+    GroupTile,
     RegisterTile,
     TemplateCall,
     ceil_div,
+    group_tile,
     lanes_of,
     register_tiles,
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
-Strides = tuple[int, int, int]
+
+@dataclass(frozen=True, slots=True)
+class MatrixProduct:
+    """The sizes of C[b, m, n] = Σ over k of A[b, m, k] B[b, k, n]."""
+
+    batch: int
+    m: int
+    n: int
+    k: int
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.batch * self.m * self.n * self.k
 
 
-def matmul_call(
-    target: Target, *, batch: int, m: int, n: int, k: int, a_strides: Strides, b_strides: Strides
-) -> TemplateCall:
-    """C[b, m, n] = Σ over k of A[b, m, k] B[b, k, n], with pointers ``A`` and ``B``.
+class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
+    """Pointers ``A`` and ``B`` with any strides; ``STORE(V, value, b, m, n)``, a vector along n."""
 
-    Strides are counted in elements: (batch, row, column). The kernel stores with ``STORE(V, value, b, m, n)``, a vector
-    along n.
-    """
-    strides = dict(
-        zip(("A_BATCH", "A_ROW", "A_COLUMN", "B_BATCH", "B_ROW", "B_COLUMN"), (*a_strides, *b_strides), strict=True)
-    )
-    if target.kind == "gpu":
-        return tiled_product(
-            target, 0, rows=m, columns=n, steps=k, layers=batch, operands=("A", "B"), defines=strides
+    name = "matmul"
+    operand_layouts = ("strided", "strided")
+    coordinates = (0, 1, 2)
+    vector = 2
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        a, b = inputs
+        batch, m, k = a.shape
+        problem = MatrixProduct(batch, m, b.shape[2], k)
+        return planner.made(self, problem, (a, b), y.shape, y, problem.flops)
+
+    def candidates(self, problem: MatrixProduct, target: Target) -> Sequence[RegisterTile | GroupTile]:
+        if target.kind == "gpu":
+            return [group_tile(target)]
+        return sorted(
+            register_tiles(target, problem.m, ceil_div(problem.n, lanes_of(target))),
+            key=lambda tile: -tile.rows * tile.vectors,
         )
-    lanes = lanes_of(target)
-    tile = _choose_tile(target, m, ceil_div(n, lanes))
-    panels = ceil_div(n, tile.vectors * lanes)
-    tiles = ceil_div(m, tile.rows)
-    pack_b = not (tiles <= 1 and b_strides[2] == 1 and n % (tile.vectors * lanes) == 0)
-    # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many panels.
-    far_rows = a_strides[2] == 1 and a_strides[1] >= 2048
-    far_steps = a_strides[1] == 1 and a_strides[2] >= 1024
-    copy_a = tile.rows > 4 and (far_rows or far_steps)
-    span = min(8, panels) if copy_a else 1
-    spans = ceil_div(panels, span)
-    depth = min(k, 256 if copy_a or m <= 128 else 1024)
-    tile_cycles = k * span * step_cycles(tile)
-    pack_cycles = k * span * tile.vectors * (4.0 if b_strides[2] == 1 else 8.0) if pack_b else 0.0
-    blocks = _blocks(target, batch * spans, tiles, tile_cycles, pack_cycles)
-    return TemplateCall(
-        source="matmul.cl",
-        prelude=("tile.cl",),
-        defines={
-            "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
-            "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "SPAN": span, "SPANS": spans, "DEPTH": depth,
-            "PACK_B": int(pack_b), "PACK_A": int(copy_a),
-        },
-        global_size=(spans * ceil_div(tiles, blocks), batch),
-        local_size=(1, 1),
-        flops=2 * batch * m * n * k,
-        operands=("A", "B"),
-    )  # fmt: skip
+
+    def cycles(self, problem: MatrixProduct, candidate: RegisterTile | GroupTile, target: Target) -> float:
+        if isinstance(candidate, GroupTile):
+            return 0.0
+        vectors = ceil_div(problem.n, lanes_of(target))
+        tiles = ceil_div(problem.m, candidate.rows) * ceil_div(vectors, candidate.vectors)
+        return tiles * step_cycles(candidate)
+
+    def call(
+        self,
+        problem: MatrixProduct,
+        candidate: RegisterTile | GroupTile,
+        target: Target,
+        operands: Sequence[Operand] = (),
+    ) -> TemplateCall:
+        a, b = operands
+        names = ("A_BATCH", "A_ROW", "A_COLUMN", "B_BATCH", "B_ROW", "B_COLUMN")
+        strides = dict(zip(names, (*a.strides, *b.strides), strict=True))
+        batch, m, n, k = problem.batch, problem.m, problem.n, problem.k
+        if isinstance(candidate, GroupTile):
+            return tiled_product(
+                candidate, 0, rows=m, columns=n, steps=k, layers=batch, operands=("A", "B"), defines=strides
+            )
+        lanes, tile = lanes_of(target), candidate
+        panels = ceil_div(n, tile.vectors * lanes)
+        tiles = ceil_div(m, tile.rows)
+        pack_b = not (tiles <= 1 and b.strides[2] == 1 and n % (tile.vectors * lanes) == 0)
+        # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many
+        # panels.
+        far_rows = a.strides[2] == 1 and a.strides[1] >= 2048
+        far_steps = a.strides[1] == 1 and a.strides[2] >= 1024
+        copy_a = tile.rows > 4 and (far_rows or far_steps)
+        span = min(8, panels) if copy_a else 1
+        spans = ceil_div(panels, span)
+        depth = min(k, 256 if copy_a or m <= 128 else 1024)
+        tile_cycles = k * span * step_cycles(tile)
+        pack_cycles = k * span * tile.vectors * (4.0 if b.strides[2] == 1 else 8.0) if pack_b else 0.0
+        blocks = _blocks(target, batch * spans, tiles, tile_cycles, pack_cycles)
+        return TemplateCall(
+            source="matmul.cl",
+            prelude=("tile.cl",),
+            defines={
+                "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
+                "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "SPAN": span, "SPANS": spans,
+                "DEPTH": depth, "PACK_B": int(pack_b), "PACK_A": int(copy_a),
+            },
+            global_size=(spans * ceil_div(tiles, blocks), batch),
+            local_size=(1, 1),
+            flops=problem.flops,
+            operands=("A", "B"),
+        )  # fmt: skip
 
 
-def _choose_tile(target: Target, rows: int, vectors: int) -> RegisterTile:
-    """The tile that covers ``rows`` × ``vectors`` in the fewest cycles."""
-    return min(
-        register_tiles(target, rows, vectors),
-        key=lambda tile: (
-            ceil_div(rows, tile.rows) * ceil_div(vectors, tile.vectors) * step_cycles(tile),
-            -tile.rows * tile.vectors,
-        ),
-    )
+MATMUL = MatMulFamily()
 
 
 def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_cycles: float) -> int:

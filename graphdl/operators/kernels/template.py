@@ -11,9 +11,6 @@ from graphdl.resources import resource
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
-"""Rows before and after, columns before and after."""
-
 
 @dataclass(frozen=True, slots=True)
 class TemplateCall:
@@ -29,17 +26,9 @@ class TemplateCall:
     local_size: tuple[int, ...]
     flops: int
     operands: tuple[str, ...]
-    """The names of the pointers to the operands, data first, filters or second factor after."""
+    """The names of the pointers to the operands."""
     prelude: tuple[str, ...] = ()
     """Files of ``opencl/`` whose text goes before that of ``source``."""
-    pack: TemplateCall | None = None
-    """A launch that brings the filters, its only operand, into the layout that this call reads in their place."""
-    packed_size: int = 0
-    """Floats that ``pack`` writes."""
-    pad_gradient: Padding = ((0, 0), (0, 0))
-    """Zeros that the compiler must put around an output gradient before this call."""
-    splits: int = 1
-    """Partial results, to be added up in order."""
 
     def text(self) -> str:
         """The OpenCL C that follows the preamble."""
@@ -48,10 +37,29 @@ class TemplateCall:
 
 @dataclass(frozen=True, slots=True)
 class RegisterTile:
-    """``rows`` × ``vectors`` sums held in registers."""
+    """``rows`` × ``vectors`` sums held in registers: the CPU's form of a product."""
 
     rows: int
     vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTile:
+    """``side`` × ``side`` work-items with ``work`` × ``work`` sums each: the GPU's form of a product."""
+
+    side: int
+    work: int
+
+    @property
+    def extent(self) -> int:
+        """Rows, and columns, of the result that a work-group computes."""
+        return self.side * self.work
+
+
+def group_tile(target: Target) -> GroupTile:
+    """The largest tile that the target's work-groups hold."""
+    side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
+    return GroupTile(side, 4)
 
 
 def lanes_of(target: Target) -> int:
@@ -87,7 +95,7 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def tiled_product(
-    target: Target,
+    tile: GroupTile,
     operation: int,
     *,
     rows: int,
@@ -99,18 +107,16 @@ def tiled_product(
     splits: int = 1,
 ) -> TemplateCall:
     """The GPU's form of every product: ``layers`` of ``rows`` × ``columns`` over ``steps``, each in ``splits``."""
-    work = 4
-    side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
-    tile = work * side
     return TemplateCall(
         source="tiled_product.cl",
         defines={
             "OPERATION": operation, "LAYERS": layers * splits, "ROWS": rows, "COLUMNS": columns, "STEPS_ALL": steps,
-            "WORK": work, "SIDE": side, "STEPS": 16, **defines,
+            "WORK": tile.work, "SIDE": tile.side, "STEPS": 16, **defines,
         },
-        global_size=(ceil_div(columns, tile) * side, ceil_div(rows, tile) * side, layers * splits),
-        local_size=(side, side, 1),
+        global_size=(
+            ceil_div(columns, tile.extent) * tile.side, ceil_div(rows, tile.extent) * tile.side, layers * splits,
+        ),
+        local_size=(tile.side, tile.side, 1),
         flops=2 * layers * rows * columns * steps,
         operands=operands,
-        splits=splits,
     )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Brings a graph into the form that kernels take: hand-written kernels as their families want them, and long reductions
+to few results in two steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
+from graphdl.compiler.program import Target
+from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.operators.kernels.family import Choose, Planner, predicted
+from graphdl.operators.reduction import reduce
+from graphdl.operators.structure import reshape
+from graphdl.operators.tensor import Reduction, Template, Tensor, View
+
+Key = TypeVar("Key")
+
+
+def prepare(results: Mapping[Key, Tensor], target: Target, choose: Choose = predicted) -> dict[Key, Tensor]:
+    """The same results with every hand-written kernel in the form that ``choose`` takes for its problem."""
+    planner = Planner(target, choose)
+
+    def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
+        match tensor.operation:
+            case Template():
+                return tensor.operation.family.prepare(tensor, inputs, planner)
+            case View():
+                return _viewed(tensor, replaced, planner) or with_inputs(tensor, inputs)
+            case Reduction():
+                return _reduction(tensor, tensor.operation, inputs[0], target)
+            case _:
+                return with_inputs(tensor, inputs)
+
+    return rewrite(results, prepared)
+
+
+def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | None:
+    """A view of what a hand-written kernel makes, where that kernel can make the view itself."""
+    if len(tensor.inputs) != 1 or not isinstance(tensor.inputs[0].operation, Template):
+        return None
+    whole = tensor.inputs[0]
+    inputs = tuple(replaced[x] for x in whole.inputs)
+    return tensor.inputs[0].operation.family.prepare_viewed(tensor, inputs, planner)
+
+
+LONG_REDUCTION = 16384
+"""Elements from which a reduction with few results is done in two steps, for the sake of work for all cores."""
+
+
+def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:
+    """A long reduction to few results, in two steps: partial results first, in an order that never changes."""
+    shares = 4 * target.compute_units if target.kind == "cpu" else 1024 * target.compute_units
+    vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
+    if operation.kind == "argmax" or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < LONG_REDUCTION:
+        return with_inputs(tensor, (x,))
+    first, *others = operation.axes
+    if others:
+        partial = reduce(operation.kind, x, others)
+        return reduce(operation.kind, partial, (first,))
+    length = x.shape[first]
+    parts = next((p for p in range(math.isqrt(length), 1, -1) if length % p == 0), 1)
+    if parts < min(shares, 4):
+        return with_inputs(tensor, (x,))
+    wide = reshape(x, (*x.shape[:first], parts, length // parts, *x.shape[first + 1 :]))
+    partial = reduce(operation.kind, wide, (first + 1,))
+    return reshape(reduce(operation.kind, partial, (first,)), tensor.shape)

@@ -1,0 +1,106 @@
+"""The sizes of a convolution, which its three kernels share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphdl.graph.types import Shape
+from graphdl.operators.tensor import Template, Tensor
+
+Pair = tuple[int, int]
+
+Padding = tuple[Pair, Pair]
+"""Rows before and after, columns before and after."""
+
+UNPADDED: Padding = ((0, 0), (0, 0))
+
+CHANNELS_LAST = (0, 2, 3, 1)
+"""The dimensions of an image [N, C, H, W] in the order in which they lie in memory."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How the filters move over an image."""
+
+    stride: Pair
+    dilation: Pair
+    groups: int
+
+
+@dataclass(frozen=True)
+class Convolving(Template):
+    """A convolution or one of its gradients."""
+
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolutionProblem:
+    """X [N, H, W, C] with its padding, W [O, C/groups, KH, KW], Y and its gradient G [N, OH, OW, O]."""
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    filters: int
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    groups: int
+    padding: Padding = UNPADDED
+    """How much of X is zeros."""
+
+    @staticmethod
+    def of(y: Tensor, x: Shape, w: Shape, padding: Padding = UNPADDED) -> ConvolutionProblem:
+        """The problem of a tensor that a convolution or one of its gradients makes."""
+        assert isinstance(y.operation, Convolving)
+        geometry = y.operation.geometry
+        return ConvolutionProblem(
+            x[0], x[1], x[2], x[3], w[0], (w[2], w[3]), geometry.stride, geometry.dilation, geometry.groups, padding
+        )
+
+    @property
+    def output(self) -> Pair:
+        """Rows and columns of Y."""
+        height, width = (
+            (extent - step * (taps - 1) - 1) // stride + 1
+            for extent, taps, stride, step in zip(
+                (self.height, self.width), self.kernel, self.stride, self.dilation, strict=True
+            )
+        )
+        return height, width
+
+    @property
+    def group_channels(self) -> int:
+        return self.channels // self.groups
+
+    @property
+    def group_filters(self) -> int:
+        return self.filters // self.groups
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def flops(self) -> int:
+        return (
+            2 * self.batch * self.output[0] * self.output[1] * self.filters
+            * self.group_channels * self.taps
+        )  # fmt: skip
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """What all kernels want to know."""
+        return {
+            "BATCH": self.batch, "HEIGHT": self.height, "WIDTH": self.width, "CHANNELS": self.channels,
+            "GROUP_CHANNELS": self.group_channels, "OUT_HEIGHT": self.output[0], "OUT_WIDTH": self.output[1],
+            "TAPS_Y": self.kernel[0], "TAPS_X": self.kernel[1], "STRIDE_Y": self.stride[0], "STRIDE_X": self.stride[1],
+        }  # fmt: skip
+
+    @property
+    def gpu_defines(self) -> dict[str, int]:
+        return self.defines | {
+            "GROUP_FILTERS": self.group_filters, "DILATION_Y": self.dilation[0], "DILATION_X": self.dilation[1],
+            "SPLITS": 1,
+        }  # fmt: skip

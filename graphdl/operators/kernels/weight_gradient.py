@@ -1,0 +1,152 @@
+"""A convolution's gradient with respect to its filters: ``opencl/convolution_weight_gradient.cl``, and
+``opencl/tiled_product.cl`` on GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphdl.operators.kernels.family import Family, Operand, Planner
+from graphdl.operators.kernels.geometry import ConvolutionProblem
+from graphdl.operators.kernels.template import (
+    GroupTile,
+    RegisterTile,
+    TemplateCall,
+    ceil_div,
+    group_tile,
+    lanes_of,
+    register_tiles,
+    step_cycles,
+    tiled_product,
+)
+from graphdl.operators.reduction import reduce
+from graphdl.operators.structure import reshape
+from graphdl.operators.tensor import Tensor
+
+if TYPE_CHECKING:
+    from graphdl.compiler.program import Target
+
+_KEPT_SUMS = 65536
+"""Sums that a work-item keeps in private memory: 256 KiB, a part of a core's second cache."""
+
+
+class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile]):
+    """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last, as partial
+    sums over shares of the lines, which are added up in order: ``STORE(V, value, split, o, i, ky, kx)``, a vector
+    along o."""
+
+    name = "weight_gradient"
+    operand_layouts = ("channels_last", "channels_last")
+    coordinates = (0, 1, 2, 3, 4)
+    vector = 1
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        x, g = inputs
+        problem = ConvolutionProblem.of(y, x.shape, y.shape)
+        splits = self.splits(problem, planner.chosen(self, problem), planner.target)
+        partial = planner.made(self, problem, (x, g), (splits, *y.shape), y, problem.flops)
+        return reshape(reduce("sum", partial, (0,)), y.shape)
+
+    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[RegisterTile | GroupTile]:
+        if target.kind == "gpu":
+            return [group_tile(target)]
+        vectors = ceil_div(problem.group_filters, lanes_of(target))
+        return sorted(register_tiles(target, _extent(problem), vectors), key=lambda tile: -tile.rows * tile.vectors)
+
+    def cycles(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> float:
+        if isinstance(candidate, GroupTile):
+            return 0.0
+        vectors = ceil_div(problem.group_filters, lanes_of(target))
+        tiles = ceil_div(_extent(problem), candidate.rows) * ceil_div(vectors, candidate.vectors)
+        return tiles * step_cycles(candidate)
+
+    def splits(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> int:
+        """How many partial sums a form of the kernel makes."""
+        if isinstance(candidate, GroupTile):
+            rows, columns = problem.group_channels * problem.taps, problem.group_filters
+            pixels = problem.batch * problem.output[0] * problem.output[1]
+            tiles = ceil_div(rows, 64) * ceil_div(columns, 64) * problem.groups
+            return max(1, min(4 * target.compute_units // tiles, ceil_div(pixels, 1024), 32))
+        return _shares(problem, candidate, target).splits
+
+    def call(
+        self,
+        problem: ConvolutionProblem,
+        candidate: RegisterTile | GroupTile,
+        target: Target,
+        operands: Sequence[Operand] = (),
+    ) -> TemplateCall:
+        splits = self.splits(problem, candidate, target)
+        if isinstance(candidate, GroupTile):
+            return tiled_product(
+                candidate, 3, rows=problem.group_channels * problem.taps, columns=problem.group_filters,
+                steps=problem.batch * problem.output[0] * problem.output[1], layers=problem.groups,
+                operands=("X", "G"), defines=problem.gpu_defines | {"SPLITS": splits}, splits=splits,
+            )  # fmt: skip
+        shares = _shares(problem, candidate, target)
+        return TemplateCall(
+            source="convolution_weight_gradient.cl",
+            prelude=("tile.cl",),
+            defines=problem.defines
+            | {
+                "LANES": lanes_of(target), "COLUMNS": problem.group_filters, "GROUPS": problem.groups,
+                "DILATION_Y": problem.dilation[0], "DILATION_X": problem.dilation[1],
+                "MERGE_X": int(_merges(problem)), "ROWS": candidate.rows, "VECTORS": candidate.vectors,
+                "BLOCKS": shares.blocks, "LINES": shares.lines, "SPAN": shares.span, "SPANS": shares.spans,
+                "COPY_X": int(shares.copies), "ITEMS": shares.items, "SPLITS": splits,
+            },
+            global_size=(
+                shares.items * (problem.kernel[0] if _merges(problem) else problem.taps),
+                shares.spans * problem.groups, splits,
+            ),
+            local_size=(1, 1, 1),
+            flops=problem.flops,
+            operands=("X", "G"),
+        )  # fmt: skip
+
+
+WEIGHT_GRADIENT = WeightGradientFamily()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """How the CPU's form deals out the work."""
+
+    span: int
+    """Panels of filters that one work-item computes."""
+    spans: int
+    blocks: int
+    """Tiles of one work-item, along channels and merged taps."""
+    items: int
+    splits: int
+    lines: int
+    """Lines of pixels that are read at once."""
+    copies: bool
+    """Pixels that lie far apart miss the first cache's sets: then their part is copied, for many panels."""
+
+
+def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> _Shares:
+    panel = tile.vectors * lanes_of(target)
+    panels = ceil_div(problem.group_filters, panel)
+    copies = problem.channels * problem.stride[1] >= 512 and tile.rows > 4 and panels > 1
+    span = min(8 if copies else 4, panels)
+    spans = ceil_div(panels, span)
+    tiles = ceil_div(_extent(problem), tile.rows)
+    blocks = min(tiles, max(1, _KEPT_SUMS // (tile.rows * panel * span)))
+    items = ceil_div(tiles, blocks)
+    work_items = items * (problem.kernel[0] if _merges(problem) else problem.taps) * spans * problem.groups
+    lines = problem.batch * problem.output[0]
+    splits = min(ceil_div(4 * target.compute_units, work_items), lines)
+    chunk = max(1, min(ceil_div(lines, splits), (256 if copies else 128) // problem.output[1]))
+    return _Shares(span, spans, ceil_div(tiles, items), items, splits, chunk, copies)
+
+
+def _merges(problem: ConvolutionProblem) -> bool:
+    """Whether the taps of a row and the channels are one dimension of the data."""
+    return problem.dilation[1] == 1 and problem.groups == 1
+
+
+def _extent(problem: ConvolutionProblem) -> int:
+    """Rows of the product: channels, with the taps of a row where they are merged."""
+    return problem.group_channels * (problem.kernel[1] if _merges(problem) else 1)
