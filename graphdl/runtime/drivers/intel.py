@@ -18,7 +18,7 @@ LIBRARY = "libintelocl.so"
 # Empty means "not set", except where a word or a number has to stand; those are the runtime's own defaults.
 SETTINGS = {
     "CL_CONFIG_CHANNEL_DEPTH_EMULATION_MODE": "",
-    "CL_CONFIG_CPU_EXPENSIVE_MEM_OPT": "",
+    "CL_CONFIG_CPU_EXPENSIVE_MEM_OPT": "0",
     "CL_CONFIG_CPU_FORCE_GLOBAL_MEM_SIZE": "",
     "CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE": "",
     "CL_CONFIG_CPU_FORCE_MAX_MEM_ALLOC_SIZE": "",
@@ -45,8 +45,8 @@ SETTINGS = {
     "CL_CONFIG_LTO_PM": "",
     "CL_CONFIG_REPLACE_IR_AFTER_OPTIMIZER": "",
     "CL_CONFIG_REPLACE_IR_BEFORE_OPTIMIZER": "",
-    "CL_CONFIG_STACK_DEFAULT_SIZE": "",
-    "CL_CONFIG_STACK_EXTRA_SIZE": "",
+    "CL_CONFIG_STACK_DEFAULT_SIZE": "8MB",
+    "CL_CONFIG_STACK_EXTRA_SIZE": "1MB",
     "CL_CONFIG_USER_LOGGER": "",
     "CL_CONFIG_USE_FAST_RELAXED_MATH": "False",
     "CL_CONFIG_USE_ITT_API": "False",
