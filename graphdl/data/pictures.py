@@ -16,6 +16,7 @@ cropped at the centre. Of several frames the first is read.
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -37,6 +38,9 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _ALPHA = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _BYTES_PER_PIXEL = 12
 """While a picture is read: the decoded one, turned and converted, of 4 bytes a pixel each."""
+_TILE_BYTES_PER_PIXEL = 8
+"""Of the widest pixels: four samples of 16 bits."""
+_TILE = (322, 323)
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 """Tags of TIFF."""
 _OPENING = threading.Lock()
@@ -52,13 +56,16 @@ def decode(reading: Reading, path: Path, shape: tuple[int, ...]) -> NDArray[np.f
 
     channels, height, width = shape
     with reading.open(path) as file:
+        reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")  # some formats are read whole
+        file.seek(0)
         try:
             with _opened(file) as image:
+                what = f"{path}: a picture of {image.width}×{image.height}"
+                reading.require(_decoder_bytes(image), what)
                 # A JPEG decoder can halve while it decodes; it never goes below the size asked for.
                 enough = 2 * max(width, height)
                 image.draft(MODES[channels], (enough, enough))
-                count = image.width * image.height
-                reading.require(count * _BYTES_PER_PIXEL, f"{path}: a picture of {image.width}×{image.height}")
+                reading.require(image.width * image.height * _BYTES_PER_PIXEL, what)
                 upright = ImageOps.exif_transpose(image)
                 pixels, white = _converted(reading, path, upright, image, channels)
                 fitted = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
@@ -85,6 +92,19 @@ def _opened(file: BinaryIO) -> Image:
             return Image.open(file, formats=_FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _decoder_bytes(image: Image) -> int:
+    """What a decoder holds beside the decoded picture: a JPEG of several scans has all its coefficients in memory, of
+    2 bytes each, even if a small picture is made of them; a TIFF has a tile, which can be larger than the picture."""
+    from PIL import TiffImagePlugin
+
+    if image.format in ("JPEG", "MPO"):
+        return 2 * len(image.getbands()) * image.width * image.height
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width, height = (int(image.tag_v2.get(tag, 0)) for tag in _TILE)
+        return _TILE_BYTES_PER_PIXEL * width * height
+    return 0
 
 
 def _converted(reading: Reading, path: Path, image: Image, opened: Image, channels: int) -> tuple[Image, float]:

@@ -2,6 +2,8 @@
 its place; what cannot be told is refused."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -138,7 +140,40 @@ def test_the_limit_can_be_raised_beyond_pillows_own(tmp_path, monkeypatch):
 def test_a_large_jpeg_is_decoded_small(tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (4000, 4000), "white").save(path)
-    assert read(path, 3, limit=0.01).min() == 1
+    assert read(path, 3, limit=0.1).min() == 1  # decoded whole it would take 0.18 GiB
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path, complaint):
+    Image.new("L", (8, 8)).save(tmp_path / "a.webp")
+    with (tmp_path / "a.webp").open("r+b") as file:
+        file.truncate(2 << 30)  # with a hole
+    assert complaint("E0718", read, tmp_path / "a.webp").message.endswith("a.webp: the file takes 2 GiB of memory, "
+                                                                         "and the limit is 1 GiB")  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_the_coefficients_of_a_jpeg_count(tmp_path, complaint, options):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (1000, 1000), "white").save(path, **options)
+    found = complaint("E0718", read, path, 1, limit=5.9e6 / GIB)
+    assert "a picture of 1000×1000 takes" in found.message
+    assert read(path, limit=6.1e6 / GIB).min() == 1
+
+
+def tiled(tile):
+    """A white TIFF of 16×16 in one tile."""
+    packed = zlib.compress(b"\xff" * 16 * 16)
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 324: 8, 325: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_a_tile_larger_than_the_picture_counts(tmp_path, complaint):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiled(16))
+    assert read(path).min() == 1
+    path.write_bytes(tiled(20_000))
+    assert "a picture of 16×16 takes 2.98 GiB" in complaint("E0718", read, path).message
 
 
 def test_other_formats_of_pillow_are_not_read(tmp_path, complaint):
