@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,22 @@ def _open(request: Request, name: str, argument: str, header: bool, separator: s
     columns = tuple(cell.strip() for cell in head.cells)
     if len(set(columns)) < len(columns):
         raise request.error("E0709", f"{path}: two columns have one name: {', '.join(columns)}")
+    numeric = [name for name in columns if is_number(name)]
+    if not _may_be_names(numeric):
+        raise request.error(
+            "E0709",
+            f"{path}, line {head.line}: '{numeric[0]}' is the name of no column: the first row looks like data",
+            argument="header",
+            help="say 'header = false', and count the columns from 0; or give the columns names",
+        )
     return _Opened(path, columns, rows)
+
+
+def _may_be_names(numbers: Sequence[str]) -> bool:
+    """Whether numbers may be names of columns: of pixels (0, 1, 2 …), of years. They are whole, and they rise."""
+    return all(number.isdecimal() for number in numbers) and all(
+        int(first) < int(second) for first, second in pairwise(numbers)
+    )
 
 
 def _with(head: Row, rows: Iterator[Row]) -> Iterator[Row]:

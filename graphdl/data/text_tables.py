@@ -123,8 +123,9 @@ def read_columns(
         if text is not None:
             cell = cells[text].strip()
             if cell not in known:
-                if _LINE_END.search(cell):
-                    raise reading.error("E0709", f"{path}, line {line}: the class '{cell}' holds the end of a line")
+                if not cell or _LINE_END.search(cell):
+                    reason = f"the class '{cell}' holds the end of a line" if cell else f"no class in '{names[text]}'"
+                    raise reading.error("E0709", f"{path}, line {line}: {reason}")
                 size += _TEXT_BYTES + 4 * len(cell)
             texts.append(known.setdefault(cell, cell))
             size += 8

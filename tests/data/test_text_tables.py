@@ -141,6 +141,29 @@ def test_class_numbers_do_not_depend_on_the_hash_seed(tmp_path):
         assert found.splitlines() == list(tables.values())
 
 
+@pytest.mark.parametrize(
+    ("first", "shown"), [("5.1,3.5,rose", "5.1"), ("5,3,rose", "5"), ("1,2.0,rose", "1"), ("-1,2,rose", "-1")]
+)
+def test_a_first_row_of_data_is_not_lost(call, complaint, tmp_path, first, shown):
+    (tmp_path / "t.csv").write_text(f"{first}\n4,3,lily\n")
+    found = complaint("E0709", load, call("csv", "t.csv", label=2), root=tmp_path)
+    assert f"t.csv, line 1: '{shown}' is the name of no column: the first row looks like data" in found.message
+    data = load(call("csv", "t.csv", label=2, header=False, test=0.0), root=tmp_path, splits=("train",))
+    assert len(data.splits["train"]) == 2
+
+
+def test_numbers_that_rise_may_be_names(call, tmp_path):
+    (tmp_path / "t.csv").write_text("label,0,1,7\nrose,1,2,3\n")
+    data = load(call("csv", "t.csv", label="label", test=0.0), root=tmp_path, splits=("train",))
+    assert data.tables["x"].columns == ("0", "1", "7")
+
+
+def test_a_class_that_is_missing_is_no_class(call, complaint, tmp_path):
+    (tmp_path / "t.csv").write_text("a,kind\n1,rose\n2, \n")
+    found = complaint("E0709", load, call("csv", "t.csv", label="kind"), root=tmp_path)
+    assert found.message.endswith("t.csv, line 3: no class in 'kind'")
+
+
 @pytest.mark.parametrize("separator", ['"', "\n", "\r"])
 def test_separators_that_part_nothing(call, complaint, separator):
     complaint("E0703", load, call("csv", "t.csv", separator=separator))
