@@ -10,28 +10,30 @@ from typing import Any
 import click
 
 from graphdl.diagnostics import DeviceError
-from graphdl.runtime.devices import all_devices, probe
-from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo, ranked
+from graphdl.runtime.devices import Finding, all_devices, survey
+from graphdl.runtime.drivers.loader import load_failure, runtimes
+from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _Entry:
     """A device, what the probe said of it, and what became of it in the choice."""
 
-    info: DeviceInfo
-    failure: str | None
+    finding: Finding
     chosen: bool
     rank: int
 
     @property
     def verdict(self) -> str:
-        if self.failure is not None:
-            return f"does not work: {self.failure}"
-        reasons = ", ".join(self.info.reasons)
+        if self.finding.failure is not None:
+            return f"does not work: {self.finding.failure}"
+        reasons = ", ".join(self.finding.info.reasons)
+        if self.finding.speed is not None:
+            reasons += f", {self.finding.speed / 1e9:.0f} GFLOP/s measured"
         return f"chosen: {reasons}" if self.chosen else f"works, rank {self.rank}: {reasons}"
 
     def to_json(self) -> dict[str, Any]:
-        info = self.info
+        info = self.finding.info
         return {
             "index": info.index,
             "name": info.name,
@@ -47,8 +49,9 @@ class _Finding:
             "local_memory": info.local_memory,
             "max_work_group": info.max_work_group,
             "vector_width": info.vector_width,
-            "works": self.failure is None,
-            "failure": self.failure,
+            "works": self.finding.failure is None,
+            "failure": self.finding.failure,
+            "speed": self.finding.speed,
             "chosen": self.chosen,
             "rank": self.rank,
             "reasons": list(info.reasons),
@@ -59,30 +62,39 @@ class _Finding:
 @click.command("devices")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(as_json: bool) -> None:
-    """Lists every OpenCL device of every platform.
+    """Lists every OpenCL runtime and every device of every platform.
 
-    Each is probed with a kernel of one line. Tells which one would be used by default and why, and which known quirks
-    of its driver are worked around. Any verb that runs a model takes --device with an index, gpu, cpu, gpu:1, or a
-    part of a platform's or device's name.
+    Each device is probed with a kernel of one line. Tells which one would be used by default and why, which known
+    quirks of its driver are worked around, and why a runtime does not work and what to do about it. Any verb that runs
+    a model takes --device with an index, gpu, cpu, gpu:1, or a part of a platform's or device's name.
     """
-    findings = _examine(all_devices())
+    entries = _examine(all_devices())
     if as_json:
-        click.echo(json.dumps([finding.to_json() for finding in findings], indent=2))
-    elif not findings:
+        click.echo(json.dumps([entry.to_json() for entry in entries], indent=2))
+        return
+    lines = [*_runtime_lines(), *(_block(entry) for entry in entries)]
+    if lines:
+        click.echo("\n".join(lines), color=False if os.environ.get("NO_COLOR") else None)
+    if not entries:
         raise DeviceError(f"no OpenCL device found; {INSTALL_HINT}")
-    else:
-        text = "\n".join(_block(finding) for finding in findings)
-        click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def _examine(devices: list[DeviceInfo]) -> list[_Finding]:
-    failures = {info.index: probe(info) for info in devices}
-    order = ranked(devices)
-    chosen = next((info.index for info in order if info.by_default and failures[info.index] is None), None)
-    return [
-        _Finding(info, failures[info.index], info.index == chosen, rank)
-        for rank, info in sorted(enumerate(order, 1), key=lambda ranked_info: ranked_info[1].index)
-    ]
+def _examine(devices: list[DeviceInfo]) -> list[_Entry]:
+    findings = survey(devices)
+    chosen = next((found for found in findings if found.info.by_default and found.failure is None), None)
+    entries = [_Entry(finding, finding is chosen, rank) for rank, finding in enumerate(findings, 1)]
+    return sorted(entries, key=lambda entry: entry.finding.info.index)
+
+
+def _runtime_lines() -> list[str]:
+    """The drivers that were found, where, and what is wrong with them."""
+    lines = []
+    for runtime in runtimes():
+        problem = runtime.problem or load_failure(runtime)
+        lines.append(f"runtime {runtime.library}")
+        lines.append(f"   from {runtime.origin}")
+        lines.append(click.style(f"   does not work: {problem}", fg="red") if problem else "   loads")
+    return lines
 
 
 def _facts(info: DeviceInfo) -> str:
@@ -96,14 +108,14 @@ def _gib(nbytes: int) -> str:
     return f"{nbytes / 2**30:.1f} GiB"
 
 
-def _block(finding: _Finding) -> str:
-    info = finding.info
-    color = "red" if finding.failure is not None else "green" if finding.chosen else None
+def _block(entry: _Entry) -> str:
+    info = entry.finding.info
+    color = "red" if entry.finding.failure is not None else "green" if entry.chosen else None
     lines = [
-        click.style(f"{info.index}: {info.name}", bold=finding.chosen),
+        click.style(f"{info.index}: {info.name}", bold=entry.chosen),
         f"   {info.platform}, {info.version}, driver {info.driver_version}",
         f"   {info.kind}, {_facts(info)}",
-        click.style(f"   {finding.verdict}", fg=color),
+        click.style(f"   {entry.verdict}", fg=color),
     ]
     lines += [f"   quirk {quirk.name}: {quirk.reference}" for quirk in info.quirks]
     return "\n".join(lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pyopencl as cl
@@ -11,15 +13,16 @@ import pyopencl as cl
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.build import build
-from graphdl.runtime.drivers.loader import platforms
+from graphdl.runtime.drivers.loader import platforms, runtimes
 from graphdl.runtime.drivers.pocl_processor import (
     known_processor,
     processor_flags,
     refused_processor,
     rename_processor,
 )
+from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 from graphdl.runtime.opencl import Device, device_errors, open_info
-from graphdl.runtime.ranking import DeviceInfo, candidates, kind_of, with_quirks
+from graphdl.runtime.ranking import DeviceInfo, candidates, kind_of, ranked, with_quirks
 
 _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
 
@@ -48,7 +51,7 @@ def choose(selector: str | None = None, devices: Sequence[DeviceInfo] | None = N
     Raises:
         DeviceError: no device, none that matches, or none of them works.
     """
-    return _first_that_works(candidates(all_devices() if devices is None else devices, selector)).info
+    return _first_that_works(_candidates(all_devices() if devices is None else devices, selector)).info
 
 
 def open_device(selector: str | None = None) -> Device:
@@ -57,7 +60,7 @@ def open_device(selector: str | None = None) -> Device:
     Raises:
         DeviceError: no device, none that matches, or none of them works.
     """
-    return _first_that_works(candidates(all_devices(), selector))
+    return _first_that_works(_candidates(all_devices(), selector))
 
 
 def probe(info: DeviceInfo) -> str | None:
@@ -69,14 +72,76 @@ def probe(info: DeviceInfo) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What came of trying a device."""
+
+    info: DeviceInfo
+    failure: str | None
+    """Why it does not work, or None."""
+    speed: float | None
+    """FLOP/s, measured where several devices of a kind work."""
+
+
+def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
+    """Tries every device. Best first: those that work, by kind, and by what was measured where several do."""
+    working: list[Finding] = []
+    failing: list[Finding] = []
+    for _, alike in groupby(ranked(devices), _kind):
+        opened, failures = _open_all(list(alike))
+        working += [Finding(device.info, None, known_speed(device.info)) for device in opened]
+        failing += [Finding(info, failure, None) for info, failure in failures]
+    return working + failing
+
+
+def _candidates(devices: Sequence[DeviceInfo], selector: str | None) -> list[DeviceInfo]:
+    problems = [f"  {runtime.library}: {runtime.problem}" for runtime in runtimes() if runtime.problem is not None]
+    if not devices and problems:
+        raise DeviceError("no OpenCL device found; of the runtimes that are there, none works:\n" + "\n".join(problems))
+    return candidates(devices, selector)
+
+
 def _first_that_works(order: Sequence[DeviceInfo]) -> Device:
-    failures = []
-    for info in order:
+    failures: list[tuple[DeviceInfo, str]] = []
+    for _, group in groupby(order, _kind):
+        alike = list(group)
+        speeds = [speed for speed in map(known_speed, alike) if speed is not None]
+        if len(speeds) == len(alike):  # measured before: one is opened, and the others only if it fails
+            for info in by_speed(alike, speeds):
+                opened, failed = _open_all([info])
+                failures += failed
+                if opened:
+                    return opened[0]
+        else:
+            opened, failed = _open_all(alike)
+            failures += failed
+            if opened:
+                return opened[0]
+    raise DeviceError("no device works:\n" + "\n".join(f"  {info}: {failure}" for info, failure in failures))
+
+
+def _open_all(alike: Sequence[DeviceInfo]) -> tuple[list[Device], list[tuple[DeviceInfo, str]]]:
+    """The devices that work, best first, and what is wrong with the others. Several of them are measured."""
+    opened: list[Device] = []
+    failures: list[tuple[DeviceInfo, str]] = []
+    for info in alike:
         try:
-            return _open_and_probe(info)
+            device = _open_and_probe(info)
+            if len(alike) > 1:
+                measured_speed(device)
+            opened.append(device)
         except DeviceError as error:
-            failures.append(f"  {info}: {error}")
-    raise DeviceError("no device works:\n" + "\n".join(failures))
+            failures.append((info, str(error)))
+    if len(opened) > 1:
+        infos = [device.info for device in opened]
+        order = by_speed(infos, [measured_speed(device) for device in opened])
+        opened.sort(key=lambda device: order.index(device.info))
+    return opened, failures
+
+
+def _kind(info: DeviceInfo) -> tuple[str, bool]:
+    """What a measurement does not overrule: a GPU goes before a CPU, and one with memory of its own before others."""
+    return info.kind, info.kind == "gpu" and info.unified_memory
 
 
 def _open_and_probe(info: DeviceInfo) -> Device:

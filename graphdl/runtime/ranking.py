@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -11,7 +13,12 @@ from graphdl.diagnostics import DeviceError
 
 Kind = Literal["gpu", "accelerator", "cpu", "rasterizer", "simulator"]
 
-INSTALL_HINT = 'pip install "pyopencl[pocl]" installs an OpenCL runtime that runs on any CPU'
+INSTALL_HINT = (
+    "pip install pocl-binary-distribution installs an OpenCL runtime that runs on any CPU"
+    if sys.platform == "linux" and platform.machine() == "x86_64"
+    else "install an OpenCL driver for your GPU, or your system's PoCL, which runs on any CPU (apt install "
+    "pocl-opencl-icd, brew install pocl, conda install pocl)"
+)
 
 
 @dataclass(frozen=True)

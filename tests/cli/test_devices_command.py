@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from graphdl.cli import devices, main
 from graphdl.runtime import all_devices, choose
+from graphdl.runtime.drivers.loader import runtimes
 
 
 def test_json_tells_every_device_and_the_choice():
@@ -31,3 +32,9 @@ def test_no_device_is_3(monkeypatch):
     result = CliRunner().invoke(main, ["devices"])
     assert result.exit_code == 3
     assert "pip install" in result.stderr
+
+
+def test_every_runtime_is_named_with_its_place():
+    text = CliRunner().invoke(main, ["devices"]).stdout
+    for runtime in runtimes():
+        assert f"runtime {runtime.library}\n   from {runtime.origin}\n" in text

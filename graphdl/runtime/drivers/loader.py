@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +67,15 @@ def platforms() -> tuple[cl.Platform, ...]:
             with contextlib.suppress(cl.Error):
                 platform.get_devices()
     return tuple(found)
+
+
+def load_failure(runtime: Runtime) -> str | None:
+    """Why a driver's library cannot be loaded, or None: tried in a process of its own, which it may end."""
+    code = "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as error: sys.exit(str(error))"
+    done = subprocess.run([sys.executable, "-c", code, runtime.library], capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        return f"it ends the process that loads it ({signal.Signals(-done.returncode).name})"
+    return done.stderr.strip() or None
 
 
 def _user_choice() -> str | None:

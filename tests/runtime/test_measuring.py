@@ -1,0 +1,37 @@
+"""The figure by which devices of a kind are ranked."""
+
+from dataclasses import replace
+
+from graphdl.runtime.devices import all_devices, choose, open_device, survey
+from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
+
+
+def test_a_figure_is_measured_once_for_a_driver(device, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert known_speed(device.info) is None
+    speed = measured_speed(device)
+    assert 1e7 < speed < 1e14
+    assert measured_speed(device) == known_speed(device.info) == speed
+    assert known_speed(replace(device.info, driver_version="another")) is None
+
+
+def test_the_order_stays_unless_another_is_much_faster(device):
+    first, second, third = (replace(device.info, index=index) for index in range(3))
+    assert by_speed([first, second, third], [90.0, 100.0, 60.0]) == [first, second, third]
+    assert by_speed([first, second, third], [40.0, 100.0, 60.0]) == [second, third, first]
+    assert by_speed([first, second, third], [10.0, 100.0, 20.0]) == [second, third, first]
+
+
+def test_the_survey_agrees_with_the_choice(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    findings = survey(all_devices())
+    assert sorted(finding.info.index for finding in findings) == list(range(len(findings)))
+    best = next(finding.info for finding in findings if finding.failure is None and finding.info.by_default)
+    assert choose() == best
+    assert open_device().info == best
+
+
+def test_devices_that_fail_come_last():
+    best = choose()
+    broken = replace(best, index=99, usable=False)
+    assert [finding.info.index for finding in survey([broken, best])] == [best.index, 99]
