@@ -371,6 +371,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
             lower=_lower(row),
             elementwise=True,
             foldable=row.fold,
+            flat=row.operation.gradient is None,
             documentation=row.documentation,
         )
         for key, row in ROWS.items()
@@ -383,6 +384,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         ("x",),
         infer=lambda types, attributes: (types[0],),
         lower=lambda node: (stop_gradient(node.inputs[0]),),
+        flat=True,
         documentation="x, through which no gradient flows back.",
     ),
 )

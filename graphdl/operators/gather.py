@@ -172,7 +172,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         documentation="The element of x that the index names along a dimension.",
     ),
     Primitive(
-        "rank_of", ("x", "index"), _infer_rank, _lower_rank, (Hyper("axis", "int", -1),),
+        "rank_of", ("x", "index"), _infer_rank, _lower_rank, (Hyper("axis", "int", -1),), flat=True,
         documentation="How many elements along a dimension are greater than the one that the index names.",
     ),
     Primitive("take", ("table", "index"), _infer_take, _lower_take, documentation="Rows of a table."),

@@ -72,7 +72,8 @@ class Primitive:
     """One primitive operator as the language sees it.
 
     ``elementwise`` primitives take numbers for tensors and broadcast. A primitive with ``foldable`` gives a number when
-    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example.
+    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example. A ``flat``
+    one has no slope: no gradient comes through it.
     """
 
     name: str
@@ -89,4 +90,5 @@ class Primitive:
     foldable: Callable[..., float] | None = None
     unbatched: bool = False
     random: bool = False
+    flat: bool = False
     documentation: str = ""

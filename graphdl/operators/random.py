@@ -90,15 +90,15 @@ def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequen
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "bernoulli", ("p",), _infer, _lower_bernoulli, random=True,
+        "bernoulli", ("p",), _infer, _lower_bernoulli, random=True, flat=True,
         documentation="1 with probability p, else 0, drawn anew for each element and step.",
     ),
     Primitive(
-        "uniform_like", ("x",), _infer, lambda node: (_drawn(node),), random=True,
+        "uniform_like", ("x",), _infer, lambda node: (_drawn(node),), random=True, flat=True,
         documentation="Uniform draws from 0 to 1, shaped as x.",
     ),
     Primitive(
-        "normal_like", ("x",), _infer, _lower_normal, random=True,
+        "normal_like", ("x",), _infer, _lower_normal, random=True, flat=True,
         documentation="Standard normal draws, shaped as x.",
     ),
 )  # fmt: skip

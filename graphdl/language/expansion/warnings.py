@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphdl.diagnostics import Diagnostic
 from graphdl.graph.model import ModuleGraph, Node, Value
@@ -10,6 +10,7 @@ from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.frames import is_library
 from graphdl.language.expansion.run import header, visible
 from graphdl.language.expansion.training import matches
+from graphdl.operators import PRIMITIVES
 from graphdl.source import Source, Span
 
 _LEAVES = frozenset(("input", "param", "state", "constant", "item"))
@@ -26,9 +27,11 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         return
     lost: list[str] = []
     if graph.losses:
-        reached = _ancestors(graph.losses.values(), through_stops=False)
+        reached = _ancestors(graph.losses.values(), _has_slope)
         lost = [path for path, variable in graph.parameters.items() if variable.value.node.id not in reached]
-        _by_place(graph, lost, "W0503", "no loss reaches", reporter)
+        excused = _flat_losses(graph, _minimized(graph) if stages else graph.losses, reporter)
+        named = [path for path in lost if graph.parameters[path].value.node.id not in excused]
+        _by_place(graph, named, "W0503", "no loss reaches", reporter)
     if stages and graph.stages and all(stage.only for stage in graph.stages):
         patterns = [pattern for stage in graph.stages for pattern in stage.only]
         trained = [path for path in graph.parameters if path not in lost]
@@ -36,18 +39,56 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         _by_place(graph, left, "W0504", "no stage trains", reporter)
 
 
-def _ancestors(values: Iterable[Value], *, through_stops: bool = True) -> set[int]:
-    """The ids of all nodes that the values are made from; gradients do not pass ``stop_gradient``."""
+def _ancestors(values: Iterable[Value], passes: Callable[[Value], bool] = lambda value: True) -> set[int]:
+    """The ids of all nodes that the values are made from; nothing is looked for behind a value that does not pass."""
     seen: set[int] = set()
-    pending = [value.node for value in values]
+    pending = list(values)
     while pending:
-        node = pending.pop()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
-        if through_stops or node.operator != "stop_gradient":
-            pending.extend(value.node for value in node.inputs)
+        value = pending.pop()
+        if value.node.id not in seen and passes(value):
+            seen.add(value.node.id)
+            pending.extend(value.node.inputs)
     return seen
+
+
+def _is_handed_on(value: Value) -> bool:
+    return value.node.operator != "stop_gradient"
+
+
+def _has_slope(value: Value) -> bool:
+    """Whether a gradient that comes to a value goes on to the inputs of its node; to a parameter it comes at least."""
+    primitive = PRIMITIVES.get(value.node.operator)
+    return value.type.element == "float" and (primitive is None or not primitive.flat)
+
+
+def _minimized(graph: ModuleGraph) -> Mapping[str, Value]:
+    """The losses that a stage minimizes, which are all where a stage does not say."""
+    names = {name for stage in graph.stages for name in stage.minimize or graph.losses}
+    return {name: value for name, value in graph.losses.items() if name in names or not graph.stages}
+
+
+def _flat_losses(graph: ModuleGraph, losses: Mapping[str, Value], reporter: Reporter) -> set[int]:
+    """Warns of losses that depend on parameters, but without a slope to any; the ids of what those depend on."""
+    parameters = {variable.value.node.id for variable in graph.parameters.values()}
+    found: set[int] = set()
+    for name, value in losses.items():
+        behind = _ancestors([value], _is_handed_on)
+        sloped = _ancestors([value], _has_slope)
+        if sloped & parameters or not behind & parameters:
+            continue
+        found |= behind
+        ends = [node.operator for node in graph.nodes if node.id in behind - sloped and node.operator in PRIMITIVES]
+        flat = sorted({operator for operator in ends if PRIMITIVES[operator].flat or operator == "argmax"})
+        reporter.add(
+            Diagnostic(
+                "W0503",
+                f"the loss '{name}' has no slope: no gradient comes from it to any parameter",
+                visible(value),
+                notes=(f"without a slope: {', '.join(flat)}",) if flat else (),
+                help="train with a smooth loss, such as cross_entropy, and measure this one as a metric",
+            )
+        )
+    return found
 
 
 def _dead(graph: ModuleGraph, source: Source, reporter: Reporter, alive: set[int], unused: Sequence[Span]) -> None:
