@@ -140,8 +140,11 @@ class CentreCrop(Fixed, name="crop"):
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> CentreCrop:
-        height, width = settings["size"]
-        return cls(int(height), int(width), int(settings["pad"]))
+        height, width = map(int, settings["size"])
+        pad = int(settings["pad"])
+        if not 0 <= pad < min(height, width):
+            raise ValueError(f"a crop of {height}×{width} with a pad of {pad}")
+        return cls(height, width, pad)
 
 
 def _windows(values: Floats, height: int, width: int, pad: int) -> Floats:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from graphdl.data import augment
 from graphdl.data.augment import Pipeline, Step, restored
 from graphdl.data.dataset import DataSet, Table
@@ -38,17 +40,21 @@ def _described(table: Table | None) -> dict[str, Any]:
 
 
 def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
-    """The steps that ``describe`` wrote down, by input.
+    """The steps that ``describe`` wrote down, by input; each was tried on an example of zeros.
 
     Raises:
         ModelError: E0618, they are damaged.
     """
     stages: list[Mapping[str, Step]] = []
-    try:
-        for name, known in described.items():
-            stages.extend({name: restored(step)} for step in known["steps"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(Diagnostic("E0618", f"the run's settings of its inputs are damaged ({error})")) from error
+    for name, known in described.items():
+        try:
+            values = np.zeros((1, *known["shape"]), np.float32)
+            for step in map(restored, known["steps"]):
+                values = step.transform(values)
+                stages.append({name: step})
+        except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+            reason = f"the run's settings of its input '{name}' are damaged ({error})"
+            raise ModelError(Diagnostic("E0618", reason)) from error
     return Pipeline(tuple(stages))
 
 

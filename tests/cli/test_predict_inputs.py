@@ -1,6 +1,7 @@
 """What predict and eval do with files that are not laid out, or not named, as those of the training."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -198,6 +199,40 @@ def test_pictures_are_cropped_as_in_training(pets, tmp_path):
     Image.new("L", (6, 6), 255).save(tmp_path / "light.png")
     (one,), (other,) = predicted(pets / "run", tmp_path / "wide.png"), predicted(pets / "run", tmp_path / "light.png")
     np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_feature_maps_are_of_what_the_net_was_trained_on(pets, tmp_path):
+    Image.new("L", (6, 6), 200).save(tmp_path / "a.png")
+    found = call("view", pets / "run", "--input", tmp_path / "a.png", "-o", tmp_path / "a.html", "--no-open")
+    assert found.exit_code == 0, found.output
+    (tmp_path / "a.csv").write_text("1,2\n")
+    found = call("view", pets / "run", "--input", tmp_path / "a.csv", "-o", tmp_path / "a.html", "--no-open")
+    assert found.exit_code == 1
+    assert "E0713" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"name": "crop", "size": [9, 9], "pad": 0}],
+        [{"name": "crop", "size": [4], "pad": 0}],
+        [{"name": "crop", "size": [4, 4], "pad": -1}],
+        [{"name": "crop", "size": [4, 4]}],
+        [{"name": "normalize", "mean": [1, 2, 3, 4, 5], "std": [1]}],
+        [{"name": "normalize", "mean": "x", "std": [1]}],
+        [{"name": "turn"}],
+        [{}],
+    ],
+)
+def test_steps_that_are_damaged_are_named(pets, tmp_path, steps):
+    run = shutil.copytree(pets / "run", tmp_path / "run")
+    settings = json.loads((run / "settings.json").read_text())
+    settings["inputs"]["image"]["steps"] = steps
+    (run / "settings.json").write_text(json.dumps(settings))
+    found = call("predict", run, pets / "pets/dark/0.png")
+    assert found.exit_code == 1
+    assert "E0618" in found.stderr
+    assert "the run's settings of its input 'image' are damaged" in found.stderr
 
 
 def test_bytes_of_images_are_scaled_as_in_training(pets, tmp_path):

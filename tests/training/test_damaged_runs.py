@@ -67,6 +67,10 @@ SETTINGS = [
     ("origin", 0, "'origin'"),
     ("inputs", {"image": {"field": "image"}}, "shape"),
     ("inputs", {"image": {"field": "image", "shape": [1, "8"]}}, "shape"),
+    ("inputs", {"x": {"field": "x", "shape": [1], "table": {"columns": ["a"], "separator": ";;"}}}, "separator"),
+    ("inputs", {"x": {"field": "x", "shape": [1], "table": {"separator": ","}}}, "columns"),
+    ("data.train.columns", {"x": "ab"}, "data"),
+    ("data.train.class_names", {"label": [1, 2]}, "data"),
     ("class_names", {"label": "abc"}, "class_names"),
     ("surprise", 1, "the entry 'surprise' is unknown"),
 ]
