@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +65,22 @@ class Span:
     def __str__(self) -> str:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
+
+
+class Places:
+    """Some spans of one source, asked about places without looking at each of them."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        ordered = sorted((span.start, span.end) for span in spans)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))
+        """Of each span and those that start before it, the last end."""
+
+    def cover(self, offset: int) -> bool:
+        """Whether one of the spans holds this character."""
+        before = bisect_right(self._starts, offset)
+        return before > 0 and offset < self._ends[before - 1]
+
+    def begin_within(self, start: int, end: int) -> bool:
+        """Whether one of the spans begins at ``start``, before ``end``, or between."""
+        return bisect_left(self._starts, start) < bisect_left(self._starts, end)

@@ -194,11 +194,14 @@ def initializers() -> str:
 def limit_rows() -> str:
     rows = [
         ("characters of a file", f"{parser.MAXIMUM_SIZE:,}"),
+        ("words and signs of a file", f"{lexer.MAXIMUM_TOKENS:,}"),
         ("nesting of brackets, and of an expression", f"{lexer.MAXIMUM_NESTING:,}"),
         ("nesting of blocks", f"{limits.DEPTH:,}"),
         ("items of a list", f"{limits.LIST:,}"),
+        ("nesting of lists", f"{limits.NESTING:,}"),
         ("passes of loops, items of lists and applications of modules in one expansion", f"{limits.STEPS:,}"),
         ("nodes of the graph", f"{limits.NODES:,}"),
+        ("dimensions of a tensor", f"{limits.RANK:,}"),
         ("elements of a tensor", "2⁴⁰" if limits.ELEMENTS == 2**40 else f"{limits.ELEMENTS:,}"),
         ("a whole number", "2⁶³" if limits.NUMBER == 2**63 else f"{limits.NUMBER:,}"),
     ]

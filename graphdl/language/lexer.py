@@ -23,6 +23,9 @@ RESERVED = frozenset(["if", "else", "for", "in", "as", "and", "or", "not", "scan
 MAXIMUM_NESTING = 200
 """How deep brackets may nest; also the greatest depth of a syntax tree."""
 
+MAXIMUM_TOKENS = 200_000
+"""Words and signs of a source."""
+
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
@@ -81,7 +84,7 @@ def tokenize(source: Source) -> Lexed:
     """The tokens of a source.
 
     Raises:
-        LimitError: brackets nest deeper than ``MAXIMUM_NESTING``.
+        LimitError: brackets nest deeper than ``MAXIMUM_NESTING``, or there are more than ``MAXIMUM_TOKENS``.
     """
     return _Lexer(source).run()
 
@@ -167,6 +170,10 @@ class _Lexer:
                 position = self.other(found[kind], start, position)
             else:
                 break
+            if len(self.tokens) > MAXIMUM_TOKENS:
+                message = f"the file has more than {MAXIMUM_TOKENS:,} words and signs"
+                help = "split it, and import its parts"
+                raise LimitError(Diagnostic("E0106", message, Span(self.source, start, position), help=help))
         if self.open:
             self.report_unclosed("the file ends here", len(self.text), len(self.text))
             self.close_down_to(0)

@@ -16,7 +16,7 @@ from graphdl.language.lexer import MAXIMUM_NESTING, NEWLINE, Lexed, LimitError, 
 from graphdl.language.syntax import File
 from graphdl.language.syntax_errors import explain
 from graphdl.language.tables import END, Reduction, tables
-from graphdl.source import Source, Span
+from graphdl.source import Places, Source, Span
 
 MAXIMUM_SIZE = 1_000_000
 """Characters of a source."""
@@ -66,6 +66,7 @@ class _Parser:
         self.tokens = lexed.tokens
         self.diagnostics: list[Diagnostic] = []
         self.lexical = lexed.diagnostics
+        self.misread = Places(d.span for d in lexed.diagnostics if d.span is not None)
         self.builder = Actions(source, lexed, self.diagnostics)
         self.tables = tables()
         self.states = [self.tables.start]
@@ -179,7 +180,7 @@ class _Parser:
         first = self.statement_start(index, depth)
         stop = self.statement_end(index, depth)
         low, high = self.tokens[first].start, self.tokens[min(stop + 1, len(self.tokens) - 1)].start
-        if not any(d.span is not None and low <= d.span.start <= high for d in self.lexical):
+        if not self.misread.begin_within(low, high + 1):
             self.diagnostics.append(explain(self.source, self.tokens, first, index, expected))
         self.lose(first, stop)
         if self.tokens[stop].type == "{":

@@ -23,6 +23,7 @@ FORMAT = 1
 """The version of the document's form."""
 _LEAST_SERIES = 3
 _SHOWN_TEXT = 28
+_SHOWN_ITEMS = 16
 _FLOAT_BYTES = 4
 _USUAL: Mapping[str, Any] = {
     "stride": 1, "pad": 0, "dilation": 1, "groups": 1, "bias": True, "axis": -1, "epsilon": 1e-5, "keep": False,
@@ -376,8 +377,9 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: _text(value) for key, value in values.items()}
 
 
-def _text(value: Any) -> str:
-    """A hyperparameter as the language writes it; a module by its name."""
+def _text(value: Any, room: int = 3) -> str:
+    """A hyperparameter as the language writes it, long lists and lists more than ``room`` deep shortened; a module by
+    its name."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -388,7 +390,10 @@ def _text(value: Any) -> str:
         case int() | str():
             return str(value)
         case list() | tuple():
-            return "[" + ", ".join(map(_text, value[:16])) + (", …]" if len(value) > 16 else "]")
+            if room == 0:
+                return "[…]"
+            shown = [_text(item, room - 1) for item in value[:_SHOWN_ITEMS]]
+            return "[" + ", ".join(shown) + (", …]" if len(value) > _SHOWN_ITEMS else "]")
     return str(getattr(value, "name", None) or getattr(value, "kind", None) or type(value).__name__.lower())
 
 

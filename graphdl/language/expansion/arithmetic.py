@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.values import describe, is_number
 from graphdl.source import Span
+
+if TYPE_CHECKING:
+    from graphdl.language.expansion.run import Run
 
 PRIMITIVE_OF = {
     "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "remainder",
@@ -28,10 +31,10 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def binary(sign: str, left: Any, right: Any, span: Span, spend: Callable[[int, Span], None]) -> Any:
+def binary(sign: str, left: Any, right: Any, span: Span, run: Run) -> Any:
     """The value of ``left sign right`` without tensors. Raises Fault where the operands do not suit it."""
     if sign in ("==", "!="):
-        spend(_size(left), span)
+        run.spend(_size(left), span)
         return (left == right) == (sign == "==")
     if is_number(left) and is_number(right):
         if sign in _NUMBERS:
@@ -39,18 +42,20 @@ def binary(sign: str, left: Any, right: Any, span: Span, spend: Callable[[int, S
         if sign in _ORDER:
             return _ORDER[sign](left, right)
         if sign == "..":
-            return whole_range(left, right, span)
+            return run.listed(whole_range(left, right, span), span)
     if isinstance(left, bool) and isinstance(right, bool) and sign in ("and", "or"):
         return left and right if sign == "and" else left or right
     if isinstance(left, list) and isinstance(right, list) and sign == "+":
-        return limited([*left, *right], span)
+        return run.listed([*left, *right], span)
     if sign == "*" and {type(left), type(right)} == {list, int}:
         items, count = (left, right) if isinstance(left, list) else (right, left)
         if len(items) * max(count, 0) > limits.LIST:
             raise too_long(len(items) * count, span)
-        return items * count
+        return run.listed(items * count, span)
     if isinstance(left, str) and isinstance(right, str):
+        run.spend(min(len(left), len(right)) // limits.TEXT_COPIES, span)
         if sign == "+":
+            run.spend(max(len(left), len(right)) // limits.TEXT_COPIES, span)
             return limited_text(left + right, span)
         if sign in _ORDER:
             return _ORDER[sign](left, right)
@@ -100,12 +105,6 @@ def too_long(length: int, span: Span) -> Fault:
     return Fault("E0314", f"a list of {length:,} items is too long: the limit is {limits.LIST:,}", span)
 
 
-def limited(items: list[Any], span: Span) -> list[Any]:
-    if len(items) > limits.LIST:
-        raise too_long(len(items), span)
-    return items
-
-
 def limited_text(text: str, span: Span) -> str:
     if len(text) > limits.LIST:
         raise Fault("E0314", f"a text of {len(text):,} characters is too long", span)
@@ -124,7 +123,7 @@ def _size(value: Any) -> int:
     pending = [value]
     while pending and count < limits.STEPS:
         item = pending.pop()
-        count += 1
+        count += 1 + (len(item) // limits.TEXT_COPIES if isinstance(item, str) else 0)
         if isinstance(item, list):
             pending.extend(item)
     return count

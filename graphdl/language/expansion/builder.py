@@ -81,6 +81,9 @@ class Builder:
             self.count += 1
             raise Fault("E0504", f"the net has more than {limits.NODES:,} nodes", span)
         for tensor_type in types:
+            if tensor_type.rank > limits.RANK:
+                message = f"a tensor of {tensor_type.rank:,} dimensions has too many: the limit is {limits.RANK}"
+                raise Fault("E0302", message, span)
             if 0 in tensor_type.shape or any(length < 0 for length in tensor_type.shape):
                 raise Fault("E0302", f"a dimension is at least 1, and this would be {tensor_type}", span)
             if tensor_type.size > limits.ELEMENTS:

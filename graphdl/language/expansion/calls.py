@@ -35,7 +35,7 @@ from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import REQUIRED, Hyper, OperatorError, Primitive
 from graphdl.source import Span
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated
 
 _COMBINING: dict[str, Callable[[list[Any]], Any]] = {
     "sum": sum,
@@ -163,7 +163,7 @@ def missing(owner: str, name: str, span: Span) -> Fault:
 
 
 def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) -> Fault:
-    known = f"{len(names)} ({', '.join(names)})" if names else "none"
+    known = f"{len(names)} ({enumerated(names)})" if names else "none"
     return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span)
 
 
@@ -176,7 +176,7 @@ def _check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]
 def unknown_argument(owner: str, name: str, known: Sequence[str], span: Span) -> Fault:
     help = did_you_mean(name, known)
     if help is None and known:
-        help = f"it has {', '.join(known)}"
+        help = f"it has {enumerated(known)}"
     return Fault("E0204", f"'{owner}' has no argument '{name}'", span, help=help)
 
 

@@ -16,7 +16,7 @@ from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.source import Source
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated, limited_suggestions
 
 
 def expand(
@@ -37,7 +37,7 @@ def expand(
     Raises ModelError with every error, in order.
     """
     reporter = Reporter()
-    with _deep_recursion():
+    with _deep_recursion(), limited_suggestions():
         files, file = _load(source, reporter, Files(root=root, allow_outside=allow_outside))
         for scope in files.scopes:
             names.check(scope, reporter)
@@ -65,7 +65,7 @@ def check(
     inference; blocks that no net uses are checked by their names. A ``watcher`` is told what happens.
     """
     reporter = Reporter()
-    with _deep_recursion():
+    with _deep_recursion(), limited_suggestions():
         read = read_source if watcher is None else watcher.read
         files, file = _load(source, reporter, Files(allow_outside=allow_outside, read=read))
         for scope in files.scopes:
@@ -112,7 +112,7 @@ def _chosen(file: FileScope, net: str | None, reporter: Reporter, source: Source
             if definition.name == net:
                 return definition
         known = [definition.name for definition in nets]
-        help = did_you_mean(net, known) or (f"its nets: {', '.join(known)}" if known else None)
+        help = did_you_mean(net, known) or (f"its nets: {enumerated(known)}" if known else None)
         reporter.add(Diagnostic("E0214", f"{file.source.name} has no net '{net}'", help=help))
     elif nets:
         return nets[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from graphdl.graph.model import Value
@@ -85,12 +85,14 @@ def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
     return value
 
 
-def undefined(name: str, span: Span, known: list[str]) -> Fault:
+def undefined(name: str, span: Span, known: Iterable[str]) -> Fault:
     return Fault("E0201", f"'{name}' is not defined", span, help=did_you_mean(name, known))
 
 
-def known_names(scope: Scope) -> list[str]:
-    return [*scope.known(), *scope.frame.file.known(), *language_names()]
+def known_names(scope: Scope) -> Iterator[str]:
+    yield from scope.known()
+    yield from scope.frame.file.known()
+    yield from language_names()
 
 
 def language_names() -> list[str]:
@@ -210,7 +212,7 @@ def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope)
         return calls.primitive(
             run, PRIMITIVES[arithmetic.PRIMITIVE_OF[sign]], arguments, {}, step.span, scope.frame, convert=True
         )
-    return arithmetic.binary(sign, left, right, step.span, run.spend)
+    return arithmetic.binary(sign, left, right, step.span, run)
 
 
 def _conditional(run: Run, expression: syntax.Conditional, scope: Scope) -> Any:
@@ -223,7 +225,7 @@ def _conditional(run: Run, expression: syntax.Conditional, scope: Scope) -> Any:
 
 def _list(run: Run, expression: syntax.ListExpression, scope: Scope) -> list[Any]:
     run.spend(len(expression.items), expression.span)
-    return [operand(run, item, scope) for item in expression.items]
+    return run.listed([operand(run, item, scope) for item in expression.items], expression.span)
 
 
 def _tuple(run: Run, expression: syntax.Tuple, scope: Scope) -> Any:
@@ -238,7 +240,7 @@ def _comprehension(run: Run, expression: syntax.Comprehension, scope: Scope) -> 
         bind_names(inner, expression.names, item, expression.iterable.span)
         if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
             result.append(operand(run, expression.element, inner))
-    return arithmetic.limited(result, expression.span)
+    return run.listed(result, expression.span)
 
 
 def iterate(run: Run, expression: syntax.Expression, scope: Scope) -> list[Any]:
@@ -305,7 +307,7 @@ def module_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
     """What stands right of an arrow, as a module that waits for its tensors."""
     match expression:
         case syntax.Name():
-            return as_module(raw(run, expression, scope), expression.span)
+            return as_module(run, raw(run, expression, scope), expression.span)
         case syntax.Call():
             callee, positional, named = _called(run, expression, scope)
             return calls.waiting(run, callee, positional, named, expression.span)
@@ -313,7 +315,7 @@ def module_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
             inner = module_of(run, expression.value, scope)
             return Labelled(inner, expression.name, expression.span, scope)
         case syntax.ListExpression() | syntax.Comprehension():
-            return as_module(_modules(run, expression, scope), expression.span)
+            return as_module(run, _modules(run, expression, scope), expression.span)
         case syntax.Pipe():
             head, steps = _spine(expression)
             members = [Argument(module_of(run, part, scope), part.span) for part in (head, *steps)]
@@ -321,7 +323,7 @@ def module_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
         case syntax.Conditional():
             holds = condition(run, expression.condition, scope, "'if'")
             return module_of(run, expression.then if holds else expression.otherwise, scope)
-    return as_module(operand(run, expression, scope), expression.span)
+    return as_module(run, operand(run, expression, scope), expression.span)
 
 
 def _modules(run: Run, expression: syntax.ListExpression | syntax.Comprehension, scope: Scope) -> list[Any]:
@@ -335,12 +337,13 @@ def _modules(run: Run, expression: syntax.ListExpression | syntax.Comprehension,
         bind_names(inner, expression.names, item, expression.iterable.span)
         if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
             result.append(module_of(run, expression.element, inner))
-    return arithmetic.limited(result, expression.span)
+    return run.listed(result, expression.span)
 
 
-def as_module(value: Any, span: Span) -> Any:
+def as_module(run: Run, value: Any, span: Span) -> Any:
     if isinstance(value, list):
-        return Chain(tuple(Argument(as_module(item, span), span) for item in value), span)
+        run.spend(len(value), span)
+        return Chain(tuple(Argument(as_module(run, item, span), span) for item in value), span)
     if is_module(value):
         return value
     raise Fault("E0310", f"what stands right of '->' is a module, not {describe(value)}", span)
@@ -364,7 +367,7 @@ def _pipe(run: Run, expression: syntax.Pipe, scope: Scope) -> Any:
     else:
         value = operand(run, head, scope)
         if is_module(value) or (isinstance(value, list) and value and all(map(is_module, value))):
-            first = value if isinstance(head, syntax.Call | syntax.Named) else as_module(value, head.span)
+            first = value if isinstance(head, syntax.Call | syntax.Named) else as_module(run, value, head.span)
             members = [Argument(first, head.span)]
             members += [Argument(module_of(run, step, scope), step.span) for step in steps]
             return Chain(tuple(members), expression.span)
@@ -398,7 +401,7 @@ def _named(run: Run, expression: syntax.Named, scope: Scope) -> Any:
         return Labelled(waiting, expression.name, expression.span, scope)
     value = evaluate(run, expression.value, scope)
     if is_module(value) or isinstance(value, list):
-        return Labelled(as_module(value, expression.value.span), expression.name, expression.span, scope)
+        return Labelled(as_module(run, value, expression.value.span), expression.name, expression.span, scope)
     scope.home.names[expression.name] = value
     return value
 

@@ -46,23 +46,29 @@ class Reporter:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, int, str], Diagnostic] = {}
+        self._errors: set[tuple[int, int, int]] = set()
+        """Source, start and end of each error."""
+        self._codes: set[str] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.span
         place = (id(span.source), span.start) if span is not None else (0, 0)
         about_names = span is not None and diagnostic.code.startswith("E02")  # one place, one complaint of a kind
         self._seen.setdefault((diagnostic.code, *place, "" if about_names else diagnostic.message), diagnostic)
+        self._codes.add(diagnostic.code)
+        if diagnostic.is_error and span is not None:
+            self._errors.add(_key(span))
 
     def complained_at(self, span: Span) -> bool:
         """Whether there is an error at this place already."""
-        return any(d.is_error and d.span == span for d in self._seen.values())
+        return _key(span) in self._errors
 
     def has_code(self, *codes: str) -> bool:
-        return any(d.code in codes for d in self._seen.values())
+        return not self._codes.isdisjoint(codes)
 
     @property
     def has_errors(self) -> bool:
-        return any(d.is_error for d in self._seen.values())
+        return any(code.startswith("E") for code in self._codes)
 
     def in_order(self, sources: Iterable[object] = ()) -> list[Diagnostic]:
         """By file (those of ``sources`` first, in that order), then by place."""
@@ -75,3 +81,7 @@ class Reporter:
             return files.get(id(source), len(files)), source.name, diagnostic.span.start
 
         return sorted(self._seen.values(), key=place)
+
+
+def _key(span: Span) -> tuple[int, int, int]:
+    return id(span.source), span.start, span.end

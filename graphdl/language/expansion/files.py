@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from graphdl.language import syntax
 from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import definition_of, header_of
 from graphdl.language.expansion.values import Definition, Namespace
-from graphdl.source import Source, Span
+from graphdl.source import Places, Source, Span
 from graphdl.suggest import did_you_mean
 
 LIBRARY = Path(__file__).resolve().parent.parent / "library"
@@ -34,6 +35,7 @@ class FileScope:
         self.let_values: dict[str, Any] = {}
         self.imported: dict[str, Definition] = {}
         self.namespaces: dict[str, Namespace] = {}
+        self._spoilt = Places(tree.spoilt)
         self.lost = set(tree.lost)
         """Names that are missing because of a complaint that was made: of syntax, or of an import. ``*`` is any."""
         for declaration in tree.declarations:
@@ -60,16 +62,14 @@ class FileScope:
         if not self.tree.spoilt:
             return False
         own = header_of(node)
-        return any(
-            own.start <= place.start < own.end or place.start <= own.start < place.end for place in self.tree.spoilt
-        )
+        return self._spoilt.begin_within(own.start, own.end) or self._spoilt.cover(own.start)
 
     @property
     def nets(self) -> list[Definition]:
         return [d for d in self.definitions.values() if isinstance(d.written, syntax.Net)]
 
-    def known(self) -> list[str]:
-        return [*self.definitions, *self.lets, *self.imported, *self.namespaces, *library_index()]
+    def known(self) -> Iterator[str]:
+        return chain(self.definitions, self.lets, self.imported, self.namespaces, library_index())
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
@@ -155,7 +155,7 @@ class Files:
             self._root = project_folder(source.path)
         return self._load(source, ())
 
-    def _load(self, source: Source, chain: tuple[Source, ...]) -> FileScope:
+    def _load(self, source: Source, above: tuple[Source, ...]) -> FileScope:
         from graphdl.language.parser import parse
 
         tree, diagnostics = parse(source)
@@ -167,18 +167,18 @@ class Files:
         brought: dict[str, Span] = {}
         for declaration in tree.declarations:
             if isinstance(declaration, syntax.Import):
-                self._import(declaration, scope, (*chain, source), brought)
+                self._import(declaration, scope, (*above, source), brought)
         return scope
 
     def _import(
-        self, item: syntax.Import, scope: FileScope, chain: tuple[Source, ...], brought: dict[str, Span]
+        self, item: syntax.Import, scope: FileScope, above: tuple[Source, ...], brought: dict[str, Span]
     ) -> None:
         path = self._resolve(item, scope.source)
         if path is None:
             scope.lost.add(item.alias or "*")
             return
-        if path in [s.path for s in chain]:
-            names = [s.name for s in chain[[s.path for s in chain].index(path) :]]
+        if path in [s.path for s in above]:
+            names = [s.name for s in above[[s.path for s in above].index(path) :]]
             cycle = " -> ".join([*(os.path.basename(n) for n in names), os.path.basename(names[0])])
             self._complain("E0209", f"the imports go round in a circle: {cycle}", item.path_span)
             scope.lost.update([item.alias] if item.alias is not None else self._by_path[path].definitions)
@@ -195,7 +195,7 @@ class Files:
                     scope.lost.add(item.alias or "*")
                     return
                 name = os.path.join(os.path.dirname(scope.source.name), item.path)
-                other = self._load(Source(os.path.normpath(name), source.text, source.path), chain)
+                other = self._load(Source(os.path.normpath(name), source.text, source.path), above)
         if item.alias is not None:
             self._bring(item.alias, item, brought)
             scope.namespaces[item.alias] = Namespace(item.alias, other.definitions, frozenset(other.lost))

@@ -85,7 +85,7 @@ def _of_list(run: Run, value: list[Any], expression: syntax.Index, scope: Scope)
             raise Fault("E0301", f"{describe(result)} has no parts", item.span)
         if isinstance(item, syntax.Slice):
             start, stop, step = _bounds(run, item, len(result), scope)
-            result = result[start:stop:step]
+            result = run.listed(result[start:stop:step], item.span)
         else:
             place = _whole(run, item, scope)
             if not -len(result) <= place < len(result):

@@ -12,6 +12,18 @@ LIST = 100_000
 STEPS = 300_000
 """Passes of loops, items of lists and applied modules of one expansion; a block counts BLOCK_STEPS."""
 
+COPIES = 8
+"""Items of lists that are copied, or stand in lists inside lists, for one step."""
+
+TEXT_COPIES = 256
+"""Characters of texts that are copied or compared for one step."""
+
+NESTING = 100
+"""Lists inside lists."""
+
+RANK = 32
+"""Dimensions of a tensor: with the batch what NumPy holds, and far beyond any network."""
+
 BLOCK_STEPS = 10
 """The work of a block, without that of what is in it."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language import syntax
@@ -147,7 +148,7 @@ class _Body:
         if name in self.later or name in self.file.lets:
             self.reporter.add(Diagnostic("E0203", f"'{name}' is used before it is defined", span))
             return
-        known = [*self.defined, *self.lets, *self.file.known(), *self.language, *self.later]
+        known = chain(self.defined, self.lets, self.file.known(), self.language, self.later)
         self.reporter.add(expressions.undefined(name, span, known).diagnostic)
 
     # -------------------------------------------------------------------------------------------------- expressions
@@ -231,7 +232,9 @@ class _Body:
     def _arguments(self, written: syntax.Call) -> None:
         """The names of the arguments, where the callee is a block or a primitive for certain."""
         callee: object = MISSING
-        if isinstance(written.callee, syntax.Name) and written.callee.name not in self.defined | self.lets:
+        if isinstance(written.callee, syntax.Name) and not (
+            written.callee.name in self.defined or written.callee.name in self.lets
+        ):
             callee = self.file.find(written.callee.name)
             if callee is MISSING:
                 callee = PRIMITIVES.get(written.callee.name, MISSING)

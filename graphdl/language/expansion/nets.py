@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from graphdl.language import syntax
@@ -107,12 +108,18 @@ def walk(node: Any) -> Iterator[Any]:
     stack = [node]
     while stack:
         current = stack.pop()
-        if isinstance(current, syntax.Syntax):
-            yield current
-            fields = [getattr(current, name) for name in current.__dataclass_fields__ if name != "span"]
-            stack.extend(reversed(fields))
-        elif isinstance(current, tuple):
+        if isinstance(current, tuple):
             stack.extend(reversed(current))
+        elif isinstance(current, syntax.Syntax):
+            yield current
+            kind: Any = type(current)
+            stack.extend([getattr(current, name) for name in _parts(kind)])
+
+
+@cache
+def _parts(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of node that may hold nodes, the last one first."""
+    return tuple(name for name in reversed(kind.__dataclass_fields__) if not name.endswith("span"))
 
 
 def copied(name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.graph.model import Module, ModuleGraph, Value
 from graphdl.graph.types import TensorType
-from graphdl.language.expansion import limits
+from graphdl.language.expansion import arithmetic, limits
 from graphdl.language.expansion.builder import Builder
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
@@ -45,13 +45,38 @@ class Run:
     def training(self) -> bool:
         return self.graph.training
 
-    def spend(self, steps: int, span: Span) -> None:
-        """Counts work; refuses a file that asks for too much."""
+    def spend(self, steps: int, span: Span, what: str = "expanding this") -> None:
+        """Counts work; refuses a file that asks for too much. ``what`` asks for it, in the message."""
         if self.steps > limits.STEPS:
             raise Poisoned
         self.steps += steps
         if self.steps > limits.STEPS:
-            raise Fault("E0314", f"expanding this takes more than {limits.STEPS:,} steps", header(span))
+            raise Fault("E0314", f"{what} takes more than {limits.STEPS:,} steps", header(span))
+
+    def copied(self, items: int, span: Span) -> None:
+        """Counts the work and the memory of items that are copied."""
+        if items >= limits.COPIES:
+            self.spend(items // limits.COPIES, span)
+
+    def listed(self, items: list[Any], span: Span) -> list[Any]:
+        """A new list, which is of bearable length, with all that is inside it.
+
+        A list that stands in a list several times is one object, but whoever walks through it meets it several times:
+        what counts is what would be written if it were written out.
+        """
+        if len(items) > limits.LIST:
+            raise arithmetic.too_long(len(items), span)
+        self.copied(len(items), span)
+        inner = [item for item in items if isinstance(item, list)]
+        depth = 1
+        while inner:
+            depth += 1
+            if depth > limits.NESTING:
+                raise Fault("E0314", f"lists are nested more than {limits.NESTING} deep", span)
+            written_out = 1 + sum(map(len, inner)) // limits.COPIES
+            self.spend(written_out, span, "this list, with the lists inside it, is too large: writing it out")
+            inner = [item for outer in inner for item in outer if isinstance(item, list)]
+        return items
 
     # ------------------------------------------------------------------------------------------------------ reporting
 
@@ -87,6 +112,7 @@ class Run:
         if not isinstance(value, int | float | list):
             raise Fault("E0301", f"a tensor is wanted here, not {describe(value)}", span)
         shape, flat = numbers_of(value, span)
+        self.copied(len(flat), span)
         if element is None:
             element = "float" if any(isinstance(n, float) for n in flat) else "int"
             element = "bool" if all(isinstance(n, bool) for n in flat) else element
@@ -100,7 +126,7 @@ def numbers_of(value: Any, span: Span) -> tuple[tuple[int, ...], list[Any]]:
     shape: list[int] = []
     level = value
     while isinstance(level, list):
-        if len(shape) >= 16 or not level:
+        if len(shape) >= limits.RANK or not level:
             raise Fault("E0303", "these lists make no tensor: one is empty, or they are nested too deeply", span)
         shape.append(len(level))
         level = level[0]

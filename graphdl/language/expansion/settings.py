@@ -13,7 +13,7 @@ from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import Definition, describe
 from graphdl.source import Source
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated
 
 
 def sort(
@@ -30,7 +30,7 @@ def sort(
             default, table = file.lets[name].value, lets
         elif name not in file.lost:
             known = [*written, *file.lets]
-            help = did_you_mean(name, known) or (f"known: {', '.join(known)}" if known else "the file has none")
+            help = did_you_mean(name, known) or (f"known: {enumerated(known)}" if known else "the file has none")
             reporter.add(Diagnostic("E0213", f"'{definition.name}' has no hyperparameter '{name}' to set", help=help))
             continue
         else:

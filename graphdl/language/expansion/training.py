@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, header
 from graphdl.language.expansion.values import Applied, describe, is_module, is_number, text
 from graphdl.source import Span
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated
 
 REPEATABLE = ("augment", "feed")
 """The words that may be written on several lines."""
@@ -173,7 +172,7 @@ def _minimize(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str,
         if name not in losses:
             if _may_be_lost(run):
                 raise Poisoned
-            known = ", ".join(losses) or "none"
+            known = enumerated(losses) or "none"
             raise Fault(
                 "E0603", f"the net has no loss '{name}'", written.span,
                 help=did_you_mean(name, losses) or f"its losses: {known}",
@@ -217,7 +216,20 @@ def _some_paths(graph: ModuleGraph) -> str:
 
 def matches(pattern: str, path: str) -> bool:
     """Whether a parameter's path is among those that ``only`` names; ``*`` crosses dots."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), path) is not None
+    first, *others = pattern.split("*")
+    if not others:
+        return path == pattern
+    *middle, last = others
+    end = len(path) - len(last)
+    if not path.startswith(first) or not path.endswith(last):
+        return False
+    at = len(first)
+    for part in middle:  # the first place that fits leaves most room for the rest
+        found = path.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
 
 
 def _feed(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from graphdl.language.expansion.frames import is_library
 from graphdl.language.expansion.run import header, visible
 from graphdl.language.expansion.training import matches
 from graphdl.operators import PRIMITIVES
-from graphdl.source import Source, Span
+from graphdl.source import Places, Source, Span
 
 _LEAVES = frozenset(("input", "param", "state", "constant", "item"))
 
@@ -93,11 +93,12 @@ def _flat_losses(graph: ModuleGraph, losses: Mapping[str, Value], reporter: Repo
 
 def _dead(graph: ModuleGraph, source: Source, reporter: Reporter, alive: set[int], unused: Sequence[Span]) -> None:
     used = {value.node.id for node in graph.nodes for value in node.inputs}
+    places = Places(unused)
     for node in graph.nodes:
         if node.id in alive or node.id in used or node.operator in _LEAVES or _belongs_to_living(node, alive):
             continue
         place = visible(node.outputs[0])
-        if place.source is source and not any(s.start <= place.start < s.end for s in unused):
+        if place.source is source and not places.cover(place.start):
             reporter.add(Diagnostic("W0502", "nothing uses what this computes", place))
 
 
