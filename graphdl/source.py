@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
+from typing import Literal
+
+Origin = Literal["user", "import", "library"]
+"""Where a text comes from: it was asked for, a file imports it, or it belongs to the standard library."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One text: a file, a string or a library file. ``name`` is what messages show."""
+    """One text: a file or a string. ``name`` is what messages show."""
 
     name: str
     text: str
     path: str | None = None
-    """The file it was read from, absolute; none for a string."""
+    """The file it was read from, absolute; None for a string."""
+    origin: Origin = "user"
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -57,6 +62,11 @@ class Span:
     @property
     def text(self) -> str:
         return self.source.text[self.start : self.end]
+
+    @property
+    def in_library(self) -> bool:
+        """Whether the place lies in a file of the standard library."""
+        return self.source.origin == "library"
 
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of the other."""

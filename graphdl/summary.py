@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphdl.graph.model import Module, ModuleGraph
-from graphdl.language.expansion.frames import is_library
 
 if TYPE_CHECKING:
     from graphdl.operators.tensor import Tensor
@@ -138,7 +137,7 @@ def _rows(
     place = len(rows)
     inner: list[Row] = []
     # What a library block consists of is not the user's affair.
-    hides = any(is_library(child.span) for child in module.children)
+    hides = any(child.span.in_library for child in module.children)
     counts = [parameters.get(id(module), 0), own.get(id(module), 0), 0]
     for child in module.children:
         made = _rows(child, depth + 1, inner, own, parameters)

@@ -196,9 +196,9 @@ def steps(nodes: Sequence[Node]) -> list[Step]:
 
 def library_block(node: Node) -> Module | None:
     """The block of the standard library that the user's text applied and that the node is a part of."""
-    if not node.span.source.name.startswith("library/"):
+    if not node.span.in_library:
         return None
     module: Module | None = node.module
-    while module is not None and module.span.source.name.startswith("library/"):
+    while module is not None and module.span.in_library:
         module = module.parent
     return module if module is not None and module.parent is not None else None

@@ -175,7 +175,7 @@ class Drawing:
             if id(node.outputs[0]) in self._origins:
                 continue
             parent = self._block(node.module, node.id, scan)
-            if parent.type == "block" and parent is not self.root and node.span.source.name.startswith("library/"):
+            if parent.type == "block" and parent is not self.root and node.span.in_library:
                 parent.type = "library"
                 parent.kind = _KINDS_OF_LIBRARY.get(PurePosixPath(node.span.source.name).stem, "library")
             name = node.attributes["name"] if node.operator == "input" else node.name
@@ -316,7 +316,7 @@ class Drawing:
             "name": self.graph.name,
             "documentation": self.root.documentation,
             "sources": [
-                {"name": source.name, "text": source.text, "library": source.name.startswith("library/")}
+                {"name": source.name, "text": source.text, "library": source.origin == "library"}
                 for _, source in self.sources.values()
             ],
             "items": [_item_json(item, place) for item, place in zip(self.items, places, strict=True)],

@@ -239,7 +239,7 @@ def _filled(part: np.ndarray) -> np.ndarray:
 
 def _shown(module: Module) -> Sequence[Module]:
     """The modules that the user's text applies, in its order."""
-    return [m for m in modules(module) if m.parent is not None and not m.span.source.name.startswith("library/")]
+    return [m for m in modules(module) if m.parent is not None and not m.span.in_library]
 
 
 def picture(values: np.ndarray) -> str:

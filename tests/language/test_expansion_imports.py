@@ -156,3 +156,13 @@ def test_lets_are_the_files_own(folder):
     load(folder, "let k = 3\nblock times(): x -> y { y = k * x }\n", "lets.net")
     source = load(folder, 'import "lets.net"\nlet k = 8\n' + NET % "times")
     assert constants(expand(source, settings={"k": 9})) == [3]
+
+
+def test_a_folder_of_ones_own_named_library_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "library").mkdir()
+    source = "block wrong(): x -> y { y = x + zeros([7]) }\nnet n() { input x: [3]; output y = x -> wrong }\n"
+    (tmp_path / "library" / "mine.net").write_text(source)
+    (found,) = check(load_source("library/mine.net"))
+    assert (found.code, str(found.span)) == ("E0401", "library/mine.net:1:29")
+    assert "library's" not in "".join(found.notes)

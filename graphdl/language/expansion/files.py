@@ -26,10 +26,10 @@ _LARGEST_FILE = 4_000_000
 class FileScope:
     """One parsed file and the names of its declarations."""
 
-    def __init__(self, tree: syntax.File, *, is_library: bool = False) -> None:
+    def __init__(self, tree: syntax.File) -> None:
         self.tree = tree
         self.source = tree.source
-        self.is_library = is_library
+        self.is_library = tree.source.origin == "library"
         self.definitions: dict[str, Definition] = {}
         self.lets: dict[str, syntax.Let] = {}
         self.let_values: dict[str, Any] = {}
@@ -116,11 +116,11 @@ def library_file(path: Path) -> FileScope:
     """A file of the library, parsed once a process."""
     from graphdl.language.parser import parse
 
-    source = Source(f"library/{path.name}", path.read_text(encoding="utf-8"), str(path))
+    source = Source(f"library/{path.name}", path.read_text(encoding="utf-8"), str(path), "library")
     tree, diagnostics = parse(source)
     if diagnostics:
         raise ModelError(*diagnostics)
-    return FileScope(tree, is_library=True)
+    return FileScope(tree)
 
 
 def library_block(name: str) -> Definition | None:
@@ -195,7 +195,7 @@ class Files:
                     scope.lost.add(item.alias or "*")
                     return
                 name = os.path.join(os.path.dirname(scope.source.name), item.path)
-                other = self._load(Source(os.path.normpath(name), source.text, source.path), above)
+                other = self._load(Source(os.path.normpath(name), source.text, source.path, "import"), above)
         if item.alias is not None:
             self._bring(item.alias, item, brought)
             scope.namespaces[item.alias] = Namespace(item.alias, other.definitions, frozenset(other.lost))

@@ -100,13 +100,8 @@ class Scope:
         return names
 
 
-def is_library(span: Span) -> bool:
-    """Whether the place lies in a file of the standard library."""
-    return span.source.name.startswith("library/")
-
-
 def user_span(span: Span, frame: Frame | None) -> tuple[Span, Frame | None]:
     """The place in the user's own text that a place in the standard library serves, and its frame."""
     while frame is not None and frame.file.is_library and frame.caller is not None:
-        span, frame = frame.span if is_library(span) else span, frame.caller
+        span, frame = frame.span if span.in_library else span, frame.caller
     return span, frame

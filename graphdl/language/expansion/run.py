@@ -13,7 +13,7 @@ from graphdl.language.expansion import arithmetic, limits
 from graphdl.language.expansion.builder import Builder
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
-from graphdl.language.expansion.frames import Frame, is_library, user_span
+from graphdl.language.expansion.frames import Frame, user_span
 from graphdl.language.expansion.values import describe, is_number, is_numeric
 from graphdl.language.expansion.watching import Watcher
 from graphdl.operators.primitive import OperatorError
@@ -171,7 +171,7 @@ def header(span: Span) -> Span:
 def visible(value: Value) -> Span:
     """Where the user's own text made the value: what a library block made belongs to its call."""
     span, module = value.node.span, value.node.module
-    while is_library(span) and module.parent is not None:
+    while span.in_library and module.parent is not None:
         span, module = module.span, module.parent
     return span
 
@@ -182,10 +182,10 @@ def placed(diagnostic: Diagnostic, frame: Frame) -> Diagnostic:
     span = diagnostic.span
     assert span is not None  # every fault has a place
     notes = list(diagnostic.notes)
-    if is_library(span) and span.text in frame.argument_spans:
+    if span.in_library and span.text in frame.argument_spans:
         span = frame.argument_spans[span.text]  # the block only hands on what its call was given
     place, caller = user_span(span, frame)
-    if is_library(span):
+    if span.in_library:
         outermost = frame
         while outermost.caller is not None and outermost.caller is not caller:
             outermost = outermost.caller

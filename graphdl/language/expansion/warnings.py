@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphdl.diagnostics import Diagnostic
 from graphdl.graph.model import ModuleGraph, Node, Value
 from graphdl.language.expansion.faults import Reporter
-from graphdl.language.expansion.frames import is_library
 from graphdl.language.expansion.run import header, visible
 from graphdl.language.expansion.training import matches
 from graphdl.operators import PRIMITIVES
@@ -105,7 +104,7 @@ def _dead(graph: ModuleGraph, source: Source, reporter: Reporter, alive: set[int
 def _belongs_to_living(node: Node, alive: set[int]) -> bool:
     """Whether the node is a part of a library block that is used: then it is not the user's affair."""
     span, module = node.span, node.module
-    while is_library(span) and module.parent is not None:
+    while span.in_library and module.parent is not None:
         if any(value.node.id in alive for value in module.outputs):
             return True
         span, module = module.span, module.parent

@@ -18,7 +18,6 @@ from pygls.lsp.server import LanguageServer
 from graphdl.diagnostics import ModelError
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.files import LIBRARY
-from graphdl.language.expansion.frames import is_library
 from graphdl.language.formatter import format_source
 from graphdl.language.server import calls, completion, rename, symbols
 from graphdl.language.server.analysis import Analysis, Complain
@@ -286,7 +285,7 @@ def _changing(server: Server) -> None:
             documents.location(span)
             for span, _ in found
             if (with_definition or symbol.span is None or _place(span) != _place(symbol.span))
-            and not (symbol.span is not None and is_library(span) and not is_library(symbol.span))
+            and not (symbol.span is not None and span.in_library and not symbol.span.in_library)
         ]
 
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)

@@ -11,7 +11,6 @@ from graphdl.language.expansion import names
 from graphdl.language.expansion.expander import check
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import Files, read_source
-from graphdl.language.expansion.frames import is_library
 from graphdl.language.expansion.watching import Watcher
 from graphdl.language.lexer import RESERVED
 from graphdl.language.server.binding import Registry, bind
@@ -29,7 +28,7 @@ def check_renameable(symbol: Symbol) -> None:
     """Raises RefusedError for what no file of the user defines."""
     if symbol.span is None:
         raise RefusedError(f"'{symbol.name}' is a word of the language")
-    if is_library(symbol.span):
+    if symbol.span.in_library:
         raise RefusedError(f"'{symbol.name}' belongs to the standard library")
 
 
