@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from graphdl.diagnostics import DeviceError
-from graphdl.runtime.devices import Finding, all_devices, survey
+from graphdl.runtime.devices import Finding, all_devices, nothing_found, survey
 from graphdl.runtime.drivers.loader import load_failure, runtimes
-from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo
+from graphdl.runtime.ranking import DeviceInfo
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def command(as_json: bool) -> None:
     if lines:
         click.echo("\n".join(lines), color=False if os.environ.get("NO_COLOR") else None)
     if not entries:
-        raise DeviceError(f"no OpenCL device found; {INSTALL_HINT}")
+        raise nothing_found()
 
 
 def _examine(devices: list[DeviceInfo]) -> list[_Entry]:

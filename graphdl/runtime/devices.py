@@ -22,7 +22,7 @@ from graphdl.runtime.drivers.pocl_processor import (
 )
 from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 from graphdl.runtime.opencl import Device, device_errors, open_info
-from graphdl.runtime.ranking import DeviceInfo, candidates, kind_of, ranked, with_quirks
+from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo, candidates, kind_of, ranked, with_quirks
 
 _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
 
@@ -94,10 +94,17 @@ def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
     return working + failing
 
 
+def nothing_found() -> DeviceError:
+    """What to say where there is no device: what is wrong with the runtimes that are there, or what to install."""
+    problems = [f"  {runtime.library}\n    {runtime.problem}" for runtime in runtimes() if runtime.problem is not None]
+    if not problems:
+        return DeviceError(f"no OpenCL device found; {INSTALL_HINT}")
+    return DeviceError("no OpenCL device found, because of what is wrong with these runtimes:\n" + "\n".join(problems))
+
+
 def _candidates(devices: Sequence[DeviceInfo], selector: str | None) -> list[DeviceInfo]:
-    problems = [f"  {runtime.library}: {runtime.problem}" for runtime in runtimes() if runtime.problem is not None]
-    if not devices and problems:
-        raise DeviceError("no OpenCL device found; of the runtimes that are there, none works:\n" + "\n".join(problems))
+    if not devices:
+        raise nothing_found()
     return candidates(devices, selector)
 
 

@@ -30,9 +30,9 @@ def damage() -> str | None:
         try:
             found = path.stat().st_size
         except OSError as error:
-            return f"{path}: {error.strerror}"
+            return f"{path.name}: {error.strerror}"
         if size is not None and found != size:
-            return f"{path} has {found} bytes in place of {size}"
+            return f"{path.name} has {found} bytes in place of {size}"
     return None
 
 
