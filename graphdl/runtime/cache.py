@@ -15,6 +15,7 @@ from pathlib import Path
 _log = logging.getLogger("graphdl")
 
 _LIMIT = 512 << 20
+_LEAST_SPACE = 32 << 20  # PoCL ends the process when it cannot write a kernel
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -118,7 +119,10 @@ def _require_use(folder: Path, executable: bool) -> None:
     if sys.platform != "win32":
         if folder.stat().st_uid != os.geteuid():
             raise OSError("it belongs to another user")
-        if executable and os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
+        system = os.statvfs(folder)
+        if system.f_bavail * system.f_frsize < _LEAST_SPACE:
+            raise OSError("its file system is full")
+        if executable and system.f_flag & getattr(os, "ST_NOEXEC", 0):
             raise OSError("its file system does not let files run")
 
 

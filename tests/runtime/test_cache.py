@@ -81,3 +81,20 @@ def test_another_users_folder_is_not_used(monkeypatch, tmp_path, caplog):
         f"the cache folder {tmp_path / 'theirs'} is of no use (it belongs to another user); "
         "a temporary one takes its place"
     ]
+
+
+def test_a_full_disk_is_not_used(monkeypatch, tmp_path, caplog):
+    real = os.statvfs(tmp_path)
+    full = os.statvfs_result([*real[:3], 0, 0, *real[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    assert usable_folder(tmp_path / "full") != tmp_path / "full"
+    assert "its file system is full" in caplog.text
+
+
+def test_a_file_system_that_lets_nothing_run_is_used_for_data_only(monkeypatch, tmp_path, caplog):
+    real = os.statvfs(tmp_path)
+    inert = os.statvfs_result([*real[:8], real.f_flag | os.ST_NOEXEC, *real[9:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: inert)
+    assert usable_folder(tmp_path / "inert") == tmp_path / "inert"
+    assert usable_folder(tmp_path / "inert", executable=True) != tmp_path / "inert"
+    assert "does not let files run" in caplog.text

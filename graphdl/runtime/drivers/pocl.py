@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 
 from graphdl.runtime.cache import cache_folder, usable_folder
-from graphdl.runtime.drivers.pocl_cache import KernelCache
 from graphdl.runtime.drivers.pocl_processor import processor_flags
 
 PACKAGE = "pocl-binary-distribution"
@@ -42,6 +41,8 @@ def open_cache() -> Path:
     It lies under the user's POCL_CACHE_DIR, else in the project's cache folder, and is one for each kind of processor:
     PoCL tells machines apart by the processor's name only, and a name that LLVM does not know is ``generic`` on all.
     """
+    from graphdl.runtime.drivers.pocl_cache import KernelCache  # it locks files in a way that Windows lacks
+
     chosen = os.environ.get("POCL_CACHE_DIR")
     base = Path(chosen, "graphdl").absolute() if chosen else cache_folder() / "pocl"
     processor = sha256(" ".join(sorted(processor_flags())).encode()).hexdigest()[:16]

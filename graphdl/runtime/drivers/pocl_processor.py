@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import re
 import struct
 from pathlib import Path
@@ -49,9 +50,9 @@ _POINTER = struct.Struct("@P")
 
 
 def refused_processor(log: str) -> str | None:
-    """The processor's name that a build log refuses, or None where the fault is another."""
+    """The processor's name that a build log refuses; None where the fault is another, or the processor no x86-64."""
     found = _REFUSAL.search(log)
-    return found[1] if found else None
+    return found[1] if found and platform.machine() == "x86_64" else None
 
 
 def known_processor(flags: frozenset[str]) -> str:

@@ -82,6 +82,30 @@ def test_a_broken_runtime_beside_the_loader_is_kept_from_it(run):
     assert "3 bytes in place of 4; repair it: pip install" in failed.stderr
 
 
+def test_the_systems_drivers_stay_beside_those_of_pip(run, copied_pocl, tmp_path):
+    if intel.find_library() is None:
+        pytest.skip("needs intel-opencl-rt")
+    (tmp_path / "vendors").mkdir()
+    library = next((copied_pocl / "pyopencl" / ".libs").glob("*.so"))
+    (tmp_path / "vendors" / "system.icd").write_text(f"{library}\n")
+    code = (
+        "from pathlib import Path\n"
+        "from graphdl.runtime.drivers import loader\n"
+        f"loader._SYSTEM_FOLDER = Path({str(tmp_path / 'vendors')!r})\n"
+        "loader.pocl.find_library = lambda: None\n"
+        "loader.cl.__file__ = '/nonexistent/__init__.py'\n"
+    )
+    result = run(code + SHOW + "import os\nprint(os.environ.get('OCL_ICD_VENDORS'))")
+    assert "Portable Computing Language" in result.stdout, result.stderr
+    assert "Intel(R) OpenCL" in result.stdout
+    assert result.stdout.endswith("None\n")  # the variable is as it was
+
+
+def test_windows_lacks_what_only_pocl_needs(run):
+    result = run("import sys\nsys.modules['fcntl'] = None\nimport graphdl.runtime")
+    assert result.returncode == 0, result.stderr
+
+
 def test_intels_package_without_its_files_is_named(run, tmp_path):
     info = tmp_path / "target" / "intel_opencl_rt-1.0.dist-info"
     info.mkdir(parents=True)
