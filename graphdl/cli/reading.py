@@ -17,6 +17,7 @@ from graphdl.data.pictures import MODES, decode
 from graphdl.data.reading import Reading
 from graphdl.data.text_tables import Row, is_number, read_columns, read_rows
 from graphdl.graph.types import TensorType
+from graphdl.suggest import enumerated
 from graphdl.training.fit import Request, remembered
 from graphdl.training.preprocessing import pipeline_of, tables_of
 from graphdl.training.sources import limit_of
@@ -157,17 +158,20 @@ def _table(reading: Reading, path: Path, kind: TensorType, known: Table | None, 
         )
     if not trained:
         return _numbers(reading, path, rows, names, _counted(reading, path, names, kind))
-    missing = [name for name in trained if name not in names]
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        places.setdefault(name, []).append(index)
+    missing = [name for name in trained if name not in places]
     if missing:
         raise reading.error(
             "E0709",
             f"{path} has no column '{missing[0]}', which the net was trained on",
-            notes=[f"it was trained on: {', '.join(trained)}", f"found: {', '.join(names)}"],
+            notes=[f"it was trained on: {enumerated(trained)}", f"found: {enumerated(names)}"],
         )
-    double = [name for name in trained if names.count(name) > 1]
+    double = [name for name in trained if len(places[name]) > 1]
     if double:
         raise reading.error("E0709", f"{path} has two columns '{double[0]}'")
-    return _numbers(reading, path, rows, names, [names.index(name) for name in trained])
+    return _numbers(reading, path, rows, names, [places[name][0] for name in trained])
 
 
 def _counted(reading: Reading, path: Path, names: Sequence[str], kind: TensorType) -> range:

@@ -10,6 +10,7 @@ import numpy as np
 from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, divide, numbers, pixels
 from graphdl.data.numpy_files import read_npz
 from graphdl.data.request import Request
+from graphdl.suggest import enumerated
 
 _SPLITS = ("train", "test", "validation")
 
@@ -23,6 +24,8 @@ def npz(request: Request, file: str, test: float) -> DataSet:
         split, name = _named(key)
         if values.ndim == 0 or not len(values):
             raise request.error("E0707", f"{path}: '{key}' holds no examples: its shape is {list(values.shape)}")
+        if name in parts.get(split, {}):
+            raise request.error("E0707", f"{path}: two arrays are the field '{name}' of the split '{split}'")
         try:
             parts.setdefault(split, {})[name] = field_of(values, Origin(path, f"'{key}', example"))
         except ValueError as error:
@@ -64,7 +67,7 @@ def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]
     if "" in parts and len(parts) > 1:
         raise request.error(
             "E0707",
-            f"{path}: some arrays name a split, these do not: {', '.join(parts[''])}",
+            f"{path}: some arrays name a split, these do not: {enumerated(parts[''])}",
             help="call them train_… and test_…",
         )
     if "" not in parts and "train" not in parts:
@@ -73,7 +76,7 @@ def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]
     for split, fields in parts.items():
         lengths = {name: len(field) for name, field in fields.items()}
         if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+            counts = enumerated(f"'{name}' has {length}" for name, length in lengths.items())
             raise request.error("E0707", f"{path}: the arrays differ in their number of examples: {counts}")
         for name in reference.keys() | fields.keys():
             if name not in fields or name not in reference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +16,7 @@ from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics,
 from graphdl.data.pictures import SUFFIXES, decode
 from graphdl.data.request import Request
 from graphdl.graph.types import TensorType
+from graphdl.suggest import enumerated
 
 _SPLITS = ("train", "test", "validation")
 _OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
@@ -108,7 +110,7 @@ def _images(home: Path) -> list[Path]:
 
 def _share(name: str) -> float:
     """A number in [0, 1) that belongs to a name."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:6], "big") / 2**48
 
 
 def _numbered(request: Request, split: str, paths: Sequence[Path], numbering: Mapping[str, int]) -> NDArray[np.int32]:
@@ -118,7 +120,7 @@ def _numbered(request: Request, split: str, paths: Sequence[Path], numbering: Ma
             raise request.error(
                 "E0706",
                 f"class '{path.parent.name}' of split '{split}' is none of the training's",
-                notes=[str(path), f"the classes are: {', '.join(numbering)}"],
+                notes=[str(path), f"the classes are: {enumerated(numbering)}"],
             )
         kinds[row] = numbering[path.parent.name]
     return kinds

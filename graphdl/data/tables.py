@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, divide, labels, numbers
 from graphdl.data.request import Request
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated
+
+_MOST_COMPARED = 1000
+"""Names of columns that a misspelt one is compared to at most."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def csv(
                 "E0707",
                 f"{second.path} has other columns than {first.path}",
                 argument="test",
-                notes=[f"found {', '.join(second.columns)}", f"expected {', '.join(first.columns)}"],
+                notes=[f"found {enumerated(second.columns)}", f"expected {enumerated(first.columns)}"],
             )
     chosen = _choose(request, first, label, target, columns, header)
     read = [_read(request, table, chosen) for table in tables]
@@ -97,7 +100,7 @@ def _open(request: Request, name: str, argument: str, header: bool, separator: s
         return _Opened(path, tuple(map(str, range(len(head.cells)))), _with(head, rows))
     columns = tuple(cell.strip() for cell in head.cells)
     if len(set(columns)) < len(columns):
-        raise request.error("E0709", f"{path}: two columns have one name: {', '.join(columns)}")
+        raise request.error("E0709", f"{path}: two columns have one name: {enumerated(columns)}")
     numeric = [name for name in columns if is_number(name)]
     if not _may_be_names(numeric):
         raise request.error(
@@ -136,22 +139,24 @@ def _choose(
         if chosen is not None
     }
     known = request.known.columns.get("x") if header else None
+    others = set(special.values())
     if columns is not None:
         inputs = [_column(request, table, chosen, "columns") for chosen in columns]
     else:
-        inputs = [index for index in range(len(table.columns)) if index not in special.values()]
+        inputs = [index for index in range(len(table.columns)) if index not in others]
     if known:
         found = [table.columns[index] for index in inputs]
-        missing = [name for name in known if name not in table.columns]
+        places = {name: index for index, name in enumerate(table.columns)}
+        missing = [name for name in known if name not in places]
         if missing or (columns is not None and set(found) != set(known)):
             what = f"{table.path} has no column {missing[0]!r}" if missing else "'columns' names others"
             raise request.error(
                 "E0709",
-                f"the run was trained on the columns {', '.join(known)}: {what}",
+                f"the run was trained on the columns {enumerated(known)}: {what}",
                 argument="columns",
-                notes=[f"its columns are: {', '.join(table.columns)}"],
+                notes=[f"its columns are: {enumerated(table.columns)}"],
             )
-        inputs = [table.columns.index(name) for name in known]
+        inputs = [places[name] for name in known]
     if not inputs:
         raise request.error("E0709", f"{table.path} leaves no column for 'x'")
     return _Chosen(inputs, special.get("target"), special.get("label"))
@@ -163,12 +168,13 @@ def _column(request: Request, table: _Opened, chosen: str | int, argument: str) 
             return chosen % len(table.columns)
     elif chosen in table.columns:
         return table.columns.index(chosen)
+    cure = did_you_mean(str(chosen), table.columns[:_MOST_COMPARED])
     raise request.error(
         "E0709",
         f"{table.path} has no column {chosen!r}",
         argument=argument,
-        notes=[f"its columns are: {', '.join(table.columns)}"],
-        help=did_you_mean(str(chosen), table.columns),
+        notes=[f"its columns are: {enumerated(table.columns)}"],
+        help=cure,
     )
 
 
@@ -201,7 +207,7 @@ def _numbered(request: Request, table: _Opened, part: Columns, numbering: Mappin
             raise request.error(
                 "E0706",
                 f"{table.path}, line {part.lines[row]}: class '{text}' does not occur in the training file",
-                notes=[f"its classes are: {', '.join(numbering)}"],
+                notes=[f"its classes are: {enumerated(numbering)}"],
             )
         values[row] = numbering[text]
     return labels(values, len(numbering), Origin(table.path, "line", part.lines))

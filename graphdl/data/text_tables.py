@@ -25,6 +25,8 @@ _CELLS = 1 << 16
 """Cells that are converted at once, a row at least."""
 _TEXT_BYTES = 200
 """What a text takes in memory beside its characters, once."""
+_SHOWN = 60
+"""Characters of a cell that are shown at most."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
@@ -55,6 +57,11 @@ def number(text: str) -> float:
     if "_" in text:
         raise ValueError(text)
     return float(text)
+
+
+def shortened(text: str) -> str:
+    """A cell as messages show it."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def is_number(text: str) -> bool:
@@ -124,8 +131,9 @@ def read_columns(
             cell = cells[text].strip()
             if cell not in known:
                 if not cell or _LINE_END.search(cell):
-                    reason = f"the class '{cell}' holds the end of a line" if cell else f"no class in '{names[text]}'"
-                    raise reading.error("E0709", f"{path}, line {line}: {reason}")
+                    fault = f"the class '{shortened(cell)}' holds the end of a line"
+                    fault = fault if cell else f"no class in '{shortened(names[text])}'"
+                    raise reading.error("E0709", f"{path}, line {line}: {fault}")
                 size += _TEXT_BYTES + 4 * len(cell)
             texts.append(known.setdefault(cell, cell))
             size += 8
@@ -181,11 +189,8 @@ class _Numbers:
         return np.concatenate(self.parts)
 
     def off(self, line: int, index: int, cell: str) -> ModelError:
-        return self.reading.error(
-            "E0709",
-            f"{self.path}, line {line}: '{cell.strip()}' in column '{self.names[index]}' is no finite number",
-            help=self.cure,
-        )
+        place = f"'{shortened(cell.strip())}' in column '{shortened(self.names[index])}'"
+        return self.reading.error("E0709", f"{self.path}, line {line}: {place} is no finite number", help=self.cure)
 
 
 class _Lines:

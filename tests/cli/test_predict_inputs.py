@@ -1,6 +1,7 @@
 """What predict and eval do with files that are not laid out, or not named, as those of the training."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -168,13 +169,14 @@ train {
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
-    """A folder with a run on pictures of two classes: one's name would clear a terminal."""
+    """A folder with a run on pictures of two classes: one's name would clear a terminal, the other is no UTF-8."""
     folder = tmp_path_factory.mktemp("pets")
     (folder / "images.net").write_text(IMAGES)
-    for name, shade in (("dark", 0), ("\x1b[2Jlight", 255)):
+    for name, shade in ((os.fsdecode(b"dark\xe9"), 0), ("\x1b[2Jlight", 255)):
         (folder / "pets" / name).mkdir(parents=True)
         for number in range(4):
             Image.new("L", (6, 6), abs(shade - number)).save(folder / "pets" / name / f"{number}.png")
+    Image.new("L", (6, 6), 0).save(folder / "0.png")
     found = call("train", folder / "images.net", "--out", folder / "run")
     assert found.exit_code == 0, found.output
     return folder
@@ -229,7 +231,7 @@ def test_steps_that_are_damaged_are_named(pets, tmp_path, steps):
     settings = json.loads((run / "settings.json").read_text())
     settings["inputs"]["image"]["steps"] = steps
     (run / "settings.json").write_text(json.dumps(settings))
-    found = call("predict", run, pets / "pets/dark/0.png")
+    found = call("predict", run, pets / "0.png")
     assert found.exit_code == 1
     assert "E0618" in found.stderr
     assert "the run's settings of its input 'image' are damaged" in found.stderr
@@ -273,7 +275,7 @@ def test_the_limit_of_the_training_data_holds_for_predictions(pets, tmp_path):
     assert "limit = 2" in found.stderr
     (tmp_path / "low.net").write_text(IMAGES.replace("size = 6", "limit = 0.000001, size = 6"))
     weights = pets / "run/best.safetensors"
-    found = call("predict", tmp_path / "low.net", "--weights", weights, pets / "pets/dark/0.png")
+    found = call("predict", tmp_path / "low.net", "--weights", weights, pets / "0.png")
     assert "E0718" not in found.stderr
     Image.new("L", (60, 60)).save(tmp_path / "b.png")
     found = call("predict", tmp_path / "low.net", "--weights", weights, tmp_path / "b.png")

@@ -1,5 +1,8 @@
 """Sets made of a user's own files: tables, archives of arrays, folders of images."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +11,7 @@ from graphdl.data.batches import Batches
 from graphdl.data.known import Known
 from graphdl.data.sets import load
 from graphdl.graph.types import TensorType
+from graphdl.training.sources import setting_of
 
 FLOWERS = "length,width,kind\n1.5,2,rose\n3,4,lily\n5,6,rose\n7,8,aster\n"
 
@@ -301,3 +305,32 @@ def test_a_bad_value_is_named_by_its_file_and_row(read, tmp_path, complaint, arr
     batches = Batches(read("npz", "a.npz", test=0.0), "train", inputs, batch=8, training=True, seed=3)
     assert batches.order(0)[7] != 7
     assert message.format(tmp_path) in complaint(code, batches.get, 0, 0).message
+
+
+def test_npz_with_two_arrays_for_one_field(read, tmp_path, complaint):
+    np.savez(tmp_path / "a.npz", train_x=np.zeros(3), x_train=np.ones(3))
+    assert "two arrays are the field 'x' of the split 'train'" in complaint("E0707", read, "npz", "a.npz").message
+
+
+def test_names_that_are_no_utf8(read, tmp_path):
+    folder = os.fsencode(tmp_path / "a") + b"/caf\xe9"
+    os.makedirs(folder)
+    for number in range(9):
+        Image.new("L", (2, 2)).save(os.fsdecode(folder + b"/\xff%d.png" % number))
+    dataset = read("folder", "a", size=2, test=0.3)
+    assert dataset.class_names == {"label": ("caf\udce9",)}
+    assert sum(map(len, dataset.splits.values())) == 9
+
+
+def test_tables_of_many_columns_and_long_cells(read, tmp_path, complaint):
+    names = [f"column{number}" for number in range(30_000)]
+    (tmp_path / "f.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * 30_000) + "\n")
+    known = Known(columns={"x": tuple(reversed(names))})
+    started = time.perf_counter()
+    setting = setting_of('csv("f.csv", test = 0.0)')
+    assert load(setting, root=tmp_path, splits=(), known=known).types["x"] == TensorType((30_000,))
+    found = complaint("E0709", read, "csv", "f.csv", label="kolumn7")
+    assert time.perf_counter() - started < 5
+    assert len(found.notes[0]) < 400
+    (tmp_path / "f.csv").write_text("a,b\n1," + "x" * 100_000 + "\n")
+    assert len(complaint("E0709", read, "csv", "f.csv").message) < 400
