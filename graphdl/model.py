@@ -41,7 +41,8 @@ def load(
     """The model of a ``.net`` file: its last net, or the one named ``net``.
 
     ``settings`` are hyperparameters of the net or of the file. ``seed`` decides the initial weights; else the train
-    section's does, else it is 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name.
+    section's does, else it is 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name; without
+    it the environment variable GRAPHDL_DEVICE is one.
 
     A run folder of ``graphdl train`` is loaded with its best weights.
 

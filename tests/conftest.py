@@ -9,6 +9,10 @@ import pytest
 if TYPE_CHECKING:
     from graphdl.runtime import Device
 
+# One setting chooses the device for all tests and the processes that they start.
+if os.environ.get("GRAPHDL_TEST_DEVICE"):
+    os.environ["GRAPHDL_DEVICE"] = os.environ["GRAPHDL_TEST_DEVICE"]
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
@@ -27,4 +31,4 @@ def device() -> Device:
     """The OpenCL device that GRAPHDL_TEST_DEVICE selects; without it, the one that would be chosen by default."""
     from graphdl.runtime.devices import open_device
 
-    return open_device(os.environ.get("GRAPHDL_TEST_DEVICE"))
+    return open_device()

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from graphdl.runtime.devices import Finding, all_devices, nothing_found, survey
+from graphdl.diagnostics import DeviceError
+from graphdl.runtime.devices import Finding, all_devices, nothing_found, survey, wanted
 from graphdl.runtime.drivers.loader import load_failure, runtimes
 from graphdl.runtime.ranking import DeviceInfo
 
@@ -63,9 +64,10 @@ class _Entry:
 def command(as_json: bool) -> None:
     """Lists every OpenCL runtime and every device of every platform.
 
-    Each device is probed with a kernel of one line. Tells which one would be used by default and why, which known
-    quirks of its driver are worked around, and why a runtime does not work and what to do about it. Any verb that runs
-    a model takes --device with an index, gpu, cpu, gpu:1, or a part of a platform's or device's name.
+    Each device is probed with a kernel of one line, and the first time with a self-test whose verdict is kept. Tells
+    which one would be used by default and why, which known quirks of its driver are worked around, and why a runtime
+    does not work and what to do about it. Any verb that runs a model takes --device with an index, gpu, cpu, gpu:1, or
+    a part of a platform's or device's name; GRAPHDL_DEVICE stands for it where it is left out.
     """
     entries = _examine(all_devices())
     if as_json:
@@ -80,9 +82,18 @@ def command(as_json: bool) -> None:
 
 def _examine(devices: list[DeviceInfo]) -> list[_Entry]:
     findings = survey(devices)
-    chosen = next((found for found in findings if found.info.by_default and found.failure is None), None)
+    meant = _meant(devices)
+    chosen = next((found for found in findings if found.info.index in meant and found.failure is None), None)
     entries = [_Entry(finding, finding is chosen, rank) for rank, finding in enumerate(findings, 1)]
     return sorted(entries, key=lambda entry: entry.finding.info.index)
+
+
+def _meant(devices: list[DeviceInfo]) -> set[int]:
+    """The indices of what would be tried without ``--device``; none where there is no such device."""
+    try:
+        return {info.index for info in wanted(devices)}
+    except DeviceError:
+        return set()
 
 
 def _runtime_lines() -> list[str]:

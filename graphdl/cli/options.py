@@ -38,8 +38,9 @@ def model_options(command: Command) -> Command:
 def device_option(command: Command) -> Command:
     """``--device``."""
     return click.option(
-        "--device", metavar="D", help="An index, gpu, cpu, gpu:1, or a part of a platform's or device's name."
-    )(command)
+        "--device", metavar="D",
+        help="An index, gpu, cpu, gpu:1, or a part of a platform's or device's name; else GRAPHDL_DEVICE.",
+    )(command)  # fmt: skip
 
 
 def data_options(command: Command) -> Command:
@@ -49,7 +50,7 @@ def data_options(command: Command) -> Command:
         "--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA, else a cache."
     )(command)
     return click.option(
-        "--data", metavar="TEXT", help="The data, in place of the file's: digits, 'csv(\"a.csv\", label = \"kind\")'."
+        "--data", metavar="TEXT", help='The data, in place of the file\'s: digits, \'csv("a.csv", label = "kind")\'.'
     )(command)
 
 

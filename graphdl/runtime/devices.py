@@ -23,6 +23,7 @@ from graphdl.runtime.drivers.pocl_processor import (
 from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 from graphdl.runtime.opencl import Device, device_errors, open_info
 from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo, candidates, kind_of, ranked, with_quirks
+from graphdl.runtime.selftest import fault
 
 _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
 
@@ -45,26 +46,30 @@ def all_devices() -> list[DeviceInfo]:
     return found
 
 
+SETTING = "GRAPHDL_DEVICE"
+"""The environment variable that selects a device where nothing else does."""
+
+
 def choose(selector: str | None = None, devices: Sequence[DeviceInfo] | None = None) -> DeviceInfo:
-    """The best device that a selector means and that works.
+    """The best device that a selector means and that works. Without a selector, GRAPHDL_DEVICE is one.
 
     Raises:
         DeviceError: no device, none that matches, or none of them works.
     """
-    return _first_that_works(_candidates(all_devices() if devices is None else devices, selector)).info
+    return _first_that_works(wanted(all_devices() if devices is None else devices, selector)).info
 
 
 def open_device(selector: str | None = None) -> Device:
-    """Chooses a device and opens it.
+    """Chooses a device and opens it. Without a selector, GRAPHDL_DEVICE is one.
 
     Raises:
         DeviceError: no device, none that matches, or none of them works.
     """
-    return _first_that_works(_candidates(all_devices(), selector))
+    return _first_that_works(wanted(all_devices(), selector))
 
 
 def probe(info: DeviceInfo) -> str | None:
-    """Compiles and runs a kernel of one line. What went wrong, or None."""
+    """Compiles and runs a kernel of one line, and the self-test where it has not run. What went wrong, or None."""
     try:
         _open_and_probe(info)
     except DeviceError as error:
@@ -102,10 +107,15 @@ def nothing_found() -> DeviceError:
     return DeviceError("no OpenCL device found, because of what is wrong with these runtimes:\n" + "\n".join(problems))
 
 
-def _candidates(devices: Sequence[DeviceInfo], selector: str | None) -> list[DeviceInfo]:
+def wanted(devices: Sequence[DeviceInfo], selector: str | None = None) -> list[DeviceInfo]:
+    """The devices that a selector, else GRAPHDL_DEVICE means, best first; else those that are good by default.
+
+    Raises:
+        DeviceError: there is none.
+    """
     if not devices:
         raise nothing_found()
-    return candidates(devices, selector)
+    return candidates(devices, selector if selector is not None else os.environ.get(SETTING) or None)
 
 
 def _first_that_works(order: Sequence[DeviceInfo]) -> Device:
@@ -163,6 +173,9 @@ def _open_and_probe(info: DeviceInfo) -> Device:
             raise
         rename_processor(info.handle.int_ptr, refused, known_processor(processor_flags()))
         _run_probe(device)
+    wrong = fault(device)
+    if wrong is not None:
+        raise DeviceError(wrong)
     return device
 
 

@@ -19,7 +19,7 @@ from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
 from graphdl.operators.kernels.packing import FILTER_PACKING
 from graphdl.operators.kernels.template import TemplateCall
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
-from graphdl.runtime.drivers.loader import platforms
+from graphdl.runtime.opencl import Device
 
 CPU = Target("cpu", vector_width=16, compute_units=2)
 NARROW_CPU = Target("cpu", vector_width=8, compute_units=3)
@@ -39,21 +39,6 @@ typedef float loose16 __attribute__((ext_vector_type(16), aligned(4)));
 #define PUT(V, value, index) PUT_##V(value, result_ + (index))
 """
 """Stores add, so that an element that is stored twice, or not at all, shows: results start from 0."""
-
-
-@dataclass(frozen=True)
-class Device:
-    context: cl.Context
-    queue: cl.CommandQueue
-
-
-def open_device(name: str = "Portable") -> Device:
-    """The CPU device of the platform whose name holds ``name``. Raises LookupError when there is none."""
-    for platform in platforms():
-        if name in platform.name:
-            context = cl.Context(platform.get_devices())
-            return Device(context, cl.CommandQueue(context))
-    raise LookupError(f"no OpenCL platform named '{name}'")
 
 
 class Runner:
@@ -140,9 +125,7 @@ def matmul_store(m: int, n: int) -> str:
 
 def image_store(shape: Sequence[int]) -> str:
     _, height, width, channels = shape
-    return (
-        f"(V, value, n, y, x, c) PUT(V, value, (((size_t)(n) * {height} + (y)) * {width} + (x)) * {channels} + (c))"
-    )
+    return f"(V, value, n, y, x, c) PUT(V, value, (((size_t)(n) * {height} + (y)) * {width} + (x)) * {channels} + (c))"
 
 
 def weight_store(shape: Sequence[int]) -> str:

@@ -14,11 +14,6 @@ from torch.nn import functional
 TARGETS = {"cpu": kr.CPU, "narrow cpu": kr.NARROW_CPU, "gpu": kr.GPU, "small gpu": kr.SMALL_GPU}
 
 
-@pytest.fixture(scope="module")
-def device() -> kr.Device:
-    return kr.open_device()
-
-
 def close(found: np.ndarray, wanted: np.ndarray, terms: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * terms**0.5)
 

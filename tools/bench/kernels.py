@@ -1,6 +1,6 @@
 """Times the hand-written kernels beside PyTorch's on the CPU, both with two threads, in turn within one run.
 
-    python tools/bench/kernels.py [part of a row's name ...] [--platform Portable] [--per-core]
+    python tools/bench/kernels.py [part of a row's name ...] [--device portable] [--per-core]
 
 A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements:
 above 1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer
@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
 
 import kernel_runner as kr  # noqa: E402
+
+from graphdl.runtime.devices import open_device  # noqa: E402
 
 SECONDS = 0.03
 """Of one measurement, at least."""
@@ -185,12 +187,12 @@ def measure(device: kr.Device, row: Row, clock: Callable[[], float]) -> tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help="measure only the rows whose name holds one of these")
-    parser.add_argument("--platform", default="Portable")
+    parser.add_argument("--device", default="portable", help="as graphdl train's")
     parser.add_argument("--per-core", action="store_true", help="count processor time, PyTorch's with one thread")
     arguments = parser.parse_args()
     torch.set_num_threads(1 if arguments.per_core else 2)
     clock = time.process_time if arguments.per_core else time.perf_counter
-    device = kr.open_device(arguments.platform)
+    device = open_device(arguments.device)
     print(device.queue.device.name)
     print("| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
 
