@@ -112,10 +112,10 @@ def _open(request: Request, name: str, argument: str, header: bool, separator: s
     return _Opened(path, columns, rows)
 
 
-def _may_be_names(numbers: Sequence[str]) -> bool:
+def _may_be_names(texts: Sequence[str]) -> bool:
     """Whether numbers may be names of columns: of pixels (0, 1, 2 …), of years. They are whole, and they rise."""
-    return all(number.isdecimal() for number in numbers) and all(
-        int(first) < int(second) for first, second in pairwise(numbers)
+    return all(text.isdecimal() for text in texts) and all(
+        first < second for first, second in pairwise(map(number, texts))
     )
 
 

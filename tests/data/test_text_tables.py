@@ -142,7 +142,8 @@ def test_class_numbers_do_not_depend_on_the_hash_seed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("first", "shown"), [("5.1,3.5,rose", "5.1"), ("5,3,rose", "5"), ("1,2.0,rose", "1"), ("-1,2,rose", "-1")]
+    ("first", "shown"),
+    [("5.1,3.5,rose", "5.1"), ("5,3,rose", "5"), ("1,2.0,rose", "1"), ("-1,2,rose", "-1"), ("2,0001,rose", "2")],
 )
 def test_a_first_row_of_data_is_not_lost(call, complaint, tmp_path, first, shown):
     (tmp_path / "t.csv").write_text(f"{first}\n4,3,lily\n")
@@ -153,9 +154,10 @@ def test_a_first_row_of_data_is_not_lost(call, complaint, tmp_path, first, shown
 
 
 def test_numbers_that_rise_may_be_names(call, tmp_path):
-    (tmp_path / "t.csv").write_text("label,0,1,7\nrose,1,2,3\n")
+    long = "0" * 5000 + "8"
+    (tmp_path / "t.csv").write_text(f"label,0,1,7,{long}\nrose,1,2,3,4\n")
     data = load(call("csv", "t.csv", label="label", test=0.0), root=tmp_path, splits=("train",))
-    assert data.tables["x"].columns == ("0", "1", "7")
+    assert data.tables["x"].columns == ("0", "1", "7", long)
 
 
 def test_a_class_that_is_missing_is_no_class(call, complaint, tmp_path):
