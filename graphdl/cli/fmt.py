@@ -48,8 +48,12 @@ def command(files: tuple[Path, ...], only_check: bool, show_diff: bool) -> int:
 
 def _read(file: Path) -> Source:
     from graphdl.language import load_source
+    from graphdl.language.expansion.files import decoded
 
-    return Source("<standard input>", sys.stdin.read()) if str(file) == "-" else load_source(file)
+    if str(file) != "-":
+        return load_source(file)
+    name = "<standard input>"
+    return Source(name, decoded(sys.stdin.buffer.read(), name))
 
 
 def _difference(source: Source, styled: str) -> str:

@@ -21,6 +21,7 @@ from graphdl.compiler.schedule import bytes_of, order
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.compiler.templates import template
+from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Node
 from graphdl.operators.index import Index
 from graphdl.operators.kernels.family import copy
@@ -30,6 +31,8 @@ from graphdl.resources import resource
 if TYPE_CHECKING:
     import numpy as np
 
+_MOST_ELEMENTS = 2**31 - 1
+
 Result = tuple[str, str]
 """``("fetch", name)`` or ``("variable", name)``."""
 
@@ -38,8 +41,18 @@ def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: 
     """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values."""
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
+    _refuse_giants(topological(results.values()))
     results = assemble(_apart(simplify(prepare(simplify(results), target))))
     return _Builder(results, target).build()
+
+
+def _refuse_giants(tensors: Sequence[Tensor]) -> None:
+    """Raises ModelError for a tensor whose elements the kernels cannot count: their indices have 32 bits."""
+    for tensor in tensors:
+        if tensor.size > _MOST_ELEMENTS:
+            message = f"with the batch, a tensor has {tensor.size:,} elements: the limit is {_MOST_ELEMENTS:,}"
+            span = tensor.origin.span if tensor.origin is not None else None
+            raise ModelError(Diagnostic("E0302", message, span, help="a smaller batch makes smaller tensors"))
 
 
 def _apart(results: Mapping[Result, Tensor]) -> dict[Result, Tensor]:

@@ -86,7 +86,9 @@ class _Parser:
                 index = self.recover(index)
         diagnostics = sorted(self.lexical + self.diagnostics, key=lambda d: d.span.start if d.span else 0)
         places = [*(d.span for d in diagnostics if d.span is not None), *self.mended]
-        return replace(self.values[1], spoilt=tuple(places), lost=frozenset(self.lost)), diagnostics
+        file: File = self.values[1]
+        file = replace(file, tokens=len(self.tokens), spoilt=tuple(places), lost=frozenset(self.lost))
+        return file, diagnostics
 
     def feed(self, token: Token) -> bool:
         """Takes one token in, after the reductions that it brings about. False if it cannot stand here."""

@@ -352,6 +352,8 @@ Declaration = Import | Let | Block | Net | Train
 class File:
     source: Source
     declarations: tuple[Declaration, ...]
+    tokens: int = 0
+    """How many words and signs it has."""
     spoilt: tuple[Span, ...] = ()
     """The places of syntax errors, and the headers that stand in for some that could not be read."""
     lost: frozenset[str] = frozenset()

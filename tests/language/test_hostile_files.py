@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from random import Random
 
 import pytest
 from expanding import faults, source
 
-from graphdl.language import check
+from graphdl.diagnostics import ModelError
+from graphdl.language import check, load_source
 from graphdl.language.expansion.training import matches
 from graphdl.rendering import render
 from graphdl.source import Places, Source, Span
@@ -125,3 +128,76 @@ def test_suggestions_end_after_some_work() -> None:
 def test_long_lists_of_names_are_shortened() -> None:
     assert enumerated("abc") == "a, b, c"
     assert enumerated(map(str, range(100)), 3) == "0, 1, 2, …"
+
+
+@pytest.mark.parametrize("steps", ["scan a in x, h = 0.0 {\n h = h + sum(a)\n emit h\n}\n", None])
+def test_scans_count_their_steps(steps: str | None) -> None:
+    text = f"net n() {{\ninput x: [1000000, 2]\ny, h = {steps}output h\n}}\n"
+    if steps is None:
+        opened = "".join(f"h = scan a{k} in x, h = h {{\n" for k in range(20))
+        text = f"net n() {{\ninput x: [2, 2]\nh = 0.0\n{opened}h = h + sum(x)\n{'}' * 20}\noutput h\n}}\n"
+    found = faults(text)
+    assert any("E0504" in line and "with the steps of its scans" in line for line in found), found
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.net")
+    with open(tmp_path / "large.net", "wb") as file:
+        file.truncate(3_000_000_000)  # takes no place on the disk
+    for path, reason in [
+        ("/dev/zero", "a device or a pipe"),
+        (tmp_path / "pipe.net", "a device or a pipe"),
+        (tmp_path, "a folder"),
+        (tmp_path / "large.net", "larger than 4 MB"),
+        (tmp_path / "missing.net", "No such file"),
+        ("a\0.net", "null"),
+    ]:
+        start = time.process_time()
+        with pytest.raises(ModelError) as caught:
+            load_source(path)
+        assert caught.value.diagnostics[0].code == "E0208"
+        assert reason in str(caught.value)
+        assert time.process_time() - start < 1
+
+
+def test_a_name_with_a_zero_is_no_import(tmp_path: Path) -> None:
+    (tmp_path / "a.net").write_text('import "b\0.net"\n' + body(), "utf-8")
+    found = check(load_source(tmp_path / "a.net"))
+    assert [d.code for d in found] == ["E0208"]
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e999", "nan", "inf", "9" * 30, "9" * 6000, "[1, [1e999]]"])
+def test_numbers_that_cannot_be_held_are_no_settings(value: str) -> None:
+    text = "let sizes = [1]\nlet size = 1\n" + body("z = x * size * len(sizes)")
+    name = "sizes" if value.startswith("[") else "size"
+    (found,) = [d for d in check(source(text), settings={name: value}) if d.is_error]
+    assert found.code in ("E0301", "E0308")
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        (b"\xef\xbb\xbf" + body().encode(), []),
+        (body().replace("\n", "\r").encode(), []),
+        (body("# said").replace("\n", "\r").encode(), []),
+        (body().replace("\n", "\r\n").encode(), []),
+        (body().encode("utf-16"), ["E0208"]),
+        (body("# caf\xe9").encode("latin-1"), ["E0208"]),
+    ],
+    ids=["mark", "returns", "returns and comments", "both", "UTF-16", "Latin-1"],
+)
+def test_bytes_of_a_file(tmp_path: Path, data: bytes, codes: list[str]) -> None:
+    (tmp_path / "a.net").write_bytes(data)
+    try:
+        found = [d.code for d in check(load_source(tmp_path / "a.net"))]
+    except ModelError as error:
+        found = [d.code for d in error.diagnostics]
+    assert found == codes
+
+
+def test_imports_are_limited_together(tmp_path: Path) -> None:
+    for k in range(600):
+        (tmp_path / f"f{k}.net").write_text(f'import "f{k + 1}.net" as g\nblock b{k}(): x -> y {{ y = x }}\n', "utf-8")
+    (tmp_path / "f600.net").write_text(body(), "utf-8")
+    found = check(load_source(tmp_path / "f0.net"))
+    assert "E0106" in {d.code for d in found}

@@ -24,6 +24,8 @@ class Body:
         """From the id of an outer value to the one that stands for it inside."""
         self.captured: list[tuple[Value, Value]] = []
         """Outer and inner value of each capture."""
+        self.unrolled = 0
+        """Nodes that the scans inside make, with all their steps."""
 
 
 class Builder:
@@ -104,6 +106,14 @@ class Builder:
         if home.outer is not None:
             self._owner[node.id] = home
         return node
+
+    def unroll(self, body: Body, length: int, span: Span) -> None:
+        """Counts the nodes that a scan makes, its body once for each step. Raises Fault where they are too many."""
+        assert body.outer is not None
+        body.outer.unrolled += length * (len(body.nodes) + body.unrolled)
+        if body.outer.unrolled > limits.NODES:
+            message = f"with the steps of its scans the net has more than {limits.NODES:,} nodes"
+            raise Fault("E0504", message, span, help="a scan over a shorter sequence makes fewer")
 
     def constant(self, value: Any, tensor_type: TensorType, module: Module, span: Span) -> Value:
         return self.node("constant", (), {"value": value}, (tensor_type,), module, span).outputs[0]

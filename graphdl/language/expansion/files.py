@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
@@ -15,12 +16,16 @@ from graphdl.language import syntax
 from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import definition_of, header_of
 from graphdl.language.expansion.values import Definition, Namespace
+from graphdl.language.lexer import MAXIMUM_TOKENS
 from graphdl.source import Places, Source, Span
 from graphdl.suggest import did_you_mean
 
 LIBRARY = Path(__file__).resolve().parent.parent / "library"
 
 _LARGEST_FILE = 4_000_000
+
+_MOST_FILES = 500
+"""Files that a model imports, one from the other."""
 
 
 class FileScope:
@@ -76,16 +81,27 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     """The text of a file. Raises ModelError when it cannot be read."""
     name = os.fspath(path)
     try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise ModelError(Diagnostic("E0208", f"cannot read '{name}': {error.strerror or error}")) from None
+        mode = os.stat(name).st_mode
+        if not stat.S_ISREG(mode):  # a device may have no end, and a pipe nobody who writes to it
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+            raise ModelError(Diagnostic("E0208", f"cannot read '{name}': it is {kind}, not a file"))
+        with open(name, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(Diagnostic("E0208", f"cannot read '{name}': {reason}")) from None
+    return Source(name, decoded(data, name), os.path.realpath(name))
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a file's bytes, where a lone carriage return ends a line, too. Raises ModelError."""
     if len(data) > _LARGEST_FILE:
         raise ModelError(Diagnostic("E0208", f"'{name}' is larger than {_LARGEST_FILE // 1_000_000} MB"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ModelError(Diagnostic("E0208", f"'{name}' is not UTF-8 text (byte {error.start})")) from None
-    return Source(name, text, os.path.realpath(name))
+    return re.sub("\r(?!\n)", "\n", text)
 
 
 def project_folder(path: str) -> str:
@@ -142,6 +158,8 @@ class Files:
         self.diagnostics: list[Diagnostic] = []
         self.allow_outside = allow_outside
         self._read = read
+        self._tokens = 0
+        """Words and signs of all files, the library's apart."""
         self._by_path: dict[str, FileScope] = {}
         self._root = root
 
@@ -162,6 +180,7 @@ class Files:
         self.diagnostics.extend(diagnostics)
         scope = FileScope(tree)
         self.scopes.append(scope)
+        self._tokens += tree.tokens
         if source.path is not None:
             self._by_path[source.path] = scope
         brought: dict[str, Span] = {}
@@ -194,6 +213,11 @@ class Files:
                     self._complain("E0208", error.diagnostics[0].message, item.path_span)
                     scope.lost.add(item.alias or "*")
                     return
+                if self._tokens > MAXIMUM_TOKENS or len(self.scopes) >= _MOST_FILES:
+                    message = f"more than {_MOST_FILES:,} files, or {MAXIMUM_TOKENS:,} words and signs in them"
+                    self._complain("E0106", f"with its imports the model has {message}", item.path_span)
+                    scope.lost.add(item.alias or "*")
+                    return
                 name = os.path.join(os.path.dirname(scope.source.name), item.path)
                 other = self._load(Source(os.path.normpath(name), source.text, source.path, "import"), above)
         if item.alias is not None:
@@ -217,6 +241,9 @@ class Files:
 
     def _resolve(self, item: syntax.Import, importer: Source) -> str | None:
         """The real path of an imported file; complains and returns none where there is no such file."""
+        if "\0" in item.path:
+            self._complain("E0208", "the name of a file holds no zero", item.path_span)
+            return None
         if os.path.isabs(item.path) and not self.allow_outside:
             self._complain("E0212", f"an import is relative to its file, not absolute: '{item.path}'", item.path_span)
             return None

@@ -13,7 +13,7 @@ from graphdl.language.expansion import calls, expressions, modules, statements
 from graphdl.language.expansion.builder import Body
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
-from graphdl.language.expansion.run import Run, visible
+from graphdl.language.expansion.run import Run, header, visible
 from graphdl.language.expansion.values import describe
 from graphdl.operators import PRIMITIVES
 
@@ -58,6 +58,7 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
     types += [v.type for v in states]
     if not types:
         raise Fault("E0502", "this scan has no state and emits nothing", written.span)
+    builder.unroll(body, length, header(written.span))
     node = builder.node("scan", inputs, {"body": content, "length": length}, types, module, written.span)
     spread_batches(node)
     return modules.one_or_more(node.outputs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic
 from graphdl.language import syntax
-from graphdl.language.expansion import expressions
+from graphdl.language.expansion import expressions, limits
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.run import Run
@@ -36,6 +37,9 @@ def sort(
         else:
             continue
         read = _spelt(value) if isinstance(value, str) and not _is_text(default) else _plain(value)
+        if not _is_bearable(read):
+            reporter.add(Diagnostic("E0308", f"'{name}' cannot be set to a number that is too large, or none at all"))
+            continue
         wanted = _kind(default)
         if wanted is not None and not _fits(read, wanted):
             reporter.add(Diagnostic("E0301", f"'{name}' is {wanted}, and cannot be set to {describe(read)}"))
@@ -90,6 +94,15 @@ def _literal(expression: syntax.Expression, text: str) -> Any:
         case syntax.Unary(operator="-", operand=syntax.Literal(value=int() | float() as number)):
             return -number
     return text
+
+
+def _is_bearable(value: Any) -> bool:
+    """Whether every number in it is one that the language can hold."""
+    if isinstance(value, list):
+        return all(map(_is_bearable, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) <= limits.NUMBER
 
 
 def _plain(value: object) -> Any:

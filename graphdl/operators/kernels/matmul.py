@@ -124,9 +124,12 @@ def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_c
         return rounds * (_START_CYCLES + pack_cycles + ceil_div(tiles, groups) * tile_cycles)
 
     fewest = ceil_div(tiles, _MOST_BLOCKS)
-    return ceil_div(tiles, min(range(fewest, min(tiles, 64 * fewest) + 1), key=cycles))
+    most = min(tiles, 64 * fewest)
+    candidates = range(fewest, most + 1, ceil_div(most + 1 - fewest, _MOST_CANDIDATES))
+    return ceil_div(tiles, min(candidates, key=cycles))
 
 
 _MOST_BLOCKS = 32
+_MOST_CANDIDATES = 4096
 _START_CYCLES = 500
 """What a work-item costs before it does anything."""
