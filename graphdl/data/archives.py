@@ -78,7 +78,7 @@ def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]
         if len(set(lengths.values())) > 1:
             counts = enumerated(f"'{name}' has {length}" for name, length in lengths.items())
             raise request.error("E0707", f"{path}: the arrays differ in their number of examples: {counts}")
-        for name in reference.keys() | fields.keys():
+        for name in sorted(reference.keys() | fields.keys()):
             if name not in fields or name not in reference:
                 where = f"'{split}'" if name not in fields else "'train'"
                 raise request.error("E0707", f"{path}: split {where} has no array for the field '{name}'")

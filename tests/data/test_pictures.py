@@ -63,6 +63,19 @@ def test_every_mode_keeps_black_and_white(tmp_path, mode):
         np.testing.assert_allclose(found[:, 4:], 1, atol=0.02)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("large", [False, True])
+def test_jpegs_keep_black_and_white(tmp_path, mode, large):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[4:] = 255
+    size = 256 if large else 8  # a large one is halved while it is decoded
+    Image.fromarray(picture).resize((size, size), Image.Resampling.NEAREST).convert(mode).save(tmp_path / "a.jpg")
+    for channels in (1, 3):
+        found = read(tmp_path / "a.jpg", channels)
+        np.testing.assert_allclose(found[:, :3], 0, atol=0.05)
+        np.testing.assert_allclose(found[:, 5:], 1, atol=0.05)
+
+
 def transparent(mode):
     """Black and transparent above, opaque and red below."""
     values = np.zeros((8, 8, 4), np.uint8)
