@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphdl import strict_json
 from graphdl.cli.target import data_of, open_model
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def explain_parameter(
     taken = sample(model.network, batch, overrides, root=root, origin=origin, known=model.known)
     found = chain(model.network, parameter, taken.arrays, most=paths)
     if as_json:
-        return json.dumps({"batch": taken.origin, **asdict(found)}, indent=2)
+        return strict_json.encode({"batch": taken.origin, **asdict(found)}, indent=2)
     return _text(found, taken.origin)
 
 

@@ -82,6 +82,14 @@ def test_explain_writes_json_for_programs(tmp_path):
     assert found["error"] < 1e-5
 
 
+def test_a_gradient_that_is_no_number_is_null_in_json(tmp_path):
+    (tmp_path / "nan.net").write_text("net n { input x: [3]\n h = x -> linear(4)\n loss mean(sqrt(0 - h * h - 1)) }")
+    text = run("explain", tmp_path / "nan.net", "--parameter", "h.linear.W", "--json").stdout
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert found["parameter"] == "h.linear.W"
+    assert "null" in text
+
+
 def test_explaining_a_file_without_a_parameter_says_what_is_missing():
     result = run("explain", LENET)
     assert result.exit_code == 2
