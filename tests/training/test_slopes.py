@@ -52,3 +52,16 @@ def test_only_losses_that_are_minimized_need_a_slope():
         "a": [("W0503", "no loss reaches the parameter v")],
         "a, b": [("W0503", "the loss 'b' has no slope: no gradient comes from it to any parameter")],
     }
+
+
+@pytest.mark.parametrize(("step", "is_sloped"), [("h + item * w[0]", True), ("h + sign(item * w[0])", False)])
+def test_slopes_go_through_the_bodies_of_scans(step, is_sloped):
+    text = (
+        "net n {\n input x: [3]\n param w: [3] = 1\n"
+        f" y, last = scan item in x, h = 0.0 * x[0] {{\n  h = {step}\n  emit h\n }}\n loss a = LOSS\n}}\n"
+    )
+    for loss in ("last", "sum(y)", "sum(y) + last"):
+        written = text.replace("LOSS", loss)
+        found = [d.code for d in check(Source("n.net", written)) if d.code != "W0201"]
+        assert ("w" in graphdl.loads(written).tensors(batch=2, training=True)) == is_sloped
+        assert found == ([] if is_sloped else ["W0503"])

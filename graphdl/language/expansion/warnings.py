@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphdl.diagnostics import Diagnostic
-from graphdl.graph.model import ModuleGraph, Node, Value
+from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.run import header, visible
 from graphdl.language.expansion.training import matches
@@ -26,7 +26,7 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         return
     lost: list[str] = []
     if graph.losses:
-        reached = _ancestors(graph.losses.values(), _has_slope)
+        reached = _sloped(graph.losses.values())
         lost = [path for path, variable in graph.parameters.items() if variable.value.node.id not in reached]
         excused = _flat_losses(graph, _minimized(graph) if stages else graph.losses, reporter)
         named = [path for path in lost if graph.parameters[path].value.node.id not in excused]
@@ -54,10 +54,31 @@ def _is_handed_on(value: Value) -> bool:
     return value.node.operator != "stop_gradient"
 
 
-def _has_slope(value: Value) -> bool:
-    """Whether a gradient that comes to a value goes on to the inputs of its node; to a parameter it comes at least."""
-    primitive = PRIMITIVES.get(value.node.operator)
-    return value.type.element == "float" and (primitive is None or not primitive.flat)
+def _sloped(values: Iterable[Value]) -> set[int]:
+    """The ids of all nodes that a gradient from the values comes to, through the bodies of scans as well."""
+    seen: set[int] = set()
+    nodes: set[int] = set()
+    outer: dict[int, list[Value]] = {}
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        primitive = PRIMITIVES.get(value.node.operator)
+        if id(value) in seen or value.type.element != "float" or (primitive is not None and primitive.flat):
+            continue
+        seen.add(id(value))
+        nodes.add(value.node.id)
+        body = value.node.attributes.get("body")
+        if isinstance(body, ScanBody):
+            inside = [*body.items, *body.states, *body.captured]
+            outer |= {id(inner): [given] for inner, given in zip(inside, value.node.inputs, strict=True)}
+            for state, following in zip(body.states, body.next_states, strict=True):
+                outer[id(state)].append(following)
+            results = [*body.emitted, *body.next_states]
+            place = next(k for k, output in enumerate(value.node.outputs) if output is value)
+            pending.append(results[place])
+        else:
+            pending.extend(outer.get(id(value), value.node.inputs))
+    return nodes
 
 
 def _minimized(graph: ModuleGraph) -> Mapping[str, Value]:
@@ -72,7 +93,7 @@ def _flat_losses(graph: ModuleGraph, losses: Mapping[str, Value], reporter: Repo
     found: set[int] = set()
     for name, value in losses.items():
         behind = _ancestors([value], _is_handed_on)
-        sloped = _ancestors([value], _has_slope)
+        sloped = _sloped([value])
         if sloped & parameters or not behind & parameters:
             continue
         found |= behind
