@@ -54,9 +54,8 @@ def command(
         click.echo(strict_json.encode(rows, indent=2))
         return
     classes = _class_names(folder.settings if folder is not None else {})
-    names = [printable(name) for name in found.names]
-    width = max(map(len, names))
-    for k, name in enumerate(names):
+    width = max(map(len, map(printable, found.names)))
+    for k, name in enumerate(map(printable, found.names)):
         texts = [printable(f"{output} {_shown(values[k], classes)}") for output, values in outputs.items()]
         click.echo(f"{name:<{width}}  {'; '.join(texts)}")
 

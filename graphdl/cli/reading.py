@@ -32,10 +32,16 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arrays by input, examples first, and what to call each example."""
+    """Arrays by input, examples first, and how many examples each file has."""
 
     arrays: dict[str, np.ndarray]
-    names: list[str]
+    files: list[tuple[Path, int]]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """What to call each example."""
+        for path, count in self.files:
+            yield from [str(path)] if count == 1 else (f"{path}[{k}]" for k in range(count))
 
 
 def prepare(
@@ -58,7 +64,7 @@ def prepare(
     limit = limit_of(model.stages(request.overrides))
     found = read_inputs(paths, wanted, Reading(limit=limit), tables_of(known))
     arrays = as_feed({name: kind for name, kind in wanted.items() if name in found.arrays}, found.arrays)
-    return Inputs(pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0), found.names)
+    return Inputs(pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0), found.files)
 
 
 def read_inputs(
@@ -78,15 +84,14 @@ def read_inputs(
             unclear which input a file feeds; E0714, the files do not fit each other; E0718, a file is too large.
     """
     parts: dict[str, list[np.ndarray]] = {}
-    names: list[str] = []
+    files: list[tuple[Path, int]] = []
     for path in paths:
         found = _read(path, types, reading, tables or {})
         for name, array in found.items():
             parts.setdefault(name, []).append(array)
-        count = len(next(iter(found.values())))
-        names += [str(path)] if count == 1 else [f"{path}[{k}]" for k in range(count)]
+        files.append((path, len(next(iter(found.values())))))
     try:
-        return Inputs({name: np.concatenate(arrays) for name, arrays in parts.items()}, names)
+        return Inputs({name: np.concatenate(arrays) for name, arrays in parts.items()}, files)
     except ValueError as error:
         raise reading.error("E0714", f"the files hold arrays of different shapes ({error})") from error
 
@@ -128,7 +133,8 @@ def _fed(reading: Reading, path: Path, values: Array, kind: TensorType | None) -
     if kind is None or kind.element != "float":
         return values
     try:
-        return field_of(values, Origin(path)).take(np.arange(len(values)))
+        reading.require(4 * values.size, f"{path}: the array, as numbers of 32 bits,")
+        return field_of(reading, values, Origin(path)).take(np.arange(len(values)))
     except ValueError as error:
         raise reading.unreadable(path, str(error)) from error
 

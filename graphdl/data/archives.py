@@ -9,6 +9,7 @@ import numpy as np
 
 from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, divide, numbers, pixels
 from graphdl.data.numpy_files import read_npz
+from graphdl.data.reading import Reading
 from graphdl.data.request import Request
 from graphdl.suggest import enumerated
 
@@ -27,7 +28,7 @@ def npz(request: Request, file: str, test: float) -> DataSet:
         if name in parts.get(split, {}):
             raise request.error("E0707", f"{path}: two arrays are the field '{name}' of the split '{split}'")
         try:
-            parts.setdefault(split, {})[name] = field_of(values, Origin(path, f"'{key}', example"))
+            parts.setdefault(split, {})[name] = field_of(request.reading, values, Origin(path, f"'{key}', example"))
         except ValueError as error:
             raise request.error("E0707", f"{path}: '{key}' cannot be fed: {error}") from error
     _check(request, path, parts)
@@ -51,14 +52,16 @@ def _named(key: str) -> tuple[str, str]:
     return "", key
 
 
-def field_of(values: Array, origin: Origin) -> ArrayField:
+def field_of(reading: Reading, values: Array, origin: Origin) -> ArrayField:
     """An array, examples first, as a field; bytes of rank 3 and more are pixels, read as floats from 0 to 1.
 
     Raises:
         ValueError: its elements cannot be fed.
+        ModelError: E0718, as numbers of 32 bits they take too much memory.
     """
     if values.dtype == np.uint8 and values.ndim >= 3:
         return pixels(values, origin=origin)
+    reading.require(4 * values.size, f"{origin.path}: an array of {list(values.shape)} numbers of 32 bits")
     return numbers(values, origin)
 
 

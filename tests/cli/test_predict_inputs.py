@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import tracemalloc
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from PIL import Image
 
 import graphdl
 from graphdl.cli import main
+from graphdl.cli.reading import read_inputs
+from graphdl.data.reading import Reading
+from graphdl.graph.types import TensorType
 
 FLOWERS = """
 net flowers {
@@ -265,6 +270,21 @@ def test_the_cause_is_named_and_the_cure_is_not_another_copy(run, pets, tmp_path
     assert message in found.stderr
     assert "damaged" not in found.stderr
     assert "get it again" not in found.stderr
+
+
+def test_an_array_of_another_shape_is_refused_before_its_examples_are_named(run):
+    types = {"x": TensorType((2,))}
+    path = run / "long.npy"
+    np.save(path, np.zeros(1 << 22, np.int8))
+    tracemalloc.start()
+    found = read_inputs([path], types, Reading())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80 << 20
+    assert list(islice(found.names, 2)) == [f"{path}[0]", f"{path}[1]"]
+    result = call("predict", run, path)
+    assert result.exit_code == 1
+    assert "E0714" in result.stderr
 
 
 def test_the_limit_of_the_training_data_holds_for_predictions(pets, tmp_path):

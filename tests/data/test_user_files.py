@@ -307,6 +307,14 @@ def test_a_bad_value_is_named_by_its_file_and_row(read, tmp_path, complaint, arr
     assert message.format(tmp_path) in complaint(code, batches.get, 0, 0).message
 
 
+def test_npz_is_bounded_as_it_is_kept(read, tmp_path, complaint):
+    np.savez(tmp_path / "a.npz", x=np.zeros((1 << 18, 2), np.int8))
+    found = complaint("E0718", read, "npz", "a.npz", limit=1.5 / 1024)
+    assert "an array of [262144, 2] numbers of 32 bits takes 0.00195 GiB" in found.message
+    np.savez(tmp_path / "a.npz", x=np.zeros((1 << 12, 8, 16), np.uint8))
+    assert len(read("npz", "a.npz", limit=1 / 1024).splits["train"]) > 0
+
+
 def test_npz_with_two_arrays_for_one_field(read, tmp_path, complaint):
     np.savez(tmp_path / "a.npz", train_x=np.zeros(3), x_train=np.ones(3))
     assert "two arrays are the field 'x' of the split 'train'" in complaint("E0707", read, "npz", "a.npz").message
