@@ -2,12 +2,21 @@
 
 from dataclasses import replace
 
+import pytest
+
+from graphdl.runtime import measuring
+from graphdl.runtime.cache import BinaryCache
 from graphdl.runtime.devices import all_devices, choose, open_device, survey
 from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 
 
-def test_a_figure_is_measured_once_for_a_driver(device, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+@pytest.fixture
+def nothing_known(monkeypatch, tmp_path):
+    monkeypatch.setattr(measuring, "_cache", lambda: BinaryCache(tmp_path / "speeds"))
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_a_figure_is_measured_once_for_a_driver(device):
     assert known_speed(device.info) is None
     speed = measured_speed(device)
     assert 1e7 < speed < 1e14
@@ -22,8 +31,9 @@ def test_the_order_stays_unless_another_is_much_faster(device):
     assert by_speed([first, second, third], [10.0, 100.0, 20.0]) == [second, third, first]
 
 
-def test_the_survey_agrees_with_the_choice(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+@pytest.mark.usefixtures("nothing_known")
+def test_the_survey_agrees_with_the_choice(monkeypatch):
+    monkeypatch.delenv("GRAPHDL_DEVICE", raising=False)
     findings = survey(all_devices())
     assert sorted(finding.info.index for finding in findings) == list(range(len(findings)))
     best = next(finding.info for finding in findings if finding.failure is None and finding.info.by_default)

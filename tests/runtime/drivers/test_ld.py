@@ -73,7 +73,7 @@ def test_kernels_are_the_same_as_with_the_systems_linker(run, tmp_path, needs_po
     with_system = run(CODE)
     assert with_system.returncode == 0, with_system.stderr
     for path in (tmp_path / "bin", tmp_path / "none"):
-        alone = run(CODE, PATH=str(path), XDG_CACHE_HOME=str(tmp_path / path.name / "cache"))
+        alone = run(CODE, PATH=str(path), POCL_CACHE_DIR=str(tmp_path / path.name / "pocl"))
         assert alone.stdout == with_system.stdout, alone.stderr
         assert alone.stderr == ""
 
