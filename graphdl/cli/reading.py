@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,7 @@ class Inputs:
             yield from [str(path)] if count == 1 else (f"{path}[{k}]" for k in range(count))
 
 
-def prepare(
-    paths: Sequence[Path], model: Model, folder: RunFolder | None, types: Mapping[str, TensorType]
-) -> Inputs:
+def prepare(paths: Sequence[Path], model: Model, folder: RunFolder | None, types: Mapping[str, TensorType]) -> Inputs:
     """What some files hold for a model, ready to be fed: treated as the training data of the run that it is from.
 
     ``types`` are the inputs that may be fed.
@@ -156,7 +155,7 @@ def _table(reading: Reading, path: Path, kind: TensorType, known: Table | None, 
     is_matched = bool(trained) and set(trained) <= set(names)
     if not is_matched and all(map(is_number, names)):
         names = tuple(map(str, range(len(names))))
-        return _numbers(reading, path, _with(head, rows), names, _counted(reading, path, names, kind))
+        return _numbers(reading, path, chain([head], rows), names, _counted(reading, path, names, kind))
     if not is_matched and any(map(is_number, names)):
         cell = next(name for name in names if not is_number(name))
         raise reading.error(
@@ -191,9 +190,3 @@ def _numbers(
     reading: Reading, path: Path, rows: Iterator[Row], names: Sequence[str], chosen: Sequence[int]
 ) -> np.ndarray:
     return read_columns(reading, path, rows, names, chosen).values
-
-
-def _with(head: Row, rows: Iterator[Row]) -> Iterator[Row]:
-    yield head
-    yield from rows
-

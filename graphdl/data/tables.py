@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def _open(request: Request, name: str, argument: str, header: bool, separator: s
     if head is None:
         raise request.error("E0709", f"{path} has no rows", argument=argument)
     if not header:
-        return _Opened(path, tuple(map(str, range(len(head.cells)))), _with(head, rows))
+        return _Opened(path, tuple(map(str, range(len(head.cells)))), chain([head], rows))
     columns = tuple(cell.strip() for cell in head.cells)
     if len(set(columns)) < len(columns):
         raise request.error("E0709", f"{path}: two columns have one name: {enumerated(columns)}")
@@ -117,11 +117,6 @@ def _may_be_names(texts: Sequence[str]) -> bool:
     return all(text.isdecimal() for text in texts) and all(
         first < second for first, second in pairwise(map(number, texts))
     )
-
-
-def _with(head: Row, rows: Iterator[Row]) -> Iterator[Row]:
-    yield head
-    yield from rows
 
 
 def _choose(
