@@ -20,7 +20,7 @@ def open_target(
     """The model with its weights, and the run folder it is from, where it is from one.
 
     Raises:
-        click.UsageError: a file without weights, or a run with settings of a file.
+        click.UsageError: a file with parameters and without weights, or a run with settings of a file.
         ModelError: the run, the file or the weights are at fault.
     """
     if target.is_dir():
@@ -32,13 +32,14 @@ def open_target(
         if weights is not None:
             model.load_weights(weights)
         return model, folder
-    if weights is None:
-        raise click.UsageError(f"'{target}' is no run folder; a model file needs --weights FILE")
     from graphdl.language import load_source
     from graphdl.model import Model
 
     model = Model(load_source(target), net=net, device=device, settings=settings)
-    model.load_weights(weights)
+    if weights is not None:
+        model.load_weights(weights)
+    elif model.parameters or model.states:
+        raise click.UsageError(f"'{target}' is no run folder; a model file with parameters needs --weights FILE")
     return model, None
 
 

@@ -105,11 +105,11 @@ class Tracer:
         raise AssertionError(f"{tensor} is not realized")
 
     def _view(self, tensor: Tensor, view: View, index: tuple[Index, ...]) -> Expression:
-        def lookup(k: int, at: Sequence[Index]) -> Index:
+        def lookup(k: int, at: Sequence[Index], extent: int | None) -> Index:
             source = tensor.inputs[k]
             expression = self.trace(source, tuple(at))
             uses = frozenset().union(*(variables_of(i) for i in at)) if at else frozenset()
-            return Index.of(Loaded(expression, tensor.inputs[0].size, uses))
+            return Index.of(Loaded(expression, extent, uses))
 
         accesses = view.accesses(tensor, index, lookup)
         if len(accesses) == 1 and not accesses[0].guards:

@@ -57,10 +57,18 @@ def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = ()) -> L
     )
 
 
+def _check(node: Node, value: Value, tensor: Tensor, batch: int) -> None:
+    """Lowering makes what the shape rule has promised: the language, the devices and the files rely on it."""
+    promised = (batch, *value.type.shape) if value.batched else value.type.shape
+    assert (tensor.shape, tensor.element) == (promised, value.type.element), (
+        f"'{node.operator}' was lowered to {tensor}, and promised {list(promised)} {value.type.element}"
+    )
+
+
 def _mean(x: Tensor) -> Tensor:
     from graphdl.operators.reduction import reduce
 
-    return reduce("sum", x, (0,), keep=False) * (1.0 / x.shape[0])
+    return reduce("sum", x, (0,), keep=False) / x.shape[0]
 
 
 class _Lowering:
@@ -76,6 +84,7 @@ class _Lowering:
             if node.operator == "item":  # what comes from outside a scan's body: the scan has set it
                 continue
             for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
+                _check(node, value, tensor, self.batch)
                 self.values[value] = apart(tensor) if value in self.separate else tensor
 
     def lower(self, node: Node, step: str) -> Sequence[Tensor]:

@@ -60,10 +60,23 @@ class _Reduced:
     def element(self) -> str:
         return REGISTER[self.root.inputs[0].element]
 
-    @property
-    def worse(self) -> str:
-        """The comparison that holds when the kept value must give way. A NaN that is kept stays."""
-        return ">" if self.kind == "min" else "<"
+    def better(self, kept: str, value: str) -> str:
+        """The better of two values. A NaN wins: one that is kept loses no comparison, another is asked for."""
+        comparison = ">" if self.kind == "min" else "<"
+        lost = f"({value} != {value}) ? {value} : " if self.element == "float" else ""
+        return f"{lost}({kept} {comparison} {value}) ? {value} : {kept}"
+
+    def beats(self, kept: str, value: str) -> str:
+        """Whether a later value of ``argmax`` takes the place of the kept one: it is greater, or the first NaN."""
+        if self.element == "int":
+            return f"{value} > {kept}"
+        return f"({value} > {kept}) | (({value} != {value}) & ({kept} == {kept}))"
+
+    def ties(self, kept: str, value: str) -> str:
+        """Whether two values of ``argmax`` are equal, or both a NaN."""
+        if self.element == "int":
+            return f"({value} == {kept})"
+        return f"(({value} == {kept}) | (({value} != {value}) & ({kept} != {kept})))"
 
     def declare(self, width: int) -> list[str]:
         suffix = str(width) if width > 1 else ""
@@ -80,12 +93,12 @@ class _Reduced:
         if self.kind == "sum":
             return [f"{name} += {value};"]
         if self.kind != "argmax":
-            return [f"{name} = {name} {self.worse} {value} ? {value} : {name};"]
+            return [f"{name} = {self.better(name, value)};"]
         if width == 1:
-            return [f"if ({value} > {name}) {{ {name} = {value}; {name}_at = {position}; }}"]
+            return [f"if ({self.beats(name, value)}) {{ {name} = {value}; {name}_at = {position}; }}"]
         mask = f"{name}_mask"
         return [
-            f"const int{width} {mask} = {value} > {name};",
+            f"const int{width} {mask} = {self.beats(name, value)};",
             f"{name}_at = {mask} ? {position} : {name}_at;",
             f"{name} = {mask} ? {value} : {name};",
         ]
@@ -101,11 +114,12 @@ class _Reduced:
             if self.kind == "sum":
                 lines.append(f"{name}_all += {lane};")
             elif self.kind != "argmax":
-                lines.append(f"{name}_all = {name}_all {self.worse} {lane} ? {lane} : {name}_all;")
+                lines.append(f"{name}_all = {self.better(f'{name}_all', lane)};")
             else:
                 at = f"{name}_at.s{digit}"
-                better = f"{lane} > {name}_all || ({lane} == {name}_all && {at} < {name}_all_at)"
-                lines.append(f"if ({better}) {{ {name}_all = {lane}; {name}_all_at = {at}; }}")
+                first = f"{self.ties(f'{name}_all', lane)} & ({at} < {name}_all_at)"
+                wins = f"({self.beats(f'{name}_all', lane)}) | ({first})"
+                lines.append(f"if ({wins}) {{ {name}_all = {lane}; {name}_all_at = {at}; }}")
         return lines
 
     def result(self, suffix: str = "") -> str:

@@ -55,7 +55,7 @@ def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     rest = tuple(1 if a in axes else n for a, n in enumerate(wide.shape))
     if rest != x.shape:
         return None
-    return reduce("sum", x * float(count), ())
+    return reduce("sum", x * (float(count) if x.element == "float" else count), ())
 
 
 def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:

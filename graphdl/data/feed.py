@@ -153,6 +153,9 @@ def value_fault(
     high: float
     if kind.classes is not None:
         code, low, high, expected = "E0716", 0, kind.classes - 1, f"0 to {kind.classes - 1}"
+    elif kind.limit is not None:
+        code, low, high = "E0716", 0, kind.limit - 1
+        expected = f"0 to {high}, because it is an index into {kind.limit} places"
     elif kind.element == "float" and array.dtype.kind == "f":
         high = min(_LARGEST_FLOAT, float(np.finfo(array.dtype).max))
         code, low, expected = "E0717", -high, "finite numbers of 32 bits"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
@@ -20,6 +20,8 @@ class TensorType:
     shape: Shape
     element: Element = "float"
     classes: int | None = None
+    limit: int | None = field(default=None, compare=False)
+    """Of an input that is fed, and used as an index as it is: its numbers lie from 0 to below this."""
 
     @property
     def rank(self) -> int:

@@ -115,8 +115,19 @@ def _padding(attributes: Mapping[str, Any], kernel: Pair, geometry: Geometry) ->
     return around, around
 
 
+def _only_floats(types: Sequence[TensorType]) -> None:
+    """Sums of products are made of floats: a conversion is the user's to write."""
+    for port, (given, what) in enumerate(zip(types, ("the image is", "the filters are"), strict=True)):
+        if given.element != "float":
+            raise OperatorError(
+                "E0301", f"a convolution works on floats, and {what} {given}", inputs=(port,),
+                help="float(x) makes floats of whole numbers",
+            )  # fmt: skip
+
+
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x, w = types
+    _only_floats(types)
     image_rank(x, "convolution")
     if w.rank != 4:
         raise OperatorError(
@@ -179,6 +190,7 @@ def _transposed_size(types: Sequence[TensorType], attributes: Mapping[str, Any])
 
 def _infer_transposed(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x, w = types
+    _only_floats(types)
     image_rank(x, "transposed convolution")
     if w.rank != 4:
         raise OperatorError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphdl.graph.types import Element, Shape, TensorType
+from graphdl.operators.division import source
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
 from graphdl.operators.tensor import Constant, Elementwise, Tensor, constant, number
 
@@ -16,9 +17,11 @@ Gradient = Callable[[Tensor, Tensor], Sequence[Tensor | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """One elementwise operator. ``element``: the result's element type, or none for the operands' common one."""
+    """One elementwise operator. ``element``: the result's element type, or none for the operands' common one.
+    ``whole`` computes it where all operands are whole numbers; none if ``operation`` does that, too."""
 
     operation: Elementwise
+    whole: Elementwise | None
     arity: int
     fold: Callable[..., Any] | None
     element: Element | None
@@ -29,27 +32,57 @@ class Row:
 ROWS: dict[str, Row] = {}
 
 
+@dataclass(frozen=True)
+class Call:
+    """Code that calls a C function of ``graphdl.operators.division``."""
+
+    function: str
+
+    def __call__(self, operands: Sequence[str], width: int) -> str:
+        return f"{self.function}{width}({', '.join(operands)})"
+
+    def text(self, width: int) -> Mapping[str, str]:
+        return {f"{self.function}{width}": source(self.function, width)}
+
+
+Code = str | Callable[[Sequence[str], int], str]
+
+
 def _row(
     key: str,
     arity: int,
-    code: str | Callable[[Sequence[str], int], str],
+    code: Code,
     fold: Callable[..., Any] | None,
     gradient: Gradient | None = None,
     *,
+    whole: Code | None = None,
     element: Element | None = None,
     wants: Element | None = None,
     cost: int = 1,
     documentation: str = "",
 ) -> None:
     """``wants`` is the element type that operands are turned into first ("float" for ``exp``)."""
-    write = code if callable(code) else (lambda operands, width, text=code: text.format(*operands))
-    ROWS[key] = Row(Elementwise(key, write, gradient, cost), arity, fold, element, wants, documentation)
+    operation = Elementwise(key, _writer(code), gradient, cost, _function(code))
+    of_whole = None
+    if whole is not None:
+        of_whole = Elementwise(f"{key}_whole", _writer(whole), None, cost, _function(whole))
+    ROWS[key] = Row(operation, of_whole, arity, fold, element, wants, documentation)
+
+
+def _function(code: Code) -> Callable[[int], Mapping[str, str]] | None:
+    return code.text if isinstance(code, Call) else None
+
+
+def _writer(code: Code) -> Callable[[Sequence[str], int], str]:
+    return code if callable(code) else lambda operands, width: code.format(*operands)
 
 
 def apply(key: str, *operands: Tensor | float) -> Tensor:
     """The elementwise operator ``key`` on tensors and numbers, with NumPy's broadcasting and element promotion."""
     row = ROWS[key]
     tensors = [operand if isinstance(operand, Tensor) else constant(operand) for operand in operands]
+    if key in ("maximum", "minimum") and isinstance(tensors[0].operation, Constant):
+        tensors.reverse()  # the code and the slopes ask whether the second operand is a number
     simple = _simplified(key, tensors)
     if simple is not None:
         return simple
@@ -66,7 +99,8 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
             return constant(row.fold(*numbers), result)
         except (ArithmeticError, ValueError):
             pass  # the device answers with an infinity or a NaN, as the standard says
-    return Tensor(row.operation, tuple(tensors), broadcast([t.shape for t in tensors]), result)
+    operation = row.whole if row.whole is not None and tensors[-1].element != "float" else row.operation
+    return Tensor(operation, tuple(tensors), broadcast([t.shape for t in tensors]), result)
 
 
 def cast(x: Tensor, element: Element) -> Tensor:
@@ -75,9 +109,20 @@ def cast(x: Tensor, element: Element) -> Tensor:
         return x
     value = number(x)
     if value is not None:
-        kind: Callable[[Any], Any] = {"float": float, "int": int, "bool": bool}[element]
-        return constant(kind(value), element)
+        kinds: dict[Element, Callable[[Any], Any]] = {"float": float, "int": whole_number, "bool": bool}
+        return constant(kinds[element](value), element)
     return Tensor(ROWS[f"to_{element}_from_{x.element}"].operation, (x,), x.shape, element)
+
+
+LEAST, GREATEST = -(2**31), 2**31 - 1
+"""The whole numbers of 32 bits."""
+
+
+def whole_number(value: float) -> int:
+    """The whole number that a number becomes: cut off towards 0, at the ends of 32 bits, and 0 for a NaN."""
+    if math.isnan(value):
+        return 0
+    return int(max(LEAST, min(GREATEST, value)))
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -98,9 +143,9 @@ def _common(elements: Sequence[Element]) -> Element:
 
 
 def _operated(key: str, elements: Sequence[Element]) -> Element:
-    """The element type in which operands meet; truth values count as 0 and 1 when one calculates with them."""
+    """The element type in which operands meet; truth values count as 0 and 1 where they are not only told apart."""
     common = _common(elements)
-    return "int" if common == "bool" and key in ("add", "subtract", "multiply", "negative") else common
+    return "int" if common == "bool" and key not in ("where", "equal", "not_equal") else common
 
 
 def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
@@ -126,6 +171,10 @@ def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
 
 
 def _power(x: Tensor, exponent: float) -> Tensor | None:
+    if exponent == 0:  # 1 everywhere, of a NaN, too, and without a slope
+        from graphdl.operators.structure import broadcast_to
+
+        return broadcast_to(constant(1.0), x.shape)
     if exponent == 2:
         return apply("multiply", x, x)
     if exponent == 0.5:
@@ -143,24 +192,20 @@ def _power(x: Tensor, exponent: float) -> Tensor | None:
 # Each takes the result y and the gradient g that reaches it; y.inputs are the operands.
 
 
-def _maximum_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-    a, b = y.inputs
-    if isinstance(b.operation, Constant):  # ReLU: the slope at the corner is 0, and y alone tells the side
-        return apply("where", apply("greater", y, b), g, 0.0), None
-    return _tie(apply("greater", a, b), apply("equal", a, b), g)
+def _extreme_gradient(beaten: str, beats: str) -> Gradient:
+    """The slope of ``maximum`` (``minimum``): ``beaten`` is the comparison by which an operand loses to the other.
 
+    A NaN loses to nothing, so the gradient goes where it came from.
+    """
 
-def _minimum_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-    a, b = y.inputs
-    if isinstance(b.operation, Constant):
-        return apply("where", apply("less", y, b), g, 0.0), None
-    return _tie(apply("less", a, b), apply("equal", a, b), g)
+    def gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        a, b = y.inputs
+        if isinstance(b.operation, Constant):  # ReLU: the slope at the corner is 0, and y alone tells the side
+            return apply("where", apply(f"{beaten}_equal", y, b), 0.0, g), None
+        half = apply("where", apply("equal", a, b), g * 0.5, g)  # equal operands share the gradient
+        return apply("where", apply(beaten, a, b), 0.0, half), apply("where", apply(beats, a, b), 0.0, half)
 
-
-def _tie(first: Tensor, same: Tensor, g: Tensor) -> Sequence[Tensor]:
-    """Equal operands share the gradient by halves."""
-    to_first = apply("where", same, g * 0.5, apply("where", first, g, 0.0))
-    return to_first, g - to_first
+    return gradient
 
 
 def _power_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
@@ -168,14 +213,16 @@ def _power_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
     to_base = g * b * apply("power", a, b - 1.0)
     if isinstance(b.operation, Constant):
         return to_base, None
+    # x ** 0 is 1 and has no slope in x, not even at 0, where x ** -1 is infinite
+    to_base = apply("where", apply("equal", b, 0.0), 0.0, to_base)
     # 0 ** b has no slope in b; log(0) must not make a NaN of it
-    log = apply("where", apply("greater", a, 0.0), apply("log", apply("maximum", a, 1e-38)), 0.0)
+    log = apply("where", apply("less_equal", a, 0.0), 0.0, apply("log", apply("maximum", a, 1e-38)))
     return to_base, g * y * log
 
 
 def _remainder_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
     a, b = y.inputs
-    return g, -(g * apply("floor", a / b))
+    return g, -(g * apply("floor_divide", a, b))
 
 
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -196,8 +243,22 @@ def _softplus_code(operands: Sequence[str], width: int) -> str:
     return f"(fmax({x}, {zero}) + log1p(exp(-fabs({x}))))"
 
 
+def _greater(a: float, b: float) -> float:
+    return b if b != b or a < b else a
+
+
+def _lesser(a: float, b: float) -> float:
+    return b if b != b or b < a else a
+
+
 def _sign(x: float) -> float:
-    return math.copysign(1.0, x) if x else 0.0
+    """-1, 0 or 1 of the operand's own kind; a NaN stays one."""
+    return x if x != x else type(x)((x > 0) - (x < 0))
+
+
+def _magnitude(operands: Sequence[str], width: int) -> str:
+    """The magnitude of the least whole number has no place in 32 bits, and stays negative, as in NumPy."""
+    return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
 
 
 _row("add", 2, "({0} + {1})", lambda a, b: a + b, lambda y, g: (g, g))
@@ -207,13 +268,28 @@ _row(
     "divide", 2, "({0} / {1})", lambda a, b: a / b, lambda y, g: (g / y.inputs[1], -(g * y / y.inputs[1])),
     wants="float", cost=4,
 )  # fmt: skip
-_row("floor_divide", 2, "floor({0} / {1})", lambda a, b: a // b, wants="float", cost=5)
-_row("remainder", 2, "({0} - {1} * floor({0} / {1}))", lambda a, b: a % b, _remainder_gradient, wants="float", cost=6)
+_row(
+    "floor_divide", 2, Call("floored_quotient"), lambda a, b: a // b, whole=Call("whole_quotient"), cost=12,
+    documentation="The quotient, rounded down. Of whole numbers it is whole, and 0 where b is 0.",
+)  # fmt: skip
+_row(
+    "remainder", 2, Call("floored_remainder"), lambda a, b: a % b, _remainder_gradient, whole=Call("whole_remainder"),
+    cost=10, documentation="a - b * (a // b): it has the sign of b. Of whole numbers it is 0 where b is 0.",
+)  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
 _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,))
 
-_row("maximum", 2, "({0} < {1} ? {1} : {0})", max, _maximum_gradient, documentation="The greater, element by element.")
-_row("minimum", 2, "({1} < {0} ? {1} : {0})", min, _minimum_gradient, documentation="The lesser, element by element.")
+# A NaN wins. Where the second operand is a number, the compiler sees that it is none and drops the first question.
+_row(
+    "maximum", 2, "({1} != {1} ? {1} : {0} < {1} ? {1} : {0})", _greater, _extreme_gradient("less", "greater"),
+    whole="max({0}, {1})",
+    documentation="The greater, element by element.",
+)  # fmt: skip
+_row(
+    "minimum", 2, "({1} != {1} ? {1} : {1} < {0} ? {1} : {0})", _lesser, _extreme_gradient("greater", "less"),
+    whole="min({0}, {1})",
+    documentation="The lesser, element by element.",
+)  # fmt: skip
 _row(
     "where", 3, _where, lambda c, a, b: a if c else b,
     lambda y, g: (None, apply("where", y.inputs[0], g, 0.0), apply("where", y.inputs[0], 0.0, g)),
@@ -242,8 +318,8 @@ _row(
     "rsqrt", 1, "(1.0f / sqrt({0}))", lambda a: 1.0 / math.sqrt(a),
     lambda y, g: (g * -0.5 * y * y * y,), wants="float", cost=9,
 )  # fmt: skip
-_row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),), wants="float")
-_row("sign", 1, "sign({0})", _sign, wants="float")
+_row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),), whole=_magnitude)
+_row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, whole="clamp({0}, -1, 1)")
 _row("floor", 1, "floor({0})", math.floor, wants="float")
 _row("ceil", 1, "ceil({0})", math.ceil, wants="float")
 _row(
@@ -274,17 +350,24 @@ def _as_int_from_bool(operands: Sequence[str], width: int) -> str:
     return operands[0] if width == 1 else f"(-({operands[0]}))"
 
 
-def _convert(kind: str) -> Callable[[Sequence[str], int], str]:
-    return lambda operands, width: f"convert_{kind}{width if width > 1 else ''}({operands[0]})"
+def _as_float_from_int(operands: Sequence[str], width: int) -> str:
+    return f"convert_float{width if width > 1 else ''}({operands[0]})"
+
+
+def _as_int_from_float(operands: Sequence[str], width: int) -> str:
+    """What has no place in 32 bits becomes the nearest number that has, a NaN 0: the same on every device."""
+    (x,) = operands
+    kind = f"int{width if width > 1 else ''}"
+    return f"({x} == {x} ? convert_{kind}_sat({x}) : ({kind})(0))"
 
 
 def _nonzero(operands: Sequence[str], width: int) -> str:
     return f"({operands[0]} != 0)"
 
 
-_row("to_float_from_int", 1, _convert("float"), float, lambda y, g: (None,), element="float")
+_row("to_float_from_int", 1, _as_float_from_int, float, lambda y, g: (None,), element="float")
 _row("to_float_from_bool", 1, _as_float_from_bool, float, lambda y, g: (None,), element="float")
-_row("to_int_from_float", 1, _convert("int"), int, element="int")
+_row("to_int_from_float", 1, _as_int_from_float, whole_number, element="int")
 _row("to_int_from_bool", 1, _as_int_from_bool, int, element="int")
 _row("to_bool_from_float", 1, _nonzero, bool, element="bool")
 _row("to_bool_from_int", 1, _nonzero, bool, element="bool")

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphdl.graph.types import TensorType
-from graphdl.operators.elementwise import apply, cast
-from graphdl.operators.index import Index
+from graphdl.graph.types import Element, TensorType
+from graphdl.operators.elementwise import LEAST, apply, cast
+from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import Lookup, axis_of, positions, reshape
-from graphdl.operators.tensor import Access, Tensor, View
+from graphdl.operators.structure import axis_of, broadcast_to, positions, reshape, transpose
+from graphdl.operators.tensor import Access, Lookup, Tensor, View
+
+
+def _missing(element: Element) -> float:
+    """What an index outside of its tensor finds: a NaN, the least whole number, or false."""
+    return {"float": math.nan, "int": LEAST, "bool": 0}[element]
 
 
 @dataclass(frozen=True)
-class Take(View):
-    """Rows: ``y[i.., j..] = table[index[i..], j..]``."""
+class _Indexed(View):
+    """What the two views by an index share. ``known``: the index's type says that no number lies outside."""
+
+    known: bool
+    otherwise: float
+
+    def found(self, at: Sequence[Index], extent: int, lookup: Lookup) -> tuple[Index, tuple[Guard, ...]]:
+        """The number that the index holds at ``at``, and what has to be asked before it is used."""
+        guards = () if self.known else (Guard(lookup(1, at, None), 0, extent),)
+        return lookup(1, at, extent), guards
+
+
+@dataclass(frozen=True)
+class Take(_Indexed):
+    """Rows: ``y[i.., j..] = table[index[i..], j..]``. ``own``: both have the batch in front, and each example takes
+    from a table of its own."""
+
+    own: bool = False
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
-        rank = y.inputs[1].rank
-        return [Access(0, (lookup(1, index[:rank]), *index[rank:]))]
+        table, rank = y.inputs[0], y.inputs[1].rank
+        lead = 1 if self.own else 0
+        row, guards = self.found(index[:rank], table.shape[lead], lookup)
+        return [Access(0, (*index[:lead], row, *index[rank:]), guards)]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         table, index = y.inputs
-        count = index.size
-        units = table.size // table.shape[0]
+        tables = table.shape[0] if self.own else 1
+        rows = table.shape[1 if self.own else 0]
+        count, units = index.size // tables, table.size // (tables * rows)
         # every row gathers what was taken from it, in the order of the index: no two writers, no atomics
-        hit = apply("equal", reshape(index, (1, count, 1)), positions((table.shape[0], 1, 1), (0,)))
-        spread = apply("where", hit, reshape(g, (1, count, units)), 0.0)
-        return (reshape(reduce("sum", spread, (1,)), table.shape), None)
+        hit = apply("equal", reshape(index, (tables, 1, count, 1)), positions((1, rows, 1, 1), (1,)))
+        spread = apply("where", hit, reshape(g, (tables, 1, count, units)), 0.0)
+        return (reshape(reduce("sum", spread, (2,)), table.shape), None)
 
 
 @dataclass(frozen=True)
-class Pick(View):
+class Pick(_Indexed):
     """One element along the last dimension: ``y[i..] = x[i.., index[i..]]``."""
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
-        return [Access(0, (*index, lookup(1, index)))]
+        place, guards = self.found(index, y.inputs[0].shape[-1], lookup)
+        return [Access(0, (*index, place), guards)]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         x, index = y.inputs
@@ -46,8 +72,15 @@ class Pick(View):
         return (apply("where", hit, reshape(g, (*g.shape, 1)), 0.0), None)
 
 
-def take(table: Tensor, index: Tensor) -> Tensor:
-    return Tensor(Take(), (table, index), (*index.shape, *table.shape[1:]), table.element)
+def take(table: Tensor, index: Tensor, *, known: bool, own: bool = False) -> Tensor:
+    """Rows of ``table``; see ``Take``."""
+    shape = (*index.shape, *table.shape[2 if own else 1 :])
+    return Tensor(Take(known, _missing(table.element), own), (table, index), shape, table.element)
+
+
+def pick(x: Tensor, index: Tensor, *, known: bool) -> Tensor:
+    """The elements along the last dimension of ``x`` that the index names."""
+    return Tensor(Pick(known, _missing(x.element)), (x, index), index.shape, x.element)
 
 
 def one_hot(x: Tensor, classes: int) -> Tensor:
@@ -102,16 +135,16 @@ def _infer_pick(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
     return (TensorType(index.shape, x.element),)
 
 
-def _axis_last(x: Tensor, axis: int) -> Tensor:
-    from graphdl.operators.structure import transpose
+def _places(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> int:
+    return types[0].shape[axis_of(types, attributes)]
 
+
+def _axis_last(x: Tensor, axis: int) -> Tensor:
     return transpose(x, (*(d for d in range(x.rank) if d != axis), axis))
 
 
 def _paired(node: Lowering) -> tuple[Tensor, Tensor]:
     """The tensor with the chosen dimension last, and the index, both with the batch where one has it."""
-    from graphdl.operators.structure import broadcast_to
-
     x, index = node.inputs
     if any(node.batched):
         x = x if node.batched[0] else broadcast_to(x, (node.batch, *x.shape))
@@ -119,9 +152,14 @@ def _paired(node: Lowering) -> tuple[Tensor, Tensor]:
     return _axis_last(x, axis_of(node.types, node.attributes) + (1 if any(node.batched) else 0)), index
 
 
+def _known(node: Lowering) -> bool:
+    """Whether the index is of classes: the shape rule has compared their count, and data is checked where it is fed."""
+    return node.types[1].classes is not None
+
+
 def _lower_pick(node: Lowering) -> Sequence[Tensor]:
     x, index = _paired(node)
-    return (Tensor(Pick(), (x, index), index.shape, x.element),)
+    return (pick(x, index, known=_known(node)),)
 
 
 def _infer_rank(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
@@ -130,10 +168,24 @@ def _infer_rank(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
 
 
 def _lower_rank(node: Lowering) -> Sequence[Tensor]:
+    """How many elements come before the chosen one if the greatest is first, equal ones keep their order, and a NaN
+    comes last."""
     x, index = _paired(node)
-    chosen = reshape(Tensor(Pick(), (x, index), index.shape, x.element), (*index.shape, 1))
-    larger = cast(apply("greater", x, chosen), "float")
-    return (reduce("sum", larger, (x.rank - 1,), keep=False),)
+    if x.element == "bool":
+        x = cast(x, "int")
+    chosen = reshape(pick(x, index, known=_known(node)), (*index.shape, 1))
+    place = reshape(index, (*index.shape, 1))
+    earlier = apply("less", positions(x.shape, (x.rank - 1,)), place)
+    if not _known(node):  # what lies outside comes last, on either side
+        earlier = apply("logical_or", earlier, apply("less", place, 0))
+    tied = apply("equal", x, chosen)
+    before = apply("greater", x, chosen)
+    if x.element == "float":
+        lost = apply("not_equal", chosen, chosen)
+        tied = apply("logical_or", tied, apply("logical_and", lost, apply("not_equal", x, x)))
+        before = apply("logical_or", before, apply("logical_and", lost, apply("equal", x, x)))
+    before = apply("logical_or", before, apply("logical_and", tied, earlier))
+    return (reduce("sum", cast(before, "float"), (x.rank - 1,), keep=False),)
 
 
 def _infer_take(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
@@ -152,15 +204,10 @@ def _infer_take(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
 
 def _lower_take(node: Lowering) -> Sequence[Tensor]:
     table, index = node.inputs
-    if not node.batched[0]:
-        return (take(table, index),)
-    # a table of each example's own: its rows are found by a product with one-hot rows
-    from graphdl.operators.matmul import matmul
-
-    count = node.types[1].size
-    hot = one_hot(reshape(index, (node.batch if node.batched[1] else 1, count)), table.shape[1])
-    flat = reshape(table, (table.shape[0], table.shape[1], table.size // (table.shape[0] * table.shape[1])))
-    return (reshape(matmul(hot, flat), (node.batch, *node.outputs[0].shape)),)
+    own = node.batched[0]
+    if own and not node.batched[1]:
+        index = broadcast_to(index, (node.batch, *index.shape))
+    return (take(table, index, known=_known(node), own=own),)
 
 
 PRIMITIVES: tuple[Primitive, ...] = (
@@ -168,12 +215,16 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="class(n) to a row of n with a single one."
     ),
     Primitive(
-        "pick", ("x", "index"), _infer_pick, _lower_pick, (Hyper("axis", "int", -1),),
-        documentation="The element of x that the index names along a dimension.",
+        "pick", ("x", "index"), _infer_pick, _lower_pick, (Hyper("axis", "int", -1),), places=_places,
+        documentation="The element of x that the index names along a dimension; a NaN where it lies outside.",
     ),
     Primitive(
-        "rank_of", ("x", "index"), _infer_rank, _lower_rank, (Hyper("axis", "int", -1),), flat=True,
-        documentation="How many elements along a dimension are greater than the one that the index names.",
+        "rank_of", ("x", "index"), _infer_rank, _lower_rank, (Hyper("axis", "int", -1),), flat=True, places=_places,
+        documentation="How many elements along a dimension come before the one that the index names, if the greatest "
+        "is first, equal ones keep their order and a NaN comes last.",
     ),
-    Primitive("take", ("table", "index"), _infer_take, _lower_take, documentation="Rows of a table."),
+    Primitive(
+        "take", ("table", "index"), _infer_take, _lower_take, places=lambda types, attributes: types[0].shape[0],
+        documentation="Rows of a table; a NaN where the index lies outside.",
+    ),
 )  # fmt: skip

@@ -81,19 +81,22 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An integer that the kernel reads: ``expression`` is what the compiler has traced; ``uses`` its variables."""
+    """An integer that the kernel reads: ``expression`` is what the compiler has traced; ``uses`` its variables.
+
+    It lies from 0 to below ``extent`` where it is used; with none it may be any number of 32 bits.
+    """
 
     expression: Hashable
-    extent: int
+    extent: int | None
     uses: frozenset[Variable]
 
     @property
     def low(self) -> int:
-        return 0
+        return 0 if self.extent is not None else -(2**31)
 
     @property
     def high(self) -> int:
-        return self.extent - 1
+        return self.extent - 1 if self.extent is not None else 2**31 - 1
 
 
 Atom = Union[Variable, Quotient, Remainder, Loaded]  # noqa: UP007 - the classes refer to each other

@@ -6,7 +6,7 @@ may import NumPy or a device: ``graphdl check`` reads this table and must answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,9 @@ class Primitive:
     """One primitive operator as the language sees it.
 
     ``elementwise`` primitives take numbers for tensors and broadcast. A primitive with ``foldable`` gives a number when
-    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example. A ``flat``
-    one has no slope: no gradient comes through it.
+    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example. ``random``
+    ones draw anew for each example, also where their inputs are the same for all. A ``flat`` one has no slope: no
+    gradient comes through it.
     """
 
     name: str
@@ -91,4 +92,12 @@ class Primitive:
     unbatched: bool = False
     random: bool = False
     flat: bool = False
+    moves: bool = False
+    """Whether the result holds elements of the first input, and no others."""
+    places: Callable[[Sequence[TensorType], Mapping[str, Any]], int] | None = None
+    """Of a primitive whose second input is an index into the first: how many places there are to choose from."""
     documentation: str = ""
+
+    def batched(self, inputs: Iterable[bool]) -> bool:
+        """Whether each example has its own result, from whether it has its own of each input."""
+        return self.random or (any(inputs) and not self.unbatched)

@@ -71,7 +71,8 @@ def philox_source(width: int) -> str:
 
 
 def _drawn(node: Lowering, suffix: str = "") -> Tensor:
-    return uniform(node.inputs[0].shape, node.key + suffix)
+    """Draws for every example, also where the operand is one for all of them."""
+    return uniform((node.batch, *node.types[0].shape), node.key + suffix)
 
 
 def _lower_bernoulli(node: Lowering) -> Sequence[Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 from graphdl.graph.types import TensorType
 from graphdl.operators.elementwise import apply, cast, stop_gradient
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.structure import broadcast_to, positions, reshape
+from graphdl.operators.structure import broadcast_to, positions, reshape, slice_
 from graphdl.operators.tensor import Reduction, Tensor, constant
 
 
@@ -17,7 +17,7 @@ def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> T
     """``x`` reduced over ``axes`` (not negative). Without ``keep`` the reduced dimensions are dropped."""
     dropped = set(axes)
     axes = tuple(sorted(a for a in dropped if kind == "argmax" or x.shape[a] != 1))
-    if kind == "sum" and x.element != "float":
+    if kind == "sum" and x.element == "bool":
         x = cast(x, "float")
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     element = "int" if kind == "argmax" else x.element
@@ -93,7 +93,7 @@ def _lower(kind: str, mean: bool = False) -> Any:
         x, axes = node.inputs[0], _axes(node)
         y = reduce(kind, cast(x, "float") if mean or (kind != "argmax" and x.element == "bool") else x, axes)
         if mean:
-            y = y * (1.0 / prod(x.shape[a] for a in axes))
+            y = y / prod(x.shape[a] for a in axes)
         return _shaped(node, y)
 
     return lower
@@ -110,8 +110,17 @@ def _over_batch(node: Lowering) -> Tensor:
     return x
 
 
+def _first(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """The first element along ``axes``, which stay as dimensions of length 1; a constant for the reverse pass."""
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    return stop_gradient(slice_(x, (0,) * x.rank, (1,) * x.rank, shape))
+
+
 def _mean(x: Tensor, axes: Sequence[int]) -> Tensor:
-    return reduce("sum", x, axes) * (1.0 / prod(x.shape[a] for a in axes))
+    """The mean, as the first element and the mean distance from it: of equal values it is exactly that value, and
+    of values far from zero it is not rounded as their sum is."""
+    origin = _first(x, axes)
+    return origin + reduce("sum", x - origin, axes) / prod(x.shape[a] for a in axes)
 
 
 def _lower_batch_mean(node: Lowering) -> Sequence[Tensor]:
@@ -122,7 +131,7 @@ def _lower_batch_var(node: Lowering) -> Sequence[Tensor]:
     x, axes = _over_batch(node), _batch_axes(node)
     # the slope of the variance in the mean is zero, so the reverse pass may leave that path out
     centred = x - stop_gradient(_mean(x, axes))
-    return (reshape(_mean(centred * centred, axes), node.outputs[0].shape),)
+    return (reshape(reduce("sum", centred * centred, axes) / prod(x.shape[a] for a in axes), node.outputs[0].shape),)
 
 
 _HYPERS = (Hyper("axis", "ints", None), Hyper("keep", "bool", False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,9 +10,7 @@ from typing import Any
 from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import REQUIRED, Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.tensor import Access, Generator, Tensor, View, constant, number
-
-Lookup = Callable[[int, Sequence[Index]], Index]
+from graphdl.operators.tensor import Access, Generator, Lookup, Tensor, View, constant, number
 
 
 def flat(index: Sequence[Index], shape: Shape) -> Index:
@@ -387,6 +385,9 @@ def _infer_pad(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Se
             )
         if any(n < 0 for n in amounts):
             raise OperatorError("E0304", f"{name} = {list(amounts)} holds a negative number", hyper=name)
+    value = attributes["value"]
+    if x.element != "float" and value != int(value):
+        raise OperatorError("E0301", f"value = {value} is no whole number, and {x} holds nothing else", hyper="value")
     shape = (b + n + a for b, n, a in zip(attributes["before"], x.shape, attributes["after"], strict=True))
     return (TensorType(tuple(shape), x.element),)
 
@@ -462,19 +463,23 @@ def _lower_fill(node: Lowering) -> Sequence[Tensor]:
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "reshape", ("x",), _infer_reshape, _lower_reshape, (Hyper("shape", "shape"),),
+        moves=True,
         documentation="The same elements, in row-major order, under another shape; one dimension may be -1.",
     ),
     Primitive(
         "transpose", ("x",), _infer_transpose, _lower_transpose, (Hyper("order", "shape", None),),
+        moves=True,
         documentation="The last two dimensions swapped, or all of them in a given order.",
     ),
     Primitive(
         "broadcast_to", ("x",), _infer_broadcast, _lower_broadcast, (Hyper("shape", "shape"),),
+        moves=True,
         documentation="x repeated to a larger shape.",
     ),
     Primitive(
         "slice", ("x",), _infer_slice, _lower_slice,
         (Hyper("starts", "shape"), Hyper("stops", "shape"), Hyper("steps", "shape"), Hyper("squeeze", "shape")),
+        moves=True,
         documentation="What x[1:3, ::2, 0] means.",
     ),
     Primitive(
@@ -484,6 +489,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     ),
     Primitive(
         "reverse", ("x",), _infer_reverse, _lower_reverse, (Hyper("axis", "int", 0),),
+        moves=True,
         documentation="x backwards along a dimension.",
     ),
     Primitive(

@@ -223,6 +223,11 @@ class Elementwise(Operation):
     code: Callable[[Sequence[str], int], str]
     gradient: Callable[[Tensor, Tensor], Sequence[Tensor | None]] | None
     cost: int = 1
+    called: Callable[[int], Mapping[str, str]] | None = None
+    """What ``functions`` gives, where the code calls any."""
+
+    def functions(self, width: int) -> Mapping[str, str]:
+        return self.called(width) if self.called is not None else {}
 
     @property
     def name(self) -> str:
@@ -247,10 +252,15 @@ class Access:
     guards: tuple[Guard, ...] = ()
 
 
+Lookup = Callable[[int, Sequence[Index], "int | None"], Index]
+
+
 class View(Operation):
     """Moves elements. ``accesses`` gives, for an output index, the places to look; the first whose guards hold counts.
 
-    ``lookup(k, index)`` gives the integer found in input ``k``, for views steered by data.
+    ``lookup(k, index, extent)`` gives the integer found in input ``k``, for views steered by data. With an extent it
+    is known to lie from 0 to below it wherever the access is made: the data's type says so, or a guard asks. A guard's
+    own value has the extent none: nothing is known of it.
     """
 
     otherwise: float = 0.0
@@ -259,9 +269,7 @@ class View(Operation):
     keeps_order = False
     """The elements keep their row-major order: only the shape differs."""
 
-    def accesses(
-        self, y: Tensor, index: Sequence[Index], lookup: Callable[[int, Sequence[Index]], Index]
-    ) -> list[Access]:
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         raise NotImplementedError(type(self))
 
     def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphdl.graph.types import Shape, TensorType
+from graphdl.operators.elementwise import LEAST, cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import Lookup, broadcast_to, embed, pad, reshape, transpose
-from graphdl.operators.tensor import Access, Tensor, View, constant
+from graphdl.operators.structure import broadcast_to, embed, pad, reshape, transpose
+from graphdl.operators.tensor import Access, Lookup, Tensor, View, constant
 
 Pair = tuple[int, int]
 
@@ -173,11 +174,19 @@ def _pooling(attributes: Mapping[str, Any]) -> _Pooling:
     return _Pooling(kernel, stride, around)
 
 
-def _infer_pooling(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    x = types[0]
+def _pooled(x: TensorType, attributes: Mapping[str, Any]) -> Shape:
     image_rank(x, "pooling")
     pooling = _pooling(attributes)
-    return (TensorType((x.shape[0], *window_size(x, pooling.kernel, pooling.stride, pooling.pad))),)
+    return (x.shape[0], *window_size(x, pooling.kernel, pooling.stride, pooling.pad))
+
+
+def _infer_max(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x = types[0]
+    return (TensorType(_pooled(x, attributes), "int" if x.element == "int" else "float", x.classes),)
+
+
+def _infer_mean(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    return (TensorType(_pooled(types[0], attributes)),)
 
 
 def _padded(x: Tensor, around: Pair, value: float) -> Tensor:
@@ -192,14 +201,17 @@ def _over_windows(node: Lowering, kind: str, x: Tensor, value: float) -> Tensor:
 
 
 def _lower_max(node: Lowering) -> Sequence[Tensor]:
-    return (_over_windows(node, "max", node.inputs[0], -math.inf),)
+    x = node.inputs[0]
+    if x.element == "int":
+        return (_over_windows(node, "max", x, LEAST),)
+    return (_over_windows(node, "max", cast(x, "float"), -math.inf),)
 
 
 def _lower_mean(node: Lowering) -> Sequence[Tensor]:
     pooling = _pooling(node.attributes)
-    total = _over_windows(node, "sum", node.inputs[0], 0.0)
+    total = _over_windows(node, "sum", cast(node.inputs[0], "float"), 0.0)
     if node.attributes["count_pad"] or pooling.pad == (0, 0):
-        return (total * (1.0 / (pooling.kernel[0] * pooling.kernel[1])),)
+        return (total / (pooling.kernel[0] * pooling.kernel[1]),)
     ones = broadcast_to(constant(1.0), node.types[0].shape)
     count = _over_windows(node, "sum", ones, 0.0)
     return (total / count,)
@@ -209,7 +221,7 @@ def _infer_resize(types: Sequence[TensorType], attributes: Mapping[str, Any]) ->
     x = types[0]
     image_rank(x, "upsampling")
     fh, fw = pair(attributes["factor"], "factor")
-    return (TensorType((x.shape[0], x.shape[1] * fh, x.shape[2] * fw)),)
+    return (TensorType((x.shape[0], x.shape[1] * fh, x.shape[2] * fw), x.element, x.classes),)
 
 
 def _lower_resize(node: Lowering) -> Sequence[Tensor]:
@@ -224,11 +236,11 @@ _POOLING_HYPERS = (Hyper("kernel", "ints"), Hyper("stride", "ints", None), Hyper
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "max_window", ("x",), _infer_pooling, _lower_max, _POOLING_HYPERS,
+        "max_window", ("x",), _infer_max, _lower_max, _POOLING_HYPERS,
         documentation="The greatest element of each window.",
     ),
     Primitive(
-        "mean_window", ("x",), _infer_pooling, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
+        "mean_window", ("x",), _infer_mean, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
         documentation="The mean of each window; the pad counts as zeros unless `count_pad = false`.",
     ),
     Primitive(

@@ -19,7 +19,7 @@ import numpy as np
 import graphdl
 from graphdl.compiler.build import build
 from graphdl.operators.elementwise import apply
-from graphdl.operators.gather import Pick, take
+from graphdl.operators.gather import pick, take
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import concat, embed, pad, reshape, slice_, transpose
@@ -112,7 +112,7 @@ def _gathered_sums(count: int, table: np.ndarray, index: np.ndarray) -> Iterator
     """The sum over a batch of what the labels name, as a loss is, with and without a sign before it."""
     name = f"sum of {count} gathered numbers"
     x, k = feed(f"{name} x", table.shape), feed(f"{name} k", index.shape, "int")
-    picked = Tensor(Pick(), (x, k), index.shape)
+    picked = pick(x, k, known=True)
     given = {f"{name} x": table, f"{name} k": index}
     found = table.astype(np.float64)[np.arange(count), index]
     yield Case(name, reduce("sum", picked, (0,)), given, found.sum(keepdims=True))
@@ -160,4 +160,4 @@ def _moved(value: np.ndarray, index: np.ndarray) -> Iterator[Case]:
     spread[:, 1::2] = value
     yield Case("every other column", embed(x, spread.shape, (0, 1), (1, 2)) * 1.0, given, spread)
     yield Case("join", concat([x, x * 3.0], 1) * 1.0, given, np.concatenate([value, value * 3], 1))
-    yield Case("rows by number", take(x, k) * 1.0, {**given, "views rows": index}, value[index])
+    yield Case("rows by number", take(x, k, known=False) * 1.0, {**given, "views rows": index}, value[index])

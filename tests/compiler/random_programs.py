@@ -22,7 +22,7 @@ from graphdl.compiler.build import build
 from graphdl.compiler.program import Program, Target
 from graphdl.compiler.reverse import gradients
 from graphdl.operators.elementwise import apply
-from graphdl.operators.gather import Pick, take
+from graphdl.operators.gather import pick, take
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import broadcast_to, concat, embed, pad, reshape, slice_, transpose
@@ -215,11 +215,11 @@ class _Writer:
     def take(self, x: Value) -> Value:
         shape = [self.random.randint(1, 4) for _ in range(self.random.randint(1, 2))]
         index, wanted = self.indices(shape, x.shape[0])
-        return self.add(f"take {shape}", take(x.tensor, index), x.wanted[wanted])
+        return self.add(f"take {shape}", take(x.tensor, index, known=False), x.wanted[wanted])
 
     def pick(self, x: Value) -> Value:
         index, wanted = self.indices(x.shape[:-1], x.shape[-1])
-        made = Tensor(Pick(), (x.tensor, index), index.shape, "float")
+        made = pick(x.tensor, index, known=False)
         return self.add("pick", made, x.wanted.gather(-1, wanted.unsqueeze(-1)).squeeze(-1))
 
     def windows(self, x: Value) -> Value:

@@ -208,7 +208,7 @@ def primitive(
         value = argument.value
         if operator.variadic and isinstance(value, list) and value and all(isinstance(v, Value) for v in value):
             extra.extend(Argument(item, argument.span) for item in value)
-        elif isinstance(value, Value) or (takes_numbers and free and is_numeric(value)):
+        elif isinstance(value, Value) or (free and is_numeric(value) and (takes_numbers or _is_nested(value))):
             if operator.variadic:
                 extra.append(argument)
             elif free:
@@ -232,6 +232,11 @@ def primitive(
     if inputs and not any(isinstance(slot.value, Value) for slot in inputs):
         return _fold(operator, inputs, span)
     return _emit(run, operator, inputs, _hypers(operator, given, span), given, span, frame)
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether it is a list of lists: a tensor, for no hyperparameter is one."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
 def _emit(
@@ -261,7 +266,7 @@ def _emit(
     except OperatorError as error:
         spans = {name: argument.span for name, argument in given.items()}
         raise run.operator_fault(error, values, span, spans, frame) from None
-    batched = False if operator.unbatched else None
+    batched = operator.batched(value.batched for value in values)
     node = run.builder.node(operator.name, values, attributes, types, module, span, batched=batched)
     return modules.one_or_more(node.outputs)
 

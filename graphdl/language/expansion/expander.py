@@ -12,6 +12,7 @@ from graphdl.language.expansion import limits, modules, names, settings, stateme
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.indices import limit_inputs
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
@@ -48,6 +49,7 @@ def expand(
     errors = [d for d in reporter.in_order(files.sources) if d.is_error]
     if errors or graph is None:
         raise ModelError(*errors)
+    limit_inputs(graph)
     return graph
 
 

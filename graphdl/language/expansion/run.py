@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from graphdl.language.expansion.builder import Builder
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import Frame, user_span
-from graphdl.language.expansion.values import describe, is_number, is_numeric
+from graphdl.language.expansion.values import describe
 from graphdl.language.expansion.watching import Watcher
+from graphdl.operators.elementwise import GREATEST, LEAST
 from graphdl.operators.primitive import OperatorError
 from graphdl.source import Span
 
@@ -116,6 +117,8 @@ class Run:
         if element is None:
             element = "float" if any(isinstance(n, float) for n in flat) else "int"
             element = "bool" if all(isinstance(n, bool) for n in flat) else element
+        if element == "int" and any(not LEAST <= n <= GREATEST for n in flat):
+            raise Fault("E0308", "a tensor holds whole numbers of 32 bits, and this one has no place in them", span)
         kind: Any = {"float": float, "int": int, "bool": bool}[element]
         plain = kind(value) if not shape else _rebuild(list(map(kind, flat)), shape)
         return self.builder.constant(plain, TensorType(shape, element), module, span)  # type: ignore[arg-type]
@@ -154,12 +157,23 @@ def _rebuild(flat: list[Any], shape: tuple[int, ...]) -> Any:
 def element_for(values: list[Any]) -> str | None:
     """The element type that numbers take beside tensors: that of the tensors, or float where a number is not whole."""
     elements = {v.type.element for v in values if isinstance(v, Value)}
-    numbers = [v for v in values if not isinstance(v, Value) and is_numeric(v)]
+    numbers = [n for v in values if not isinstance(v, Value) for n in _leaves(v)]
     if all(isinstance(n, bool) for n in numbers):
         return "bool"
-    if elements == {"int"} and all(not is_number(n) or isinstance(n, int) for n in numbers):
+    if elements == {"int"} and all(isinstance(n, int) for n in numbers):
         return "int"
     return "float"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The items of nested lists."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+        else:
+            yield item
 
 
 def header(span: Span) -> Span:

@@ -151,6 +151,7 @@ def _spread(nodes: Iterable[Node]) -> None:
             spread_batches(node)
         elif node.inputs:
             primitive = PRIMITIVES.get(node.operator)
-            batched = any(value.batched for value in node.inputs) and not (primitive and primitive.unbatched)
+            inputs = [value.batched for value in node.inputs]
+            batched = primitive.batched(inputs) if primitive is not None else any(inputs)
             for value in node.outputs:
                 value.batched = batched

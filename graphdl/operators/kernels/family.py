@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from graphdl.graph.types import Shape
 from graphdl.operators.index import Index
 from graphdl.operators.kernels.template import TemplateCall
-from graphdl.operators.structure import Lookup
-from graphdl.operators.tensor import Access, Source, Template, Tensor, View
+from graphdl.operators.tensor import Access, Lookup, Source, Template, Tensor, View
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target

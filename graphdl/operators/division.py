@@ -1,0 +1,78 @@
+"""The C functions of division by the floor, for scalars and for vectors of each width.
+
+A function's name ends in its width: ``floored_remainder8``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def _suffix(width: int) -> str:
+    return str(width) if width > 1 else ""
+
+
+_OTHER_SIGN = "((r != 0) & ((r < 0) != (b < 0)))"
+"""Whether the remainder of the division towards zero has to move by one divisor, so that it has the divisor's sign."""
+
+
+def _floored_remainder(width: int) -> str:
+    """``a - b * floor(a / b)`` without the rounding of ``a / b``: ``fmod`` is exact."""
+    kind = f"float{_suffix(width)}"
+    return (
+        f"inline {kind} floored_remainder{width}({kind} a, {kind} b) {{\n"
+        f"  const {kind} r = fmod(a, b);\n"
+        f"  return {_OTHER_SIGN} ? r + b : r;\n"
+        "}\n"
+    )
+
+
+def _floored_quotient(width: int) -> str:
+    """``floor(a / b)`` of the exact quotient; ``a / b`` where b is 0."""
+    kind = f"float{_suffix(width)}"
+    return (
+        f"inline {kind} floored_quotient{width}({kind} a, {kind} b) {{\n"
+        f"  const {kind} r = fmod(a, b), q = (a - r) / b;\n"
+        f"  return b == 0 ? a / b : rint({_OTHER_SIGN} ? q - 1.0f : q);\n"
+        "}\n"
+    )
+
+
+def _whole_quotient(width: int) -> str:
+    """``floor(a / b)``; 0 where b is 0. The processor must not see the two divisions that it traps: by 0, and of the
+    least number by -1."""
+    kind, suffix = f"int{_suffix(width)}", _suffix(width)
+    return (
+        f"inline {kind} whole_quotient{width}({kind} a, {kind} divisor) {{\n"
+        f"  const {kind} b = ((divisor == 0) | (divisor == -1)) ? ({kind})(1) : divisor;\n"
+        f"  const {kind} q = a / b, r = a - q * b;\n"
+        f"  const {kind} floored = {_OTHER_SIGN} ? q - 1 : q;\n"
+        f"  const {kind} negative = as_int{suffix}((uint{suffix})(0) - as_uint{suffix}(a));\n"
+        f"  return divisor == 0 ? ({kind})(0) : divisor == -1 ? negative : floored;\n"
+        "}\n"
+    )
+
+
+def _whole_remainder(width: int) -> str:
+    """``a - b * floor(a / b)``; 0 where b is 0."""
+    kind = f"int{_suffix(width)}"
+    return (
+        f"inline {kind} whole_remainder{width}({kind} a, {kind} divisor) {{\n"
+        f"  const {kind} b = ((divisor == 0) | (divisor == -1)) ? ({kind})(1) : divisor;\n"
+        f"  const {kind} r = a % b;\n"
+        f"  return {_OTHER_SIGN} ? r + b : r;\n"
+        "}\n"
+    )
+
+
+_SOURCES: dict[str, Callable[[int], str]] = {
+    "floored_remainder": _floored_remainder,
+    "floored_quotient": _floored_quotient,
+    "whole_quotient": _whole_quotient,
+    "whole_remainder": _whole_remainder,
+}
+
+
+def source(function: str, width: int) -> str:
+    """The C text of ``<function><width>(a, b)``."""
+    return _SOURCES[function](width)
