@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -22,7 +22,15 @@ from graphdl.runtime.drivers.pocl_processor import (
 )
 from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 from graphdl.runtime.opencl import Device, device_errors, open_info
-from graphdl.runtime.ranking import INSTALL_HINT, DeviceInfo, candidates, kind_of, ranked, with_quirks
+from graphdl.runtime.ranking import (
+    INSTALL_HINT,
+    DeviceInfo,
+    candidates,
+    kind_of,
+    ranked,
+    with_known_processor,
+    with_quirks,
+)
 from graphdl.runtime.selftest import fault
 
 _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
@@ -171,8 +179,10 @@ def _open_and_probe(info: DeviceInfo) -> Device:
         refused = refused_processor(str(error)) if "Portable Computing" in info.platform else None
         if refused is None:
             raise
-        rename_processor(info.handle.int_ptr, refused, known_processor(processor_flags()))
+        known = known_processor(processor_flags())
+        rename_processor(info.handle.int_ptr, refused, known)
         _run_probe(device)
+        device = replace(device, info=with_known_processor(info, refused, known))
     wrong = fault(device)
     if wrong is not None:
         raise DeviceError(wrong)

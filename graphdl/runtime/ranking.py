@@ -50,7 +50,7 @@ class DeviceInfo:
     kernels_per_program: int = 32
     driver_caches: bool = False
     """The driver keeps compiled kernels on disk by itself."""
-    quirks: tuple[Quirk, ...] = ()
+    quirks: tuple[Quirk, ...] = field(default=(), compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
 
@@ -180,6 +180,13 @@ def with_quirks(info: DeviceInfo, host_memory: int) -> DeviceInfo:
         if info.kind in quirk.kinds and re.search(quirk.platform, text):
             info = replace(quirk.change(info, host_memory), quirks=(*info.quirks, quirk))
     return info
+
+
+def with_known_processor(info: DeviceInfo, refused: str, known: str) -> DeviceInfo:
+    """The description of a device that builds for ``known``, because its compiler refused this processor."""
+    reference = f"its compiler does not know this processor ('{refused}') and builds for {known}"
+    told = Quirk("unknown-processor", re.escape(info.platform), (info.kind,), lambda info, _: info, reference)
+    return replace(info, quirks=(*info.quirks, told))
 
 
 def ranked(devices: Sequence[DeviceInfo]) -> list[DeviceInfo]:

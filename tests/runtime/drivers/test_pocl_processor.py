@@ -54,9 +54,13 @@ def test_a_processor_unknown_to_llvm_is_given_a_known_name(run):
     cured = run(
         ON_TOMORROWS_PROCESSOR
         + "from graphdl.runtime.devices import open_device\n"
-        + "print(open_device('portable').info.platform)\n"
+        + "info = open_device('portable').info\n"
+        + "print(info.platform, *(quirk.reference for quirk in info.quirks if quirk.name == 'unknown-processor'))\n"
     )
-    assert cured.stdout == "Portable Computing Language\n", cured.stderr
+    assert cured.stdout == (
+        "Portable Computing Language "
+        f"its compiler does not know this processor ('generic') and builds for {known_processor(processor_flags())}\n"
+    ), cured.stderr
 
 
 def test_llvm_knows_each_name(run):
