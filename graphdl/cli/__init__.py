@@ -80,7 +80,8 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with _noticing():
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if not sys.stdout.closed:  # the language server closes it
+                sys.stdout.flush()
         return result
 
     def main(
@@ -151,7 +152,8 @@ def _leave(code: int) -> NoReturn:
     """Ends the process. What cannot be written any more is not tried again by the interpreter."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if not stream.closed:
+                stream.flush()
         except OSError:
             code = code or 3
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language.tables import END, tables
+from graphdl.language.words import continues, normal
 from graphdl.source import Source, Span
 
 NEWLINE = "_NEWLINE"
@@ -122,6 +123,11 @@ def _path_pattern() -> re.Pattern[str]:
     return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + tables().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
 
 
+def _end_of_word(text: str, start: int) -> int:
+    found = re.compile(r"\w*").match(text, start)
+    return found.end() if found is not None else start
+
+
 class _Lexer:
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -146,7 +152,7 @@ class _Lexer:
             kind = found.lastgroup or ""
             start, position = found.span(kind)
             if kind == "NAME":
-                position = self.name(found[kind], start, position)
+                position = self.name(start, position)
             elif kind == "SIGN":
                 self.sign(found[kind], start, position)
             elif kind == "LINE":
@@ -185,7 +191,12 @@ class _Lexer:
 
     # ---------------------------------------------------------------------------------------------- kinds of tokens
 
-    def name(self, text: str, start: int, end: int) -> int:
+    def name(self, start: int, end: int) -> int:
+        """Of another script than Latin a name may hold marks, which the pattern of the grammar does not know."""
+        text = self.text
+        while end < len(text) and not text[end].isascii() and continues(text[end]):
+            end = _end_of_word(text, end + 1)
+        text = normal(text[start:end])
         if not text.isascii() and not text.isidentifier():
             strange = next((c for c in text if not f"a{c}".isidentifier()), None)
             message = f"a name cannot hold `{strange}`" if strange else f"a name cannot begin with `{text[0]}`"
@@ -200,8 +211,14 @@ class _Lexer:
         while (found := _path_pattern().match(self.text, position)) and found["PATTERN"] not in RESERVED:
             kind = found.lastgroup or ""
             start, end = found.span(kind)
-            self.put("," if kind == "COMMA" else "PATTERN", found[kind], start, end)
             position = found.end()
+            while kind == "PATTERN" and end < len(self.text) and not self.text[end].isascii():
+                if not continues(self.text[end]):
+                    break
+                end += 1
+                rest = re.compile(r"[\w.*]*").match(self.text, end)
+                end = position = rest.end() if rest else end
+            self.put("," if kind == "COMMA" else "PATTERN", normal(self.text[start:end]), start, end)
         return position
 
     def sign(self, text: str, start: int, end: int) -> None:
@@ -248,6 +265,8 @@ class _Lexer:
         self.put("STRING", '""', start, end)
 
     def other(self, text: str, start: int, end: int) -> int:
+        if text.isidentifier():
+            return self.name(start, _end_of_word(self.text, end))
         meant = _MEANT.get(text)
         if meant is not None:
             self.report("E0101", f"`{text}` is no sign of the language", start, end, f"write `{meant}`")
@@ -282,12 +301,12 @@ class _Lexer:
     def put(self, type: str, text: str, start: int, end: int) -> None:
         """Appends a token, and before it the end of the statement on the line above, if it ends there."""
         if self.new_line:
-            self.begin_line(type, text, start)
+            self.begin_line(type, text, start, end)
         if self.tokens and self.tokens[-1].type == "NAME":
             self.settle(type)
         self.tokens.append(Token(type, text, start, end, len(self.open)))
 
-    def begin_line(self, type: str, text: str, start: int) -> None:
+    def begin_line(self, type: str, text: str, start: int, end: int) -> None:
         self.new_line = False
         self.indentation = start - self.line_start
         if self.documentation:
@@ -296,14 +315,14 @@ class _Lexer:
         if not self.tokens:
             return
         if self.open and type == "NAME":
-            self.mend_unclosed(text, start)
+            self.mend_unclosed(text, start, end)
         elif type == "}":
             self.mend_unclosed_by_indentation(start)
         inside = self.open[-1][0].type if self.open else "{"
-        if inside == "{" and not self.goes_on(type, text, start):
+        if inside == "{" and not self.goes_on(type, text, start, end):
             self.end_statement()
 
-    def goes_on(self, type: str, text: str, start: int) -> bool:
+    def goes_on(self, type: str, text: str, start: int, end: int) -> bool:
         """Whether this line, which begins with the given token, goes on with the statement of the line above."""
         last = self.tokens[-1].type
         if type == "{":
@@ -312,13 +331,13 @@ class _Lexer:
             return True
         if last in _CONTINUES_AFTER:
             # `y =` above `z = 3`: something was forgotten, and the line below is not to suffer for it.
-            forgotten = type == "NAME" and last != "," and self.looks_like_statement(text, start)
+            forgotten = type == "NAME" and last != "," and self.looks_like_statement(text, end)
             return not forgotten
         return type in _CONTINUES_BEFORE
 
-    def looks_like_statement(self, text: str, start: int) -> bool:
+    def looks_like_statement(self, text: str, end: int) -> bool:
         """Whether a line that begins with this word can be nothing but a statement of its own."""
-        rest = self.text[start + len(text) : start + len(text) + 80]
+        rest = self.text[end : end + 80]
         if text in soft_words():
             match = re.match(r"[ \t]+(\w+|[\"{])", rest)
             return match is not None and match[1] not in RESERVED
@@ -357,7 +376,7 @@ class _Lexer:
 
     def close(self, closer: str, start: int, end: int) -> None:
         if self.new_line:
-            self.begin_line(closer, closer, start)
+            self.begin_line(closer, closer, start, end)
         opener = _OPENERS[closer]
         level = self.innermost(opener)
         if level is None or (opener != "{" and "{" in (t.type for t, _ in self.open[level:])):
@@ -392,18 +411,18 @@ class _Lexer:
         else:
             self.report("E0105", f"`{closer}` closes nothing: no `{_OPENERS[closer]}` is open here", start, end)
 
-    def mend_unclosed(self, text: str, start: int) -> None:
+    def mend_unclosed(self, text: str, start: int, end: int) -> None:
         """A line that begins like a statement although brackets are open: they were forgotten."""
-        begins_word = text in soft_words() and self.looks_like_statement(text, start)
+        begins_word = text in soft_words() and self.looks_like_statement(text, end)
         if text in _DECLARES and begins_word and self.indentation == 0:
-            self.report_unclosed(f"before this `{text}`", start, start + len(text))
+            self.report_unclosed(f"before this `{text}`", start, end)
             self.close_down_to(0)
             return
         bracket, indentation = self.open[-1]
         if bracket.type == "{" or self.indentation > indentation:
             return
         if begins_word or self.tokens[-1].type in _ENDS_A_VALUE:
-            self.report_unclosed("before this line", start, start + len(text))
+            self.report_unclosed("before this line", start, end)
             innermost = self.innermost("{")
             self.close_down_to(0 if innermost is None else innermost + 1)
 

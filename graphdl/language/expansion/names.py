@@ -5,7 +5,6 @@ This reaches what expansion does not: branches that are not taken and blocks tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import chain
 
@@ -17,11 +16,10 @@ from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import copied, output_name, statements_of, targets_of, walk
 from graphdl.language.expansion.values import Argument, Definition, Namespace
+from graphdl.language.words import placeholders
 from graphdl.operators import PRIMITIVES
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean
-
-_BRACES = re.compile(r"\{\s*(\w+)(?:\.\w+)*\s*\}")
 
 
 def check(file: FileScope, reporter: Reporter) -> None:
@@ -308,8 +306,8 @@ class _Body:
             case syntax.Assert():
                 self.expression(written.condition)
                 if written.message is not None:
-                    for match in _BRACES.finditer(str(written.message.value)):
-                        self.name(match[1], written.message.span)
+                    for _, (name, *_) in placeholders(str(written.message.value)):
+                        self.name(name, written.message.span)
             case syntax.Update():
                 self.expression(written.value)
                 self.name(written.name, written.name_span)
@@ -438,5 +436,5 @@ def _reads(*parts: syntax.Syntax) -> set[str]:
             case syntax.Update():
                 names.add(node.name)
             case syntax.Assert() if node.message is not None:
-                names.update(match[1] for match in _BRACES.finditer(str(node.message.value)))
+                names.update(parts[0] for _, parts in placeholders(str(node.message.value)))
     return names

@@ -13,6 +13,7 @@ from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import Definition, describe
+from graphdl.language.words import normal
 from graphdl.source import Source
 from graphdl.suggest import did_you_mean, enumerated
 
@@ -24,7 +25,7 @@ def sort(
     hypers: dict[str, Any] = {}
     lets: dict[str, Any] = {}
     written = {hyper.name: hyper.default for hyper in definition.written.hypers}
-    for name, value in given.items():
+    for name, value in ((normal(name), value) for name, value in given.items()):
         if name in written:
             default, table = written[name], hypers
         elif name in file.lets:

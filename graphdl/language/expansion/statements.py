@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,6 +28,7 @@ from graphdl.language.expansion.values import (
     text,
     values_of,
 )
+from graphdl.language.words import placeholders
 
 
 def execute(run: Run, body: Iterable[syntax.Statement], scope: Scope) -> None:
@@ -295,15 +295,18 @@ def _assert(run: Run, statement: syntax.Assert, scope: Scope) -> None:
 def _formatted(run: Run, message: syntax.Literal, scope: Scope) -> str:
     """The text of an assert, with what stands in braces: names, with attributes if one likes."""
 
-    def shown(match: re.Match[str]) -> str:
-        head, *attributes = match[1].split(".")
+    def shown(head: str, *attributes: str) -> str:
         value = calls.first(expressions.look_up(run, head, message.span, scope))
         for name in attributes:
             written = syntax.Attribute(message.span, syntax.Name(message.span, head), name, message.span)
             value = indexing.attribute(run, value, written) if isinstance(value, Value) else value
         return text(value)
 
-    return re.sub(r"\{\s*(\w+(?:\.\w+)*)\s*\}", shown, str(message.value))
+    written_text, pieces, last = str(message.value), [], 0
+    for match, names in placeholders(written_text):
+        pieces += [written_text[last : match.start()], shown(*names)]
+        last = match.end()
+    return "".join([*pieces, written_text[last:]])
 
 
 def _update(run: Run, statement: syntax.Update, scope: Scope) -> None:

@@ -5,7 +5,6 @@ It follows the rules by which expansion looks names up: a body's own, then the f
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
@@ -17,11 +16,10 @@ from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.language.lexer import LimitError, Token, tokenize
 from graphdl.language.server import symbols
 from graphdl.language.server.symbols import Bindings, Occurrence, Symbol
+from graphdl.language.words import name_end, name_start, normal, placeholders
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.source import Source, Span
-
-_BRACES = re.compile(r"\{\s*(\w+)(?:\.\w+)*\s*\}")
 
 _CALLED = ("data", "augment", "optimizer", "schedule")
 """Words of a train section whose values are names of settings, not names of the file."""
@@ -77,11 +75,11 @@ class Registry:
         return None
 
     def of_hyper(self, owner: syntax.Block | syntax.Net, hyper: syntax.Hyper) -> Symbol:
-        span = _head(hyper.span, hyper.name)
+        span = _head(hyper.span)
         return self.add(Symbol(hyper.name, symbols.HYPER, span, hyper, owner.span, owner=owner.name))
 
     def of_port(self, owner: syntax.Block, port: syntax.Port, kind: str) -> Symbol:
-        return self.add(Symbol(port.name, kind, _head(port.span, port.name), port, owner.span, owner=owner.name))
+        return self.add(Symbol(port.name, kind, _head(port.span), port, owner.span, owner=owner.name))
 
 
 def bind(file: FileScope, registry: Registry) -> Bindings:
@@ -114,7 +112,7 @@ class _File:
                     self.train(declaration)
         seen: dict[tuple[int, int], Occurrence] = {}
         for occurrence in self.result.occurrences:
-            if occurrence.span.text != occurrence.symbol.name:
+            if normal(occurrence.span.text) != occurrence.symbol.name:
                 continue  # the parser has mended a broken header, and put in what is not written
             seen.setdefault((occurrence.span.start, occurrence.span.end), occurrence)
         self.result.occurrences = sorted(seen.values(), key=lambda o: o.span.start)
@@ -131,7 +129,7 @@ class _File:
 
     def alias_span(self, item: syntax.Import) -> Span:
         assert item.alias is not None
-        return Span(item.span.source, item.span.end - len(item.alias), item.span.end)
+        return Span(item.span.source, name_start(item.span.source.text, item.span.end), item.span.end)
 
     def let(self, item: syntax.Let) -> Symbol:
         return self.registry.add(Symbol(item.name, symbols.LET, item.name_span, item))
@@ -264,11 +262,10 @@ class _File:
         """The first name of a parameter's path is that of a value or module of the net."""
         text = value.span.text
         skipped = 1 if text.startswith('"') else 0
-        match = re.match(r"\w+", text[skipped:])
-        symbol = inner.mine.get(match[0]) if match else None
-        if match and symbol is not None:
-            start = value.span.start + skipped
-            self.occur(symbol, Span(value.span.source, start, start + match.end()))
+        end = name_end(text, skipped)
+        symbol = inner.mine.get(normal(text[skipped:end]))
+        if symbol is not None:
+            self.occur(symbol, Span(value.span.source, value.span.start + skipped, value.span.start + end))
 
 
 class _Body:
@@ -413,7 +410,7 @@ class _Body:
         inner = _Body(self.file, written.span, self)
         inner.loops = dict(self.loops)
         for binding in written.bindings:
-            span = _head(binding.span, binding.name)
+            span = _head(binding.span)
             inner.loops.pop(binding.name, None)
             inner.declare(
                 self.registry.add(Symbol(binding.name, symbols.ITEM, span, binding, written.span, owner=self.owner))
@@ -476,9 +473,10 @@ class _Body:
                 self.expression(written.condition)
                 if written.message is not None:
                     start = written.message.span.start
-                    for match in _BRACES.finditer(written.message.span.text):
-                        place = Span(written.span.source, start + match.start(1), start + match.end(1))
-                        self.read(match[1], place)
+                    for match, (head, *_) in placeholders(written.message.span.text):
+                        length = len(match[1].partition(".")[0])
+                        place = Span(written.span.source, start + match.start(1), start + match.start(1) + length)
+                        self.read(head, place)
             case syntax.Update():
                 self.expression(written.value)
                 symbol = self.mine.get(written.name)
@@ -498,9 +496,9 @@ class _Body:
             self.target(written.name, written.name_span, _DECLARED.get(written.word, symbols.OUTPUT), written)
 
 
-def _head(span: Span, name: str) -> Span:
+def _head(span: Span) -> Span:
     """The name with which a piece of syntax begins."""
-    return Span(span.source, span.start, span.start + len(name))
+    return Span(span.source, span.start, name_end(span.source.text, span.start))
 
 
 def _name_tokens(source: Source) -> list[Token]:

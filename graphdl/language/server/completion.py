@@ -20,6 +20,7 @@ from graphdl.language.server.analysis import Analysis
 from graphdl.language.server.context import Context
 from graphdl.language.server.signatures import Settings, Signature
 from graphdl.language.server.symbols import Symbol
+from graphdl.language.words import continues
 from graphdl.operators.initializers import INITIALIZERS
 
 _FILE_WORDS = {
@@ -218,7 +219,8 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
         yield from (Item(name, symbols.INPUT, 0, str(value.type)) for name, value in graph.inputs.items())
     elif word == "only":
         start = context.start
-        while start > 0 and (analysis.source.text[start - 1].isalnum() or analysis.source.text[start - 1] in "_.*"):
+        text = analysis.source.text
+        while start > 0 and (continues(text[start - 1]) or text[start - 1] in ".*"):
             start -= 1
         yield from _patterns(graph.parameters, start)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphdl.language.lexer import NEWLINE, Token
 from graphdl.language.tables import END
+from graphdl.language.words import name_start, normal
 
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "PATTERN", "true", "false", "none", ")", "]", "}"])
 _OPENERS = {")": "(", "]": "[", "}": "{"}
@@ -55,9 +55,8 @@ class Context:
 
 def context(text: str, tokens: Sequence[Token], offset: int) -> Context:
     """What stands around a place of the text."""
-    match = re.search(r"\w*\Z", text[max(0, offset - 200) : offset])
-    word = match[0] if match else ""
-    start = offset - len(word)
+    start = name_start(text, offset)
+    word = normal(text[start:offset])
     stop = bisect_right([token.start for token in tokens], start)
     before = [token for token in tokens[:stop] if token.end <= start and token.type != END]
     # what the lexer has put in behind the last word that is written is not there yet

@@ -15,6 +15,7 @@ from graphdl.diagnostics import ModelError
 from graphdl.language.expansion.files import project_folder, read_source
 from graphdl.language.server.analysis import Analysis, Complain
 from graphdl.language.server.text import Positions
+from graphdl.language.words import normal
 from graphdl.source import Source, Span
 
 _MOST_FILES = 2000
@@ -103,7 +104,7 @@ class Documents:
         """The files of the project that hold a word, the given one and the open ones first."""
         found = {near.path or near.name: near}
         for document in self.open.values():
-            if word in document.source.text:
+            if word in normal(document.source.text):
                 found.setdefault(document.source.path or document.uri, document.source)
         for path in self._project(near):
             if path not in found:
@@ -111,7 +112,7 @@ class Documents:
                     source = self.read(path)
                 except ModelError:
                     continue
-                if word in source.text:
+                if word in normal(source.text):
                     found[path] = Source(os.path.basename(path), source.text, path)
         return list(found.values())
 

@@ -29,6 +29,7 @@ from graphdl.language.server.problems import problems
 from graphdl.language.server.signatures import Settings
 from graphdl.language.server.symbols import Occurrence
 from graphdl.language.server.text import moved
+from graphdl.language.words import normal
 from graphdl.source import Span
 
 DELAY = 0.1
@@ -309,8 +310,9 @@ def _changing(server: Server) -> None:
             places = rename.rename(
                 symbol, params.new_name, documents.mentioning(symbol.name, found[0].source), documents.texts
             )
+        name = normal(params.new_name)
         edits = {
-            documents.uri(source): [types.TextEdit(documents.location(span).range, params.new_name) for span in spans]
+            documents.uri(source): [types.TextEdit(documents.location(span).range, name) for span in spans]
             for source, spans in places.items()
         }
         known = server.client_capabilities.workspace

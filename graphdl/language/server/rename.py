@@ -15,6 +15,7 @@ from graphdl.language.expansion.watching import Watcher
 from graphdl.language.lexer import RESERVED
 from graphdl.language.server.binding import Registry, bind
 from graphdl.language.server.symbols import Symbol
+from graphdl.language.words import normal
 from graphdl.source import Source, Span
 
 Key = tuple[str, int]
@@ -65,6 +66,7 @@ def rename(symbol: Symbol, name: str, sources: list[Source], texts: Mapping[str,
         RefusedError: it is no name, the symbol is not the user's, or another name's meaning would change.
     """
     check_renameable(symbol)
+    name = normal(name)
     check_name(name)
     places: dict[str, list[Span]] = {}
     for span, _ in references(symbol.key, sources, texts):
@@ -73,7 +75,7 @@ def rename(symbol: Symbol, name: str, sources: list[Source], texts: Mapping[str,
     after = {**texts, **{key: source for key, source in changed.items() if source.path is not None}}
     for source in sources:
         key = source.path or source.name
-        _compare(source, texts, changed.get(key, source), after, places, symbol.name, name)
+        _compare(source, texts, changed.get(key, source), after, places, name)
     return {spans[0].source: spans for spans in places.values()}
 
 
@@ -88,15 +90,15 @@ def _edited(spans: list[Span], name: str) -> Source:
 
 def _compare(
     before: Source, texts: Mapping[str, Source], after: Source, new_texts: Mapping[str, Source],
-    places: Mapping[str, list[Span]], old_name: str, name: str,
+    places: Mapping[str, list[Span]], name: str,
 ) -> None:  # fmt: skip
     """Refuses a renaming after which some name means something else, or a name is declared twice."""
     meaning, faults = _meaning(before, texts)
     new_meaning, new_faults = _meaning(after, new_texts)
 
     def shifted(place: Key) -> Key:
-        moved = sum(span.start < place[1] for span in places.get(place[0], ()))
-        return place[0], place[1] + moved * (len(name) - len(old_name))
+        before = [span for span in places.get(place[0], ()) if span.start < place[1]]
+        return place[0], place[1] + sum(len(name) - (span.end - span.start) for span in before)
 
     expected = {shifted(place): shifted(target) if target[0] in places else target for place, target in meaning.items()}
     if expected != new_meaning:
