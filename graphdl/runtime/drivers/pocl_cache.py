@@ -22,7 +22,7 @@ from graphdl.runtime.drivers.elf import is_whole
 
 _log = logging.getLogger("graphdl")
 
-_LIMIT = 512 << 20
+_LIMIT = 128 << 20
 _BITCODE = b"BC\xc0\xde"
 _TOUCHED = "last_accessed"
 """PoCL's mark of a program's last use: empty, and written anew at each."""
@@ -62,9 +62,9 @@ class KernelCache:
         """Adds to the list what is new. A failure leaves the list as it is."""
         with contextlib.suppress(OSError):
             known = self._read_list()
-            new = [path for path in self._files() if self._name(path) not in known and not _unfinished(path)]
+            new = [name for name in self._names() if name not in known and not _unfinished(name)]
             if new:
-                self._write_list(known | {self._name(path): _checksum(path) for path in new})
+                self._write_list(known | {name: self._checksum(name) for name in new})
 
     def _make_folder(self) -> None:
         if self.kernels.exists() and not self.kernels.is_dir():
@@ -74,52 +74,60 @@ class KernelCache:
     def _drop_damaged(self) -> None:
         known = self._read_list()
         sound: dict[str, int] = {}
-        damaged: set[Path] = set()
-        for path in list(self._files()):
-            if _unfinished(path):
-                path.unlink()
+        damaged: set[str] = set()
+        for name in list(self._names()):
+            if _unfinished(name):
+                (self.kernels / name).unlink()
                 continue
-            name, checksum = self._name(path), _checksum(path)
-            if (checksum == known[name]) if name in known else _plausible(path):
+            checksum = self._checksum(name)
+            if (checksum == known[name]) if name in known else _plausible(self.kernels / name):
                 sound[name] = checksum
             else:
-                damaged.add(self._program(path))
-        damaged |= {self._program(self.kernels / name) for name in known if not (self.kernels / name).exists()}
-        damaged = {program for program in damaged if program.exists()}
-        for program in damaged:
-            shutil.rmtree(program) if program.is_dir() else program.unlink()
-        if damaged:
-            _log.warning("%d damaged programs in the kernel cache %s were dropped", len(damaged), self.kernels)
-        kept = {name: checksum for name, checksum in sound.items() if (self.kernels / name).exists()}
+                damaged.add(_program(name))
+        damaged |= {_program(name) for name in known if name not in sound}
+        dropped = [self.kernels / program for program in damaged if (self.kernels / program).exists()]
+        for path in dropped:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if dropped:
+            _log.warning("%d damaged programs in the kernel cache %s were dropped", len(dropped), self.kernels)
+        kept = {name: checksum for name, checksum in sound.items() if _program(name) not in damaged}
         if kept != known:
             self._write_list(kept)
 
     def _evict(self) -> None:
-        sizes: dict[Path, int] = {}
-        for path in self._files():
-            program = self._program(path)
-            sizes[program] = sizes.get(program, 0) + path.stat().st_size
+        sizes: dict[str, int] = {}
+        for name in self._names():
+            program = _program(name)
+            sizes[program] = sizes.get(program, 0) + os.path.getsize(self.kernels / name)
+        if sum(sizes.values()) <= self.limit:
+            return
         total = 0
-        for program in sorted(sizes, key=_last_use, reverse=True):
+        for program in sorted(sizes, key=self._last_use, reverse=True):
             total += sizes[program]
             if total > self.limit:
-                shutil.rmtree(program)
+                shutil.rmtree(self.kernels / program)
 
-    def _program(self, path: Path) -> Path:
-        """The folder of a program, ``AB/CDEF…``, that a file belongs to."""
-        return self.kernels.joinpath(*path.relative_to(self.kernels).parts[:2])
+    def _last_use(self, program: str) -> float:
+        try:
+            return (self.kernels / program / _TOUCHED).stat().st_mtime
+        except OSError:
+            return 0.0
 
-    def _files(self) -> Iterator[Path]:
+    def _names(self) -> Iterator[str]:
+        """The files below ``kernels``, by their paths there; strings, as there may be thousands."""
+
         def refuse(error: OSError) -> None:
             raise error
 
+        start = len(str(self.kernels)) + 1
         for folder, _, names in os.walk(self.kernels, onerror=refuse):
             for name in names:
                 if name != _TOUCHED:
-                    yield Path(folder, name)
+                    yield f"{folder}/{name}"[start:]
 
-    def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.kernels))
+    def _checksum(self, name: str) -> int:
+        with open(f"{self.kernels}/{name}", "rb", buffering=0) as file:
+            return zlib.crc32(file.read())
 
     def _read_list(self) -> dict[str, int]:
         """Checksums by name; none where the list is missing or is itself damaged."""
@@ -138,13 +146,14 @@ class KernelCache:
         temporary.replace(self.folder / "list")
 
 
-def _unfinished(path: Path) -> bool:
+def _program(name: str) -> str:
+    """The folder of a program, ``AB/CDEF…``, that a file belongs to."""
+    return "/".join(name.split("/")[:2])
+
+
+def _unfinished(name: str) -> bool:
     """Whether PoCL has not renamed a file to its place, or never will."""
-    return path.name.startswith("tempfile_") or path.suffix == ".temp"
-
-
-def _checksum(path: Path) -> int:
-    return zlib.crc32(path.read_bytes())
+    return "tempfile_" in name or name.endswith(".temp")
 
 
 def _plausible(path: Path) -> bool:
@@ -154,10 +163,3 @@ def _plausible(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(_BITCODE)) == _BITCODE
     return True
-
-
-def _last_use(program: Path) -> float:
-    try:
-        return (program / _TOUCHED).stat().st_mtime
-    except OSError:
-        return 0.0
