@@ -9,12 +9,10 @@ import pytest
 from graphdl.runtime.drivers.pocl_cache import KernelCache
 
 PROBE = """
-from graphdl.runtime.devices import open_device
-print(open_device("portable").info.platform)
+from graphdl.runtime import devices
+devices.fault = lambda device: None  # without the self-test there is one kernel
+print(devices.open_device("portable").info.platform)
 """
-PROBE_ALONE = "from graphdl.runtime import devices\ndevices.fault = lambda device: None\n" + PROBE
-"""Without the self-test, whose verdict an unusable cache does not keep."""
-
 WORKS = "Portable Computing Language\n"
 
 
@@ -90,7 +88,7 @@ def test_a_file_in_the_way_of_the_kernels(run, filled):
 def test_a_folder_that_cannot_be_is_replaced_with_one_line(run, tmp_path, variable):
     file = tmp_path / "file"
     file.write_text("in the way")
-    result = run(PROBE_ALONE, **{variable: str(file)})
+    result = run(PROBE, **{variable: str(file)})
     assert result.stdout == WORKS
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"the cache folder {file}")
@@ -98,7 +96,7 @@ def test_a_folder_that_cannot_be_is_replaced_with_one_line(run, tmp_path, variab
 
 
 def test_without_a_home_there_is_a_device(run):
-    assert run(PROBE_ALONE, HOME="/dev/null", XDG_CACHE_HOME=None).stdout == WORKS
+    assert run(PROBE, HOME="/dev/null", XDG_CACHE_HOME=None).stdout == WORKS
 
 
 def test_programs_used_longest_ago_go_first(tmp_path):
