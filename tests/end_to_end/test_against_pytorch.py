@@ -43,24 +43,41 @@ def losses_of_both(
 ) -> tuple[np.ndarray, np.ndarray, Weights]:  # fmt: skip
     """The losses of every step here and in PyTorch, with PyTorch's weights after the last one."""
     weights = weights_of(model)
-    optimizer = torch.optim.SGD(list(weights.values()), **sgd)
+    theirs = losses_in_pytorch(weights, network, batches(shape, size, noise), sgd)
     trainer = model.trainer(batch=size)
-    ours, theirs = [], []
-    for image, label in batches(shape, size, noise):
-        ours.append(float(trainer.step(image=image, label=label)))
-        loss = functional.cross_entropy(network(weights, torch.tensor(image)), torch.tensor(label).long())
+    ours = [float(trainer.step(image=image, label=label)) for image, label in batches(shape, size, noise)]
+    return np.array(ours), theirs, weights
+
+
+def losses_in_pytorch(
+    weights: Weights,
+    network: Callable[[Weights, torch.Tensor], torch.Tensor],
+    steps: list[tuple[np.ndarray, np.ndarray]],
+    sgd: dict[str, float],
+) -> np.ndarray:
+    """The losses of every step in PyTorch, in the type of the weights, which are trained."""
+    optimizer = torch.optim.SGD(list(weights.values()), **sgd)
+    kind, losses = next(iter(weights.values())).dtype, []
+    for image, label in steps:
+        output = network(weights, torch.tensor(image, dtype=kind))
+        loss = functional.cross_entropy(output, torch.tensor(label).long())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        theirs.append(loss.item())
-    return np.array(ours), np.array(theirs), weights
+        losses.append(loss.item())
+    return np.array(losses)
 
 
 def assert_same_weights(model: Model, weights: Weights, tolerance: float) -> None:
-    for path, tensor in weights.items():
-        wanted = tensor.detach().numpy()
-        difference = np.linalg.norm(model.parameters[path] - wanted) / np.linalg.norm(wanted)
+    found = {path: torch.tensor(model.parameters[path]) for path in weights}
+    for path, difference in differences(found, weights).items():
         assert difference < tolerance, path
+
+
+def differences(found: Weights, wanted: Weights) -> dict[str, float]:
+    """How far weights are from others, as parts of their norms, by path."""
+    pairs = {path: (found[path].detach().double(), w.detach().double()) for path, w in wanted.items()}
+    return {path: float((a - b).norm() / b.norm()) for path, (a, b) in pairs.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -105,7 +122,9 @@ def test_residual_networks_train_as_in_pytorch(depth: int, width: int, lr: float
     """Batch normalization by the batch in 50 steps, and its running values after them.
 
     Blocks start close to the identity (Goyal et al., 2017), for otherwise PyTorch in 32 bits and in 64 part by more
-    than a hundredth within these steps; so they stay within 5e-5 of each other.
+    than a hundredth within these steps; so their losses stay within 2e-4 of each other. Rounding alone moves the
+    shifts of normalizations by 3 %, in PyTorch too. How far depends on the order of sums, which each device has of its
+    own. So the measure is PyTorch in 64 bits, and the unit how far PyTorch in 32 bits is from that.
     """
     text, _ = (MODELS / "vision/resnet20.net").read_text("utf-8").split("\ntrain {")
     text += f"train {{ optimizer sgd(lr = {lr}, momentum = 0.9, weight_decay = 1e-4) }}"
@@ -113,7 +132,9 @@ def test_residual_networks_train_as_in_pytorch(depth: int, width: int, lr: float
     for path in model.parameters:
         if path.endswith("main.batchnorm_2.gamma"):
             model.parameters[path] = 0.2 * model.parameters[path]
-    running = {path: torch.tensor(value) for path, value in model.states.items()}
+    exact = {path: w.detach().double().requires_grad_() for path, w in weights_of(model).items()}
+    start = {path: torch.tensor(value) for path, value in model.states.items()}
+    running = {path: value.double() for path, value in start.items()}
 
     def normalized(w: Weights, x: torch.Tensor, conv: str, norm: str, stride: int = 1) -> torch.Tensor:
         kernel = w[f"{conv}.W"]
@@ -133,12 +154,15 @@ def test_residual_networks_train_as_in_pytorch(depth: int, width: int, lr: float
             x = functional.relu(x + y)
         return x.mean((2, 3)) @ w["logits.linear.W"] + w["logits.linear.b"]
 
-    ours, theirs, weights = losses_of_both(
-        model, network, (3, 32, 32), 32, noise=0.3, lr=lr, momentum=0.9, weight_decay=1e-4
-    )
+    sgd = {"lr": lr, "momentum": 0.9, "weight_decay": 1e-4}
+    losses_in_pytorch(exact, network, batches((3, 32, 32), 32, 0.3), sgd)
+    running = start
+    ours, theirs, weights = losses_of_both(model, network, (3, 32, 32), 32, noise=0.3, **sgd)
     assert ours[-5:].mean() < 0.9 * ours[:5].mean()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
-    assert_same_weights(model, weights, 3e-2)
+    drift = max(differences(weights, exact).values())
+    assert drift < 0.1
+    assert_same_weights(model, exact, 3 * drift)
     for path, wanted in running.items():
         np.testing.assert_allclose(model.states[path], wanted.numpy(), rtol=2e-2, atol=2e-3, err_msg=path)
 
