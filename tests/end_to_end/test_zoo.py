@@ -256,3 +256,19 @@ def test_siamese_halves_are_one_network() -> None:
     inputs = examples(model)
     twins = {**inputs, "right": inputs["left"]}
     assert model.predict(**twins)["distance"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_translation_learns_where_it_ends() -> None:
+    """Sentences of one to four words, each its own translation; 1 begins one, 0 follows its last word."""
+    settings = {"source_words": 6, "target_words": 6, "source_length": 5, "target_length": 5, "units": 16}
+    model = graphdl.load(ROOT / "sequence/attention_nmt.net", **settings)
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 5, 64)
+    source = np.where(np.arange(5) < lengths[:, None], random.integers(2, 6, (64, 5)), 0).astype(np.int32)
+    target = np.concatenate([np.ones((64, 1), np.int32), source[:, :-1]], axis=1)
+    trainer = model.trainer(batch=64)
+    for _ in range(150):
+        trainer.step(source=source, target=target, next=source)
+    said = model.predict(source=source, target=target)["probability"].argmax(2)
+    ends = said[np.arange(64), lengths] == 0
+    assert ends.mean() > 0.9
