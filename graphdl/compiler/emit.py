@@ -257,7 +257,7 @@ class Emitter:
         place = self.index(address)
         stored = text
         if element == "bool":
-            stored = f"convert_uchar{self.width}(-{text})" if self.width > 1 else f"(uchar)({text})"
+            stored = f"convert_uchar{self.width}(abs({text}))" if self.width > 1 else f"(uchar)({text})"
         if self.width == 1:
             self.lines.append(f"{pointer}[{place}] = {stored};")
         elif step == 1:

@@ -46,7 +46,7 @@ def _whole_quotient(width: int) -> str:
         f"inline {kind} whole_quotient{width}({kind} a, {kind} divisor) {{\n"
         f"  const {kind} b = ((divisor == 0) | (divisor == -1)) ? ({kind})(1) : divisor;\n"
         f"  const {kind} q = a / b, r = a - q * b;\n"
-        f"  const {kind} floored = {_OTHER_SIGN} ? q - 1 : q;\n"
+        f"  const {kind} floored = q {'+' if width > 1 else '-'} {_OTHER_SIGN};\n"
         f"  const {kind} negative = as_int{suffix}((uint{suffix})(0) - as_uint{suffix}(a));\n"
         f"  return divisor == 0 ? ({kind})(0) : divisor == -1 ? negative : floored;\n"
         "}\n"
@@ -54,7 +54,7 @@ def _whole_quotient(width: int) -> str:
 
 
 def _whole_remainder(width: int) -> str:
-    """``a - b * floor(a / b)``; 0 where b is 0."""
+    """``a - b * floor(a / b)``; 0 where b is 0. (The simulator Oclgrind 19.10 takes the vector form's 1 for 255.)"""
     kind = f"int{_suffix(width)}"
     return (
         f"inline {kind} whole_remainder{width}({kind} a, {kind} divisor) {{\n"

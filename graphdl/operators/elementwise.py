@@ -256,6 +256,11 @@ def _sign(x: float) -> float:
     return x if x != x else type(x)((x > 0) - (x < 0))
 
 
+def _whole_sign(operands: Sequence[str], width: int) -> str:
+    kind = f"int{width if width > 1 else ''}"
+    return f"max(min({operands[0]}, ({kind})(1)), ({kind})(-1))"
+
+
 def _magnitude(operands: Sequence[str], width: int) -> str:
     """The magnitude of the least whole number has no place in 32 bits, and stays negative, as in NumPy."""
     return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
@@ -319,7 +324,7 @@ _row(
     lambda y, g: (g * -0.5 * y * y * y,), wants="float", cost=9,
 )  # fmt: skip
 _row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),), whole=_magnitude)
-_row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, whole="clamp({0}, -1, 1)")
+_row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, whole=_whole_sign)
 _row("floor", 1, "floor({0})", math.floor, wants="float")
 _row("ceil", 1, "ceil({0})", math.ceil, wants="float")
 _row(
@@ -347,7 +352,8 @@ def _as_float_from_bool(operands: Sequence[str], width: int) -> str:
 
 
 def _as_int_from_bool(operands: Sequence[str], width: int) -> str:
-    return operands[0] if width == 1 else f"(-({operands[0]}))"
+    """The magnitude of 0 or -1. Oclgrind takes the plain negative of a comparison for 255."""
+    return operands[0] if width == 1 else f"as_int{width}(abs({operands[0]}))"
 
 
 def _as_float_from_int(operands: Sequence[str], width: int) -> str:
