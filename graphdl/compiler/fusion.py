@@ -7,7 +7,9 @@ kernel (its *epilogue*) as long as nobody else needs what lies between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from graphdl.compiler.assembly import Assembled
@@ -223,70 +225,87 @@ def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -
         operation = plan.roots[0].operation if plan.roots else None
         if isinstance(operation, Reduction):
             groups.setdefault((plan.roots[0].inputs[0].shape, operation.axes), []).append(plan)
+    makers = {t: p for p in plans for t in p.outputs}
+    joined: set[KernelPlan] = set()
     for members in groups.values():
         members.sort(key=lambda p: position[p.outputs[0]])
-        while members:
-            first = members.pop(0)
-            for other in list(members):
-                if len(first.roots) < 4 and _shares(first, other) and _independent(first, other, plans):
-                    _join(plans, first, other)
-                    members.remove(other)
-    return plans
+        readers: dict[Tensor, list[tuple[int, KernelPlan]]] = {}
+        for place, plan in enumerate(members):
+            for x in plan.inputs:
+                readers.setdefault(x, []).append((place, plan))
+        for place, first in enumerate(members):
+            at = place
+            while first not in joined and len(first.roots) < 4 and first.inputs:
+                # those that read its largest input, too, in their order; a new one may bring a larger input
+                large = readers[max(first.inputs, key=lambda t: t.size)]
+                rest = large[bisect_right(large, at, key=lambda entry: entry[0]) :]
+                found = (
+                    (k, other) for k, other in rest
+                    if other not in joined and _independent(first, other, makers, position)
+                )  # fmt: skip
+                at, other = next(found, (len(members), first))
+                if other is first:
+                    break
+                _join(first, other)
+                joined.add(other)
+                makers.update(dict.fromkeys(other.outputs, first))
+    return [plan for plan in plans if plan not in joined]
 
 
-def _shares(a: KernelPlan, b: KernelPlan) -> bool:
-    """Whether they read a large tensor in common."""
-    large = max(a.inputs, key=lambda t: t.size, default=None)
-    return large is not None and large in b.inputs
+def _independent(
+    a: KernelPlan, b: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
+) -> bool:
+    return not _depends(b, a, makers, position) and not _depends(a, b, makers, position)
 
 
-def _independent(a: KernelPlan, b: KernelPlan, plans: Iterable[KernelPlan]) -> bool:
-    makers = {t: p for p in plans for t in p.outputs}
-    return not _depends(b, a, makers) and not _depends(a, b, makers)
-
-
-def _depends(plan: KernelPlan, on: KernelPlan, makers: Mapping[Tensor, KernelPlan]) -> bool:
+def _depends(
+    plan: KernelPlan, on: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
+) -> bool:
+    """Whether a kernel waits for another. What comes before all that the other makes cannot wait for it."""
+    first = min(position[t] for t in on.outputs)
     stack, seen = [plan], {plan}
     while stack:
         for x in stack.pop().inputs:
             maker = makers.get(x)
             if maker is on:
                 return True
-            if maker is not None and maker not in seen:
+            if maker is not None and maker not in seen and max(position[t] for t in maker.outputs) > first:
                 seen.add(maker)
                 stack.append(maker)
     return False
 
 
-def _join(plans: list[KernelPlan], first: KernelPlan, other: KernelPlan) -> None:
+def _join(first: KernelPlan, other: KernelPlan) -> None:
     first.roots.extend(other.roots)
     first.outputs.extend(other.outputs)
     first.chains.update(other.chains)
     first.inputs = list(dict.fromkeys([*first.inputs, *(x for x in other.inputs if x not in first.outputs)]))
-    plans.remove(other)
 
 
 def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
     """An elementwise kernel moves into the kernel that computes what it starts from, if it waits for nothing else."""
     makers = {t: p for p in plans for t in p.outputs}
+    joined: set[KernelPlan] = set()
     for plan in sorted(plans, key=lambda p: position[p.outputs[0]]):
         if not plan.is_elementwise:
             continue
         for source in plan.inputs:
             maker = makers.get(source)
-            if maker is None or not _may_join(plan, maker, makers):
+            if maker is None or not _may_join(plan, maker, makers, position):
                 continue
             maker.outputs.extend(plan.outputs)
             if maker.roots:
                 maker.chains.update(dict.fromkeys(plan.outputs, maker.chains[source]))
             maker.inputs = list(dict.fromkeys([*maker.inputs, *(x for x in plan.inputs if x not in maker.outputs)]))
             makers.update(dict.fromkeys(plan.outputs, maker))
-            plans.remove(plan)
+            joined.add(plan)
             break
-    return plans
+    return [plan for plan in plans if plan not in joined]
 
 
-def _may_join(plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, KernelPlan]) -> bool:
+def _may_join(
+    plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
+) -> bool:
     """Whether the elementwise ``plan`` may be computed by the kernel ``maker``: element by element of what that makes.
 
     A kernel has of its own results only the element that it is at, so the plan may read each of them there alone.
@@ -296,14 +315,13 @@ def _may_join(plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, Kerne
     if len({*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}) > MOST_OPERANDS:
         return False
     own = [x for x in plan.inputs if makers.get(x) is maker]
-    realized = set(makers)
-    if not all(elementwise_of(output, x, realized) for output in plan.outputs for x in own):
+    if not all(elementwise_of(output, x, makers.keys()) for output in plan.outputs for x in own):
         return False
     others = [makers[x] for x in plan.inputs if x in makers and makers[x] is not maker]
-    return not any(_depends(other, maker, makers) for other in others)
+    return not any(_depends(other, maker, makers, position) for other in others)
 
 
-def elementwise_of(output: Tensor, source: Tensor, realized: set[Tensor]) -> bool:
+def elementwise_of(output: Tensor, source: Tensor, realized: AbstractSet[Tensor]) -> bool:
     """Whether every path from ``source`` to ``output`` is elementwise and keeps the shape."""
     stack: list[tuple[Tensor, bool]] = [(output, True)]
     seen = set()

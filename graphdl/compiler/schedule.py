@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 
 from graphdl.compiler.fusion import KernelPlan
 from graphdl.compiler.program import ELEMENT_BYTES
@@ -29,30 +30,43 @@ def order(
     for plan in plans:
         for earlier in waits[plan]:
             followers[earlier].append(plan)
-    readers: dict[Tensor, int] = {}
+    readers: dict[Tensor, list[KernelPlan]] = {}
     for plan in plans:
         for t in plan.inputs:
             if t in makers and t not in kept:
-                readers[t] = readers.get(t, 0) + 1
+                readers.setdefault(t, []).append(plan)
+    left = {t: len(many) for t, many in readers.items()}
     number = {plan: k for k, plan in enumerate(plans)}
-    ready = [plan for plan in plans if not waits[plan]]
+    ready: list[tuple[bool, int]] = []
+    """A heap. A kernel comes in again when it frees more than before; it is taken once."""
+    launched: set[KernelPlan] = set()
     result: list[KernelPlan] = []
 
-    def growth(plan: KernelPlan) -> int:
+    def offer(plan: KernelPlan) -> None:
         made = sum(bytes_of(t) for t in plan.outputs if t not in kept)
-        freed = sum(bytes_of(t) for t in plan.inputs if readers.get(t) == 1)
-        return made - freed
+        freed = sum(bytes_of(t) for t in plan.inputs if left.get(t) == 1)
+        heappush(ready, (made > freed, number[plan]))
 
+    for plan in plans:
+        if not waits[plan]:
+            offer(plan)
     while ready:
-        chosen = min(ready, key=lambda plan: (growth(plan) > 0, number[plan]))
-        ready.remove(chosen)
+        chosen = plans[heappop(ready)[1]]
+        if chosen in launched:
+            continue
+        launched.add(chosen)
         result.append(chosen)
         for t in chosen.inputs:
-            if t in readers:
-                readers[t] -= 1
+            if t not in left:
+                continue
+            left[t] -= 1
+            if left[t] == 1:
+                last = next(plan for plan in readers[t] if plan not in launched)
+                if not waits[last]:
+                    offer(last)
         for follower in followers[chosen]:
             waits[follower].discard(chosen)
             if not waits[follower]:
-                ready.append(follower)
+                offer(follower)
     assert len(result) == len(plans), "kernels wait for one another in a circle"
     return result

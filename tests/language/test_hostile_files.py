@@ -48,6 +48,7 @@ TRAINED = LETS + "net n() {\n    input x: [4]\n    loss sum(x -> linear(2))\n}\n
         (body("t = [k * 0.5 for k in 0..100000]", "for k in 0..1000 { z = tensor(t) }"), "300,000 steps"),
         (body("z = sum(reshape(x, [4] + [1] * 99999), axis = 0)"), "a tensor of 100,000 dimensions has too many"),
         (body("z = zeros([1] * 33)"), "the limit is 32"),
+        (body("z = reshape(x, [2] * 20000)"), "the limit is 32"),
         (body("y = x;" * 60_000), "more than 200,000 words and signs"),
         (body("z = x * 10 ** 10 ** 10"), "the number is too large"),
         (body("z = x -> repeat 10 ** 18 { relu }"), "300,000 steps"),

@@ -55,3 +55,26 @@ def test_a_format_that_changes_the_network_is_a_failure(monkeypatch: pytest.Monk
     assert fuzz.trial(source) == ("the formatted text is another network", True)
     monkeypatch.setattr(fuzz, "format_source", lambda s: s.text + "\n")
     assert fuzz.trial(source) == ("formatting twice is not formatting once", True)
+
+
+def test_hostile_shapes_are_within_the_bounds() -> None:
+    failures: list[str] = []
+    numbers = range(0, 200, 4)
+    _, extremes = fuzz.run(numbers, 11, lambda number, source, complaint: failures.append(f"{number}: {complaint}"))
+    assert failures == []
+    assert 0 < extremes.seconds < fuzz.SECONDS
+    assert 0 < extremes.megabytes < fuzz.MEGABYTES
+    assert extremes.slowest in numbers
+    assert extremes.largest in numbers
+
+
+def test_too_much_memory_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "MEGABYTES", 1)
+    failures: list[str] = []
+    fuzz.run(range(1), 11, lambda number, source, complaint: failures.append(complaint))
+    assert failures == ["takes more than 1 MB"]
+
+
+def test_a_message_that_steers_the_terminal_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "render", lambda diagnostic, color: "\x1b[2J")
+    assert fuzz.trial(Source("a.net", "let a = b"))[0] == "a message holds what could steer a terminal"

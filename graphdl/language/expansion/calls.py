@@ -7,7 +7,7 @@ from typing import Any
 
 from graphdl.graph.model import Initializer, Value
 from graphdl.graph.types import TensorType
-from graphdl.language.expansion import arithmetic, modules
+from graphdl.language.expansion import arithmetic, limits, modules
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.run import Run, element_for
@@ -342,6 +342,8 @@ def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
             "E0301", f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
             help=help,
         )  # fmt: skip
+    if hyper.kind in ("shape", "ints") and isinstance(value, list):
+        _check_rank(len(value), argument.span)
     if hyper.choices and value not in hyper.choices:
         shown = ", ".join(f'"{choice}"' for choice in hyper.choices)
         raise Fault(
@@ -349,6 +351,13 @@ def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
             help=did_you_mean(value, hyper.choices),
         )  # fmt: skip
     return list(value) if isinstance(value, list) else value
+
+
+def _check_rank(length: int, span: Span) -> None:
+    """A list that speaks of dimensions is no longer than a tensor has dimensions."""
+    if length > limits.RANK:
+        message = f"a tensor of {length:,} dimensions has too many: the limit is {limits.RANK}"
+        raise Fault("E0302", message, span)
 
 
 def _is_whole(value: Any) -> bool:
@@ -386,6 +395,7 @@ def initializer(
     made = Initializer(name, tuple(numbers))
     if shape is None:
         return made
+    _check_rank(len(shape.value), shape.span)
     sizes = [whole_dimension(size, shape.span) for size in shape.value]
     constant = {"zeros": 0.0, "ones": 1.0}.get(name, numbers[0] if name == "constant" else None)
     if constant is not None:
