@@ -109,7 +109,7 @@ def _ranks(rng: random.Random) -> str:
 
 
 def _wide(rng: random.Random) -> str:
-    count = _size(rng, 4_000)
+    count = _size(rng, 1_500)
     element = rng.choice(("x * k", "x", "x -> linear(1)", "x[k % 4]", "[x, k]", "zeros([4])"))
     joined = rng.choice(("concat(l)", "concat([concat(l), x])", "l[0]"))
     return _net(f"l = [{element} for k in 0..{count}]\nz = {joined}")
@@ -140,7 +140,7 @@ def _complaints(rng: random.Random) -> str:
         )
     )
     end = rng.choice(("\n", "\n", "; ", "  # said\n"))
-    return _net("".join(line.format(k=k) + end for k in range(_size(rng, 2_000))))
+    return _net("".join(line.format(k=k) + end for k in range(_size(rng, 1_000))))
 
 
 @cache
@@ -210,7 +210,7 @@ def _numbers(rng: random.Random) -> str:
 
 
 def _lines(rng: random.Random) -> str:
-    count = _size(rng, 50_000)
+    count = _size(rng, 20_000)
     return rng.choice(
         (
             _net("z = x" + " + 1" * count),
