@@ -38,6 +38,15 @@ HIDDEN = frozenset(("slice",))
 
 FUNCTIONS = ("is_list", "len", "tensor")
 
+_ELSEWHERE = {
+    "True": "write 'true'", "False": "write 'false'", "None": "write 'none'",
+    "range": "the whole numbers from a to b - 1 are 'a..b'", "self": "a layer is named without it: fc = linear(10)",
+    "nn": "the layers are here under their own names: linear(10)", "torch": "the layers are here under their own names",
+    "dense": "write 'linear'", "Dense": "write 'linear'", "Conv2d": "write 'conv'", "Conv2D": "write 'conv'",
+    "conv2d": "write 'conv'", "MaxPool2d": "write 'maxpool'", "BatchNorm2d": "write 'batchnorm'",
+}  # fmt: skip
+"""What names of other languages and frameworks are here."""
+
 
 def evaluate(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
     """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
@@ -86,7 +95,7 @@ def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
 
 
 def undefined(name: str, span: Span, known: Iterable[str]) -> Fault:
-    return Fault("E0201", f"'{name}' is not defined", span, help=did_you_mean(name, known))
+    return Fault("E0201", f"'{name}' is not defined", span, help=_ELSEWHERE.get(name) or did_you_mean(name, known))
 
 
 def known_names(scope: Scope) -> Iterator[str]:
