@@ -37,7 +37,7 @@ from graphdl.graph.digraph import modules  # noqa: E402
 from graphdl.graph.model import ModuleGraph, Node, ScanBody  # noqa: E402
 from graphdl.language import check, expand  # noqa: E402
 from graphdl.language.formatter import format_source  # noqa: E402
-from graphdl.rendering import render  # noqa: E402
+from graphdl.rendering import printable_lines, render  # noqa: E402
 from graphdl.source import Source  # noqa: E402
 
 SECONDS = 30.0
@@ -227,7 +227,7 @@ def trial(source: Source, seconds: float = SECONDS) -> tuple[str | None, bool]:
                 check(source, settings=fuzz_shapes.settings(random.Random(source.text)))
             for diagnostic in diagnostics[:5]:
                 shown = render(diagnostic, False)
-                if not all(c.isprintable() or c in "\n\u200c\u200d" or c.isspace() for c in shown) or "\x85" in shown:
+                if printable_lines(shown) != shown:
                     return "a message holds what could steer a terminal", valid
             return _format_keeps_the_meaning(source, diagnostics), valid
         except OutOfTime:
@@ -300,9 +300,9 @@ class Extremes:
     largest: int = -1
 
     def with_input(self, number: int, seconds: float, megabytes: float) -> Extremes:
-        slowest = max((self.seconds, self.slowest), (seconds, number))
-        largest = max((self.megabytes, self.largest), (megabytes, number))
-        return Extremes(*slowest, *largest)
+        slowest = max((self.seconds, -self.slowest), (seconds, -number))
+        largest = max((self.megabytes, -self.largest), (megabytes, -number))
+        return Extremes(slowest[0], -slowest[1], largest[0], -largest[1])
 
 
 def run(
