@@ -229,21 +229,20 @@ class _Parser:
     def statement_end(self, index: int, depth: int) -> int:
         """The index of the token that ends the statement or opens its body."""
         first = self.statement_start(index, depth)
+        before = {t.type for t in self.tokens[first:index]}
         while True:
             token = self.tokens[index]
-            if token.type == "{" and token.depth == depth and self.opens_no_body(first, index):
-                index = next(i for i in range(index, len(self.tokens)) if self.closes(i, depth))
+            if token.type == "{" and token.depth == depth and _opens_no_body(before):
+                while not self.closes(index, depth):
+                    before.add(self.tokens[index].type)
+                    index += 1
                 continue
             if token.type == END or (token.type == NEWLINE and token.depth == depth):
                 return index
             if (token.type == "{" and token.depth == depth) or (token.type == "}" and token.depth == depth - 1):
                 return index
+            before.add(token.type)
             index += 1
-
-    def opens_no_body(self, first: int, opener: int) -> bool:
-        """Whether a brace is a slip, as in ``y = {1, 2}``: nothing in its statement has a body."""
-        types = [t.type for t in self.tokens[first:opener]]
-        return "=" in types and not any(kind in types for kind in _HEADERS)
 
     def closes(self, index: int, depth: int) -> bool:
         return self.tokens[index].type == "}" and self.tokens[index].depth == depth
@@ -262,3 +261,8 @@ class _Parser:
             if not self.feed(Token(type, name if type == "NAME" else type, start, start, depth)):
                 break
         self.feed(self.tokens[opener])
+
+
+def _opens_no_body(before: set[str]) -> bool:
+    """Whether a brace is a slip, as in ``y = {1, 2}``: nothing before it in its statement, by types, has a body."""
+    return "=" in before and before.isdisjoint(_HEADERS)
