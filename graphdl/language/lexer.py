@@ -142,6 +142,10 @@ class _Lexer:
         """No token stands on this line so far."""
         self.documentation: list[str] = []
         self.in_train = False
+        self.outer_statement = 0
+        """The index of the first token of the last statement outside all brackets that was asked for."""
+        self.searched = 0
+        """The number of tokens that need not be searched for its beginning again."""
 
     def run(self) -> Lexed:
         match = _pattern().match
@@ -367,10 +371,13 @@ class _Lexer:
 
     def statement_start(self) -> int:
         """The index of the first token of the statement that stands outside all brackets."""
-        index = len(self.tokens) - 1
-        while index > 0 and not (self.tokens[index - 1].type == NEWLINE and self.tokens[index - 1].depth == 0):
-            index -= 1
-        return index
+        last = len(self.tokens) - 1
+        for index in range(last, self.searched, -1):
+            if self.tokens[index - 1].type == NEWLINE and self.tokens[index - 1].depth == 0:
+                self.outer_statement = index
+                break
+        self.searched = last
+        return self.outer_statement
 
     # ------------------------------------------------------------------------------------------------------ brackets
 

@@ -76,6 +76,8 @@ class _Parser:
         self.depths = [0]
         self.mended: list[Span] = []
         self.lost: set[str] = set()
+        self.resumed = 0
+        """The index of the token at which reading went on after the last error."""
 
     def run(self) -> tuple[File, list[Diagnostic]]:
         index = 0
@@ -191,7 +193,8 @@ class _Parser:
         elif self.tokens[stop].type == END:
             while not self.accepts(END):
                 self.drop()
-        return stop + 1 if self.tokens[stop].type in ("{", NEWLINE) else stop
+        self.resumed = stop + 1 if self.tokens[stop].type in ("{", NEWLINE) else stop
+        return self.resumed
 
     def lose(self, first: int, stop: int) -> None:
         """Remembers the names that a dropped statement would have given a value, or a dropped header declared."""
@@ -219,7 +222,8 @@ class _Parser:
             stack.pop()
 
     def statement_start(self, index: int, depth: int) -> int:
-        while index > 0:
+        """The index of the first token of a statement; what was dropped already is not looked at again."""
+        while index > self.resumed:
             before = self.tokens[index - 1]
             if (before.type == NEWLINE and before.depth == depth) or (before.type == "{" and before.depth == depth - 1):
                 break

@@ -71,14 +71,16 @@ def test_what_grows_beyond_bounds_is_refused_soon(text: str, complaint: str) -> 
         body("z = (3\n" * 3_000),
         body("z = zork; " * 3_000),
         body("z = " + "{1} " * 20_000),
+        "{}" * 9_000,
+        body("{}" * 9_000),
         body(*(f"z{k} = x + zeros([{k + 5}])" for k in range(3_000))),
         body(*(f"z{k} = x + {k}" for k in range(3_000))),
         body(*(f"name{k} = x" for k in range(6_000)), *(f"y = nmae{k}" for k in range(1_000))),
         body(*(f"{'n' * 3000}{k} = x" for k in range(200)), f"y = {'n' * 3100}"),
         "".join(f"block b{k}(k): x, z -> y {{ y = x }}\n" for k in range(3_000)) + body(),
     ],
-    ids=["one name", "names", "syntax", "signs", "brackets", "one line", "braces", "shapes", "warnings", "nearest",
-         "long names", "blocks"],
+    ids=["one name", "names", "syntax", "signs", "brackets", "one line", "braces", "bodies", "bodies inside", "shapes",
+         "warnings", "nearest", "long names", "blocks"],
 )  # fmt: skip
 def test_many_complaints_take_time_in_proportion(text: str) -> None:
     start = time.process_time()
