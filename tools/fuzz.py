@@ -45,7 +45,7 @@ SECONDS = 30.0
 expanded twice: one digit can make a network as large as the limits allow."""
 
 MEGABYTES = 1024
-"""Of memory that the process may have while one input is tried."""
+"""Of memory that one input may take, beside what the process has before."""
 
 _LARGE = ("resnet101", "resnet152", "densenet")
 """Files that say nothing that others do not, and take long to expand."""
@@ -313,11 +313,12 @@ def run(
     for number in numbers:
         source = make(seed, number)
         _forget_peak()
-        start = time.process_time()
+        start, before = time.process_time(), peak_megabytes()
         complaint, is_valid = trial(source, seconds)
-        extremes = extremes.with_input(number, time.process_time() - start, peak_megabytes())
+        taken = peak_megabytes() - before
+        extremes = extremes.with_input(number, time.process_time() - start, taken)
         valid += is_valid
-        if complaint is None and peak_megabytes() > MEGABYTES:
+        if complaint is None and taken > MEGABYTES:
             complaint = f"takes more than {MEGABYTES} MB"
         if complaint is not None:
             report(number, source, complaint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,11 +40,11 @@ def batches(shape: tuple[int, ...], size: int, noise: float = 2.0) -> list[tuple
 
 def losses_of_both(
     model: Model, network: Callable[[Weights, torch.Tensor], torch.Tensor], shape: tuple[int, ...], size: int, *,
-    noise: float = 2.0, **sgd: float,
+    noise: float = 2.0, clip: float = math.inf, **sgd: float,
 ) -> tuple[np.ndarray, np.ndarray, Weights]:  # fmt: skip
     """The losses of every step here and in PyTorch, with PyTorch's weights after the last one."""
     weights = weights_of(model)
-    theirs = losses_in_pytorch(weights, network, batches(shape, size, noise), sgd)
+    theirs = losses_in_pytorch(weights, network, batches(shape, size, noise), sgd, clip)
     trainer = model.trainer(batch=size)
     ours = [float(trainer.step(image=image, label=label)) for image, label in batches(shape, size, noise)]
     return np.array(ours), theirs, weights
@@ -54,8 +55,10 @@ def losses_in_pytorch(
     network: Callable[[Weights, torch.Tensor], torch.Tensor],
     steps: list[tuple[np.ndarray, np.ndarray]],
     sgd: dict[str, float],
+    clip: float = math.inf,
 ) -> np.ndarray:
-    """The losses of every step in PyTorch, in the type of the weights, which are trained."""
+    """The losses of every step in PyTorch, in the type of the weights, which are trained; ``clip`` is the greatest norm
+    of all gradients together."""
     optimizer = torch.optim.SGD(list(weights.values()), **sgd)
     kind, losses = next(iter(weights.values())).dtype, []
     for image, label in steps:
@@ -63,6 +66,7 @@ def losses_in_pytorch(
         loss = functional.cross_entropy(output, torch.tensor(label).long())
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights.values(), clip)
         optimizer.step()
         losses.append(loss.item())
     return np.array(losses)
@@ -92,7 +96,7 @@ def test_mlp_trains_as_in_pytorch(device: Device) -> None:
             x = functional.relu(x @ w[f"hidden.{name}.W"] + w[f"hidden.{name}.b"])
         return x @ w["logits.linear.W"] + w["logits.linear.b"]
 
-    ours, theirs, weights = losses_of_both(model, network, (1, 8, 8), 32, lr=0.1, momentum=0.9)
+    ours, theirs, weights = losses_of_both(model, network, (1, 8, 8), 32, clip=1.0, lr=0.1, momentum=0.9)
     assert ours[-5:].mean() < 0.8 * ours[:5].mean()
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
     assert_same_weights(model, weights, 1e-4)
