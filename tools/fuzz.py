@@ -294,9 +294,9 @@ def _time_limit(seconds: float) -> Iterator[None]:
 class Extremes:
     """The inputs that took most time and most memory, by their numbers."""
 
-    seconds: float = 0.0
+    seconds: float = -1.0
     slowest: int = -1
-    megabytes: float = 0.0
+    megabytes: float = -1.0
     largest: int = -1
 
     def with_input(self, number: int, seconds: float, megabytes: float) -> Extremes:

@@ -28,7 +28,7 @@ net seeing(classes = 3) {
 
 
 def epoch(number: int) -> dict[str, object]:
-    held_out = {"split": "test", "loss": 2 / number, "metrics": {"accuracy": 0.1 * number}}
+    held_out = {"split": "test", "loss": 2 / number, "losses": {}, "metrics": {"accuracy": 0.1 * number}}
     return {
         "kind": "epoch", "stage": "train", "epoch": number, "step": 10 * number, "loss": 1 / number, "lr": 0.1,
         "metrics": {"accuracy": 0.2 * number}, "held_out": held_out, "seconds": 1.0,
