@@ -158,19 +158,12 @@ class _Builder:
         if old not in maker.inputs:
             return True
         realized = {t for t in maker.inputs if t in makers}
-        for root in maker.roots:
-            stack, seen = list(self.operands.get(root, root.inputs)), set()
-            while stack:
-                x = stack.pop()
-                if x is old:
-                    return False
-                if x not in seen and x not in realized:
-                    seen.add(x)
-                    stack.extend(x.inputs)
+        if any(reads(self.operands.get(root, root.inputs), old, realized) for root in maker.roots):
+            return False
         stop = realized | set(maker.roots)
         if not all(elementwise_of(output, old, stop) for output in maker.outputs):
             return False
-        readers = [output for output in maker.outputs if reads(output, old, stop)]
+        readers = [output for output in maker.outputs if reads(output.inputs, old, stop)]
         return all(_is_at(maker, output, new) for output in readers)
 
     def _generate(self, kernel_plan: KernelPlan) -> _Kernel:

@@ -8,7 +8,7 @@ kernel (its *epilogue*) as long as nobody else needs what lies between.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -339,9 +339,9 @@ def elementwise_of(output: Tensor, source: Tensor, realized: AbstractSet[Tensor]
     return True
 
 
-def reads(output: Tensor, source: Tensor, realized: set[Tensor]) -> bool:
-    """Whether the formula of ``output``, which ends at ``realized`` tensors, holds ``source``."""
-    stack, seen = list(output.inputs), set()
+def reads(operands: Iterable[Tensor], source: Tensor, realized: set[Tensor]) -> bool:
+    """Whether the formulas of ``operands``, which end at ``realized`` tensors, hold ``source``."""
+    stack, seen = list(operands), set()
     while stack:
         tensor = stack.pop()
         if tensor is source:

@@ -8,6 +8,7 @@ the filters turned.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -104,8 +105,9 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
             windows.filter_strides, windows.turn,
         )  # fmt: skip
 
+    @abstractmethod
     def _windows(self, problem: ConvolutionProblem) -> _Windows:
-        raise NotImplementedError
+        """The problem as ``convolution.cl`` sees it."""
 
     def _computed(
         self, y: Tensor, shape: Shape, data: Tensor, filters: Tensor, problem: ConvolutionProblem, planner: Planner
