@@ -323,9 +323,7 @@ class Model:
 class Values(MutableMapping[str, np.ndarray]):
     """Variables of a net by path."""
 
-    def __init__(
-        self, network: Network, chosen: Callable[[ModuleGraph], Mapping[str, Variable]], kind: str
-    ) -> None:
+    def __init__(self, network: Network, chosen: Callable[[ModuleGraph], Mapping[str, Variable]], kind: str) -> None:
         self._network = network
         graphs = (network.training, network.inference)
         self._paths = list(dict.fromkeys(path for graph in graphs for path in chosen(graph)))

@@ -116,9 +116,7 @@ def compare(folder: Path, chosen: argparse.Namespace) -> int:
 
 def start(run: Path, chosen: argparse.Namespace) -> subprocess.Popen[bytes]:
     words = [sys.executable, __file__, "--train", str(run), "--epochs", str(chosen.epochs)]
-    return subprocess.Popen(
-        [*words, *(["--device", chosen.device] if chosen.device else [])], stdout=subprocess.PIPE
-    )
+    return subprocess.Popen([*words, *(["--device", chosen.device] if chosen.device else [])], stdout=subprocess.PIPE)
 
 
 def ended(run: Path, chosen: argparse.Namespace) -> int:

@@ -116,9 +116,7 @@ class PathGraph:
         borders: dict[int, list[Value]] = {}
         for step in self.steps:
             inside = {id(node) for node in step.nodes}
-            outside = {
-                id(v): v for node in step.nodes for v in node.inputs if id(v.node) not in inside
-            }
+            outside = {id(v): v for node in step.nodes for v in node.inputs if id(v.node) not in inside}
             borders[id(step)] = list(outside.values())
         return borders
 

@@ -67,9 +67,7 @@ def of_held_out(
     return ModelError(Diagnostic("E0615", message, place, notes=tuple(notes), help=help))
 
 
-def of_variable(
-    network: Network, stage: Stage, name: str, *, step: int, rate: float, last: Path | None
-) -> ModelError:
+def of_variable(network: Network, stage: Stage, name: str, *, step: int, rate: float, last: Path | None) -> ModelError:
     """E0615 of a parameter, a state or a variable of the optimizer."""
     path = name.split(":")[1] if ":" in name else name
     what = f"'{path}'" if path == name else f"what the optimizer keeps of '{path}' ({name.split(':')[2]})"

@@ -92,9 +92,7 @@ def fit(
             raise
 
 
-def _fit(
-    model: Model, request: Request, arrays: Mapping[str, Any], out: Path | None, observer: Observer | None
-) -> Run:
+def _fit(model: Model, request: Request, arrays: Mapping[str, Any], out: Path | None, observer: Observer | None) -> Run:
     stages = model.stages(request.overrides)
     if arrays:
         inputs = model.network.training.inputs

@@ -56,7 +56,7 @@ class _Call(TrainingCall):
         if unit not in ("epoch", "step"):
             raise self.error(
                 "E0613",
-                f"'unit' of '{self.setting.name}' must be \"epoch\" or \"step\", found \"{unit}\"",
+                f'\'unit\' of \'{self.setting.name}\' must be "epoch" or "step", found "{unit}"',
                 argument="unit",
                 help=did_you_mean(unit, ["epoch", "step"]),
             )
@@ -91,9 +91,7 @@ def linear(call: _Call, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch
     return call.make(lambda p, total: call.lr * (1 + (to - 1) * _share(p, warmup, total)), unit, warmup)
 
 
-def one_cycle(
-    call: _Call, rise: float = 0.3, start: float = 0.04, to: float = 4e-6, unit: str = "epoch"
-) -> Schedule:
+def one_cycle(call: _Call, rise: float = 0.3, start: float = 0.04, to: float = 4e-6, unit: str = "epoch") -> Schedule:
     """``one_cycle(rise = 0.3)``: from ``start`` times the optimizer's rate up to it within the first ``rise`` of the
     training, then down to ``to`` times it, both along half a cosine (Smith and Topin, 2018)."""
     call.in_range("rise", rise, low=0, high=1, open_low=True)

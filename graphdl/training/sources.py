@@ -91,9 +91,7 @@ def _load(
     raise errors[0]
 
 
-def _with_splits(
-    setting: Setting, splits: Sequence[str], root: Path | None, download: bool, known: Known
-) -> DataSet:
+def _with_splits(setting: Setting, splits: Sequence[str], root: Path | None, download: bool, known: Known) -> DataSet:
     try:
         return sets.load(setting, root=root, splits=splits, download=download, known=known)
     except ModelError as error:

@@ -201,5 +201,3 @@ def test_a_folder_a_pipe_and_nothing(tmp_path, complaint):
     assert "it is a folder" in complaint("E0705", read, tmp_path / "folder.png").message
     assert "it is a device" in complaint("E0705", read, tmp_path / "pipe.png").message
     complaint("E0704", read, tmp_path / "nothing.png")
-
-

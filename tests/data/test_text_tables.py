@@ -109,9 +109,10 @@ def test_cells_that_are_no_numbers(call, complaint, tmp_path, cell, shown):
 
 def test_a_class_of_several_lines_is_refused(call, complaint, tmp_path):
     (tmp_path / "t.csv").write_text('a,b\n1,x\n2,"y\nz"\n')
-    assert "line 3: the class 'y\nz' holds the end" in complaint(
-        "E0709", load, call("csv", "t.csv", label="b"), root=tmp_path
-    ).message
+    assert (
+        "line 3: the class 'y\nz' holds the end"
+        in complaint("E0709", load, call("csv", "t.csv", label="b"), root=tmp_path).message
+    )
 
 
 CLASSES = """
