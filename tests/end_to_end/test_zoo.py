@@ -62,7 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
-    "vision/resnet152",
+    "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet",
 }  # fmt: skip
 """Many convolutions of different shapes: building their programs takes the time."""
 BATCH = 4
