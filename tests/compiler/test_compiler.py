@@ -317,6 +317,15 @@ def test_every_kind_of_device_gets_the_same_numbers(target: Target, device: Devi
         np.testing.assert_allclose(other_weights[name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_filters_that_a_kernel_computes_are_read_as_they_lie(device: Device) -> None:
+    """A GPU's kernel reads filters row-major, although it reads images channels-last."""
+    y = convolution(feed("x", (2, 3, 7, 6)), feed("w", (4, 3, 3, 3)) * 2.0, Geometry((1, 1), (1, 1), 1))
+    feeds = {"x": drawn(2, 3, 7, 6), "w": drawn(4, 3, 3, 3, seed=1)}
+    wanted = torch.nn.functional.conv2d(torch.tensor(feeds["x"]), torch.tensor(feeds["w"]) * 2.0)
+    for target in (CPU, Target("gpu", vector_width=4, compute_units=8)):
+        np.testing.assert_allclose(run({"y": y}, feeds, device, target)["y"], wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_a_run_repeats_bit_for_bit(device: Device) -> None:
     first, second = stepped(device.target, device), stepped(device.target, device)
     assert first[0] == second[0]
