@@ -207,8 +207,8 @@ class _Line:
                 width = _TAB - column % _TAB
                 shown.append(" " * width)
             else:
-                width = _width(character)
-                shown.append(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}")
+                width, seen = _shown(character)
+                shown.append(seen)
             self.columns.append(column + width)
         self.shown = "".join(shown) + ("…" if begin + _WIDEST < len(text) else "")
 
@@ -234,8 +234,10 @@ def _marks(place: Label, primary: bool) -> list[_Mark]:
     ]
 
 
-def _width(character: str) -> int:
-    """The columns of a terminal that a character takes."""
+def _shown(character: str) -> tuple[int, str]:
+    """The columns of a terminal that a character takes in an excerpt, and what stands for it there."""
+    if not character.isprintable() or printable(character) != character:
+        return 1, "\N{REPLACEMENT CHARACTER}"  # an escape would shift the marks below
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0 if character.isprintable() else 1
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+        return 0, character
+    return (2 if unicodedata.east_asian_width(character) in ("W", "F") else 1), character

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from graphdl.diagnostics import Diagnostic, Label
-from graphdl.rendering import render
+from graphdl.rendering import printable_lines, render
 from graphdl.source import Source, Span
 
 
@@ -219,6 +219,18 @@ def test_what_could_steer_a_terminal_is_not_passed_on():
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\x00" not in text
+
+
+def test_no_character_of_an_excerpt_could_steer_a_terminal():
+    """An excerpt and a message have one notion of what is safe to show; whatever is replaced takes one column."""
+    for first in range(0, 0x110000, 128):
+        characters = [chr(code) for code in range(first, first + 128)]
+        source = Source("m.net", "".join(c for c in characters if not c.isspace()) + "oops\n")
+        shown = render(Diagnostic("E0101", "bad", place(source, "oops")))
+        assert printable_lines(shown) == shown, hex(first)
+    source = Source("m.net", "a\U000e0100b oops\n")
+    lines = render(Diagnostic("E0101", "bad", place(source, "oops"))).splitlines()
+    assert lines[3:] == ["1 | a\N{REPLACEMENT CHARACTER}b oops", "  |     ^^^^"]
 
 
 def test_color_adds_nothing_but_color():
