@@ -1,13 +1,28 @@
-"""The primitive operators, over which every library layer is written. A new one is a file here, in ``_FAMILIES``."""
+"""The primitive operators, over which every library layer is written. A new one is a file here with ``PRIMITIVES``."""
 
-from graphdl.operators import convolution, elementwise, gather, matmul, random, reduction, structure, window
+from importlib import import_module
+from pkgutil import iter_modules
+
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 
-_FAMILIES = (elementwise, reduction, structure, window, matmul, convolution, gather, random)
 
-PRIMITIVES: dict[str, Primitive] = {
-    primitive.name: primitive for family in _FAMILIES for primitive in family.PRIMITIVES
-}
+def _declared() -> dict[str, Primitive]:
+    """What the files of this folder declare, in the order of the files' names.
+
+    Raises:
+        ValueError: two files declare the same name.
+    """
+    found: dict[str, Primitive] = {}
+    for file in sorted(file.name for file in iter_modules(__path__) if not file.ispkg):
+        module = import_module(f"{__name__}.{file}")
+        for primitive in getattr(module, "PRIMITIVES", ()):
+            if primitive.name in found:
+                raise ValueError(f"the primitive {primitive.name} is declared twice, again in {file}.py")
+            found[primitive.name] = primitive
+    return found
+
+
+PRIMITIVES: dict[str, Primitive] = _declared()
 """Every primitive by its name in the language."""
 
 __all__ = ["PRIMITIVES", "Hyper", "Lowering", "OperatorError", "Primitive"]
