@@ -132,10 +132,10 @@ def primitives() -> str:
     parts = []
     signs = ((f"`{SIGNS[name]}`", f"`{name}`") for name in PRIMITIVES if name in SIGNS)
     parts.append(f"**Behind the signs.**\n\n{_table('sign | primitive', signs)}\n")
-    families: dict[str, list[Primitive]] = {}
+    families: dict[str, list[Primitive]] = {family: [] for family in FAMILIES}
     for primitive in PRIMITIVES.values():
         if primitive.name not in SIGNS and primitive.name not in HIDDEN:
-            families.setdefault(_family(primitive), []).append(primitive)
+            families[_family(primitive)].append(primitive)
     for family, members in families.items():
         rows = ((f"`{_signature(p)}`", p.documentation or FORMULAS[p.name]) for p in members)
         parts.append(f"**{FAMILIES[family]}.**\n\n{_table('primitive | gives', rows)}\n")
