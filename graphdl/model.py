@@ -19,9 +19,11 @@ from graphdl.source import Source
 from graphdl.suggest import did_you_mean
 from graphdl.summary import summarize, table
 from graphdl.training import checkpoint, inference
+from graphdl.training.claim import claimed
 from graphdl.training.network import Network
 from graphdl.training.preprocessing import known_of
 from graphdl.training.program import REPORT, output_tensors, step_tensors
+from graphdl.training.run import RunFolder, open_run, tidy
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
 
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     import networkx
 
     from graphdl.data.known import Known
-    from graphdl.training.fit import Run
+    from graphdl.training.fit import Request, Run
     from graphdl.training.inference import Measurement
-    from graphdl.training.run import RunFolder
+    from graphdl.training.loop import Observer
 
 
 def load(
@@ -52,8 +54,6 @@ def load(
     from graphdl.language import load_source
 
     if Path(path).is_dir():
-        from graphdl.training.fit import open_model
-
         return open_model(Path(path), device=device)[0]
     return Model(load_source(path), net=net, seed=seed, device=device, settings=settings)
 
@@ -63,6 +63,38 @@ def loads(
 ) -> Model:
     """The model of a text in the language; see ``load``."""
     return Model(Source("<string>", text), net=net, seed=seed, device=device, settings=settings)
+
+
+def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFolder]:
+    """The model of a run folder with its best weights, or its last ones.
+
+    Raises:
+        ModelError: the folder holds no run, is damaged, or has no checkpoint yet.
+    """
+    folder = open_run(path)
+    model = Model.of_run(folder, device=device)
+    file = folder.best if folder.best.exists() else folder.last
+    if not file.exists():
+        raise ModelError(Diagnostic("E0618", f"{path} has no checkpoint yet"))
+    checkpoint.assign(model.network, folder.load(file), file)
+    return model, folder
+
+
+def resume(path: Path, request: Request, *, device: str | None = None, observer: Observer | None = None) -> Run:
+    """Continues a run; what ``request`` leaves open is as it was said when the run began.
+
+    Raises:
+        ModelError: the folder holds no run, is damaged or in use, or its model was changed.
+        KeyboardInterrupt: Ctrl-C; everything is saved.
+    """
+    from graphdl.training.fit import go_on, remembered
+
+    open_run(path)  # what is no run is not claimed
+    with claimed(path):
+        tidy(path)
+        folder = open_run(path)
+        model = Model.of_run(folder, device=device)
+        return go_on(model, folder, remembered(folder, request)[0], observer=observer)
 
 
 class Model:

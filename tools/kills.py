@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import graphdl  # noqa: E402
 from graphdl.data import sets  # noqa: E402
+from graphdl.model import resume  # noqa: E402
 from graphdl.settings import setting_of  # noqa: E402
 from graphdl.training import checkpoint, fit  # noqa: E402
 from graphdl.training.loop import Observer, Status  # noqa: E402
@@ -67,7 +68,7 @@ def train(run: Path, epochs: int, device: str | None) -> None:
     """Begins or continues a run in this process."""
     request = fit.Request(epochs=epochs, data=f'npz("{DATA}")', data_root=run.parent, save_seconds=SAVE_SECONDS)
     if (run / SETTINGS).exists():
-        fit.resume(run, request, device=device, observer=Ready())
+        resume(run, request, device=device, observer=Ready())
     else:
         fit.fit(graphdl.load(LENET, device=device), request, out=run, observer=Ready())
 

@@ -26,7 +26,7 @@ def open_target(
     if target.is_dir():
         if net is not None or settings:
             raise click.UsageError("a run has its net and settings: leave --net and --set out")
-        from graphdl.training.fit import open_model
+        from graphdl.model import open_model
 
         model, folder = open_model(target, device=device)
         if weights is not None:

@@ -63,9 +63,11 @@ def command(
 
     request = fit.Request(batch, epochs, seed, data, data_root, download)
     if resume is not None:
+        from graphdl.model import resume as go_on
+
         folder = resume
         with progress() as shown, _observing(shown, tensorboard, folder) as observer:
-            run = fit.resume(resume, request, device=device, observer=observer)
+            run = go_on(resume, request, device=device, observer=observer)
     else:
         from graphdl.language import load_source
         from graphdl.model import Model

@@ -72,9 +72,11 @@ def command(
     if follow:
         if not target.is_dir() or other is not None or form != "html":
             raise click.UsageError("--follow shows the page of one run")
+        from graphdl.model import Model
         from graphdl.view.server import follow_run
 
-        follow_run(target, port=port, opens=_opens(opens), report=click.echo)
+        run = open_run(target)
+        follow_run(run, Model.of_run(run), port=port, opens=_opens(opens), report=click.echo)
         return
     model = open_model(target, net=net, settings=settings, device=device)
     if other is not None:

@@ -11,14 +11,13 @@ from graphdl.data import augment
 from graphdl.data.batches import Batches
 from graphdl.data.dataset import DataSet
 from graphdl.data.feed import from_arrays
-from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.settings import written
-from graphdl.training import checkpoint, inference
+from graphdl.training import inference
 from graphdl.training.claim import claimed
 from graphdl.training.inference import Measurement
 from graphdl.training.loop import SAVE_SECONDS, Observer, Training
 from graphdl.training.preprocessing import describe, remember
-from graphdl.training.run import LAST, RunFolder, create, discard, open_run, refuse_taken, tidy
+from graphdl.training.run import LAST, RunFolder, create, discard, refuse_taken
 from graphdl.training.sources import loader, setting_of
 from graphdl.training.stages import Overrides, Stage
 
@@ -60,8 +59,8 @@ class Run:
         return [record for record in self.records if record["kind"] == "epoch"]
 
     def _repr_html_(self) -> str:
+        from graphdl.frame import frame
         from graphdl.training.curves import page
-        from graphdl.view.notebook import frame
 
         return frame(page("run" if self.folder is None else self.folder.name, self.records))
 
@@ -115,32 +114,24 @@ def _fit(model: Model, request: Request, arrays: Mapping[str, Any], out: Path | 
     return Run(training.records, training.steps, out)
 
 
-def resume(path: Path, request: Request, *, device: str | None = None, observer: Observer | None = None) -> Run:
-    """Continues a run; what ``request`` leaves open is as it was said when the run began.
+def go_on(model: Model, folder: RunFolder, request: Request, *, observer: Observer | None = None) -> Run:
+    """Continues the run in a claimed folder with its model; ``request`` is complete: see ``remembered``.
 
     Raises:
-        ModelError: the folder holds no run, is damaged or in use, or its model was changed.
+        ModelError: the folder is damaged, or its model was changed.
         KeyboardInterrupt: Ctrl-C; everything is saved.
     """
-    from graphdl.model import Model
-
-    open_run(path)  # what is no run is not claimed
-    with claimed(path):
-        tidy(path)
-        folder = open_run(path)
-        request = _remembered(folder, request)
-        model = Model.of_run(folder, device=device)
-        training = Training(
-            model.network,
-            model.stages(request.overrides),
-            loader(root=request.data_root, download=request.download, origin=_origin(folder), known=model.known),
-            folder=folder,
-            observer=observer,
-            save_seconds=request.save_seconds,
-        )
-        training.resume()
-        training.run()
-        return Run(training.records, training.steps, path)
+    training = Training(
+        model.network,
+        model.stages(request.overrides),
+        loader(root=request.data_root, download=request.download, origin=_origin(folder), known=model.known),
+        folder=folder,
+        observer=observer,
+        save_seconds=request.save_seconds,
+    )
+    training.resume()
+    training.run()
+    return Run(training.records, training.steps, folder.path)
 
 
 def evaluate(model: Model, request: Request, *, split: str = "test", origin: Path | None = None) -> Measurement:
@@ -164,32 +155,11 @@ def evaluate(model: Model, request: Request, *, split: str = "test", origin: Pat
     return inference.measure(network, batches)
 
 
-def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFolder]:
-    """The model of a run folder with its best weights, or its last ones.
-
-    Raises:
-        ModelError: the folder holds no run, is damaged, or has no checkpoint yet.
-    """
-    from graphdl.model import Model
-
-    folder = open_run(path)
-    model = Model.of_run(folder, device=device)
-    file = folder.best if folder.best.exists() else folder.last
-    if not file.exists():
-        raise ModelError(Diagnostic("E0618", f"{path} has no checkpoint yet"))
-    checkpoint.assign(model.network, folder.load(file), file)
-    return model, folder
-
-
 def remembered(folder: RunFolder, request: Request) -> tuple[Request, Path | None]:
     """The request with what the run was begun with where it says nothing; and the original model file's folder."""
-    return _remembered(folder, request), _origin(folder)
-
-
-def _remembered(folder: RunFolder, request: Request) -> Request:
     before = folder.settings["overrides"]
     root = before.get("data_root")
-    return replace(
+    complete = replace(
         request,
         batch=before.get("batch") if request.batch is None else request.batch,
         epochs=before.get("epochs") if request.epochs is None else request.epochs,
@@ -197,6 +167,7 @@ def _remembered(folder: RunFolder, request: Request) -> Request:
         data=before.get("data") if request.data is None else request.data,
         data_root=Path(root) if request.data_root is None and root else request.data_root,
     )
+    return complete, _origin(folder)
 
 
 def _origin(folder: RunFolder) -> Path | None:

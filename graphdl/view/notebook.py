@@ -1,26 +1,16 @@
-"""Pages inside a notebook: each in a frame of its own, where its scripts can touch nothing of the notebook's."""
+"""What a notebook shows of a model: its interactive page, and its picture."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from graphdl.frame import frame
 from graphdl.view.bundles import document_of
 from graphdl.view.drawing import svg
 from graphdl.view.page import page
 
 if TYPE_CHECKING:
     from graphdl.model import Model
-
-_HEIGHT = 620
-
-
-def frame(html: str, height: int = _HEIGHT) -> str:
-    """A whole page as an element that a notebook can show."""
-    return (
-        f'<iframe srcdoc="{escape(html)}" sandbox="allow-scripts allow-downloads" '
-        f'style="width: 100%; height: {height}px; border: 1px solid #8884; border-radius: 8px"></iframe>'
-    )
 
 
 def model_html(model: Model) -> str:

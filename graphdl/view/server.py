@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphdl import strict_json
 from graphdl.diagnostics import ModelError
-from graphdl.training.run import open_run
+from graphdl.training.run import RunFolder, open_run
+from graphdl.view.bundles import document_of
 from graphdl.view.page import page
+
+if TYPE_CHECKING:
+    from graphdl.model import Model
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 30.0
@@ -26,24 +29,20 @@ class RunServer(ThreadingHTTPServer):
     that it points here.
 
     Raises:
-        ModelError: the folder holds no run.
+        OSError: the port is taken.
     """
 
     daemon_threads = True
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
-        from graphdl.model import Model
-        from graphdl.view.bundles import document_of
-
-        self.folder = folder
-        run = open_run(folder)
-        model = Model.of_run(run)
+    def __init__(self, run: RunFolder, model: Model, *, port: int = 0) -> None:
+        """``model`` is the run's own: see ``Model.of_run``."""
+        self.folder = run.path
         bundle = {
             "documents": [document_of(model)],
-            "run": {"name": folder.name, "records": run.records},
+            "run": {"name": run.path.name, "records": run.records},
             "follows": True,
         }
-        self.page = page(f"{model.name}: {folder.name}", bundle, follows=True).encode()
+        self.page = page(f"{model.name}: {run.path.name}", bundle, follows=True).encode()
         super().__init__((HOST, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -91,14 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: the terminal belongs to the person."""
 
 
-def follow_run(folder: Path, *, port: int, opens: bool, report: Callable[[str], None]) -> None:
+def follow_run(run: RunFolder, model: Model, *, port: int, opens: bool, report: Callable[[str], None]) -> None:
     """Serves until it is interrupted.
 
     Raises:
-        ModelError: the folder holds no run.
         OSError: the port is taken.
     """
-    with RunServer(folder, port=port) as server:
+    with RunServer(run, model, port=port) as server:
         report(f"{server.url}  (Ctrl-C ends it)")
         if opens:
             import webbrowser

@@ -12,6 +12,7 @@ from nets import DIGITS
 
 import graphdl
 from graphdl.diagnostics import ModelError
+from graphdl.model import resume
 from graphdl.source import Source
 from graphdl.training import fit
 from graphdl.training.claim import LOCK, claimed, fresh
@@ -80,12 +81,12 @@ def test_a_running_run_is_not_resumed(tmp_path, finished):
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
     try:
         with pytest.raises(ModelError, match=f"process {process.pid} trains there"):
-            fit.resume(tmp_path / "run", fit.Request(epochs=2))
+            resume(tmp_path / "run", fit.Request(epochs=2))
         assert before == {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
         graphdl.load(tmp_path / "run")  # it may be read all the same
     finally:
         end(process)
-    assert fit.resume(tmp_path / "run", fit.Request(epochs=2)).steps > 0
+    assert resume(tmp_path / "run", fit.Request(epochs=2)).steps > 0
 
 
 def test_a_killed_process_holds_nothing(tmp_path, holder):
@@ -141,7 +142,7 @@ def test_a_run_that_was_killed_while_it_was_made_starts_anew(moments):
     for moment in half_made:
         if any(moment.iterdir()):
             with pytest.raises(ModelError, match="was ended before it began") as caught:
-                fit.resume(moment, fit.Request())
+                resume(moment, fit.Request())
             assert "--out" in caught.value.diagnostics[0].help
         with claimed(moment):
             create(moment, [Source("b.net", "net b { }", "/p/b.net")], SETTINGS)
@@ -162,7 +163,7 @@ def test_what_a_kill_left_half_written_is_cleaned(tmp_path, finished):
     shutil.copytree(finished, tmp_path / "run")
     for name in (".last.safetensors.abc.part", ".settings.json.x.part"):
         (tmp_path / "run" / name).write_bytes(b"half")
-    fit.resume(tmp_path / "run", fit.Request())
+    resume(tmp_path / "run", fit.Request())
     assert not list((tmp_path / "run").glob(".*"))
 
 

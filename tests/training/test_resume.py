@@ -15,6 +15,7 @@ import pytest
 from nets import DIGITS, TWO_STAGES
 
 import graphdl
+from graphdl.model import resume
 from graphdl.training import checkpoint, fit
 from graphdl.training.loop import Observer
 from graphdl.training.run import METRICS, open_run
@@ -67,7 +68,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, whole, stage, 
     position = final(folder).metadata["position"]
     assert position["stage"] == ("warm", "fine").index(stage)
     assert position["step"] >= step
-    run = fit.resume(folder, fit.Request())
+    run = resume(folder, fit.Request())
     assert run.steps > 0
     assert_same(folder, whole)
 
@@ -78,8 +79,8 @@ def test_a_run_may_be_interrupted_again_and_again(tmp_path, whole):
         fit.fit(graphdl.loads(TWO_STAGES), fit.Request(), out=folder, observer=StopAt("warm", 3))
     for stage, step in (("warm", 25), ("fine", 20), ("fine", 60), ("fine", 100)):
         with pytest.raises(KeyboardInterrupt):
-            fit.resume(folder, fit.Request(), observer=StopAt(stage, step))
-    fit.resume(folder, fit.Request())
+            resume(folder, fit.Request(), observer=StopAt(stage, step))
+    resume(folder, fit.Request())
     assert_same(folder, whole)
 
 
@@ -94,9 +95,9 @@ def test_a_finished_run_has_nothing_left_and_may_be_prolonged(tmp_path, whole):
     folder = tmp_path / "run"
     model = graphdl.loads(TWO_STAGES)
     model.fit(out=folder)
-    assert fit.resume(folder, fit.Request()).steps == 0
+    assert resume(folder, fit.Request()).steps == 0
     assert_same(folder, whole)
-    longer = fit.resume(folder, fit.Request(epochs=4))
+    longer = resume(folder, fit.Request(epochs=4))
     assert longer.steps == 44
     assert longer.epochs[-1]["epoch"] == 4
 
@@ -125,8 +126,8 @@ def test_the_lines_within_epochs_are_those_of_a_run_that_was_not_stopped(tmp_pat
         fit.fit(graphdl.loads(LONG), fit.Request(), out=folder, observer=StopAt("train", 37))
     for step in (150, 196, 300, 470):
         with pytest.raises(KeyboardInterrupt):
-            fit.resume(folder, fit.Request(), observer=StopAt("train", step))
-    fit.resume(folder, fit.Request())
+            resume(folder, fit.Request(), observer=StopAt("train", step))
+    resume(folder, fit.Request())
     assert_same(folder, long_whole)
 
 
@@ -134,7 +135,7 @@ def test_a_metric_that_is_not_finite_goes_through_a_resumption(tmp_path):
     text = LONG.replace("metric accuracy(logits, label)", "metric odd = log(mean(logits) * 0 - 1)")
     with pytest.raises(KeyboardInterrupt):
         fit.fit(graphdl.loads(text), fit.Request(), out=tmp_path / "run", observer=StopAt("train", 37))
-    run = fit.resume(tmp_path / "run", fit.Request())
+    run = resume(tmp_path / "run", fit.Request())
     assert [record["metrics"]["odd"] for record in run.records] == [None] * 6
     assert "NaN" not in (tmp_path / "run" / METRICS).read_text()
 
@@ -152,7 +153,7 @@ def test_a_changed_model_is_not_continued(tmp_path):
     file = open_run(folder).main
     file.write_text(file.read_text().replace("h = 24", "h = 25"))
     with pytest.raises(graphdl.ModelError, match="was changed"):
-        fit.resume(folder, fit.Request())
+        resume(folder, fit.Request())
 
 
 def stopped(folder, text=LONG, **settings):
@@ -167,13 +168,13 @@ def test_a_checkpoint_of_another_run_or_seed_is_not_continued(tmp_path):
     for foreign in (other, seeded):
         shutil.copy(foreign / "last.safetensors", run / "last.safetensors")
         with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
-            fit.resume(run, fit.Request())
+            resume(run, fit.Request())
         with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
             graphdl.load(run)
     settings = json.loads((seeded / "settings.json").read_text())
     (seeded / "settings.json").write_text(json.dumps({**settings, "seed": 2}))
     with pytest.raises(graphdl.ModelError, match="was begun with seed 1, the run with 2"):
-        fit.resume(seeded, fit.Request())
+        resume(seeded, fit.Request())
 
 
 POSITIONS = [
@@ -191,7 +192,7 @@ def test_a_position_that_is_none_is_refused(tmp_path, halfway, entry, value):
     metadata = {**found.metadata, "position": position}
     checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(found.tensors, metadata))
     with pytest.raises(graphdl.ModelError, match=r"E0616: .*how far the run has come|E0618: .*has lost lines"):
-        fit.resume(run, fit.Request())
+        resume(run, fit.Request())
 
 
 @pytest.fixture(scope="module")
@@ -210,13 +211,14 @@ def test_a_checkpoint_without_the_optimizers_variables_is_refused(tmp_path, half
     ):
         checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(tensors, found.metadata))
         with pytest.raises(graphdl.ModelError, match=f"E0616: .*has no fitting '{slot}'"):
-            fit.resume(run, fit.Request())
+            resume(run, fit.Request())
 
 
 WORKER = """
 import sys
 from pathlib import Path
 import graphdl
+from graphdl.model import resume
 from graphdl.training import fit
 from nets import TWO_STAGES
 
@@ -224,7 +226,7 @@ folder = Path(sys.argv[1])
 request = fit.Request(save_seconds=0.0)
 print("ready", flush=True)
 if (folder / "settings.json").exists():
-    fit.resume(folder, request)
+    resume(folder, request)
 else:
     fit.fit(graphdl.loads(TWO_STAGES), request, out=folder)
 """

@@ -8,6 +8,7 @@ from nets import DIGITS, TWO_STAGES
 
 import graphdl
 from graphdl.diagnostics import ModelError
+from graphdl.model import resume
 from graphdl.training import fit
 from graphdl.training.curves import page
 from graphdl.training.run import open_run
@@ -53,7 +54,7 @@ def test_it_is_loaded_after_the_original_has_moved(run):
     folder, measured = run
     again = graphdl.load(folder)
     assert again.evaluate() == measured
-    assert fit.resume(folder, fit.Request()).steps == 0
+    assert resume(folder, fit.Request()).steps == 0
 
 
 def test_the_settings_are_resolved(run):
@@ -102,7 +103,7 @@ def test_damaged_settings_are_refused_with_words(tmp_path, text):
 
 def test_what_is_no_run_is_refused_with_words(tmp_path):
     with pytest.raises(ModelError, match="is no run folder"):
-        fit.resume(tmp_path / "nothing", fit.Request())
+        resume(tmp_path / "nothing", fit.Request())
     with pytest.raises(ModelError, match="is no run folder"):
         graphdl.load(tmp_path)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from graphdl.model import Model
 from graphdl.source import Source
 from graphdl.training.run import RunFolder, create
 from graphdl.view.server import RunServer
@@ -33,7 +34,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def server(run: RunFolder) -> Iterator[RunServer]:
-    with RunServer(run.path) as server:
+    with RunServer(run, Model.of_run(run)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import graphdl
+from graphdl.model import Model
 from graphdl.source import Source
 from graphdl.training.run import create
 from graphdl.training.stages import Overrides
@@ -106,7 +107,7 @@ def test_a_run_is_followed_while_it_trains(browser, open_url, tmp_path):
         {"net": None, "set": {}, "overrides": {}, "seed": 0},
     )  # fmt: skip
     folder.record(epoch(1))
-    with RunServer(folder.path) as server:
+    with RunServer(folder, Model.of_run(folder)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
