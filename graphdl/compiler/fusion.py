@@ -350,3 +350,10 @@ def reads(operands: Iterable[Tensor], source: Tensor, realized: set[Tensor]) -> 
             seen.add(tensor)
             stack.extend(tensor.inputs)
     return False
+
+
+def label_of(tensors: Sequence[Tensor]) -> str:
+    """What computes these tensors and for which module, for people."""
+    names = dict.fromkeys(t.operation.name for t in tensors)
+    modules = dict.fromkeys(t.origin.module.path for t in tensors if t.origin is not None)
+    return " ".join(("+".join(names), *list(modules)[:2])).strip()

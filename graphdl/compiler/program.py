@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ELEMENT_BYTES: Mapping[Element, int] = {"float": 4, "int": 4, "bool": 1}
 
+Result = tuple[str, str]
+"""What a program computes: ``("fetch", name)`` or ``("variable", name)``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

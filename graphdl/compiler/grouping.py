@@ -1,0 +1,70 @@
+"""Kernels and their groups: what each plan becomes, and which kernels share a launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphdl.compiler.expression import Strides
+from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan
+from graphdl.compiler.generate import Operands, elementwise
+from graphdl.compiler.program import Target
+from graphdl.compiler.reductions import reduction
+from graphdl.compiler.templates import template
+from graphdl.operators.tensor import Reduction, Tensor
+
+
+@dataclass(frozen=True)
+class GeneratedKernel:
+    """What one plan becomes: statements over pointers ``p0, p1, …``, or a template's whole text."""
+
+    plan: KernelPlan
+    operands: Operands
+    statements: str
+    template: str
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    in_place: tuple[tuple[Tensor, Tensor], ...]
+    """Pairs of an operand and an output that may share memory if nobody needs the operand later."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether one work-item does it all."""
+        return not self.template and self.global_size == (1,)
+
+
+def generate(plan: KernelPlan, strides: Strides, target: Target) -> GeneratedKernel:
+    """The kernel of a plan whose tensors lie in memory with ``strides``."""
+    operands = Operands()
+    outputs, chains, roots = plan.outputs, plan.chains, plan.roots
+    if plan.is_elementwise:
+        body = elementwise(outputs, strides, target, operands)
+    elif isinstance(roots[0].operation, Reduction):
+        body = reduction(roots, outputs, chains, strides, target, operands)
+    else:
+        made = template(roots[0], outputs, chains, strides, target, operands)
+        text = made.preamble + made.text
+        return GeneratedKernel(plan, operands, "", text, made.global_size, made.local_size, ())
+    return GeneratedKernel(plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
+
+
+Group = Sequence[GeneratedKernel]
+"""The kernels of one launch, in their order."""
+
+
+def grouped(kernels: Sequence[GeneratedKernel], target: Target) -> list[Group]:
+    """Neighbours that a single work-item does are one launch: on a CPU a launch costs more than they do."""
+    groups: list[list[GeneratedKernel]] = []
+    for kernel in kernels:
+        joins = target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone
+        if joins and len(parameters([*groups[-1], kernel])) <= MOST_OPERANDS:
+            groups[-1].append(kernel)
+        else:
+            groups.append([kernel])
+    return list(groups)
+
+
+def parameters(group: Group) -> list[tuple[Tensor, int]]:
+    """The tensors of a launch, each with the element where a pointer to it starts."""
+    pairs = [p for kernel in group for p in zip(kernel.operands.tensors, kernel.operands.starts, strict=True)]
+    return list(dict.fromkeys(pairs))

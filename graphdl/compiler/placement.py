@@ -1,0 +1,165 @@
+"""Where every tensor of a program lies: in the arena, in a slot with a name, or as a piece of an assembled tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphdl.compiler.assembly import Assembled
+from graphdl.compiler.expression import Strides
+from graphdl.compiler.fusion import KernelPlan, label_of
+from graphdl.compiler.grouping import GeneratedKernel, Group
+from graphdl.compiler.memory import Life, plan
+from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Result, Slot
+from graphdl.compiler.schedule import bytes_of
+from graphdl.operators.tensor import Array, Feed, Read, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Pieces = Mapping[Tensor, tuple[Tensor, int]]
+"""For each piece of an assembled tensor the whole, and the element of it where the piece begins."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The places of a program's tensors."""
+
+    results: Mapping[Tensor, Result]
+    pieces: Pieces
+    blocks: Mapping[Tensor, ArenaBlock]
+    arena_bytes: int
+
+    @property
+    def arena_blocks(self) -> tuple[ArenaBlock, ...]:
+        """Every stretch of the arena once."""
+        return tuple(dict.fromkeys(self.blocks.values()))
+
+    def binding(self, tensor: Tensor, start: int) -> Binding:
+        """The argument that points at element ``start`` of a tensor."""
+        operation = tensor.operation
+        if tensor in self.pieces:
+            whole, offset = self.pieces[tensor]
+            return self.binding(whole, start + offset)
+        if tensor in self.results:
+            kind, name = self.results[tensor]
+            return Binding("fetch" if kind == "fetch" else "variable", name, start)
+        if isinstance(operation, Read):
+            return Binding("variable", operation.key, start)
+        if isinstance(operation, Feed):
+            return Binding("feed", operation.key, start)
+        if isinstance(operation, Array):
+            return Binding("constant", _constant_name(operation), start)
+        return Binding("arena", "", self.blocks[tensor].offset // ELEMENT_BYTES[tensor.element] + start)
+
+
+def place(
+    results: Mapping[Result, Tensor], plans: Sequence[KernelPlan], strides: Strides, groups: Sequence[Group]
+) -> Placement:
+    """A place for every tensor that the launches of ``groups`` read or write."""
+    named = {tensor: result for result, tensor in results.items()}
+    pieces = _pieces(plans, strides)
+    blocks, arena_bytes = _in_arena(groups, named, pieces)
+    return Placement(named, pieces, blocks, arena_bytes)
+
+
+def _pieces(plans: Sequence[KernelPlan], strides: Strides) -> Pieces:
+    found = {}
+    for p in plans:
+        for whole in p.outputs:
+            if isinstance(whole.operation, Assembled):
+                for piece, start, _ in whole.operation.regions(whole, strides[whole]):
+                    found[piece] = whole, start
+    return found
+
+
+def _in_arena(
+    groups: Sequence[Group], named: Mapping[Tensor, Result], pieces: Pieces
+) -> tuple[dict[Tensor, ArenaBlock], int]:
+    """The block of every tensor in the arena, and the size of the arena."""
+    kernels = [kernel for group in groups for kernel in group]
+    lives = _lives(kernels, pieces)
+    owner = {t: pieces[t][0] if t in pieces else t for t in lives if t not in named}
+    owner = {t: whole for t, whole in owner.items() if whole not in named}
+    lives = {t: lives[t] for t, whole in owner.items() if whole is t}
+    _share(kernels, pieces, owner, lives)
+    offsets, size = plan([Life(bytes_of(t), *life) for t, life in lives.items()]) if lives else ([], 0)
+    launch = [number for number, group in enumerate(groups) for _ in group]
+    made = {
+        t: ArenaBlock(offset, bytes_of(t), launch[begin], launch[end], label_of([t]))
+        for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)
+    }
+    return {t: made[owner[t]] for t in owner}, size
+
+
+def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> dict[Tensor, tuple[int, int]]:
+    """For every tensor the numbers of the first kernel that writes it and of the last one that needs it."""
+    first: dict[Tensor, int] = {}
+    last: dict[Tensor, int] = {}
+    for number, kernel in enumerate(kernels):
+        first.update(dict.fromkeys(kernel.plan.outputs, number))
+        last.update(dict.fromkeys(kernel.operands.tensors, number))
+    for piece, (whole, _) in pieces.items():
+        first[whole] = min(first.get(whole, first[piece]), first[piece])
+        last[whole] = max(last.get(whole, 0), last.get(piece, 0))
+    return {t: (begin, last.get(t, begin)) for t, begin in first.items()}
+
+
+def _share(
+    kernels: Sequence[GeneratedKernel],
+    pieces: Pieces,
+    owner: dict[Tensor, Tensor],
+    lives: dict[Tensor, tuple[int, int]],
+) -> None:
+    """Lets an output lie where an operand lies that its kernel reads last, and in step with the output."""
+    for number, kernel in enumerate(kernels):
+        for operand, output in kernel.in_place:
+            if operand not in owner or operand in pieces or owner.get(output) is not output:
+                continue
+            block = owner[operand]
+            if lives[block][1] == number and block is not output:
+                owner[output] = block
+                lives[block] = (lives[block][0], lives.pop(output)[1])
+
+
+def variable_slots(results: Mapping[Result, Tensor], plans: Sequence[KernelPlan]) -> dict[str, Slot]:
+    """The variables that a program reads or writes, by name."""
+    found = {x.operation.key: x for p in plans for x in p.inputs if isinstance(x.operation, Read)}
+    return _slots(_named("variable", results) | found)
+
+
+def feed_slots(plans: Sequence[KernelPlan]) -> dict[str, Slot]:
+    """What a program is fed, by name."""
+    return _slots({x.operation.key: x for p in plans for x in p.inputs if isinstance(x.operation, Feed)})
+
+
+def fetch_slots(results: Mapping[Result, Tensor]) -> dict[str, Slot]:
+    """What is fetched from a program, by name."""
+    return _slots(_named("fetch", results))
+
+
+def _named(kind: str, results: Mapping[Result, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for (result_kind, name), tensor in results.items() if result_kind == kind}
+
+
+def _slots(tensors: Mapping[str, Tensor]) -> dict[str, Slot]:
+    return {name: Slot(name, tensors[name].shape, tensors[name].element) for name in sorted(tensors)}
+
+
+def constant_values(plans: Sequence[KernelPlan]) -> dict[str, np.ndarray]:
+    """The constant tensors that a program reads."""
+    import numpy as np
+
+    found = {}
+    for p in plans:
+        for x in p.inputs:
+            if isinstance(x.operation, Array):
+                kind = {"float": np.float32, "int": np.int32, "bool": np.uint8}[x.element]
+                found[_constant_name(x.operation)] = np.array(x.operation.values, kind).reshape(x.shape)
+    return found
+
+
+def _constant_name(operation: Array) -> str:
+    return hashlib.sha256(repr(operation.values).encode()).hexdigest()[:16]
