@@ -155,7 +155,8 @@ def _rows(
 
 def flops_of(tensor: Tensor) -> int:
     """The floating-point operations that make a tensor from its inputs."""
-    from graphdl.operators.tensor import Elementwise, Generator, Reduction, Template
+    from graphdl.operators.reduction import Reduction
+    from graphdl.operators.tensor import Elementwise, Generator, Template
 
     operation = tensor.operation
     if isinstance(operation, Template):

@@ -36,11 +36,12 @@ def command(
     """Compiles a training step of the model, or its prediction, and prints the plan."""
     from graphdl.compiler import listing
     from graphdl.language import load_source
+    from graphdl.language.listing import tree
     from graphdl.model import Model
     from graphdl.rendering import printable_lines
 
     if emit == "tree" and folder is None:
-        click.echo(printable_lines(listing.tree(load_source(file))))
+        click.echo(printable_lines(tree(load_source(file))))
         return
     model = Model(load_source(file), net=net, device=device, settings=settings)
     training = not inference and bool(model.network.training.losses)
@@ -56,7 +57,7 @@ def command(
     program = model.compile(batch=batch, training=training)
     if folder is not None:
         texts = {
-            "tree.txt": listing.tree(model.source),
+            "tree.txt": tree(model.source),
             "modules.txt": listing.modules(graph),
             "operators.txt": listing.operators(model.tensors(batch=batch, training=training)),
             "schedule.txt": listing.schedule(program),

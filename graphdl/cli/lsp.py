@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(stdio: bool) -> None:
     """Serves an editor over standard input and output (Language Server Protocol)."""
     try:
-        from graphdl.language.server.features import serve
+        from graphdl.language_server.features import serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol", "cattrs", "attrs"):
             raise

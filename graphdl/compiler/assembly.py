@@ -14,8 +14,9 @@ from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.graph.types import Shape
 from graphdl.operators.kernels.family import Prepared, copy
+from graphdl.operators.reduction import Reduction
 from graphdl.operators.structure import Concat
-from graphdl.operators.tensor import Elementwise, Reduction, Template, Tensor, View, topological
+from graphdl.operators.tensor import Elementwise, Template, Tensor, View, topological
 
 Key = TypeVar("Key")
 

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from graphdl.compiler.assembly import Assembled
+from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import (
     Array,
     Constant,
@@ -20,7 +21,6 @@ from graphdl.operators.tensor import (
     Feed,
     Generator,
     Read,
-    Reduction,
     Source,
     Template,
     Tensor,

@@ -11,7 +11,8 @@ from graphdl.compiler.generate import Operands, elementwise
 from graphdl.compiler.program import Target
 from graphdl.compiler.reductions import reduction
 from graphdl.compiler.templates import template
-from graphdl.operators.tensor import Reduction, Tensor
+from graphdl.operators.reduction import Reduction
+from graphdl.operators.tensor import Tensor
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,15 @@
-"""The stages of the compiler as text: what ``graphdl compile --emit`` prints."""
+"""The stages from the module graph on as text: what ``graphdl compile --emit`` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from graphdl.compiler.program import Program
-from graphdl.diagnostics import ModelError
 from graphdl.graph.model import Module, ModuleGraph, ScanBody, Value
 from graphdl.operators.tensor import Operation, Tensor, topological
-from graphdl.source import Source
 
 _LONGEST_VALUE = 60
-
-
-def tree(source: Source) -> str:
-    """The syntax tree, a node a line.
-
-    Raises:
-        ModelError: the text does not parse.
-    """
-    from graphdl.language.parser import parse
-
-    file, diagnostics = parse(source)
-    if any(diagnostic.is_error for diagnostic in diagnostics):
-        raise ModelError(*diagnostics)
-    lines: list[str] = []
-    for declaration in file.declarations:
-        _syntax(declaration, 0, "", lines)
-    return "\n".join(lines)
 
 
 def modules(graph: ModuleGraph) -> str:
@@ -95,30 +75,6 @@ def memory(program: Program) -> str:
 def opencl(program: Program) -> str:
     """The text of every kernel."""
     return "\n\n".join(f"// {name}\n{kernel.source.strip()}" for name, kernel in program.kernels.items())
-
-
-def _syntax(node: Any, depth: int, role: str, lines: list[str]) -> None:
-    indent = "  " * depth + (f"{role}: " if role else "")
-    if isinstance(node, tuple):
-        for item in node:
-            _syntax(item, depth, role, lines)
-        return
-    if not hasattr(node, "span"):
-        if node not in (None, ""):
-            lines.append(f"{indent}{node!r}")
-        return
-    values = [(f.name, getattr(node, f.name)) for f in fields(node) if not f.name.endswith("span")]
-    plain = [f"{name}={value!r}" for name, value in values if _is_plain(value) and value not in (None, ())]
-    lines.append(f"{indent}{type(node).__name__} {' '.join(plain)}".rstrip() + f"  # {node.span}")
-    for name, value in values:
-        if not _is_plain(value):
-            _syntax(value, depth + 1, name, lines)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_plain, value))
-    return not hasattr(value, "span")
 
 
 def _value(value: Value) -> str:

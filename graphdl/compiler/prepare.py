@@ -10,9 +10,9 @@ from typing import TypeVar
 from graphdl.compiler.program import Target
 from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.operators.kernels.family import Choose, Planner, predicted
-from graphdl.operators.reduction import reduce
+from graphdl.operators.reduction import Reduction, reduce
 from graphdl.operators.structure import reshape
-from graphdl.operators.tensor import Reduction, Template, Tensor, View
+from graphdl.operators.tensor import Template, Tensor, View
 
 Key = TypeVar("Key")
 

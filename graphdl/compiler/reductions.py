@@ -33,7 +33,8 @@ from graphdl.compiler.generate import (
 from graphdl.compiler.loops import deal, memory_order, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, Variable
-from graphdl.operators.tensor import Reduction, Tensor
+from graphdl.operators.reduction import Reduction
+from graphdl.operators.tensor import Tensor
 
 BLOCK = 32
 

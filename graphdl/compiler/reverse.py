@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphdl.operators.structure import broadcast_to, sum_to
-from graphdl.operators.tensor import Elementwise, Tensor, adopt, constant, topological
+from graphdl.operators.reduction import sum_to
+from graphdl.operators.structure import broadcast_to
+from graphdl.operators.tensor import Tensor, adopt, constant, topological
 
 
 def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
@@ -45,7 +46,7 @@ def pull_back(
         for x, g in zip(tensor.inputs, tensor.operation.reverse(tensor, total), strict=True):
             if g is None or id(x) not in reaches or x.element != "float":
                 continue
-            if isinstance(tensor.operation, Elementwise):
+            if tensor.operation.broadcasts:
                 g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
             received.setdefault(id(x), []).append(g)
         adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, total), tensor.origin)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
-from graphdl.operators.reduction import reduce
+from graphdl.operators.reduction import Reduction, reduce
 from graphdl.operators.structure import BroadcastTo, Embed, concat
-from graphdl.operators.tensor import Elementwise, Reduction, Tensor
+from graphdl.operators.tensor import Elementwise, Tensor
 
 Key = TypeVar("Key")
 

@@ -8,7 +8,7 @@ outside of training: the same, another without chance (a crop at the centre), or
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,10 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import Array, DataSet, Statistics
-from graphdl.data.declarations import augmentation
-from graphdl.data.draws import uniform
-from graphdl.graph.model import Setting
+from graphdl.data.dataset import DataSet, Statistics
 from graphdl.graph.types import TensorType
 from graphdl.settings import Call
 
@@ -217,52 +214,6 @@ class Normalize(Fixed, name="normalize"):
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """All steps, in the order of the file: for each setting, the fields that it concerns with what is done to them.
-
-    The fields of one example share a setting's random numbers: an image and its mask stay aligned.
-    """
-
-    stages: tuple[Mapping[str, Step], ...] = ()
-
-    def types(self, before: Mapping[str, TensorType]) -> dict[str, TensorType]:
-        """The fields' types afterwards."""
-        types = dict(before)
-        for stage in self.stages:
-            for name, step in stage.items():
-                types[name] = step.type(types[name])
-        return types
-
-    def apply(self, arrays: dict[str, Array], *, training: bool, seed: int, epoch: int, first: int) -> dict[str, Array]:
-        """The batch afterwards; ``first`` is the position of its first example in the epoch's order.
-
-        Fields that ``arrays`` lacks are left out; those that it has may be changed.
-        """
-        if not training:
-            return self._predicted(arrays)
-        for number, stage in enumerate(self.stages):
-            for name, step in stage.items():
-                if name in arrays:
-                    values = arrays[name]
-                    arrays[name] = step.apply(values, uniform(seed, epoch, 1 + number, first, len(values)))
-        return arrays
-
-    def _predicted(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        for stage in self.prediction():
-            for name, fixed in stage.items():
-                if name in arrays:
-                    arrays[name] = fixed.transform(arrays[name])
-        return arrays
-
-    def prediction(self) -> list[dict[str, Fixed]]:
-        """What the steps become outside of training."""
-        return [
-            {name: fixed for name, step in stage.items() if (fixed := step.prediction()) is not None}
-            for stage in self.stages
-        ]
-
-
-@dataclass(frozen=True)
 class Place(Call):
     """A setting of ``augment`` and the fields as they are when its turn comes."""
 
@@ -340,16 +291,3 @@ def _by_channel(place: Place, argument: str, values: tuple[float, ...], name: st
 
 def _listed(types: Mapping[str, TensorType]) -> str:
     return ", ".join(f"{name}: {kind}" for name, kind in types.items())
-
-
-def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
-    """The ``augment`` settings of a train section, for a data set.
-
-    Raises:
-        ModelError: E0702, E0703, E0710 or E0711, a setting is unknown, ill-formed, or does not fit the data.
-    """
-    stages: list[Mapping[str, Step]] = []
-    for setting in settings:
-        make = augmentation(setting)
-        stages.append(make(Place(setting, dataset, Pipeline(tuple(stages)).types(dataset.types))))
-    return Pipeline(tuple(stages))

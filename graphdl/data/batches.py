@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphdl.data.augment import Pipeline
 from graphdl.data.dataset import DTYPES, Array, DataSet, Rows
 from graphdl.data.draws import permutation
 from graphdl.data.feed import value_fault
+from graphdl.data.pipeline import Pipeline
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.graph.types import TensorType
 from graphdl.source import Span

@@ -10,7 +10,8 @@ from typing import Any
 from graphdl.graph.types import Element, Shape, TensorType
 from graphdl.operators.division import source
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
-from graphdl.operators.tensor import Constant, Elementwise, Tensor, constant, number
+from graphdl.operators.structure import align, broadcast_to
+from graphdl.operators.tensor import Constant, Elementwise, Tensor, constant, define_arithmetic, number
 
 Gradient = Callable[[Tensor, Tensor], Sequence[Tensor | None]]
 
@@ -103,6 +104,9 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     return Tensor(operation, tuple(tensors), broadcast([t.shape for t in tensors]), result)
 
 
+define_arithmetic(apply)
+
+
 def cast(x: Tensor, element: Element) -> Tensor:
     """``x`` as another element type; numbers become truth values by ``!= 0``."""
     if x.element == element:
@@ -172,8 +176,6 @@ def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
 
 def _power(x: Tensor, exponent: float) -> Tensor | None:
     if exponent == 0:  # 1 everywhere, of a NaN, too, and without a slope
-        from graphdl.operators.structure import broadcast_to
-
         return broadcast_to(constant(1.0), x.shape)
     if exponent == 2:
         return apply("multiply", x, x)
@@ -421,19 +423,6 @@ def _lower(row: Row) -> Callable[[Lowering], Sequence[Tensor]]:
         return (apply(row.operation.key, *align(node.inputs, node.batched, node.types, len(node.outputs[0].shape))),)
 
     return lower
-
-
-def align(inputs: Sequence[Tensor], batched: Sequence[bool], types: Sequence[TensorType], rank: int) -> list[Tensor]:
-    """Batched tensors of a lower rank get dimensions of length 1 after the batch, so that the right ends line up."""
-    from graphdl.operators.structure import reshape
-
-    aligned = []
-    for tensor, is_batched, tensor_type in zip(inputs, batched, types, strict=True):
-        missing = rank - tensor_type.rank
-        if is_batched and missing and tensor_type.rank >= 0:
-            tensor = reshape(tensor, (tensor.shape[0], *([1] * missing), *tensor_type.shape))
-        aligned.append(tensor)
-    return aligned
 
 
 _PORTS = {1: ("x",), 2: ("a", "b"), 3: ("mask", "a", "b")}

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from graphdl.graph.types import TensorType
+from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.elementwise import apply, cast, stop_gradient
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.structure import broadcast_to, positions, reshape, slice_
-from graphdl.operators.tensor import Reduction, Tensor, constant
+from graphdl.operators.tensor import Operation, Tensor, constant
+
+
+@dataclass(frozen=True)
+class Reduction(Operation):
+    """Combines the elements along ``axes``, which stay as dimensions of length 1.
+
+    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over ``axes``).
+    """
+
+    kind: str
+    axes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        """A sum hands its gradient to every element, an extreme to the first that reached it."""
+        (x,) = y.inputs
+        if self.kind == "sum":
+            return (broadcast_to(g, x.shape),)
+        if self.kind == "argmax":
+            return (None,)
+        source = x if self.kind == "max" else -x
+        winner = Tensor(Reduction("argmax", self.axes), (source,), y.shape, "int")
+        return (apply("where", apply("equal", positions(x.shape, self.axes), winner), g, 0.0),)
 
 
 def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
@@ -25,16 +52,13 @@ def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> T
     return y if keep else reshape(y, tuple(n for a, n in enumerate(x.shape) if a not in dropped))
 
 
-def reverse(operation: Reduction, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-    """The reverse rules: a sum hands its gradient to every element, an extreme to the first that reached it."""
-    (x,) = y.inputs
-    if operation.kind == "sum":
-        return (broadcast_to(g, x.shape),)
-    if operation.kind == "argmax":
-        return (None,)
-    source = x if operation.kind == "max" else -x
-    winner = Tensor(Reduction("argmax", operation.axes), (source,), y.shape, "int")
-    return (apply("where", apply("equal", positions(x.shape, operation.axes), winner), g, 0.0),)
+def sum_to(g: Tensor, shape: Shape) -> Tensor:
+    """The gradient of a broadcast: sums what was repeated."""
+    if g.shape == shape:
+        return g
+    lead = g.rank - len(shape)
+    axes = [a for a in range(g.rank) if a < lead or (shape[a - lead] == 1 and g.shape[a] != 1)]
+    return reshape(reduce("sum", g, axes), shape)
 
 
 def axes_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:

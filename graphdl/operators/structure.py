@@ -122,6 +122,7 @@ class BroadcastTo(View):
     """Repeats dimensions of length 1, and adds dimensions in front."""
 
     shape: Shape
+    broadcasts = True
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         x = y.inputs[0]
@@ -129,7 +130,7 @@ class BroadcastTo(View):
         return [Access(0, tuple(Index(0) if n == 1 else i for i, n in zip(tail, x.shape, strict=True)))]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
-        return (sum_to(g, y.inputs[0].shape),)
+        return (g,)
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -139,17 +140,6 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     if isinstance(x.operation, BroadcastTo):
         return broadcast_to(x.inputs[0], shape)
     return Tensor(BroadcastTo(shape), (x,), shape, x.element)
-
-
-def sum_to(g: Tensor, shape: Shape) -> Tensor:
-    """The gradient of a broadcast: sums what was repeated."""
-    from graphdl.operators.reduction import reduce
-
-    if g.shape == shape:
-        return g
-    lead = g.rank - len(shape)
-    axes = [a for a in range(g.rank) if a < lead or (shape[a - lead] == 1 and g.shape[a] != 1)]
-    return reshape(reduce("sum", g, axes), shape)
 
 
 @dataclass(frozen=True)
@@ -334,6 +324,17 @@ def _lower_transpose(node: Lowering) -> Sequence[Tensor]:
     return (transpose(node.inputs[0], [0, *(d + 1 for d in order)] if node.batched[0] else order),)
 
 
+def align(inputs: Sequence[Tensor], batched: Sequence[bool], types: Sequence[TensorType], rank: int) -> list[Tensor]:
+    """Batched tensors of a lower rank get dimensions of length 1 after the batch, so that the right ends line up."""
+    aligned = []
+    for tensor, is_batched, tensor_type in zip(inputs, batched, types, strict=True):
+        missing = rank - tensor_type.rank
+        if is_batched and missing and tensor_type.rank >= 0:
+            tensor = reshape(tensor, (tensor.shape[0], *([1] * missing), *tensor_type.shape))
+        aligned.append(tensor)
+    return aligned
+
+
 def _infer_broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x, shape = types[0], tuple(attributes["shape"])
     tail = shape[len(shape) - x.rank :] if x.rank <= len(shape) else ()
@@ -343,8 +344,6 @@ def _infer_broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any])
 
 
 def _lower_broadcast(node: Lowering) -> Sequence[Tensor]:
-    from graphdl.operators.elementwise import align
-
     shape = node.outputs[0].shape
     (x,) = align(node.inputs, node.batched, node.types, len(shape))
     return (broadcast_to(x, _with_batch(node, shape)),)
@@ -505,5 +504,5 @@ PRIMITIVES: tuple[Primitive, ...] = (
 
 __all__ = [
     "PRIMITIVES", "Concat", "Embed", "Positions", "Reshape", "Slice", "Transpose", "axis_of", "broadcast_to", "concat",
-    "embed", "flat", "number", "pad", "positions", "regroup", "reshape", "slice_", "sum_to", "transpose", "unflat",
+    "embed", "flat", "number", "pad", "positions", "regroup", "reshape", "slice_", "transpose", "unflat",
 ]  # fmt: skip

@@ -41,12 +41,13 @@ class Operation:
         """The C functions, by name, that the operation's ``code`` calls when it is written for vectors of ``width``."""
         return {}
 
-    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``.
+    broadcasts = False
+    """Whether elements of an input may be repeated as NumPy does. The reverse rule may then give a gradient for each
+    repetition, in the shape of the result, or one number for all: the reverse pass sums what was repeated."""
 
-        None where no gradient flows. An elementwise rule may return the shape of ``y``: the reverse pass sums
-        what was broadcast.
-        """
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``; None
+        where no gradient flows."""
         return [None] * len(y.inputs)
 
 
@@ -125,10 +126,18 @@ class Tensor:
         return _elementwise("less_equal", self, other)
 
 
-def _elementwise(name: str, *operands: Tensor | float) -> Tensor:
-    from graphdl.operators.elementwise import apply
+Apply = Callable[..., Tensor]
+"""An elementwise operator by its name, on tensors and numbers: ``graphdl.operators.elementwise.apply``."""
+_defined: list[Apply] = []
 
-    return apply(name, *operands)
+
+def define_arithmetic(apply: Apply) -> None:
+    """Gives the signs of arithmetic their meaning. The elementwise operators do so: their own rules use the signs."""
+    _defined[:] = [apply]
+
+
+def _elementwise(name: str, *operands: Tensor | float) -> Tensor:
+    return _defined[0](name, *operands)
 
 
 # --------------------------------------------------------------------------------------------------------- sources
@@ -225,6 +234,7 @@ class Elementwise(Operation):
     cost: int = 1
     called: Callable[[int], Mapping[str, str]] | None = None
     """What ``functions`` gives, where the code calls any."""
+    broadcasts = True
 
     def functions(self, width: int) -> Mapping[str, str]:
         return self.called(width) if self.called is not None else {}
@@ -275,26 +285,6 @@ class View(Operation):
     def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
         """The index in ``y`` of the element that lies at ``index`` in the input, for a view that is ``invertible``."""
         raise NotImplementedError(type(self))
-
-
-@dataclass(frozen=True)
-class Reduction(Operation):
-    """Combines the elements along ``axes``, which stay as dimensions of length 1.
-
-    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over ``axes``).
-    """
-
-    kind: str
-    axes: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        return self.kind
-
-    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        from graphdl.operators.reduction import reverse
-
-        return reverse(self, y, g)
 
 
 class Generator(Operation):

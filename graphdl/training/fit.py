@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphdl.data import augment
 from graphdl.data.batches import Batches
 from graphdl.data.dataset import DataSet
 from graphdl.data.feed import from_arrays
+from graphdl.data.pipeline import pipeline
 from graphdl.settings import written
 from graphdl.training import inference
 from graphdl.training.claim import claimed
@@ -148,7 +148,7 @@ def evaluate(model: Model, request: Request, *, split: str = "test", origin: Pat
     inputs = inference.measured_inputs(network, stage.batch)
     batches = Batches(
         dataset, split, inputs, batch=stage.batch, training=False, seed=stage.seed,
-        augment=augment.pipeline(stage.augment, dataset),
+        augment=pipeline(stage.augment, dataset),
         feed={name: f for name, f in stage.feed.items() if name in inputs},
         spans={name: value.node.span for name, value in network.inference.inputs.items()},
     )  # fmt: skip

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from graphdl import strict_json
-from graphdl.data import augment
 from graphdl.data.batches import Batch, Batches
 from graphdl.data.dataset import DataSet
+from graphdl.data.pipeline import pipeline
 from graphdl.data.prefetch import Prefetch
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.training import checkpoint, faults, inference, schema
@@ -227,9 +227,12 @@ class _StageRun:
         network = self.network = training.network
         dataset = training.load_data(stage)
         self.trainer = Trainer(network, stage)
-        pipeline = augment.pipeline(stage.augment, dataset)
-        common: dict[str, Any] = {"batch": stage.batch, "seed": stage.seed, "augment": pipeline}
-        common["spans"] = self.trainer.spans
+        common: dict[str, Any] = {
+            "batch": stage.batch,
+            "seed": stage.seed,
+            "augment": pipeline(stage.augment, dataset),
+            "spans": self.trainer.spans,
+        }
         self.train = Batches(
             dataset, "train", self.trainer.inputs, training=True, feed=self._feed(self.trainer.inputs), **common
         )

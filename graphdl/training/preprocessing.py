@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.data import augment
-from graphdl.data.augment import Pipeline, Step, restored
+from graphdl.data.augment import Step, restored
 from graphdl.data.dataset import DataSet, Table
 from graphdl.data.known import Known
+from graphdl.data.pipeline import Pipeline, pipeline
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.training.stages import Stage
 
@@ -18,7 +18,7 @@ from graphdl.training.stages import Stage
 def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str, Any]:
     """JSON: for each input that a field feeds its shape in the data set, what is done to it outside of training, and
     how it lay in a table; and the names of the classes by field."""
-    fixed = augment.pipeline(stage.augment, dataset).prediction()
+    fixed = pipeline(stage.augment, dataset).prediction()
     fields = {name: stage.feed.get(name, name) for name in inputs}
     return {
         "inputs": {

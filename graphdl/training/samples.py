@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from graphdl.data import augment
 from graphdl.data.batches import Batches
 from graphdl.data.known import Known
+from graphdl.data.pipeline import pipeline
 from graphdl.diagnostics import ModelError
 from graphdl.graph.types import TensorType
 from graphdl.training.network import Network
@@ -45,7 +45,7 @@ def sample(
             dataset = loader(root=root, origin=origin, known=known)(stage)
             batches = Batches(
                 dataset, "train", inputs, batch=count, training=False,
-                augment=augment.pipeline(stage.augment, dataset), feed=stage.feed,
+                augment=pipeline(stage.augment, dataset), feed=stage.feed,
             )  # fmt: skip
             return Sample(batches.get(0, 0).arrays, f"{count} examples of {dataset.name}")
         except ModelError:

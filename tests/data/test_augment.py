@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from graphdl.data.augment import Fixed, Pipeline, Step, pipeline, restored
+from graphdl.data.augment import Fixed, Step, restored
 from graphdl.data.dataset import DataSet, Field, Split, numbers
 from graphdl.data.declarations import AUGMENTATIONS
+from graphdl.data.pipeline import Pipeline, pipeline
 from graphdl.graph.types import TensorType
 
 

@@ -5,10 +5,10 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from graphdl.data.augment import pipeline
 from graphdl.data.batches import Batches
 from graphdl.data.dataset import DataSet, Split, labels, numbers, pixels
 from graphdl.data.draws import permutation, uniform
+from graphdl.data.pipeline import pipeline
 from graphdl.graph.types import TensorType
 from graphdl.source import Source, Span
 

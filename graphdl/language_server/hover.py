@@ -9,10 +9,10 @@ from graphdl.graph.model import Module, ModuleGraph, Node, ScanBody, Value
 from graphdl.language import syntax
 from graphdl.language.expansion.nets import walk
 from graphdl.language.expansion.values import Applied, Outputs, describe, is_module, text
-from graphdl.language.server import signatures, symbols
-from graphdl.language.server.analysis import Analysis
-from graphdl.language.server.cost import flops
-from graphdl.language.server.symbols import Occurrence, Symbol
+from graphdl.language_server import signatures, symbols
+from graphdl.language_server.analysis import Analysis
+from graphdl.language_server.cost import flops
+from graphdl.language_server.symbols import Occurrence, Symbol
 from graphdl.source import Span
 from graphdl.summary import quantity
 

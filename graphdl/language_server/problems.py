@@ -9,7 +9,7 @@ from lsprotocol import types
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language import syntax
-from graphdl.language.server.analysis import PATIENCE, Analysis
+from graphdl.language_server.analysis import PATIENCE, Analysis
 from graphdl.source import Source, Span
 
 _UNUSED = frozenset(["W0201", "W0202", "W0203", "W0204", "W0501", "W0502"])

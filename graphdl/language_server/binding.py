@@ -14,9 +14,9 @@ from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.nets import output_name, statements_of, targets_of
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.language.lexer import LimitError, Token, tokenize
-from graphdl.language.server import symbols
-from graphdl.language.server.symbols import Bindings, Occurrence, Symbol
 from graphdl.language.words import name_end, name_start, normal, placeholders
+from graphdl.language_server import symbols
+from graphdl.language_server.symbols import Bindings, Occurrence, Symbol
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.source import Source, Span

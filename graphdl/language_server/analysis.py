@@ -19,9 +19,9 @@ from graphdl.language.expansion.nets import walk
 from graphdl.language.expansion.values import Definition, Outputs, values_of
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.language.lexer import LimitError, Token, tokenize
-from graphdl.language.server.binding import Registry, bind
-from graphdl.language.server.symbols import Bindings, Symbol
-from graphdl.language.server.text import moved
+from graphdl.language_server.binding import Registry, bind
+from graphdl.language_server.symbols import Bindings, Symbol
+from graphdl.language_server.text import moved
 from graphdl.source import Source, Span
 
 PATIENCE = 3.0

@@ -13,9 +13,9 @@ from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import Files, read_source
 from graphdl.language.expansion.watching import Watcher
 from graphdl.language.lexer import RESERVED
-from graphdl.language.server.binding import Registry, bind
-from graphdl.language.server.symbols import Symbol
 from graphdl.language.words import normal
+from graphdl.language_server.binding import Registry, bind
+from graphdl.language_server.symbols import Symbol
 from graphdl.source import Source, Span
 
 Key = tuple[str, int]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.language.lexer import Token
-from graphdl.language.server import signatures, symbols
-from graphdl.language.server.analysis import Analysis
-from graphdl.language.server.context import Context, OpenCall
-from graphdl.language.server.signatures import Parameter, Settings, Signature
-from graphdl.language.server.symbols import Symbol
+from graphdl.language_server import signatures, symbols
+from graphdl.language_server.analysis import Analysis
+from graphdl.language_server.context import Context, OpenCall
+from graphdl.language_server.signatures import Parameter, Settings, Signature
+from graphdl.language_server.symbols import Symbol
 
 _NO_TENSOR = frozenset(["NUMBER", "STRING", "true", "false", "none", "[", "-"])
 """With these begins no tensor that somebody writes as an argument."""

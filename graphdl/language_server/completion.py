@@ -15,12 +15,12 @@ from graphdl.language.expansion.training import WORDS
 from graphdl.language.expansion.values import Namespace, text
 from graphdl.language.expansion.values import is_module as is_module_value
 from graphdl.language.lexer import RESERVED
-from graphdl.language.server import calls, signatures, symbols
-from graphdl.language.server.analysis import Analysis
-from graphdl.language.server.context import Context
-from graphdl.language.server.signatures import Settings, Signature
-from graphdl.language.server.symbols import Symbol
 from graphdl.language.words import continues
+from graphdl.language_server import calls, signatures, symbols
+from graphdl.language_server.analysis import Analysis
+from graphdl.language_server.context import Context
+from graphdl.language_server.signatures import Settings, Signature
+from graphdl.language_server.symbols import Symbol
 from graphdl.operators.initializers import INITIALIZERS
 
 _FILE_WORDS = {

@@ -13,9 +13,9 @@ from pygls import uris
 
 from graphdl.diagnostics import ModelError
 from graphdl.language.expansion.files import project_folder, read_source
-from graphdl.language.server.analysis import Analysis, Complain
-from graphdl.language.server.text import Positions
 from graphdl.language.words import normal
+from graphdl.language_server.analysis import Analysis, Complain
+from graphdl.language_server.text import Positions
 from graphdl.source import Source, Span
 
 _MOST_FILES = 2000

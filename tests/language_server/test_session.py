@@ -13,11 +13,11 @@ from lsp_client import ROOT, Client
 
 from graphdl.language import load_source
 from graphdl.language.expansion.files import read_source
-from graphdl.language.server import calls, completion
-from graphdl.language.server.analysis import Analysis
-from graphdl.language.server.context import context
-from graphdl.language.server.hover import hover
-from graphdl.language.server.outline import outline
+from graphdl.language_server import calls, completion
+from graphdl.language_server.analysis import Analysis
+from graphdl.language_server.context import context
+from graphdl.language_server.hover import hover
+from graphdl.language_server.outline import outline
 from graphdl.source import Source
 
 

@@ -19,17 +19,17 @@ from graphdl.diagnostics import ModelError
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.files import LIBRARY
 from graphdl.language.formatter import format_source
-from graphdl.language.server import calls, completion, rename, symbols
-from graphdl.language.server.analysis import Analysis, Complain
-from graphdl.language.server.context import Context, context
-from graphdl.language.server.documents import Document, Documents, path_of
-from graphdl.language.server.hover import hover
-from graphdl.language.server.outline import Entry, outline
-from graphdl.language.server.problems import problems
-from graphdl.language.server.signatures import Settings
-from graphdl.language.server.symbols import Occurrence
-from graphdl.language.server.text import moved
 from graphdl.language.words import normal
+from graphdl.language_server import calls, completion, rename, symbols
+from graphdl.language_server.analysis import Analysis, Complain
+from graphdl.language_server.context import Context, context
+from graphdl.language_server.documents import Document, Documents, path_of
+from graphdl.language_server.hover import hover
+from graphdl.language_server.outline import Entry, outline
+from graphdl.language_server.problems import problems
+from graphdl.language_server.signatures import Settings
+from graphdl.language_server.symbols import Occurrence
+from graphdl.language_server.text import moved
 from graphdl.source import Span
 
 DELAY = 0.1

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 CURSOR = "‸"
 TIMEOUT = 30.0
 
