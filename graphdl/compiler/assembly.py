@@ -31,6 +31,8 @@ class Assembled(Template):
     The inputs may lack dimensions of length 1 that the slots have.
     """
 
+    takes_epilogue = False
+
     axis: int
     slots: tuple[Shape, ...]
 

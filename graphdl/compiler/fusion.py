@@ -2,7 +2,8 @@
 
 A tensor is *realized* if a kernel stores it. All others are computed in place wherever they are used. Reductions and
 templates are always the heart (*root*) of a kernel; the elementwise chain that follows a root is computed in the same
-kernel (its *epilogue*) as long as nobody else needs what lies between.
+kernel (its *epilogue*) as long as nobody else needs what lies between. A template with several outputs stores them all
+as they are; elementwise kernels may still join it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from graphdl.operators.tensor import (
     Elementwise,
     Feed,
     Generator,
+    Part,
     Read,
     Source,
     Template,
@@ -43,7 +45,10 @@ TOO_LARGE = 150
 
 @dataclass(eq=False)
 class KernelPlan:
-    """One kernel to be: ``roots`` (reductions or one template; none if elementwise) and what it stores."""
+    """One kernel to be: ``roots`` (reductions or one template; none if elementwise) and what it stores.
+
+    The outputs of a root that has several are parts of it.
+    """
 
     roots: list[Tensor]
     outputs: list[Tensor]
@@ -55,6 +60,11 @@ class KernelPlan:
     @property
     def is_elementwise(self) -> bool:
         return not self.roots
+
+    @property
+    def takes_epilogue(self) -> bool:
+        operation = self.roots[0].operation if self.roots else None
+        return not isinstance(operation, Template) or operation.takes_epilogue
 
     @property
     def is_assembled(self) -> bool:
@@ -102,9 +112,10 @@ class _Fusion:
         for root in reversed(self.order):
             if not isinstance(root.operation, Reduction | Template):
                 continue
-            if isinstance(root.operation, Assembled):
-                self.absorbed[root] = [root]
-                self.realized.add(root)
+            outputs = [user for user in self.users[root] if isinstance(user.operation, Part)]
+            if outputs or (isinstance(root.operation, Template) and not root.operation.takes_epilogue):
+                self.absorbed.update({end: [root, end] for end in outputs} or {root: [root]})
+                self.realized.update(outputs or [root])
                 continue
             tail, chain = root, [root]
             while tail not in self.realized and len(self.users[tail]) == 1:
@@ -176,12 +187,20 @@ class _Fusion:
         return _evaluations(user, tensor)
 
     def _plans(self) -> list[KernelPlan]:
-        plans = []
+        plans: list[KernelPlan] = []
+        of_root: dict[Tensor, KernelPlan] = {}
         for tensor in self.order:
             if tensor not in self.realized or isinstance(tensor.operation, Source):
                 continue
             chain = self.absorbed.get(tensor)
+            if chain and chain[0] in of_root:  # a further output of the same kernel
+                plan = of_root[chain[0]]
+                plan.outputs.append(tensor)
+                plan.chains[tensor] = chain
+                continue
             plan = KernelPlan([chain[0]], [tensor], chains={tensor: chain}) if chain else KernelPlan([], [tensor])
+            if chain:
+                of_root[chain[0]] = plan
             plan.inputs = self._reads(plan)
             plans.append(plan)
         return plans
@@ -310,7 +329,7 @@ def _may_join(
 
     A kernel has of its own results only the element that it is at, so the plan may read each of them there alone.
     """
-    if maker.is_assembled or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:
+    if not maker.takes_epilogue or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:
         return False
     if len({*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}) > MOST_OPERANDS:
         return False

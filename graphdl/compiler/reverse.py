@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from graphdl.operators.reduction import sum_to
 from graphdl.operators.structure import broadcast_to
-from graphdl.operators.tensor import Tensor, adopt, constant, topological
+from graphdl.operators.tensor import Part, Tensor, adopt, constant, topological
 
 
 def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
@@ -31,26 +31,54 @@ def pull_back(
     order = topological([output], {id(x) for x in borders})
     reaches = _reached_from(wanted, order)
     received: dict[int, list[Tensor]] = {id(output): [seed]}
+    divided: dict[int, dict[int, Tensor]] = {}
+    """For a tensor that stands for several outputs what has reached each of them."""
     ends = {id(x) for x in borders}
     totals: dict[int, Tensor] = {}
     for tensor in reversed(order):
-        parts = received.pop(id(tensor), None)
-        if parts is None or id(tensor) not in reaches:
+        if id(tensor) not in reaches:
             continue
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
+        if id(tensor) in divided:
+            arrived = divided[id(tensor)]
+            found = tensor.operation.reverse_parts(tensor, arrived)
+            _hand_on(tensor, tuple(arrived.values()), found, reaches, received)
+            continue
+        if id(tensor) not in received:
+            continue
+        total = _sum(received.pop(id(tensor)))
         totals[id(tensor)] = total
         if not tensor.inputs or id(tensor) in ends:
             continue
-        for x, g in zip(tensor.inputs, tensor.operation.reverse(tensor, total), strict=True):
-            if g is None or id(x) not in reaches or x.element != "float":
-                continue
-            if tensor.operation.broadcasts:
-                g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
-            received.setdefault(id(x), []).append(g)
-        adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, total), tensor.origin)
+        if isinstance(tensor.operation, Part):
+            whole, number = divided.setdefault(id(tensor.inputs[0]), {}), tensor.operation.number
+            whole[number] = _sum([whole[number], total]) if number in whole else total
+        else:
+            _hand_on(tensor, (total,), tensor.operation.reverse(tensor, total), reaches, received)
     return [totals.get(id(x)) for x in wanted]
+
+
+def _hand_on(
+    tensor: Tensor,
+    arrived: tuple[Tensor, ...],
+    found: Sequence[Tensor | None],
+    reaches: set[int],
+    received: dict[int, list[Tensor]],
+) -> None:
+    """Gives the inputs of ``tensor`` the gradients that a reverse rule has found for them."""
+    for x, g in zip(tensor.inputs, found, strict=True):
+        if g is None or id(x) not in reaches or x.element != "float":
+            continue
+        if tensor.operation.broadcasts:
+            g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
+        received.setdefault(id(x), []).append(g)
+    adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, *arrived), tensor.origin)
+
+
+def _sum(gradients: Sequence[Tensor]) -> Tensor:
+    total = gradients[0]
+    for further in gradients[1:]:
+        total = total + further
+    return total
 
 
 def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphdl.compiler.emit import Emitter, Lanes
+from graphdl.compiler.emit import REGISTER, Emitter, Lanes
 from graphdl.compiler.expression import Strides, Tracer
 from graphdl.compiler.generate import Operands, address_of, forward_index, write
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import memory_operands, strides_from
+from graphdl.graph.types import Element
 from graphdl.operators.index import Index, Variable
 from graphdl.operators.kernels.family import Operand, Prepared
-from graphdl.operators.tensor import Tensor
+from graphdl.operators.tensor import Part, Tensor
 
 
 @dataclass(frozen=True)
@@ -48,37 +49,52 @@ def template(
     variables = {axis: Variable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))
     vector = variables[vector_axis]
-    tracer = Tracer(strides, [root, *outputs])
+    family = root.operation.family
+    stored = [root, *(user for chain in chains.values() for user in chain[1:] if isinstance(user.operation, Part))]
+    values = [f"value{k}" for k in range(len(family.outputs))] if len(family.outputs) > 1 else ["value"]
+    results = {x: f"{values[x.operation.number if isinstance(x.operation, Part) else 0]}_" for x in stored}
+    tracer = Tracer(strides, [*stored, *outputs])
     places, expressions = [], []
     for output in outputs:
         at = forward_index(chains[output], index)
-        expressions.append(tracer.trace(output, at, root=output is not root))
+        expressions.append(tracer.trace(output, at, root=output not in results))
         places.append(address_of(at, strides[output]).recombined())
     macros = ["#define STORE(V, ...) STORE_(V, __VA_ARGS__)", "#define STORE_(V, ...) STORE_##V(__VA_ARGS__)"]
     for width in (1, 2, 4, 8, 16):
         lanes = Lanes(vector, width, aligned=False) if width > 1 else None
-        parameters = ", ".join(("value", *names))
+        parameters = ", ".join((*values, *names))
         if lanes is not None and not (lanes.can_run(expressions) and all(lanes.step(p) is not None for p in places)):
-            body = _by_lanes(width, names, coordinates.index(vector_axis))
+            body = _by_lanes(width, values, family.outputs, names, coordinates.index(vector_axis))
         else:
-            emitter = Emitter(lanes, operands, {root: "value_"}, prefix="s")
+            emitter = Emitter(lanes, operands, dict(results), prefix="s")
             write(emitter, outputs, expressions, places, operands)
-            suffix = str(width) if width > 1 else ""
             heads = [f"const int e{k} = ({name});" for k, name in enumerate(names)]
-            body = [*heads, f"const float{suffix} value_ = (value);", *emitter.lines]
+            body = [*heads, *_declared(values, "_", family.outputs, width), *emitter.lines]
         macros.append(f"#define STORE_{width}({parameters}) do {{ {' '.join(body)} }} while (0)")
     defines = [f"#define {name} {value}" for name, value in call.defines.items()]
     preamble = "\n".join([*defines, *macros, f"#define KERNEL_PROLOGUE POINTERS {' '.join(prologue)}", ""])
     return TemplateText(preamble, call.text(), call.global_size, call.local_size)
 
 
-def _by_lanes(width: int, names: Sequence[str], along: int) -> list[str]:
+def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], width: int) -> list[str]:
+    """Variables, named with a suffix, for the values that ``STORE`` is given."""
+    lanes = str(width) if width > 1 else ""
+    return [
+        f"const {REGISTER[element]}{lanes} {value}{suffix} = ({value});"
+        for value, element in zip(values, elements, strict=True)
+    ]
+
+
+def _by_lanes(
+    width: int, values: Sequence[str], elements: Sequence[Element], names: Sequence[str], along: int
+) -> list[str]:
     digits = "0123456789abcdef"
     calls = []
     for k in range(width):
+        lanes = [f"{value}_lanes.s{digits[k]}" for value in values]
         at = [f"({name}) + {k}" if position == along else name for position, name in enumerate(names)]
-        calls.append(f"STORE_1({', '.join((f'lanes_.s{digits[k]}', *at))});")
-    return [f"const float{width} lanes_ = (value);", *calls]
+        calls.append(f"STORE_1({', '.join((*lanes, *at))});")
+    return [*_declared(values, "_lanes", elements, width), *calls]
 
 
 def _read(x: Tensor, base: Tensor, strides: Strides) -> Operand:

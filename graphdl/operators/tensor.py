@@ -3,6 +3,9 @@
 A ``Tensor`` has the batch as an ordinary first dimension. An operation is a small immutable value that holds its
 attributes, so two tensors with equal operations and the same inputs are the same tensor to the compiler.
 
+An operation may have several outputs: then its own tensor stands for all of them together and is never stored, and a
+``Part`` of it is each of them. ``parts`` makes both.
+
 There are few kinds of operation, and the compiler knows only the kinds:
 
 ===============  ======================================================================================
@@ -12,6 +15,7 @@ There are few kinds of operation, and the compiler knows only the kinds:
 ``Reduction``    sum, maximum, … over some axes
 ``Generator``    a value that is a function of the index alone (positions, random draws)
 ``Template``     a hand-written kernel family (matrix product, convolution)
+``Part``         one of the outputs of an operation that has several
 ===============  ======================================================================================
 """
 
@@ -48,6 +52,11 @@ class Operation:
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``; None
         where no gradient flows."""
+        return [None] * len(y.inputs)
+
+    def reverse_parts(self, y: Tensor, gradients: Mapping[int, Tensor]) -> Sequence[Tensor | None]:
+        """The reverse rule of an operation with several outputs. ``gradients`` holds what reaches each of them, by its
+        number; it lacks those that nothing reaches."""
         return [None] * len(y.inputs)
 
 
@@ -307,6 +316,9 @@ class Generator(Operation):
 class Template(Operation):
     """What a hand-written kernel computes."""
 
+    takes_epilogue = True
+    """Whether its kernel can compute further elementwise steps of what it stores."""
+
     @property
     def family(self) -> Family[Any, Any]:
         """What knows how the kernel is prepared and called."""
@@ -314,6 +326,23 @@ class Template(Operation):
 
     def flops(self, y: Tensor) -> int:
         raise NotImplementedError(type(self))
+
+
+@dataclass(frozen=True)
+class Part(Operation):
+    """One output of the operation that made the input, by its number.
+
+    The outputs of a hand-written kernel have one shape, which is that of the input, and are stored together, element by
+    element.
+    """
+
+    number: int
+
+
+def parts(operation: Operation, inputs: Sequence[Tensor], outputs: Sequence[tuple[Shape, Element]]) -> list[Tensor]:
+    """The outputs of an operation that has several, each with its shape and element type."""
+    whole = Tensor(operation, tuple(inputs), outputs[0][0])
+    return [Tensor(Part(k), (whole,), shape, element) for k, (shape, element) in enumerate(outputs)]
 
 
 def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None) -> None:

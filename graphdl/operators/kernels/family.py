@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from graphdl.graph.types import Shape
+from graphdl.graph.types import Element, Shape
 from graphdl.operators.index import Index
 from graphdl.operators.kernels.template import TemplateCall
 from graphdl.operators.tensor import Access, Lookup, Source, Template, Tensor, View
@@ -51,6 +51,8 @@ class Family(ABC, Generic[Problem, Candidate]):
     """For each coordinate of the kernel's ``STORE`` the dimension of the result that it runs along."""
     vector: ClassVar[int]
     """The dimension of the result along which ``STORE`` gets vectors."""
+    outputs: ClassVar[tuple[Element, ...]] = ("float",)
+    """The elements that the kernel stores. With several, ``STORE`` takes a value of each, then the coordinates."""
 
     @abstractmethod
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
