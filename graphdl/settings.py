@@ -15,10 +15,10 @@ from graphdl.source import Source, Span
 from graphdl.suggest import did_you_mean
 
 _WORDS: Mapping[Any, tuple[str, str]] = {
-    int: ("a whole number", "whole numbers"),
+    int: ("an int", "ints"),
     float: ("a number", "numbers"),
     str: ("a text", "texts"),
-    bool: ("true or false", "truth values"),
+    bool: ("true or false", "bools"),
     NoneType: ("none", "none"),
     object: ("anything", "anything"),
 }
@@ -125,7 +125,7 @@ def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) ->
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of the language is of an annotated kind. A whole number is a number; a truth value is neither."""
+    """Whether a value of the language is of an annotated kind. An int is a number; a bool is neither."""
     if isinstance(hint, UnionType):
         return any(fits(value, kind) for kind in get_args(hint))
     if get_origin(hint) is list:

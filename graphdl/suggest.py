@@ -28,7 +28,7 @@ def limited_suggestions() -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a typing slip turns into ``name``; none if nothing is near.
+    """The known name that a typing slip turns into ``name``; None if nothing is near.
 
     Near is a third of the letters (of the longer name) at most, counted as by Damerau and Levenshtein (a swap of
     neighbours is one slip), or a name that was written on beyond its end.

@@ -41,8 +41,8 @@ FORMULAS = {
     "rsqrt": "1 / sqrt(x)",
     "abs": "the absolute value",
     "sign": "-1, 0 or 1",
-    "floor": "the whole number at or below",
-    "ceil": "the whole number at or above",
+    "floor": "the greatest integer not above x",
+    "ceil": "the least integer not below x",
     "sin": "the sine",
     "cos": "the cosine",
     "tanh": "the hyperbolic tangent",
@@ -203,7 +203,7 @@ def limit_rows() -> str:
         ("nodes of the graph", f"{limits.NODES:,}"),
         ("dimensions of a tensor", f"{limits.RANK:,}"),
         ("elements of a tensor", "2⁴⁰" if limits.ELEMENTS == 2**40 else f"{limits.ELEMENTS:,}"),
-        ("a whole number", "2⁶³" if limits.NUMBER == 2**63 else f"{limits.NUMBER:,}"),
+        ("an int", "2⁶³" if limits.NUMBER == 2**63 else f"{limits.NUMBER:,}"),
     ]
     return _table("what | at most", rows)
 

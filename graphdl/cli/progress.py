@@ -95,7 +95,7 @@ def _values(loss: float | None, metrics: Mapping[str, float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Four digits behind the point; none is what a record has for a number that is not finite."""
+    """Four digits behind the point; None is what a record has for a number that is not finite."""
     if value is None:
         return "nan"
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4e}"

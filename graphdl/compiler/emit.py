@@ -40,7 +40,7 @@ class Lanes:
         return index.constant % self.width == 0 and all(c % self.width == 0 or a == self.vector for a, c in index.terms)
 
     def step(self, index: Index) -> int | None:
-        """By how much ``index`` grows from lane to lane; none if unevenly.
+        """By how much ``index`` grows from lane to lane; None if unevenly.
 
         A quotient by a multiple of the width stays the same over the lanes, a remainder counts on.
         """

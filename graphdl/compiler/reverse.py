@@ -24,7 +24,7 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
 def pull_back(
     output: Tensor, seed: Tensor, wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
 ) -> list[Tensor | None]:
-    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; none where no path leads there.
+    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; None where no path leads there.
 
     Paths end at the tensors of ``borders``, so that what lies before them counts for nothing.
     """

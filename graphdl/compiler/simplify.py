@@ -45,7 +45,7 @@ def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:
-    """A sum over dimensions that were only repeated is a multiplication; none if there is more to it."""
+    """A sum over dimensions that were only repeated is a multiplication; None if there is more to it."""
     x = wide.inputs[0]
     if x.rank != wide.rank or any(x.shape[a] != 1 for a in axes):
         return None
@@ -59,7 +59,7 @@ def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:
 
 
 def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
-    """A sum of tensors laid into zeros side by side is their concatenation; none if they are not so.
+    """A sum of tensors laid into zeros side by side is their concatenation; None if they are not so.
 
     This is what the gradient of a sequence that was read element by element comes to.
     """

@@ -203,7 +203,7 @@ class Batches:
 
 
 def _feeds(given: TensorType, wanted: TensorType) -> bool:
-    """Whether a field's elements can become an input's; whole numbers that feed classes are checked batch by batch."""
+    """Whether a field's elements can become an input's; ints that feed classes are checked batch by batch."""
     if wanted.element == "float":
         return True
     if wanted.classes is not None and given.classes is not None:

@@ -86,7 +86,7 @@ def unpack(request: Request, archive: Path, folder: Path) -> None:
 def _read(request: Request, path: Path) -> NDArray[np.uint8]:
     content = request.read(path)
     if not content or len(content) % _RECORD:
-        raise request.damaged(path, f"{len(content)} bytes are no whole number of records of {_RECORD} bytes")
+        raise request.damaged(path, f"{len(content)} bytes are no multiple of one record of {_RECORD} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
     wrong = np.flatnonzero(records[:, 0] > 9)
     if wrong.size:

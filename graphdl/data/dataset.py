@@ -38,7 +38,7 @@ class Origin:
     word: str = "example"
     """What ``numbers`` count: ``line`` in a table."""
     numbers: NDArray[np.integer[Any]] | None = None
-    """Of each example; none where they are 0, 1, 2 …"""
+    """Of each example; None where they are 0, 1, 2 …"""
 
     def of(self, row: int) -> str:
         """One example's: ``flowers.csv, line 17``."""
@@ -68,7 +68,7 @@ class Field(ABC):
         """A field of the given examples alone."""
 
     def place(self, row: int) -> str | None:
-        """Where an example was read, for complaints; none where it is from no file."""
+        """Where an example was read, for complaints; None where it is from no file."""
         return None
 
 
@@ -102,15 +102,15 @@ class ArrayField(Field):
 
 
 def pixels(values: Array, divisor: float = 255.0, origin: Origin | None = None) -> ArrayField:
-    """Images stored as whole numbers, read as floats from 0 to 1."""
+    """Images stored as ints, read as floats from 0 to 1."""
     return ArrayField(values, TensorType(values.shape[1:]), divisor, origin)
 
 
 def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
-    """A field of floats, whole numbers or truth values, as the array's dtype says.
+    """A field of floats, ints or bools, as the array's dtype says.
 
     Raises:
-        ValueError: of another dtype, or a whole number that 32 bits cannot hold.
+        ValueError: of another dtype, or an int that 32 bits cannot hold.
     """
     element: Element
     match values.dtype.kind:
@@ -119,11 +119,11 @@ def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
         case "i" | "u":
             element = "int"
             if values.size and (values.min() < -(2**31) or values.max() >= 2**31):
-                raise ValueError("a whole number is too large for 32 bits")
+                raise ValueError("an int is too large for 32 bits")
         case "b":
             element = "bool"
         case _:
-            raise ValueError(f"elements of type {values.dtype}; floats, whole numbers or truth values are expected")
+            raise ValueError(f"elements of type {values.dtype}; floats, ints or bools are expected")
     with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite, and complained about when it is fed
         stored = np.ascontiguousarray(values, DTYPES[element])
     return ArrayField(stored, TensorType(values.shape[1:], element), origin=origin)

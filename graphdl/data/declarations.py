@@ -114,7 +114,7 @@ def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3,
 
     ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
     number for both), then cropped at the centre. Grey of 16 bits goes from 0 to 1 as well, transparent pixels are
-    white, pictures are turned as their EXIF data says; floats and 32-bit whole numbers are refused. Hidden files and
+    white, pictures are turned as their EXIF data says; floats and 32-bit ints are refused. Hidden files and
     folders are left out. ``label`` numbers the classes in the order of their folders' names.
     Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
     keeps its side when others are added.

@@ -13,7 +13,7 @@ from graphdl.graph.types import TensorType
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean
 
-_KINDS = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "truth values"}
+_KINDS = {"f": "floats", "i": "ints", "u": "ints", "b": "bools"}
 _FITTING = {"float": "fiub", "int": "iub", "bool": "b"}
 """The dtype kinds that each element takes: what becomes another element by itself loses nothing."""
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
@@ -160,7 +160,7 @@ def value_fault(
         high = min(_LARGEST_FLOAT, float(np.finfo(array.dtype).max))
         code, low, expected = "E0717", -high, "finite numbers of 32 bits"
     elif kind.element == "int" and array.dtype.kind in "iu":
-        code, low, high, expected = "E0717", -(2**31), 2**31 - 1, "whole numbers of 32 bits"
+        code, low, high, expected = "E0717", -(2**31), 2**31 - 1, "ints of 32 bits"
     else:
         return None
     # A comparison with NaN is false, and both extremes are NaN where one element is.

@@ -108,7 +108,7 @@ def read_npz(reading: Reading, path: Path) -> dict[str, Array]:
 
 
 def _refused(reading: Reading, path: Path, reason: str) -> Exception:
-    return reading.unreadable(path, reason, help="save floats, whole numbers or truth values, with numpy.savez")
+    return reading.unreadable(path, reason, help="save floats, ints or bools, with numpy.savez")
 
 
 def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:

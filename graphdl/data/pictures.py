@@ -7,7 +7,7 @@ pixels of the file                        are read as
 16 bits grey (PNG, PGM, TIFF)             0 to 1: a value by the greatest that its bits hold (65535; 4095 of 12 bits)
 16 bits RGB                               their upper 8 bits
 with alpha, or a transparent colour       as they look over white; where four channels are wanted, alpha is the fourth
-32 bits, whole numbers or floats          refused: nothing says which value is white
+32 bits, ints or floats          refused: nothing says which value is white
 ========================================  ===========================================================================
 
 A picture is turned upright as its EXIF data says, then scaled so that it just covers the size that is wanted, then
@@ -129,7 +129,7 @@ def _deep(reading: Reading, path: Path, image: Image, opened: Image, channels: i
     from PIL import Image, TiffImagePlugin
 
     if image.mode == "F" or (image.mode == "I" and opened.format not in ("PNG", "PPM")):
-        kind = "floats" if image.mode == "F" else "whole numbers of 32 bits"
+        kind = "floats" if image.mode == "F" else "ints of 32 bits"
         raise reading.unreadable(
             path,
             f"its pixels are {kind}, and nothing says which value is white",

@@ -255,7 +255,7 @@ def _no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
 
 
 class _Quoted(NamedTuple):
-    """A cell in quotes: the lines of its row on which it opens and ends, counted from 0; none where it does not end."""
+    """A cell in quotes: the lines of its row on which it opens and ends, counted from 0; None where it does not end."""
 
     first: int
     last: int | None

@@ -100,7 +100,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class TrainSection:
-    """One stage of training as the file gives it; what is left out is none and takes its default in training."""
+    """One stage of training as the file gives it; what is left out is None and takes its default in training."""
 
     name: str | None
     span: Span

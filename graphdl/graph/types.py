@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 class TensorType:
     """Shape and element type of one example's tensor; the batch dimension is never part of it.
 
-    ``classes`` is set for ``class(v)``: whole numbers from 0 to ``classes - 1``.
+    ``classes`` is set for ``class(v)``: ints from 0 to ``classes - 1``.
     """
 
     shape: Shape

@@ -1,7 +1,7 @@
 """What each rule of the grammar becomes in the syntax tree, and the few rules of syntax that a grammar says badly.
 
 A method bears the name of its rule in ``grammar/net.lark``. It gets the offsets where the rule's text starts and ends,
-then the rule's named parts: tokens, nodes, lists, or none for an optional part that is absent.
+then the rule's named parts: tokens, nodes, lists, or None for an optional part that is absent.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Explanation:
 
 
 def explanation(code: str) -> Explanation | None:
-    """The long form of a code such as ``E0107`` (in any case), or none if there is no such code."""
+    """The long form of a code such as ``E0107`` (in any case), or None if there is no such code."""
     return catalogue().get(code.upper())
 
 

@@ -135,9 +135,9 @@ class _Context:
     opener: str
     base: int
     align: int | None
-    """After a comma; none until the first token stands."""
+    """After a comma; None until the first token stands."""
     value: int | None
-    """The start of the value in hand; none until its first token stands."""
+    """The start of the value in hand; None until its first token stands."""
     closing: int | None = None
     """The column of the closing bracket if it has a line of its own."""
     arrow: int | None = None
@@ -328,7 +328,7 @@ class _Layout:
         self.line = Line(column)
 
     def kind(self, index: int, before: int, context: _Context) -> int | None:
-        """What kind of break a line end before a token would be; none if the style has none there."""
+        """What kind of break a line end before a token would be; None if the style has none there."""
         type, last = self.tokens[index].type, self.tokens[before].type
         if last in ("(", "["):
             return _BRACE if context.closing is not None else None

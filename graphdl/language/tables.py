@@ -26,8 +26,8 @@ END = "$END"
 class Reduction:
     """One alternative of a rule: ``size`` symbols become one of the kind ``origin``.
 
-    ``name`` is the builder's method, or none for a helper rule whose values are spliced into its user's. ``children``
-    says what the method gets: a symbol's index, none (an absent optional), or ``[index]`` for a list to splice.
+    ``name`` is the builder's method, or None for a helper rule whose values are spliced into its user's. ``children``
+    says what the method gets: a symbol's index, None (an absent optional), or ``[index]`` for a list to splice.
     """
 
     origin: str

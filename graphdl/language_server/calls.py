@@ -77,7 +77,7 @@ def _active(analysis: Analysis, call: OpenCall, signature: Signature) -> int | N
 
 
 def _filled(analysis: Analysis, call: OpenCall, signature: Signature) -> list[Parameter | None]:
-    """The parameter that each argument fills; none for one too many."""
+    """The parameter that each argument fills; None for one too many."""
     named = set(call.named)
     ports = [p for p in (signature.ports[1:] if call.piped else signature.ports) if p.name not in named]
     hypers = [p for p in signature.hypers if p.name not in named]

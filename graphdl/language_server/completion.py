@@ -241,7 +241,7 @@ def _patterns(paths: Iterable[str], start: int) -> Iterator[Item]:
 
 
 def imports(analysis: Analysis, offset: int) -> Iterator[Item] | None:
-    """Inside the text of an ``import`` the files that it may name; none elsewhere."""
+    """Inside the text of an ``import`` the files that it may name; None elsewhere."""
     for before, token in zip(analysis.tokens, analysis.tokens[1:], strict=False):
         if (
             before.type == "import"

@@ -149,6 +149,6 @@ class Documents:
 
 
 def path_of(uri: str) -> str | None:
-    """The real path of a file's URI; none for a text that is no file yet."""
+    """The real path of a file's URI; None for a text that is no file yet."""
     path = uris.to_fs_path(uri)
     return os.path.realpath(path) if path is not None else None

@@ -16,7 +16,7 @@ PRIMITIVE, INITIALIZER, FUNCTION = "primitive", "initializer", "function"
 
 @dataclass(eq=False, slots=True)
 class Symbol:
-    """One thing that has a name. ``span`` is its name where it is defined; none for the language's own words."""
+    """One thing that has a name. ``span`` is its name where it is defined; None for the language's own words."""
 
     name: str
     kind: str

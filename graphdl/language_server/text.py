@@ -62,7 +62,7 @@ class Positions:
 
 
 def moved(offset: int, old: str, new: str) -> int | None:
-    """Where a place of the new text stood in the old one; none if it is within what has changed."""
+    """Where a place of the new text stood in the old one; None if it is within what has changed."""
     start = 0
     shortest = min(len(old), len(new))
     while start < shortest and old[start] == new[start]:

@@ -121,7 +121,7 @@ def _only_floats(types: Sequence[TensorType]) -> None:
         if given.element != "float":
             raise OperatorError(
                 "E0301", f"a convolution works on floats, and {what} {given}", inputs=(port,),
-                help="float(x) makes floats of whole numbers",
+                help="float(x) makes floats of ints",
             )  # fmt: skip
 
 

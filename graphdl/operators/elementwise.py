@@ -18,11 +18,11 @@ Gradient = Callable[[Tensor, Tensor], Sequence[Tensor | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """One elementwise operator. ``element``: the result's element type, or none for the operands' common one.
-    ``whole`` computes it where all operands are whole numbers; none if ``operation`` does that, too."""
+    """One elementwise operator. ``element``: the result's element type, or None for the operands' common one.
+    ``of_ints`` computes it where all operands are ints; None if ``operation`` does that, too."""
 
     operation: Elementwise
-    whole: Elementwise | None
+    of_ints: Elementwise | None
     arity: int
     fold: Callable[..., Any] | None
     element: Element | None
@@ -56,7 +56,7 @@ def _row(
     fold: Callable[..., Any] | None,
     gradient: Gradient | None = None,
     *,
-    whole: Code | None = None,
+    of_ints: Code | None = None,
     element: Element | None = None,
     wants: Element | None = None,
     cost: int = 1,
@@ -64,10 +64,10 @@ def _row(
 ) -> None:
     """``wants`` is the element type that operands are turned into first ("float" for ``exp``)."""
     operation = Elementwise(key, _writer(code), gradient, cost, _function(code))
-    of_whole = None
-    if whole is not None:
-        of_whole = Elementwise(f"{key}_whole", _writer(whole), None, cost, _function(whole))
-    ROWS[key] = Row(operation, of_whole, arity, fold, element, wants, documentation)
+    on_ints = None
+    if of_ints is not None:
+        on_ints = Elementwise(f"{key}_of_ints", _writer(of_ints), None, cost, _function(of_ints))
+    ROWS[key] = Row(operation, on_ints, arity, fold, element, wants, documentation)
 
 
 def _function(code: Code) -> Callable[[int], Mapping[str, str]] | None:
@@ -100,7 +100,7 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
             return constant(row.fold(*numbers), result)
         except (ArithmeticError, ValueError):
             pass  # the device answers with an infinity or a NaN, as the standard says
-    operation = row.whole if row.whole is not None and tensors[-1].element != "float" else row.operation
+    operation = row.of_ints if row.of_ints is not None and tensors[-1].element != "float" else row.operation
     return Tensor(operation, tuple(tensors), broadcast([t.shape for t in tensors]), result)
 
 
@@ -108,7 +108,7 @@ define_arithmetic(apply)
 
 
 def cast(x: Tensor, element: Element) -> Tensor:
-    """``x`` as another element type; numbers become truth values by ``!= 0``."""
+    """``x`` as another element type; numbers become bools by ``!= 0``."""
     if x.element == element:
         return x
     value = number(x)
@@ -119,11 +119,11 @@ def cast(x: Tensor, element: Element) -> Tensor:
 
 
 LEAST, GREATEST = -(2**31), 2**31 - 1
-"""The whole numbers of 32 bits."""
+"""The ints of 32 bits."""
 
 
 def whole_number(value: float) -> int:
-    """The whole number that a number becomes: cut off towards 0, at the ends of 32 bits, and 0 for a NaN."""
+    """The int that a float becomes: cut off towards 0, at the ends of 32 bits, and 0 for a NaN."""
     if math.isnan(value):
         return 0
     return int(max(LEAST, min(GREATEST, value)))
@@ -147,13 +147,13 @@ def _common(elements: Sequence[Element]) -> Element:
 
 
 def _operated(key: str, elements: Sequence[Element]) -> Element:
-    """The element type in which operands meet; truth values count as 0 and 1 where they are not only told apart."""
+    """The element type in which operands meet; bools count as 0 and 1 where they are not only told apart."""
     common = _common(elements)
     return "int" if common == "bool" and key not in ("where", "equal", "not_equal") else common
 
 
 def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
-    """What the operator comes to when an operand is 0 or 1 or the rule is plain; none if nothing is known."""
+    """What the operator comes to when an operand is 0 or 1 or the rule is plain; None if nothing is known."""
     x = operands[0]
     numbers = [number(t) for t in operands]
     if key in ("add", "multiply") and numbers[0] is not None and numbers[1] is None:
@@ -258,13 +258,13 @@ def _sign(x: float) -> float:
     return x if x != x else type(x)((x > 0) - (x < 0))
 
 
-def _whole_sign(operands: Sequence[str], width: int) -> str:
+def _sign_of_ints(operands: Sequence[str], width: int) -> str:
     kind = f"int{width if width > 1 else ''}"
     return f"max(min({operands[0]}, ({kind})(1)), ({kind})(-1))"
 
 
 def _magnitude(operands: Sequence[str], width: int) -> str:
-    """The magnitude of the least whole number has no place in 32 bits, and stays negative, as in NumPy."""
+    """The magnitude of the least int has no place in 32 bits, and stays negative, as in NumPy."""
     return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
 
 
@@ -276,12 +276,12 @@ _row(
     wants="float", cost=4,
 )  # fmt: skip
 _row(
-    "floor_divide", 2, Call("floored_quotient"), lambda a, b: a // b, whole=Call("whole_quotient"), cost=12,
-    documentation="The quotient, rounded down. Of whole numbers it is whole, and 0 where b is 0.",
+    "floor_divide", 2, Call("floored_quotient"), lambda a, b: a // b, of_ints=Call("whole_quotient"), cost=12,
+    documentation="The quotient, rounded down. Of ints it is an int, and 0 where b is 0.",
 )  # fmt: skip
 _row(
-    "remainder", 2, Call("floored_remainder"), lambda a, b: a % b, _remainder_gradient, whole=Call("whole_remainder"),
-    cost=10, documentation="a - b * (a // b): it has the sign of b. Of whole numbers it is 0 where b is 0.",
+    "remainder", 2, Call("floored_remainder"), lambda a, b: a % b, _remainder_gradient, of_ints=Call("whole_remainder"),
+    cost=10, documentation="a - b * (a // b): it has the sign of b. Of ints it is 0 where b is 0.",
 )  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
 _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,))
@@ -289,12 +289,12 @@ _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,))
 # A NaN wins. Where the second operand is a number, the compiler sees that it is none and drops the first question.
 _row(
     "maximum", 2, "({1} != {1} ? {1} : {0} < {1} ? {1} : {0})", _greater, _extreme_gradient("less", "greater"),
-    whole="max({0}, {1})",
+    of_ints="max({0}, {1})",
     documentation="The greater, element by element.",
 )  # fmt: skip
 _row(
     "minimum", 2, "({1} != {1} ? {1} : {1} < {0} ? {1} : {0})", _lesser, _extreme_gradient("greater", "less"),
-    whole="min({0}, {1})",
+    of_ints="min({0}, {1})",
     documentation="The lesser, element by element.",
 )  # fmt: skip
 _row(
@@ -325,13 +325,11 @@ _row(
     "rsqrt", 1, "(1.0f / sqrt({0}))", lambda a: 1.0 / math.sqrt(a),
     lambda y, g: (g * -0.5 * y * y * y,), wants="float", cost=9,
 )  # fmt: skip
-_row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),), whole=_magnitude)
-_row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, whole=_whole_sign)
+_row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),), of_ints=_magnitude)
+_row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, of_ints=_sign_of_ints)
 _row("floor", 1, "floor({0})", math.floor, wants="float")
 _row("ceil", 1, "ceil({0})", math.ceil, wants="float")
-_row(
-    "round", 1, "rint({0})", round, wants="float", documentation="The nearest whole number; halves go to the even one."
-)
+_row("round", 1, "rint({0})", round, wants="float", documentation="The nearest integer; halves go to the even one.")
 _row("sin", 1, "sin({0})", math.sin, lambda y, g: (g * apply("cos", y.inputs[0]),), wants="float", cost=20)
 _row("cos", 1, "cos({0})", math.cos, lambda y, g: (-(g * apply("sin", y.inputs[0])),), wants="float", cost=20)
 _row("tanh", 1, "tanh({0})", math.tanh, lambda y, g: (g * (1.0 - y * y),), wants="float", cost=20)

@@ -1,4 +1,4 @@
-"""Operators steered by whole numbers: one-hot, picking along a dimension, rows of a table, rank."""
+"""Operators steered by ints: one-hot, picking along a dimension, rows of a table, rank."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphdl.operators.tensor import Access, Lookup, Tensor, View
 
 
 def _missing(element: Element) -> float:
-    """What an index outside of its tensor finds: a NaN, the least whole number, or false."""
+    """What an index outside of its tensor finds: a NaN, the least int, or false."""
     return {"float": math.nan, "int": LEAST, "bool": 0}[element]
 
 
@@ -84,7 +84,7 @@ def pick(x: Tensor, index: Tensor, *, known: bool) -> Tensor:
 
 
 def one_hot(x: Tensor, classes: int) -> Tensor:
-    """Whole numbers to rows of zeros with a one: ``[..] -> [.., classes]``."""
+    """Ints to rows of zeros with a one: ``[..] -> [.., classes]``."""
     hit = apply("equal", reshape(x, (*x.shape, 1)), positions((*x.shape, classes), (x.rank,)))
     return cast(hit, "float")
 
@@ -94,7 +94,7 @@ def one_hot(x: Tensor, classes: int) -> Tensor:
 
 def _whole(x: TensorType, port: int, what: str) -> None:
     if x.element != "int":
-        raise OperatorError("E0301", f"{what} wants whole numbers, such as class(10), and found {x}", inputs=(port,))
+        raise OperatorError("E0301", f"{what} wants ints, such as class(10), and found {x}", inputs=(port,))
 
 
 def _infer_one_hot(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:

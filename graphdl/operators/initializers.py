@@ -31,7 +31,7 @@ INITIALIZERS: dict[str, dict[str, float | None]] = {
     "orthogonal": {"gain": 1.0},
     "identity": {},
 }
-"""From each name to its numbers, in order, with their defaults; none where one must be given."""
+"""From each name to its numbers, in order, with their defaults; None where one must be given."""
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from graphdl.operators.structure import flat
 from graphdl.operators.tensor import Generator, Tensor, feed
 
 SEED = "random.seed"
-"""The feed that a program with random draws reads: two whole numbers, the run's seed and the step."""
+"""The feed that a program with random draws reads: two ints, the run's seed and the step."""
 
 ROUNDS = 10
 

@@ -262,7 +262,7 @@ class Positions(Generator):
 
 
 def positions(shape: Shape, axes: Sequence[int]) -> Tensor:
-    """Whole numbers of ``shape`` that count along ``axes``; the other dimensions are 1 long, to be broadcast."""
+    """Ints of ``shape`` that count along ``axes``; the other dimensions are 1 long, to be broadcast."""
     axes = tuple(axes)
     kept = tuple(n if a in axes else 1 for a, n in enumerate(shape))
     return Tensor(Positions(kept, axes), (), kept, "int")
@@ -386,7 +386,7 @@ def _infer_pad(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Se
             raise OperatorError("E0304", f"{name} = {list(amounts)} holds a negative number", hyper=name)
     value = attributes["value"]
     if x.element != "float" and value != int(value):
-        raise OperatorError("E0301", f"value = {value} is no whole number, and {x} holds nothing else", hyper="value")
+        raise OperatorError("E0301", f"value = {value} is no int, and {x} holds nothing else", hyper="value")
     shape = (b + n + a for b, n, a in zip(attributes["before"], x.shape, attributes["after"], strict=True))
     return (TensorType(tuple(shape), x.element),)
 

@@ -222,7 +222,7 @@ def array(values: Any, element: Element = "float") -> Tensor:
 
 
 def number(tensor: Tensor) -> float | None:
-    """The value of a constant scalar, else none."""
+    """The value of a constant scalar, else None."""
     return tensor.operation.value if isinstance(tensor.operation, Constant) else None
 
 
@@ -233,7 +233,7 @@ def number(tensor: Tensor) -> float | None:
 class Elementwise(Operation):
     """``code`` makes a C expression from the operands' expressions and the vector width (1: scalars).
 
-    Truth values in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector.
+    Bools in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector.
     ``cost`` is about how many floating-point operations an element takes.
     """
 

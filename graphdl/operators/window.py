@@ -118,7 +118,7 @@ def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
     """A number for both image dimensions, or a list of two. Raises OperatorError for anything else."""
     items = value if isinstance(value, list | tuple) else (value, value)
     if any(not isinstance(n, int) or isinstance(n, bool) for n in items):
-        raise OperatorError("E0301", f"{name} is a whole number or a list of two", hyper=name)
+        raise OperatorError("E0301", f"{name} is an int or a list of two", hyper=name)
     both = tuple(items)
     if len(both) != 2:
         raise OperatorError("E0303", f"{name} is a number or a list of two, not of {len(both)}", hyper=name)

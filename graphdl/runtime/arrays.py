@@ -16,7 +16,7 @@ STORED: Mapping[Element, np.dtype] = {
 }
 
 _ACCEPTED: Mapping[Element, str] = {"float": "f", "int": "iu", "bool": "b"}
-_WORDS: Mapping[Element, str] = {"float": "floating-point numbers", "int": "whole numbers", "bool": "booleans"}
+_WORDS: Mapping[Element, str] = {"float": "floating-point numbers", "int": "ints", "bool": "booleans"}
 
 
 def check_array(what: str, slot: Slot, value: object) -> np.ndarray:

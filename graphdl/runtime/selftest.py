@@ -46,7 +46,7 @@ class Case:
 
 
 def fault(device: Device) -> str | None:
-    """What a device computes wrongly, in words; none if all is right. Asked once a driver and kept on disk."""
+    """What a device computes wrongly, in words; None if all is right. Asked once a driver and kept on disk."""
     kept, key = BinaryCache(cache_folder() / "selftest"), _key(device)
     verdict = kept.get(*key)
     if verdict is None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller or the command line says of a run; what is none is as the file says."""
+    """What a caller or the command line says of a run; what is None is as the file says."""
 
     batch: int | None = None
     epochs: int | None = None

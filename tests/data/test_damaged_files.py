@@ -155,7 +155,7 @@ def test_cifar_file_cut_short(cifar, tmp_path, complaint, size):
     path = cifar / "data_batch_3.bin"
     put(path, path.read_bytes()[:size])
     found = complaint("E0705", load, "cifar10", root=tmp_path)
-    assert found.message == f"{path} is damaged: {size} bytes are no whole number of records of 3073 bytes"
+    assert found.message == f"{path} is damaged: {size} bytes are no multiple of one record of 3073 bytes"
 
 
 def test_cifar_label_that_is_no_class(cifar, tmp_path, complaint):

@@ -46,15 +46,15 @@ def test_kinds_that_fit(kind, array):
         (TensorType(()), np.float32(1), "E0714", "expected an array [examples], found []"),
         (TensorType((2,)), np.zeros((0, 2)), "E0714", "found [0, 2]"),
         (TensorType((), "int", 3), np.zeros(3), "E0715", "is class(3): expected class numbers, found floats (float64)"),
-        (TensorType((), "int"), np.zeros(3), "E0715", "is int: expected whole numbers, found floats"),
-        (TensorType((), "bool"), np.zeros(3, int), "E0715", "expected truth values, found whole numbers"),
+        (TensorType((), "int"), np.zeros(3), "E0715", "is int: expected ints, found floats"),
+        (TensorType((), "bool"), np.zeros(3, int), "E0715", "expected bools, found ints"),
         (TensorType(()), np.array(["a"]), "E0715", "found elements (<U1)"),
         (TensorType((), "int", 3), np.array([0, 3, 1]), "E0716", "is class(3): expected 0 to 2, found 3 at [1]"),
         (TensorType((2,), "int", 3), np.array([[0, 1], [2, -1]]), "E0716", "expected 0 to 2, found -1 at [1, 1]"),
         (TensorType((2,)), np.array([[0, np.nan]]), "E0717", "expected finite numbers of 32 bits, found nan at [0, 1]"),
         (TensorType(()), np.array([0, -np.inf], np.float32), "E0717", "found -inf at [1]"),
         (TensorType(()), np.array([1e39]), "E0717", "found 1e+39 at [0]"),
-        (TensorType((), "int"), np.array([2**31]), "E0717", "expected whole numbers of 32 bits, found 2147483648"),
+        (TensorType((), "int"), np.array([2**31]), "E0717", "expected ints of 32 bits, found 2147483648"),
     ],
 )
 def test_arrays_that_cannot_be_fed(complaint, kind, array, code, message):

@@ -95,7 +95,7 @@ def test_kinds_that_are_not_read(tmp_path, complaint, array, reason):
         (np.savez if name.endswith("z") else np.save)(tmp_path / name, array)
         found = complaint("E0705", read, Reading(), tmp_path / name)
         assert reason in found.message
-        assert found.help == "save floats, whole numbers or truth values, with numpy.savez"
+        assert found.help == "save floats, ints or bools, with numpy.savez"
         assert "unsafe" not in found.message
 
 

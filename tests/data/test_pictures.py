@@ -123,7 +123,7 @@ def test_alpha_is_a_fourth_channel_where_one_is_wanted(tmp_path):
     np.testing.assert_allclose(read(tmp_path / "b.png", 4)[:, 0, 0], [0.2, 0.2, 0.2, 1])
 
 
-@pytest.mark.parametrize(("kind", "words"), [(np.float32, "floats"), (np.int32, "whole numbers of 32 bits")])
+@pytest.mark.parametrize(("kind", "words"), [(np.float32, "floats"), (np.int32, "ints of 32 bits")])
 def test_what_has_no_white_is_refused(tmp_path, complaint, kind, words):
     path = tmp_path / "a.tif"
     Image.fromarray((RAMP * 100).astype(kind)).save(path)

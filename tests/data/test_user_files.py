@@ -131,7 +131,7 @@ def test_npz_without_splits_is_divided(read, tmp_path):
     [
         ({"x": np.zeros((3, 2)), "y": np.zeros(4)}, "'x' has 3, 'y' has 4"),
         ({"x": np.array(["a", "b"])}, "'x' cannot be fed: elements of type <U1"),
-        ({"x": np.array([2**40])}, "'x' cannot be fed: a whole number is too large"),
+        ({"x": np.array([2**40])}, "'x' cannot be fed: an int is too large"),
         ({"x": np.float32(1)}, "'x' holds no examples"),
         ({"x": np.zeros((0, 2))}, "'x' holds no examples"),
         ({"train_x": np.zeros(3), "y": np.zeros(3)}, "these do not: y"),

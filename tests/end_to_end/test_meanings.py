@@ -1,4 +1,4 @@
-"""What a file means where it is easily taken for something else: whole numbers, chance, corners, indices."""
+"""What a file means where it is easily taken for something else: ints, chance, corners, indices."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TestWholeNumbers:
         )
 
     def test_of_more_than_32_bits_are_refused(self) -> None:
-        assert complaint("output k + [1, 3000000000]", ["k: int[2]"]).startswith("E0308: a tensor holds whole numbers")
+        assert complaint("output k + [1, 3000000000]", ["k: int[2]"]).startswith("E0308: a tensor holds ints")
 
 
 def test_filters_may_be_written_out() -> None:

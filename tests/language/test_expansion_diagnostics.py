@@ -114,8 +114,8 @@ def test_the_model_must_be_there():
     [
         ({"clases": 3}, "E0213: 'n' has no hyperparameter 'clases' to set", "did you mean 'classes'?"),
         ({"zzz": 3}, "E0213: 'n' has no hyperparameter 'zzz' to set", "known: classes, deep, rate, width, widths"),
-        ({"classes": "many"}, "E0301: 'classes' is a whole number, and cannot be set to the text \"many\"", None),
-        ({"classes": 2.5}, "E0301: 'classes' is a whole number, and cannot be set to 2.5", None),
+        ({"classes": "many"}, "E0301: 'classes' is an int, and cannot be set to the text \"many\"", None),
+        ({"classes": 2.5}, "E0301: 'classes' is an int, and cannot be set to 2.5", None),
         ({"deep": 1}, "E0301: 'deep' is true or false, and cannot be set to 1", None),
         ({"rate": "true"}, "E0301: 'rate' is a number, and cannot be set to true", None),
         ({"widths": 3}, "E0301: 'widths' is a list, and cannot be set to 3", None),

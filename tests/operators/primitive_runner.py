@@ -24,7 +24,7 @@ KINDS = {np.dtype(np.float32): "float", np.dtype(np.int32): "int", np.dtype(bool
 
 @dataclass(frozen=True)
 class Operand:
-    """An input: its array (batch first where ``batched``), and for whole numbers how many classes there are."""
+    """An input: its array (batch first where ``batched``), and for ints how many classes there are."""
 
     array: np.ndarray
     batched: bool = True

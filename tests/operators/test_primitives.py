@@ -28,7 +28,7 @@ class Case:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] | None = None
     whole: Mapping[int, int] = field(default_factory=dict)
-    """Operands that are whole numbers below the given count."""
+    """Operands that are ints below the given count."""
     smooth: bool = True
     """Whether it has a gradient that finite differences can find."""
     tolerance: float = 2e-5

@@ -1,4 +1,4 @@
-"""What the rules say of NaN, ties, corners, whole numbers and indices outside: against NumPy and PyTorch, exactly."""
+"""What the rules say of NaN, ties, corners, ints and indices outside: against NumPy and PyTorch, exactly."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_to_the_power_of_0_is_1_without_a_slope(device: Device) -> None:
 
 
 class TestIndicesOutside:
-    """Nothing is read there: a float is a NaN, a whole number the least there is; no gradient goes there."""
+    """Nothing is read there: a float is a NaN, an int the least there is; no gradient goes there."""
 
     INDEX = np.array([[0, 10, 11, -1, GREATEST, LEAST]], np.int32)
     INSIDE = np.array([True, True, False, False, False, False])

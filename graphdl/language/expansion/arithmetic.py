@@ -95,7 +95,7 @@ def checked(compute: Callable[[], Any], span: Span) -> Any:
 
 def whole_range(start: Any, stop: Any, span: Span) -> list[int]:
     if not isinstance(start, int) or not isinstance(stop, int):
-        raise Fault("E0301", "a range runs between whole numbers", span)
+        raise Fault("E0301", "a range runs between ints", span)
     if stop - start > limits.LIST:
         raise too_long(stop - start, span)
     return list(range(start, stop))

@@ -285,7 +285,7 @@ def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
 def _fold_list(
     operator: Primitive, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
 ) -> float | None:
-    """``max(3, n)`` and ``sum([1, 2])``: reductions of plain numbers; none where tensors are meant."""
+    """``max(3, n)`` and ``sum([1, 2])``: reductions of plain numbers; None where tensors are meant."""
     if operator.name not in _COMBINING or named or not positional:
         return None
     combine = _COMBINING[operator.name]
@@ -314,8 +314,8 @@ def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> d
 
 
 _KINDS = {
-    "int": "a whole number", "number": "a number", "bool": "true or false", "string": "a text",
-    "shape": "a list of whole numbers", "ints": "a whole number or a list of them", "numbers": "a list of numbers",
+    "int": "an int", "number": "a number", "bool": "true or false", "string": "a text",
+    "shape": "a list of ints", "ints": "an int or a list of them", "numbers": "a list of numbers",
 }  # fmt: skip
 
 
@@ -337,7 +337,7 @@ def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
     if not fits:
         help = None
         if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
-            help = "divide with '//' for a whole number"
+            help = "divide with '//' for an int"
         raise Fault(
             "E0301", f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
             help=help,

@@ -133,7 +133,7 @@ def _expand(
     is_model: bool,
     watcher: Watcher | None = None,
 ) -> ModuleGraph | None:
-    """Expands one net; none if it cannot be begun. Faults are reported."""
+    """Expands one net; None if it cannot be begun. Faults are reported."""
     written = definition.written
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)

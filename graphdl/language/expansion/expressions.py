@@ -40,7 +40,7 @@ FUNCTIONS = ("is_list", "len", "tensor")
 
 _ELSEWHERE = {
     "True": "write 'true'", "False": "write 'false'", "None": "write 'none'",
-    "range": "the whole numbers from a to b - 1 are 'a..b'", "self": "a layer is named without it: fc = linear(10)",
+    "range": "the ints from a to b - 1 are 'a..b'", "self": "a layer is named without it: fc = linear(10)",
     "nn": "the layers are here under their own names: linear(10)", "torch": "the layers are here under their own names",
     "dense": "write 'linear'", "Dense": "write 'linear'", "Conv2d": "write 'conv'", "Conv2D": "write 'conv'",
     "conv2d": "write 'conv'", "MaxPool2d": "write 'maxpool'", "BatchNorm2d": "write 'batchnorm'",
@@ -65,7 +65,7 @@ def operand(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
 
 
 def condition(run: Run, expression: syntax.Expression, scope: Scope, what: str) -> bool:
-    """A truth value that is known while the file is expanded."""
+    """A bool that is known while the file is expanded."""
     value = operand(run, expression, scope)
     if isinstance(value, bool):
         return value
@@ -213,7 +213,7 @@ def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope)
     sign = step.operator
     if isinstance(left, Value) or isinstance(right, Value):
         if sign == "..":
-            raise Fault("E0301", "a range runs between whole numbers, not tensors", step.span)
+            raise Fault("E0301", "a range runs between ints, not tensors", step.span)
         for side, value in ((step.left, left), (step.right, right)):
             if not isinstance(value, Value) and not is_numeric(value):
                 raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", side.span)
@@ -418,7 +418,7 @@ def _named(run: Run, expression: syntax.Named, scope: Scope) -> Any:
 def _repeat(run: Run, expression: syntax.Repeat, scope: Scope) -> Repeated:
     count = operand(run, expression.count, scope)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise Fault("E0304", f"repeat wants a whole number from 0 on, not {describe(count)}", expression.count.span)
+        raise Fault("E0304", f"repeat wants an int from 0 on, not {describe(count)}", expression.count.span)
     body = Argument(module_of(run, expression.body, scope), expression.body.span)
     return Repeated(count, body, expression.span)
 

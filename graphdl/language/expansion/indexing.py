@@ -111,4 +111,4 @@ def _whole(run: Run, expression: syntax.Expression, scope: Scope) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     help = "take(table, index) takes rows, pick(x, index) an element of each" if isinstance(value, Value) else None
-    raise Fault("E0301", f"an index is a whole number, not {describe(value)}", expression.span, help=help)
+    raise Fault("E0301", f"an index is an int, not {describe(value)}", expression.span, help=help)

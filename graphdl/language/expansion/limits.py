@@ -31,7 +31,7 @@ ELEMENTS = 2**40
 """Elements of one tensor."""
 
 NUMBER = 2**63
-"""The largest whole number."""
+"""The largest int."""
 
 PYTHON_DEPTH = 12_000
 """Python frames: enough for DEPTH blocks, each with expressions as deep as the parser lets them be."""

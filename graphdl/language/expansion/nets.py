@@ -123,7 +123,7 @@ def _parts(kind: Any) -> tuple[str, ...]:
 
 
 def copied(name: str) -> str | None:
-    """``c`` for ``c_2``, the numbered name of a copy that a loop has made; none for other names."""
+    """``c`` for ``c_2``, the numbered name of a copy that a loop has made; None for other names."""
     base, _, number = name.rpartition("_")
     return base if base and number.isdecimal() else None
 

@@ -118,7 +118,7 @@ class Run:
             element = "float" if any(isinstance(n, float) for n in flat) else "int"
             element = "bool" if all(isinstance(n, bool) for n in flat) else element
         if element == "int" and any(not LEAST <= n <= GREATEST for n in flat):
-            raise Fault("E0308", "a tensor holds whole numbers of 32 bits, and this one has no place in them", span)
+            raise Fault("E0308", "a tensor holds ints of 32 bits, and this one has no place in them", span)
         kind: Any = {"float": float, "int": int, "bool": bool}[element]
         plain = kind(value) if not shape else _rebuild(list(map(kind, flat)), shape)
         return self.builder.constant(plain, TensorType(shape, element), module, span)  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def _is_text(default: syntax.Expression | None) -> bool:
 
 
 def _spelt(value: str) -> Any:
-    """The number, truth value, list or text that the command line spells."""
+    """The number, bool, list or text that the command line spells."""
     words: dict[str, Any] = {"true": True, "false": False, "none": None}
     text = value.strip()
     if text in words:
@@ -111,7 +111,7 @@ def _plain(value: object) -> Any:
 
 
 def _kind(default: syntax.Expression | None) -> str | None:
-    """What a default says of the values that may stand in its place; none if nothing."""
+    """What a default says of the values that may stand in its place; None if nothing."""
     while isinstance(default, syntax.Unary):
         default = default.operand
     if isinstance(default, syntax.ListExpression | syntax.Comprehension):
@@ -121,7 +121,7 @@ def _kind(default: syntax.Expression | None) -> str | None:
     value = default.value
     if isinstance(value, bool):
         return "true or false"
-    return "a text" if isinstance(value, str) else "a whole number" if isinstance(value, int) else "a number"
+    return "a text" if isinstance(value, str) else "an int" if isinstance(value, int) else "a number"
 
 
 def _fits(value: Any, wanted: str) -> bool:
@@ -129,7 +129,7 @@ def _fits(value: Any, wanted: str) -> bool:
     return {
         "true or false": isinstance(value, bool),
         "a text": isinstance(value, str),
-        "a whole number": whole,
+        "an int": whole,
         "a number": whole or isinstance(value, float),
         "a list": isinstance(value, list),
     }[wanted]

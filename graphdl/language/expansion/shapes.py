@@ -17,7 +17,7 @@ from graphdl.source import Span
 
 
 def concrete(run: Run, written: syntax.TypeExpression, scope: Scope) -> TensorType:
-    """The type, all of whose dimensions are known. Raises Fault where one is not a positive whole number."""
+    """The type, all of whose dimensions are known. Raises Fault where one is not a positive int."""
     dimensions = []
     for dimension in written.dimensions:
         if isinstance(dimension, syntax.Rest):
@@ -40,17 +40,15 @@ def dimension_of(run: Run, written: syntax.Expression, scope: Scope) -> int:
 
 def whole_dimension(value: Any, span: Span) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise Fault("E0302", f"a dimension is a whole number, not {describe(value)}", span)
+        raise Fault("E0302", f"a dimension is an int, not {describe(value)}", span)
     if value != int(value):
-        raise Fault("E0302", f"a dimension is a whole number, not {number_text(value)}", span)
+        raise Fault("E0302", f"a dimension is an int, not {number_text(value)}", span)
     if value < 1:
         raise Fault("E0302", f"a dimension is at least 1, not {number_text(value)}", span)
     if value > limits.ELEMENTS:
         raise Fault("E0302", f"a dimension of {number_text(float(value))} is too large", span)
     if not isinstance(value, int):
-        raise Fault(
-            "E0302", f"a dimension is a whole number, not {value:.1f}", span, help="divide with '//' for a whole number"
-        )
+        raise Fault("E0302", f"a dimension is an int, not {value:.1f}", span, help="divide with '//' for an int")
     return value
 
 
@@ -92,7 +90,7 @@ def match(
     if element != found.element:
         help = None
         if element == "float":
-            help = "one_hot(x) or float(x) makes floating-point numbers of whole ones"
+            help = "one_hot(x) or float(x) makes floats of ints"
         raise fault("E0301", f"{found.element} is not {element}", help)
     if written.classes is not None:
         if found.classes is None:
@@ -112,7 +110,7 @@ def match(
 
 
 def _aligned(written: syntax.TypeExpression, found: TensorType, fault: Any) -> list[tuple[Any, int]]:
-    """Each dimension of the tensor with the one that was written for it; none under ``..``."""
+    """Each dimension of the tensor with the one that was written for it; None under ``..``."""
     dimensions = list(written.dimensions)
     rest = [i for i, d in enumerate(dimensions) if isinstance(d, syntax.Rest)]
     if not rest:

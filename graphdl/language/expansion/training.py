@@ -135,7 +135,7 @@ def _number(least: float, *, whole: bool, exclusive: bool = False) -> Callable[.
     def read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
         written = _single(setting)
         value = _plain(run, written, scope)
-        kind = "a whole number" if whole else "a number"
+        kind = "an int" if whole else "a number"
         bound = f"above {text(least)}" if exclusive else f"from {text(least)} on"
         if (
             not is_number(value)

@@ -1,6 +1,6 @@
 """What an expression of the language can be worth while a file is expanded.
 
-Numbers, truth values, strings, ``none`` and lists are Python's own; a tensor is a ``Value`` of the module graph. The
+Numbers, bools, strings, ``none`` and lists are Python's own; a tensor is a ``Value`` of the module graph. The
 rest is here: several tensors at once, and the kinds of modules.
 """
 
@@ -175,12 +175,12 @@ def is_module(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is an int or a float; truth values are none."""
+    """Whether it is an int or a float; bools are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_numeric(value: Any) -> bool:
-    """Whether a tensor can be made of it: a number, a truth value, or a list (of lists) of them."""
+    """Whether a tensor can be made of it: a number, a bool, or a list (of lists) of them."""
     while isinstance(value, list):
         if not value:
             return False

@@ -61,7 +61,7 @@ def known_processor(flags: frozenset[str]) -> str:
 
 
 def processor_flags() -> frozenset[str]:
-    """The flags of the first processor in ``/proc/cpuinfo``; none where there is no such file."""
+    """The flags of the first processor in ``/proc/cpuinfo``; None where there is no such file."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
