@@ -1,19 +1,18 @@
-"""Calls: which argument fills which port or hyperparameter, and whether that makes a value or a module."""
+"""Calls: whether a callee with its arguments makes a value or a module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphdl.graph.model import Initializer, Value
-from graphdl.graph.types import TensorType
-from graphdl.language.expansion import arithmetic, limits, modules
+from graphdl.graph.model import Value
+from graphdl.language.expansion import modules
+from graphdl.language.expansion.arguments import bind, check_names
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
-from graphdl.language.expansion.run import Run, element_for
-from graphdl.language.expansion.shapes import whole_dimension
+from graphdl.language.expansion.primitives import fold_list, initializer, primitive
+from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
-    Applied,
     Argument,
     Chain,
     Definition,
@@ -21,29 +20,16 @@ from graphdl.language.expansion.values import (
     InitializerName,
     Instance,
     Labelled,
-    Outputs,
     Partial,
     PrimitiveCall,
     Recipe,
     Repeated,
     describe,
-    is_number,
-    is_numeric,
     kind_of,
+    one_or_more,
 )
-from graphdl.operators import PRIMITIVES
-from graphdl.operators.initializers import INITIALIZERS
-from graphdl.operators.primitive import REQUIRED, Hyper, OperatorError, Primitive
+from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
-from graphdl.suggest import did_you_mean, enumerated
-
-_COMBINING: dict[str, Callable[[list[Any]], Any]] = {
-    "sum": sum,
-    "max": max,
-    "min": min,
-    "mean": lambda items: sum(items) / len(items),
-}
-"""Reductions that lists of plain numbers have, too."""
 
 
 def call(
@@ -53,7 +39,7 @@ def call(
     if isinstance(callee, Instance) and isinstance(callee.module, Primitive):
         callee = callee.module
     if isinstance(callee, Primitive):
-        folded = _fold_list(callee, positional, named, span)
+        folded = fold_list(callee, positional, named, span)
         return primitive(run, callee, positional, named, span, scope.frame) if folded is None else folded
     if isinstance(callee, InitializerName):
         return initializer(run, callee.name, positional, named, span, scope.frame)
@@ -61,7 +47,7 @@ def call(
         return _function(run, callee.name, positional, named, span, scope.frame)
     module = waiting(run, callee, positional, named, span)
     if is_complete(module):
-        return modules.one_or_more(modules.apply(run, module, (), scope.frame, span))
+        return one_or_more(modules.apply(run, module, (), scope.frame, span))
     return module
 
 
@@ -71,15 +57,17 @@ def waiting(run: Run, callee: Any, positional: Sequence[Argument], named: Mappin
         callee = Chain(tuple(Argument(item, span) for item in callee), span)
     match callee:
         case Primitive():
-            _check_names(callee.name, named, [*callee.inputs, *(h.name for h in callee.hypers)])
+            check_names(callee.name, named, [*callee.inputs, *(h.name for h in callee.hypers)])
             return PrimitiveCall(callee, tuple(positional), named, span)
         case Definition():
             return bind(callee, positional, named, span)
-        case Instance(module=Definition()) if not all(_is_tensor(a.value) for a in (*positional, *named.values())):
+        case Instance(module=Definition()) if not all(
+            isinstance(a.value, Value) for a in (*positional, *named.values())
+        ):
             return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, no module yet
         case Recipe() | Chain() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
             for argument in (*positional, *named.values()):
-                if not _is_tensor(argument.value):
+                if not _is_tensor(argument):
                     raise Fault(
                         "E0313",
                         f"'{kind_of(callee)}' has its hyperparameters already; {describe(argument.value)} is late",
@@ -111,301 +99,6 @@ def _unfilled(recipe: Recipe, tensors: int) -> list[str]:
     return [port.name for port in free[tensors:] if port.default is None]
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Value)
-
-
-# ----------------------------------------------------------------------------------------------------------- blocks
-
-
-def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Recipe:
-    """Sorts the arguments of a block: tensors to its ports, all else to its hyperparameters."""
-    written = definition.written.hypers
-    names = [hyper.name for hyper in written]
-    ports = [port.name for port in definition.inputs]
-    tensors = []
-    hypers: dict[str, Argument] = {}
-    for argument in positional:
-        if _is_tensor(argument.value):
-            tensors.append(argument)
-        elif len(hypers) == len(names):
-            raise too_many(definition.name, "hyperparameters", names, argument)
-        else:
-            hypers[names[len(hypers)]] = argument
-    filled: dict[str, Argument] = {}
-    _check_names(definition.name, named, [*names, *ports])
-    for name, argument in named.items():
-        if name in names:
-            if name in hypers:
-                raise Fault("E0207", f"'{name}' is given twice", argument.written)
-            if _is_tensor(argument.value):
-                raise Fault(
-                    "E0301", f"'{name}' is a hyperparameter of '{definition.name}' and takes no tensor", argument.span
-                )
-            hypers[name] = argument
-        elif _is_tensor(argument.value):
-            filled[name] = argument
-        else:
-            raise Fault(
-                "E0301", f"'{name}' is an input of '{definition.name}', a tensor, not {describe(argument.value)}",
-                argument.span,
-            )  # fmt: skip
-    if len(tensors) + len(filled) > len(ports):
-        raise too_many(definition.name, "inputs", ports, tensors[len(ports) - len(filled)])
-    for hyper in written:
-        if hyper.default is None and hyper.name not in hypers:
-            raise missing(definition.name, hyper.name, span)
-    return Recipe(definition, tuple(tensors), filled, hypers, span)
-
-
-def missing(owner: str, name: str, span: Span) -> Fault:
-    return Fault("E0205", f"'{owner}' wants '{name}', and it is not given", span)
-
-
-def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) -> Fault:
-    known = f"{len(names)} ({enumerated(names)})" if names else "none"
-    return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span)
-
-
-def _check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]) -> None:
-    for name, argument in named.items():
-        if name not in known:
-            raise unknown_argument(owner, name, known, argument.written)
-
-
-def unknown_argument(owner: str, name: str, known: Sequence[str], span: Span) -> Fault:
-    help = did_you_mean(name, known)
-    if help is None and known:
-        help = f"it has {enumerated(known)}"
-    return Fault("E0204", f"'{owner}' has no argument '{name}'", span, help=help)
-
-
-# ------------------------------------------------------------------------------------------------------- primitives
-
-
-def primitive(
-    run: Run,
-    operator: Primitive,
-    positional: Sequence[Argument],
-    named: Mapping[str, Argument],
-    span: Span,
-    frame: Frame,
-    *,
-    convert: bool = False,
-) -> Any:
-    """Applies a primitive: a number if all its inputs are numbers, a tensor, or, unfilled, a module.
-
-    ``convert`` makes tensors of numbers for a primitive that is written as an operator (``x @ [[1], [2]]``).
-    """
-    names = [hyper.name for hyper in operator.hypers]
-    _check_names(operator.name, named, [*operator.inputs, *names])
-    slots: list[Argument | None] = [named.get(port) for port in operator.inputs]
-    given: dict[str, Argument] = {name: named[name] for name in names if name in named}
-    extra: list[Argument] = []
-    free = [i for i, slot in enumerate(slots) if slot is None]
-    takes_numbers = operator.elementwise or convert
-    for argument in positional:
-        value = argument.value
-        if operator.variadic and isinstance(value, list) and value and all(isinstance(v, Value) for v in value):
-            extra.extend(Argument(item, argument.span) for item in value)
-        elif isinstance(value, Value) or (free and is_numeric(value) and (takes_numbers or _is_nested(value))):
-            if operator.variadic:
-                extra.append(argument)
-            elif free:
-                slots[free.pop(0)] = argument
-            else:
-                raise too_many(operator.name, "inputs", operator.inputs, argument)
-        else:
-            left = [name for name in names if name not in given]
-            if not left:
-                raise too_many(operator.name, "hyperparameters", names, argument)
-            given[left[0]] = argument
-    if operator.variadic:
-        if not extra:
-            return PrimitiveCall(operator, tuple(positional), named, span)
-        inputs = extra
-    else:
-        required = len(slots) - operator.optional_inputs
-        if any(slot is None for slot in slots[:required]):
-            return PrimitiveCall(operator, tuple(positional), named, span)
-        inputs = [slot for slot in slots if slot is not None]
-    if inputs and not any(isinstance(slot.value, Value) for slot in inputs):
-        return _fold(operator, inputs, span)
-    return _emit(run, operator, inputs, _hypers(operator, given, span), given, span, frame)
-
-
-def _is_nested(value: Any) -> bool:
-    """Whether it is a list of lists: a tensor, for no hyperparameter is one."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
-
-
-def _emit(
-    run: Run,
-    operator: Primitive,
-    inputs: Sequence[Argument],
-    attributes: dict[str, Any],
-    given: Mapping[str, Argument],
-    span: Span,
-    frame: Frame,
-) -> Any:
-    module = frame.naming.module
-    values: list[Value] = []
-    element = None
-    for argument in inputs:
-        value = argument.value
-        if not isinstance(value, Value):
-            if not is_numeric(value):
-                raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(value)}", argument.span)
-            if element is None:
-                element = element_for([a.value for a in inputs])
-            value = run.tensor_of_numbers(value, element, module, argument.span)
-        values.append(value)
-    run.spend(1, span)
-    try:
-        types = operator.infer([value.type for value in values], attributes)
-    except OperatorError as error:
-        spans = {name: argument.span for name, argument in given.items()}
-        raise run.operator_fault(error, values, span, spans, frame) from None
-    batched = operator.batched(value.batched for value in values)
-    node = run.builder.node(operator.name, values, attributes, types, module, span, batched=batched)
-    return modules.one_or_more(node.outputs)
-
-
-def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
-    numbers = [argument.value for argument in inputs]
-    for argument in inputs:
-        if not isinstance(argument.value, int | float):
-            raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(argument.value)}", argument.span)
-    fold = operator.foldable
-    if fold is None:
-        raise Fault("E0301", f"'{operator.name}' works on tensors, not on numbers alone", span)
-    return arithmetic.checked(lambda: fold(*numbers), span)
-
-
-def _fold_list(
-    operator: Primitive, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
-) -> float | None:
-    """``max(3, n)`` and ``sum([1, 2])``: reductions of plain numbers; None where tensors are meant."""
-    if operator.name not in _COMBINING or named or not positional:
-        return None
-    combine = _COMBINING[operator.name]
-    items = [argument.value for argument in positional]
-    if len(items) == 1 and isinstance(items[0], list):
-        items = items[0]
-    elif len(items) == 1:
-        return None
-    if not items or not all(is_number(item) for item in items):
-        return None
-    result: float = arithmetic.checked(lambda: combine(items), span)
-    return result
-
-
-def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> dict[str, Any]:
-    attributes = {}
-    for hyper in operator.hypers:
-        argument = given.get(hyper.name)
-        if argument is not None:
-            attributes[hyper.name] = _checked_hyper(hyper, argument)
-        elif hyper.default is REQUIRED:
-            raise missing(operator.name, hyper.name, span)
-        else:
-            attributes[hyper.name] = hyper.default
-    return attributes
-
-
-_KINDS = {
-    "int": "an int", "number": "a number", "bool": "true or false", "string": "a text",
-    "shape": "a list of ints", "ints": "an int or a list of them", "numbers": "a list of numbers",
-}  # fmt: skip
-
-
-def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
-    value = argument.value
-    if value is None and hyper.default is None:
-        return None
-    if hyper.kind == "any" and not isinstance(value, Value):
-        return value
-    fits = {
-        "int": _is_whole(value),
-        "number": is_number(value),
-        "bool": isinstance(value, bool),
-        "string": isinstance(value, str),
-        "shape": isinstance(value, list) and all(map(_is_whole, value)),
-        "ints": _is_whole(value) or (isinstance(value, list) and all(map(_is_whole, value))),
-        "numbers": isinstance(value, list) and all(map(is_number, value)),
-    }[hyper.kind]
-    if not fits:
-        help = None
-        if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
-            help = "divide with '//' for an int"
-        raise Fault(
-            "E0301", f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
-            help=help,
-        )  # fmt: skip
-    if hyper.kind in ("shape", "ints") and isinstance(value, list):
-        _check_rank(len(value), argument.span)
-    if hyper.choices and value not in hyper.choices:
-        shown = ", ".join(f'"{choice}"' for choice in hyper.choices)
-        raise Fault(
-            "E0306", f"'{hyper.name}' is one of {shown}, not \"{value}\"", argument.span,
-            help=did_you_mean(value, hyper.choices),
-        )  # fmt: skip
-    return list(value) if isinstance(value, list) else value
-
-
-def _check_rank(length: int, span: Span) -> None:
-    """A list that speaks of dimensions is no longer than a tensor has dimensions."""
-    if length > limits.RANK:
-        message = f"a tensor of {length:,} dimensions has too many: the limit is {limits.RANK}"
-        raise Fault("E0302", message, span)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-# ---------------------------------------------------------------------------------------- initializers and functions
-
-
-def initializer(
-    run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
-) -> Any:
-    """``uniform(-1, 1)`` is an initializer; with a shape first, ``uniform([n], -1, 1)``, a tensor."""
-    known = INITIALIZERS[name]
-    shape: Argument | None = None
-    rest = list(positional)
-    if rest and isinstance(rest[0].value, list):
-        shape = rest.pop(0)
-    _check_names(name, named, list(known))
-    arguments = dict(zip(known, rest, strict=False))
-    if len(rest) > len(known):
-        raise too_many(name, "numbers", list(known), rest[len(known)])
-    for key, argument in named.items():
-        if key in arguments:
-            raise Fault("E0207", f"'{key}' is given twice", argument.written)
-        arguments[key] = argument
-    numbers = []
-    for key, default in known.items():
-        value = arguments[key].value if key in arguments else default
-        if value is None:
-            raise missing(name, key, span)
-        if not is_number(value):
-            raise Fault("E0301", f"'{key}' of '{name}' is a number, not {describe(value)}", arguments[key].span)
-        numbers.append(float(value))
-    made = Initializer(name, tuple(numbers))
-    if shape is None:
-        return made
-    _check_rank(len(shape.value), shape.span)
-    sizes = [whole_dimension(size, shape.span) for size in shape.value]
-    constant = {"zeros": 0.0, "ones": 1.0}.get(name, numbers[0] if name == "constant" else None)
-    if constant is not None:
-        attributes = {"shape": sizes, "value": constant}
-        return _emit(run, PRIMITIVES["fill"], (), attributes, {}, span, frame)
-    attributes = {"initializer": made, "shape": sizes}
-    node = run.builder.node("draw", (), attributes, (TensorType(tuple(sizes)),), frame.naming.module, span)
-    return node.outputs[0]
-
-
 def _function(
     run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
 ) -> Any:
@@ -421,8 +114,5 @@ def _function(
     return run.tensor_of_numbers(argument.value, None, frame.naming.module, argument.span)
 
 
-def first(value: Any) -> Any:
-    """The value as an operand: the first of several outputs."""
-    if isinstance(value, Applied):
-        value = value.values
-    return value.values[0] if isinstance(value, Outputs) else value
+def _is_tensor(argument: Argument) -> bool:
+    return isinstance(argument.value, Value)

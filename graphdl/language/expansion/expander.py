@@ -8,16 +8,18 @@ from contextlib import contextmanager, suppress
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Module, ModuleGraph
-from graphdl.language.expansion import limits, modules, names, settings, statements, training, warnings
+from graphdl.language.expansion import expressions, limits, modules, names, settings, statements, training, warnings
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Naming, Scope
 from graphdl.language.expansion.indices import limit_inputs
-from graphdl.language.expansion.run import Run
+from graphdl.language.expansion.run import Recursion, Run
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.source import Source
 from graphdl.suggest import did_you_mean, enumerated, limited_suggestions
+
+_RECURSION = Recursion(expressions.evaluate, expressions.operand, statements.execute)
 
 
 def expand(
@@ -138,7 +140,7 @@ def _expand(
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
     hypers, lets = settings.sort(given, definition, file, reporter)
-    run = Run(graph, file, reporter, lets, watcher)
+    run = Run(graph, file, reporter, lets, _RECURSION, watcher)
     file.let_values.clear()
     frame = Frame(file, definition, Naming(root), None, written.span)
     scope = Scope(frame)

@@ -11,6 +11,7 @@ from graphdl.language.expansion import arithmetic, calls, indexing, modules, sca
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING, Frame, Naming, Scope
+from graphdl.language.expansion.primitives import initializer, primitive
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Applied,
@@ -26,6 +27,7 @@ from graphdl.language.expansion.values import (
     describe,
     is_module,
     is_numeric,
+    one_or_more,
 )
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
@@ -157,7 +159,7 @@ def _name(run: Run, expression: syntax.Name, scope: Scope) -> Any:
     if type(value) is Applied:
         return value.values
     if type(value) is Primitive and not value.inputs and not value.hypers:
-        return calls.primitive(run, value, (), {}, expression.span, scope.frame)
+        return primitive(run, value, (), {}, expression.span, scope.frame)
     return value
 
 
@@ -192,7 +194,7 @@ def _unary(run: Run, expression: syntax.Unary, scope: Scope) -> Any:
             return value
         name = "logical_not" if expression.operator == "not" else "negative"
         argument = Argument(value, expression.operand.span)
-        return calls.primitive(run, PRIMITIVES[name], (argument,), {}, expression.span, scope.frame)
+        return primitive(run, PRIMITIVES[name], (argument,), {}, expression.span, scope.frame)
     return arithmetic.unary(expression.operator, value, expression.span)
 
 
@@ -218,7 +220,7 @@ def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope)
             if not isinstance(value, Value) and not is_numeric(value):
                 raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", side.span)
         arguments = (Argument(left, step.left.span), Argument(right, step.right.span))
-        return calls.primitive(
+        return primitive(
             run, PRIMITIVES[arithmetic.PRIMITIVE_OF[sign]], arguments, {}, step.span, scope.frame, convert=True
         )
     return arithmetic.binary(sign, left, right, step.span, run)
@@ -388,9 +390,9 @@ def _pipe(run: Run, expression: syntax.Pipe, scope: Scope) -> Any:
     for step in steps:
         values = modules.apply(run, module_of(run, step, scope), flowing, scope.frame, step.span)
         if run.watcher is not None:
-            run.watcher.evaluated(step, modules.one_or_more(values))
+            run.watcher.evaluated(step, one_or_more(values))
         flowing = [Argument(values[0], step.span)]
-    return modules.one_or_more(values)
+    return one_or_more(values)
 
 
 def _tensor(value: Any, span: Span) -> Value:
@@ -406,7 +408,7 @@ def _named(run: Run, expression: syntax.Named, scope: Scope) -> Any:
         waiting = calls.waiting(run, callee, positional, named, expression.value.span)
         if calls.is_complete(waiting):
             labelled = Labelled(waiting, expression.name, expression.span, scope)
-            return modules.one_or_more(modules.apply(run, labelled, (), scope.frame, expression.value.span))
+            return one_or_more(modules.apply(run, labelled, (), scope.frame, expression.value.span))
         return Labelled(waiting, expression.name, expression.span, scope)
     value = evaluate(run, expression.value, scope)
     if is_module(value) or isinstance(value, list):
@@ -467,11 +469,11 @@ def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any
                         positional.append(value)
                     else:
                         named[argument.name] = Argument(value.value, value.span, argument.name_span)
-            return calls.initializer(run, called.name, positional, named, expression.span, scope.frame)
+            return initializer(run, called.name, positional, named, expression.span, scope.frame)
     if isinstance(expression, syntax.Conditional):
         holds = condition(run, expression.condition, scope, "'if'")
         return initializer_of(run, expression.then if holds else expression.otherwise, scope)
     value = operand(run, expression, scope)
     if isinstance(value, InitializerName):
-        return calls.initializer(run, value.name, [], {}, expression.span, scope.frame)
+        return initializer(run, value.name, [], {}, expression.span, scope.frame)
     return value

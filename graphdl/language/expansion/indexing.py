@@ -7,9 +7,9 @@ from typing import Any
 from graphdl.diagnostics import Label
 from graphdl.graph.model import Value
 from graphdl.language import syntax
-from graphdl.language.expansion import calls, expressions
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Scope
+from graphdl.language.expansion.primitives import primitive
 from graphdl.language.expansion.run import Run, visible
 from graphdl.language.expansion.values import Argument, describe, plural
 from graphdl.operators import PRIMITIVES
@@ -75,7 +75,7 @@ def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
     attributes = {"starts": starts, "stops": stops, "steps": steps, "squeeze": squeeze}
     arguments = {name: Argument(numbers, expression.span) for name, numbers in attributes.items()}
     base = Argument(value, expression.value.span)
-    return calls.primitive(run, PRIMITIVES["slice"], (base,), arguments, expression.span, scope.frame)
+    return primitive(run, PRIMITIVES["slice"], (base,), arguments, expression.span, scope.frame)
 
 
 def _of_list(run: Run, value: list[Any], expression: syntax.Index, scope: Scope) -> Any:
@@ -107,7 +107,7 @@ def _bounds(run: Run, item: syntax.Slice, length: int, scope: Scope) -> tuple[in
 
 
 def _whole(run: Run, expression: syntax.Expression, scope: Scope) -> int:
-    value = expressions.operand(run, expression, scope)
+    value = run.operand(expression, scope)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     help = "take(table, index) takes rows, pick(x, index) an element of each" if isinstance(value, Value) else None

@@ -8,9 +8,11 @@ from typing import Any
 
 from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
-from graphdl.language.expansion import calls, expressions, limits, shapes, statements
+from graphdl.language.expansion import limits, shapes
+from graphdl.language.expansion.arguments import bind, missing, too_many
 from graphdl.language.expansion.faults import Fault, Poison, Poisoned, Refused
 from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.primitives import primitive
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Applied,
@@ -25,15 +27,12 @@ from graphdl.language.expansion.values import (
     Recipe,
     Repeated,
     describe,
+    first_of,
     kind_of,
+    one_or_more,
 )
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
-
-
-def one_or_more(values: Sequence[Value]) -> Any:
-    """One value alone, or several together."""
-    return values[0] if len(values) == 1 else Outputs(tuple(values))
 
 
 def apply(
@@ -45,7 +44,7 @@ def apply(
         case Recipe():
             return _block(run, module, tensors, frame, span, home)
         case Definition():
-            return _block(run, calls.bind(module, (), {}, span), tensors, frame, span, home)
+            return _block(run, bind(module, (), {}, span), tensors, frame, span, home)
         case PrimitiveCall():
             return _primitive(run, module.primitive, (*tensors, *module.positional), module.named, frame, span)
         case Primitive():
@@ -72,7 +71,7 @@ def _primitive(
     frame: Frame,
     span: Span,
 ) -> tuple[Value, ...]:
-    value = calls.primitive(run, operator, positional, named, span, frame)
+    value = primitive(run, operator, positional, named, span, frame)
     if isinstance(value, PrimitiveCall):
         given = sum(isinstance(argument.value, Value) for argument in (*positional, *named.values()))
         raise Fault(
@@ -186,7 +185,7 @@ def _block(
         scope.names.update(inner.given)
     home.inputs = [inner.given[port.name] for port in definition.inputs]
     try:
-        statements.execute(run, definition.written.body, scope)
+        run.execute(definition.written.body, scope)
     except Refused:
         raise Poisoned from None
     outputs = _outputs(run, definition, scope, bound)
@@ -225,11 +224,11 @@ def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str,
     filled = dict(recipe.ports)
     free = [port for port in definition.inputs if port.name not in filled]
     if len(tensors) > len(free):
-        raise calls.too_many(definition.name, "inputs", [p.name for p in definition.inputs], tensors[len(free)])
+        raise too_many(definition.name, "inputs", [p.name for p in definition.inputs], tensors[len(free)])
     filled.update((port.name, argument) for port, argument in zip(free, tensors, strict=False))
     for port in free[len(tensors) :]:
         if port.default is None:
-            raise calls.missing(definition.name, port.name, span)
+            raise missing(definition.name, port.name, span)
     return filled
 
 
@@ -240,12 +239,12 @@ def bind_hypers(run: Run, written: Sequence[syntax.Hyper], given: Mapping[str, A
             scope.names[hyper.name] = given[hyper.name]
             continue
         assert hyper.default is not None  # the call has been checked for what is missing
-        scope.names[hyper.name] = expressions.operand(run, hyper.default, scope)
+        scope.names[hyper.name] = run.operand(hyper.default, scope)
 
 
 def _default(run: Run, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value:
     assert port.default is not None
-    value = expressions.operand(run, port.default, scope)
+    value = run.operand(port.default, scope)
     if not isinstance(value, Value):
         value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, port.default.span)
     if port.type is not None:
@@ -261,7 +260,7 @@ def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, st
         port = written.outputs[number] if isinstance(written, syntax.Block) else None
         value = scope.frame.results.get(name) if port is None else scope.names.get(name)
         if isinstance(value, Applied):
-            value = calls.first(value)
+            value = first_of(value)
         if isinstance(value, Poison):
             raise Poisoned
         place = port.span if port is not None else written.name_span
@@ -272,7 +271,7 @@ def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, st
                 "E0501", f"the output '{name}' of '{definition.name}' is not assigned", scope.frame.span,
                 help="on the branches that were taken, no statement gives it a value",
             )  # fmt: skip
-        value = calls.first(value)
+        value = first_of(value)
         if not isinstance(value, Value):
             value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, place)
         if port is not None and port.type is not None:

@@ -10,7 +10,8 @@ from itertools import chain
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language import syntax
-from graphdl.language.expansion import calls, expressions
+from graphdl.language.expansion import expressions
+from graphdl.language.expansion.arguments import too_many, unknown_argument
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING
@@ -254,11 +255,11 @@ class _Body:
         positional = [a for a in written.arguments if a.name is None]
         if len(positional) > len(known) and not (known and owner in PRIMITIVES and PRIMITIVES[owner].variadic):
             argument = Argument(None, positional[len(known)].value.span)
-            self.reporter.add(calls.too_many(owner, "arguments", known, argument).diagnostic)
+            self.reporter.add(too_many(owner, "arguments", known, argument).diagnostic)
         for argument_ in written.arguments:
             if argument_.name is not None and argument_.name not in known:
                 span = argument_.name_span or argument_.value.span
-                self.reporter.add(calls.unknown_argument(owner, argument_.name, known, span).diagnostic)
+                self.reporter.add(unknown_argument(owner, argument_.name, known, span).diagnostic)
 
     # --------------------------------------------------------------------------------------------------------- types
 

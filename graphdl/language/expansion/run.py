@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.graph.model import Module, ModuleGraph, Value
 from graphdl.graph.types import TensorType
+from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, limits
 from graphdl.language.expansion.builder import Builder
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
-from graphdl.language.expansion.frames import Frame, user_span
+from graphdl.language.expansion.frames import Frame, Scope, user_span
 from graphdl.language.expansion.values import describe
 from graphdl.language.expansion.watching import Watcher
 from graphdl.operators.elementwise import GREATEST, LEAST
 from graphdl.operators.primitive import OperatorError
 from graphdl.source import Span
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """The functions that the parts of an expansion reach each other by: an expression holds calls, a call expands a
+    body, a body holds statements, and these hold expressions."""
+
+    evaluate: Callable[[Run, syntax.Expression, Scope], Any]
+    """``expressions.evaluate``."""
+    operand: Callable[[Run, syntax.Expression, Scope], Any]
+    """``expressions.operand``."""
+    execute: Callable[[Run, Iterable[syntax.Statement], Scope], None]
+    """``statements.execute``."""
 
 
 class Run:
@@ -30,6 +44,7 @@ class Run:
         file: FileScope,
         reporter: Reporter,
         let_settings: Mapping[str, Any],
+        recursion: Recursion,
         watcher: Watcher | None = None,
     ) -> None:
         self.graph = graph
@@ -37,6 +52,7 @@ class Run:
         self.file = file
         self.reporter = reporter
         self.let_settings = let_settings
+        self.recursion = recursion
         self.watcher = watcher
         self.steps = 0
         self.is_sound = True
@@ -45,6 +61,18 @@ class Run:
     @property
     def training(self) -> bool:
         return self.graph.training
+
+    def evaluate(self, expression: syntax.Expression, scope: Scope) -> Any:
+        """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
+        return self.recursion.evaluate(self, expression, scope)
+
+    def operand(self, expression: syntax.Expression, scope: Scope) -> Any:
+        """The value as an operand: the first of several outputs."""
+        return self.recursion.operand(self, expression, scope)
+
+    def execute(self, body: Iterable[syntax.Statement], scope: Scope) -> None:
+        """Expands statements in order."""
+        self.recursion.execute(self, body, scope)
 
     def spend(self, steps: int, span: Span, what: str = "expanding this") -> None:
         """Counts work; refuses a file that asks for too much. ``what`` asks for it, in the message."""

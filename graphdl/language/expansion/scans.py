@@ -9,12 +9,11 @@ from graphdl.diagnostics import Label
 from graphdl.graph.model import Node, ScanBody, Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
-from graphdl.language.expansion import calls, expressions, modules, statements
 from graphdl.language.expansion.builder import Body
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, header, visible
-from graphdl.language.expansion.values import describe
+from graphdl.language.expansion.values import describe, first_of, one_or_more
 from graphdl.operators import PRIMITIVES
 
 
@@ -43,7 +42,7 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
             state = builder.item(value.type, value.batched, module, start.span, start.name)
             inner.names[start.name] = state
             states.append(state)
-        statements.execute(run, written.body, inner)
+        run.execute(written.body, inner)
         next_states = _next_states(run, starts, inner)
         emitted = [_within(run, value, body) for value in inner.emitted]
     finally:
@@ -61,7 +60,7 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
     builder.unroll(body, length, header(written.span))
     node = builder.node("scan", inputs, {"body": content, "length": length}, types, module, written.span)
     spread_batches(node)
-    return modules.one_or_more(node.outputs)
+    return one_or_more(node.outputs)
 
 
 def _bindings(
@@ -71,14 +70,14 @@ def _bindings(
     starts: list[tuple[syntax.ScanState, Value]] = []
     for binding in written.bindings:
         if isinstance(binding, syntax.ScanSequence):
-            value = calls.first(expressions.evaluate(run, binding.sequence, scope))
+            value = first_of(run.evaluate(binding.sequence, scope))
             if not isinstance(value, Value):
                 raise Fault("E0301", f"a scan runs over a tensor, not {describe(value)}", binding.sequence.span)
             if not value.type.rank:
                 raise Fault("E0402", "a scan runs over the first dimension, and this has none", binding.sequence.span)
             sequences.append((binding, value))
             continue
-        value = calls.first(expressions.evaluate(run, binding.start, scope))
+        value = first_of(run.evaluate(binding.start, scope))
         if not isinstance(value, Value):
             value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, binding.start.span)
         starts.append((binding, value))
@@ -104,7 +103,7 @@ def _length(sequences: list[tuple[syntax.ScanSequence, Value]], written: syntax.
 def _next_states(run: Run, starts: list[tuple[syntax.ScanState, Value]], inner: Scope) -> list[Value]:
     results = []
     for binding, start in starts:
-        value = calls.first(inner.names[binding.name])
+        value = first_of(inner.names[binding.name])
         if value is POISON:
             raise Poisoned
         if not isinstance(value, Value):

@@ -8,7 +8,7 @@ from graphdl.diagnostics import Label
 from graphdl.graph.model import Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
-from graphdl.language.expansion import expressions, limits
+from graphdl.language.expansion import limits
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import MISSING, Scope
 from graphdl.language.expansion.run import Run, visible
@@ -34,7 +34,7 @@ def element_of(written: syntax.TypeExpression) -> Any:
 
 
 def dimension_of(run: Run, written: syntax.Expression, scope: Scope) -> int:
-    value = expressions.evaluate(run, written, scope)
+    value = run.evaluate(written, scope)
     return whole_dimension(value, written.span)
 
 
@@ -144,7 +144,7 @@ def _one(
             raise fault(code, f"{detail}, and {dimension.name} is {known}")
         if is_number(known):
             return
-    value = whole_dimension(expressions.evaluate(run, dimension, scope), dimension.span)
+    value = whole_dimension(run.evaluate(dimension, scope), dimension.span)
     if value != length:
         written = dimension.span.text
         raise fault(code, f"{detail}, not {written}" + (f" = {value}" if written != str(value) else ""))

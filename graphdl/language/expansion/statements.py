@@ -9,7 +9,7 @@ from graphdl.diagnostics import Diagnostic
 from graphdl.graph.model import Initializer, Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
-from graphdl.language.expansion import calls, expressions, indexing, shapes
+from graphdl.language.expansion import expressions, indexing, shapes
 from graphdl.language.expansion.builder import join
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned, Refused
 from graphdl.language.expansion.frames import Scope, user_span
@@ -24,6 +24,7 @@ from graphdl.language.expansion.values import (
     Recipe,
     Repeated,
     describe,
+    first_of,
     plural,
     text,
     values_of,
@@ -91,7 +92,7 @@ def _assign(run: Run, statement: syntax.Assign, scope: Scope) -> None:
         return
     value = expressions.evaluate(run, statement.value, scope)
     if statement.type is not None:
-        _check_type(run, statement.type, calls.first(value), target or "_", statement, scope)
+        _check_type(run, statement.type, first_of(value), target or "_", statement, scope)
     if target is not None:
         scope.names[target] = _held(run, value, target, statement, scope)
 
@@ -116,7 +117,7 @@ def _held(run: Run, value: Any, name: str, statement: syntax.Assign, scope: Scop
     """What a name holds: a module that is named becomes one module, and a node learns what it is called."""
     if isinstance(value, Outputs):
         value = Outputs(value.values)
-    first = calls.first(value)
+    first = first_of(value)
     if isinstance(first, Value):
         node = first.node
         if node.name is None and not scope.frame.file.is_library:
@@ -219,7 +220,7 @@ def _result(run: Run, statement: syntax.Declare, scope: Scope) -> None:
     frame, word = scope.frame, statement.word
     name = output_name(statement)
     frame.naming.level = statement.name
-    value = calls.first(expressions.evaluate(run, statement.value, scope))
+    value = first_of(expressions.evaluate(run, statement.value, scope))
     if not isinstance(value, Value):
         value = run.tensor_of_numbers(value, "float", frame.naming.module, statement.value.span)
     if statement.type is not None:
@@ -296,7 +297,7 @@ def _formatted(run: Run, message: syntax.Literal, scope: Scope) -> str:
     """The text of an assert, with what stands in braces: names, with attributes if one likes."""
 
     def shown(head: str, *attributes: str) -> str:
-        value = calls.first(expressions.look_up(run, head, message.span, scope))
+        value = first_of(expressions.look_up(run, head, message.span, scope))
         for name in attributes:
             written = syntax.Attribute(message.span, syntax.Name(message.span, head), name, message.span)
             value = indexing.attribute(run, value, written) if isinstance(value, Value) else value

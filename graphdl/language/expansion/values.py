@@ -268,3 +268,15 @@ def values_of(value: Any) -> Sequence[Any]:
     if isinstance(value, Applied):
         value = value.values
     return value.values if isinstance(value, Outputs) else (value,)
+
+
+def one_or_more(values: Sequence[Value]) -> Any:
+    """One value alone, or several together."""
+    return values[0] if len(values) == 1 else Outputs(tuple(values))
+
+
+def first_of(value: Any) -> Any:
+    """The value as an operand: the first of several outputs."""
+    if isinstance(value, Applied):
+        value = value.values
+    return value.values[0] if isinstance(value, Outputs) else value

@@ -1,0 +1,73 @@
+"""Arguments: which fills which port or hyperparameter, and complaints about those that fit nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphdl.graph.model import Value
+from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.values import Argument, Definition, Recipe, describe
+from graphdl.source import Span
+from graphdl.suggest import did_you_mean, enumerated
+
+
+def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Recipe:
+    """Sorts the arguments of a block: tensors to its ports, all else to its hyperparameters."""
+    written = definition.written.hypers
+    names = [hyper.name for hyper in written]
+    ports = [port.name for port in definition.inputs]
+    tensors = []
+    hypers: dict[str, Argument] = {}
+    for argument in positional:
+        if isinstance(argument.value, Value):
+            tensors.append(argument)
+        elif len(hypers) == len(names):
+            raise too_many(definition.name, "hyperparameters", names, argument)
+        else:
+            hypers[names[len(hypers)]] = argument
+    filled: dict[str, Argument] = {}
+    check_names(definition.name, named, [*names, *ports])
+    for name, argument in named.items():
+        if name in names:
+            if name in hypers:
+                raise Fault("E0207", f"'{name}' is given twice", argument.written)
+            if isinstance(argument.value, Value):
+                raise Fault(
+                    "E0301", f"'{name}' is a hyperparameter of '{definition.name}' and takes no tensor", argument.span
+                )
+            hypers[name] = argument
+        elif isinstance(argument.value, Value):
+            filled[name] = argument
+        else:
+            raise Fault(
+                "E0301", f"'{name}' is an input of '{definition.name}', a tensor, not {describe(argument.value)}",
+                argument.span,
+            )  # fmt: skip
+    if len(tensors) + len(filled) > len(ports):
+        raise too_many(definition.name, "inputs", ports, tensors[len(ports) - len(filled)])
+    for hyper in written:
+        if hyper.default is None and hyper.name not in hypers:
+            raise missing(definition.name, hyper.name, span)
+    return Recipe(definition, tuple(tensors), filled, hypers, span)
+
+
+def missing(owner: str, name: str, span: Span) -> Fault:
+    return Fault("E0205", f"'{owner}' wants '{name}', and it is not given", span)
+
+
+def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) -> Fault:
+    known = f"{len(names)} ({enumerated(names)})" if names else "none"
+    return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span)
+
+
+def check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]) -> None:
+    for name, argument in named.items():
+        if name not in known:
+            raise unknown_argument(owner, name, known, argument.written)
+
+
+def unknown_argument(owner: str, name: str, known: Sequence[str], span: Span) -> Fault:
+    help = did_you_mean(name, known)
+    if help is None and known:
+        help = f"it has {enumerated(known)}"
+    return Fault("E0204", f"'{owner}' has no argument '{name}'", span, help=help)
