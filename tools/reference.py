@@ -50,12 +50,6 @@ FORMULAS = {
 }
 """Of the functions that need no words in the code."""
 
-OPTIMIZER_TEXTS = {
-    "sgd": "Stochastic gradient descent; momentum is Polyak's (1964), or Nesterov's (1983) with `nesterov = true`.",
-    "adam": "Adam (Kingma and Ba, 2015); weight decay is added to the gradient.",
-    "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter, 2019), which acts on the weights alone.",
-}
-
 INITIALIZER_TEXTS = {
     "zeros": "0",
     "ones": "1",
@@ -158,12 +152,12 @@ def _signature(primitive: Primitive) -> str:
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def _functions(head: str, functions: Mapping[str, Callable[..., Any]], texts: Mapping[str, str] | None = None) -> str:
+def _functions(head: str, functions: Mapping[str, Callable[..., Any]]) -> str:
     rows = []
     for name, function in functions.items():
         parameters = list(inspect.signature(function).parameters.values())[1:]
         arguments = ", ".join(_parameter(parameter) for parameter in parameters)
-        text = (texts or {}).get(name) or _words(inspect.getdoc(function) or "")
+        text = _words(inspect.getdoc(function) or "")
         text = re.sub(r"^`[^`\[]*`: (\w)", lambda found: found[1].upper(), text)  # the signature says it already
         rows.append((f"`{name}({arguments})`" if arguments else f"`{name}`", text))
     return _table(head, rows)
@@ -212,7 +206,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "library": library,
     "primitives": primitives,
     "initializers": initializers,
-    "optimizers": lambda: _functions("optimizer | is", OPTIMIZERS, OPTIMIZER_TEXTS),
+    "optimizers": lambda: _functions("optimizer | is", OPTIMIZERS),
     "schedules": lambda: _functions("schedule | the learning rate", SCHEDULES),
     "data": lambda: _functions("data set | gives", dict(sorted(DATA_SETS.items()))),
     "augmentations": lambda: _functions("augmentation | does", AUGMENTATIONS),

@@ -69,11 +69,12 @@ def of_held_out(
 
 def of_variable(network: Network, stage: Stage, name: str, *, step: int, rate: float, last: Path | None) -> ModelError:
     """E0615 of a parameter, a state or a variable of the optimizer."""
-    path = name.split(":")[1] if ":" in name else name
-    what = f"'{path}'" if path == name else f"what the optimizer keeps of '{path}' ({name.split(':')[2]})"
+    path, word = name.split(":")[1:] if ":" in name else (name, "")
+    of = f" of '{path}'" if path else ""
+    what = f"what the optimizer keeps{of} ({word})" if word else f"'{path}'"
     notes = (f"the learning rate is {rate:g}", *_before(last))
     message = f"{what} is no longer finite at step {step} of stage '{stage.name}'"
-    place = visible(network.variables[path].value)
+    place = visible(network.variables[path].value) if path else stage.span
     return ModelError(Diagnostic("E0615", message, place, notes=notes, help=_HELP))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,12 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
 from graphdl.runtime import Executor, Pending, profile
 from graphdl.training.network import Network
-from graphdl.training.program import EXAMPLES, example_tensors, output_tensors, seed_array, total_loss
+from graphdl.training.program import EXAMPLES, GRADIENT, example_tensors, output_tensors, seed_array, total_loss
+from graphdl.training.reports import Queue
 
 BATCH = 32
 """How many examples are predicted at once, unless the caller says."""
-_MOST_PENDING = 8
 _LOSS = "loss"
-_GRADIENT = "gradient "
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,20 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
     executor = _predictor(network, size)
     fed = _fed(network, executor.program, arrays)
-    waiting: deque[dict[str, Pending]] = deque()
+    waiting: Queue[dict[str, Pending]] = Queue()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in network.inference.outputs}
 
-    def take() -> None:
-        for name, pending in waiting.popleft().items():
-            parts[name].append(pending.result())
+    def take(arrived: Iterable[dict[str, Pending]]) -> None:
+        for outputs in arrived:
+            for name, pending in outputs.items():
+                parts[name].append(pending.result())
 
     for number, first in enumerate(range(0, count, size)):
         chunk = {name: _filled(array[first : first + size], size) for name, array in fed.items()}
         executor.run(_with_seed(executor, chunk, network.seed, number))
-        waiting.append({name: executor.fetch_later(name) for name in parts})
-        if len(waiting) > _MOST_PENDING:
-            take()
-    while waiting:
-        take()
+        waiting.add({name: executor.fetch_later(name) for name in parts})
+        take(waiting.ready())
+    take(waiting.drain())
     return {name: np.concatenate(pieces)[:count] for name, pieces in parts.items()}
 
 
@@ -81,11 +78,11 @@ def measure(network: Network, batches: Batches, *, between: Callable[[], None] =
     graph = network.inference
     names = [*graph.losses, *graph.metrics]
     sums = np.zeros(len(names))
-    waiting: deque[tuple[Pending, int]] = deque()
+    waiting: Queue[tuple[Pending, int]] = Queue()
 
-    def take() -> None:
-        pending, count = waiting.popleft()
-        sums[:] += pending.result()[:, :count].sum(axis=1, dtype=np.float64)
+    def take(arrived: Iterable[tuple[Pending, int]]) -> None:
+        for pending, count in arrived:
+            sums[:] += pending.result()[:, :count].sum(axis=1, dtype=np.float64)
 
     for batch in batches.epoch(0):
         between()
@@ -93,11 +90,9 @@ def measure(network: Network, batches: Batches, *, between: Callable[[], None] =
         executor = measurer(network, size)
         arrays = {name: array[:size] for name, array in batch.arrays.items()}
         executor.run(_with_seed(executor, arrays, network.seed, batch.index))
-        waiting.append((executor.fetch_later(EXAMPLES), batch.count))
-        if len(waiting) > _MOST_PENDING:
-            take()
-    while waiting:
-        take()
+        waiting.add((executor.fetch_later(EXAMPLES), batch.count))
+        take(waiting.ready())
+    take(waiting.drain())
     examples = len(batches.examples)
     means = dict(zip(names, (sums / examples).tolist(), strict=True))
     return Measurement(
@@ -140,7 +135,7 @@ def gradients(
     """
     executor = _differentiator(network, example_count(arrays), minimize, training)
     executor.run(_with_seed(executor, _fed(network, executor.program, arrays, training=training), network.seed, 0))
-    by_path = {path: executor.fetch(_GRADIENT + path) for path in network.graph(training).parameters}
+    by_path = {path: executor.fetch(GRADIENT + path) for path in network.graph(training).parameters}
     return float(executor.fetch(_LOSS)), by_path
 
 
@@ -164,7 +159,7 @@ def _differentiator(network: Network, count: int, minimize: tuple[str, ...], tra
         lowered = network.lower(training, count)
         total = total_loss(lowered, minimize)
         found = zip(lowered.parameters, reverse(total, list(lowered.parameters.values())), strict=True)
-        return build({_LOSS: total} | {_GRADIENT + path: g for path, g in found}, {}, network.device.target)
+        return build({_LOSS: total} | {GRADIENT + path: g for path, g in found}, {}, network.device.target)
 
     return network.executor(("gradients", count, training, minimize), program)
 

@@ -23,7 +23,7 @@ from graphdl.training.diagnosis import Fault, first_fault
 from graphdl.training.inference import Measurement, measure
 from graphdl.training.interrupts import Interrupted, Interrupts
 from graphdl.training.network import Network
-from graphdl.training.reports import Report, Reports
+from graphdl.training.reports import Report
 from graphdl.training.run import RunFolder
 from graphdl.training.schema import Position, Sums
 from graphdl.training.stages import Stage
@@ -248,7 +248,6 @@ class _StageRun:
         self.trainer.steps_per_epoch = len(self.train)
         self.trainer.steps, self.trainer.draws = self.position.step, self.position.draws
         self._restore(training.take_restored())
-        self.reports = Reports()
         self.speed = _Speed()
         self.is_warned = False
 
@@ -271,14 +270,14 @@ class _StageRun:
             fits = fits and len(each.values) == (sums if each.count else 0)
         wrong = [
             name
-            for name in self.trainer.slots
+            for name in self.trainer.kept
             if name not in tensors
             or (tensors[name].shape, tensors[name].dtype.kind) != (self.network.read(name).shape, "f")
         ]
         if wrong or not fits:
             reason = f"has no fitting '{wrong[0]}'" if wrong else "does not say how far the run has come"
             raise ModelError(Diagnostic("E0616", f"{self.training.last} {reason}"))
-        for name in self.trainer.slots:
+        for name in self.trainer.kept:
             self.network.write(name, tensors[name])
 
     def _feed(self, inputs: Mapping[str, Any]) -> dict[str, str]:
@@ -292,7 +291,7 @@ class _StageRun:
         # An epoch may have been left after its last batch, with nothing measured.
         while self.position.step < self.total or self.position.batch:
             self.epoch()
-        self.network.forget(self.trainer.slots)
+        self.trainer.release()
 
     def epoch(self) -> None:
         position, epoch = self.position, self.position.epoch
@@ -306,7 +305,8 @@ class _StageRun:
 
         with self.interrupts.deferred(), Prefetch(get, range(position.batch, stop)) as ahead:
             for batch in ahead:
-                for report in self.reports.add(self.trainer.submit(batch.arrays)):
+                self.trainer.submit(batch.arrays)
+                for report in self.trainer.reports.ready():
                     self.count(report)
                 position.batch += 1
                 position.step += 1
@@ -380,7 +380,7 @@ class _StageRun:
                 "losses": held_out.losses,
                 "metrics": held_out.metrics,
             }
-        variables, slots = self.variables()
+        variables, kept = self.variables()
         is_best = position.best is None or judged < position.best
         record["best"] = is_best
         record = self.training.write(record)
@@ -391,7 +391,7 @@ class _StageRun:
         if is_best:
             position.best = judged
             self.training.save_best(variables)
-        self.training.save({**variables, **slots})
+        self.training.save({**variables, **kept})
         self.judge(means)
         self.training.tell(record)
 
@@ -411,7 +411,7 @@ class _StageRun:
 
     def settle(self) -> None:
         """Waits for the reports that are on their way."""
-        for report in self.reports.drain():
+        for report in self.trainer.reports.drain():
             self.count(report)
 
     def save(self) -> None:
@@ -421,8 +421,8 @@ class _StageRun:
             ModelError: E0615, a variable is not finite; nothing is written then.
         """
         self.settle()
-        variables, slots = self.variables()
-        self.training.save({**variables, **slots})
+        variables, kept = self.variables()
+        self.training.save({**variables, **kept})
 
     def variables(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """The values of parameters and states, and those of the optimizer.
@@ -431,12 +431,12 @@ class _StageRun:
             ModelError: E0615, one is not finite.
         """
         variables = {path: self.network.read(path) for path in self.network.variables}
-        slots = {name: self.network.read(name) for name in self.trainer.slots}
-        name = faults.not_finite({**variables, **slots})
+        kept = {name: self.network.read(name) for name in self.trainer.kept}
+        name = faults.not_finite({**variables, **kept})
         if name is not None:
             step, last = self.position.step, self.training.last
             raise faults.of_variable(self.network, self.stage, name, step=step, rate=self.rate(), last=last)
-        return variables, slots
+        return variables, kept
 
     def count(self, report: Report) -> None:
         """Adds a report to the epoch's averages.
@@ -479,11 +479,13 @@ class _StageRun:
     def replayed(self, step: int) -> Fault | None:
         """Repeats the stage from its last checkpoint up to a step, and looks where that step went wrong."""
         position, tensors = self.training.saved()
-        for name in (*self.network.variables, *self.trainer.slots):
+        for name in (*self.network.variables, *self.trainer.kept):
             self.network.write(name, tensors[name])
         self.trainer.steps, self.trainer.draws = position.step, position.draws
         for repeated in range(position.step, step):
             self.trainer.submit(self.train.get(*divmod(repeated, len(self.train))).arrays)
+            for report in self.trainer.reports.ready():
+                _ = report.values
         batch = self.train.get(*divmod(step, len(self.train)))
         return first_fault(self.network, batch.arrays, self.stage.seed, self.trainer.draws)
 

@@ -15,8 +15,9 @@ from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import initialize
 from graphdl.runtime import Device, Executor, VariableStore, open_device
 from graphdl.runtime.executor import check_memory
+from graphdl.training.optimizers.optimizer import Kept
 
-_KEPT_EXECUTORS = 8
+_KEPT_EXECUTORS = 12
 
 
 class Network:
@@ -64,7 +65,7 @@ class Network:
         return parameters | {path: variable for graph in graphs for path, variable in graph.states.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """A copy of a variable's value; optimizer slots are variables, too.
+        """A copy of a variable's value; what an optimizer keeps are variables, too.
 
         Raises:
             KeyError: there is none of this name.
@@ -97,17 +98,21 @@ class Network:
         key = (self.seed, zlib.crc32(path.encode()))
         return np.asarray(initialize(variable.initializer, variable.type.shape, key), np.float32)
 
-    def add_slots(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Makes room for further float variables and sets them to zero."""
-        self.store.add(Slot(name, shape, "float") for name, shape in shapes.items())
-        for name, shape in shapes.items():
-            self.store[name] = np.zeros(shape, np.float32)
+    def add_kept(self, variables: Mapping[str, Kept]) -> None:
+        """Makes room for an optimizer's variables and gives them their initial values."""
+        self.store.add(Slot(name, variable.shape, "float") for name, variable in variables.items())
+        for name, variable in variables.items():
+            initial = variable.initial
+            value = self.store[initial] if isinstance(initial, str) else np.full(variable.shape, initial, np.float32)
+            self.store[name] = value
 
     def forget(self, names: Iterable[str]) -> None:
-        """Gives the memory of variables back, once nothing uses them."""
-        for name in names:
-            if name in self.store:
-                del self.store[name]
+        """Gives the memory of variables back, and that of the programs that use them."""
+        gone = {name for name in names if name in self.store}
+        for name in gone:
+            del self.store[name]
+        kept = {key: each for key, each in self._executors.items() if gone.isdisjoint(each.program.variables)}
+        self._executors = kept
 
     # ---------------------------------------------------------------------------------------------------- device
 
@@ -136,10 +141,11 @@ class Network:
             return
         opened = open_device(device)
         if self._store is not None:
-            self._host = {path: self.read(path) for path in self.variables}
-            self._store, self._executors = None, {}
-            self._store = self._moved(opened)
-            self._host.clear()
+            before, self._executors = self._store, {}
+            self._store = VariableStore(opened)
+            self._store.add(before.slot(name) for name in before)
+            for name, value in before.items():
+                self._store[name] = value
         self._selector, self._device = device, opened
 
     def _moved(self, device: Device) -> VariableStore:
@@ -159,7 +165,7 @@ class Network:
         return Executor(program, self.device, self.store)
 
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
-        """The executor of a program under a key; the program is compiled unless it is at hand."""
+        """The executor of a program under a key; the program is compiled unless it is among the last ones used."""
         if key in self._executors:
             self._executors[key] = self._executors.pop(key)
         else:
@@ -167,6 +173,11 @@ class Network:
             if len(self._executors) > _KEPT_EXECUTORS:
                 del self._executors[next(iter(self._executors))]
         return self._executors[key]
+
+    def discard(self, keys: Iterable[Hashable]) -> None:
+        """Gives the memory of the programs under these keys back."""
+        for key in keys:
+            self._executors.pop(key, None)
 
     @cached_property
     def mixes_examples(self) -> bool:

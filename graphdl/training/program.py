@@ -1,4 +1,9 @@
-"""The programs of training: one that does a whole step, and one that measures."""
+"""The tensors of training: those of a step and those of a measurement.
+
+A step has two halves. The first makes gradients of a batch, the second makes the next values of the parameters of
+gradients. One program does both (``step_tensors``); where something comes between them, such as a sum over devices or
+over batches, each is a program of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,44 @@ import numpy as np
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.reverse import gradients
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.types import Shape
 from graphdl.operators.elementwise import apply
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import BroadcastTo, concat, reshape, slice_
 from graphdl.operators.tensor import Tensor, feed, number, read
+from graphdl.training.optimizers.optimizer import Kept
 from graphdl.training.stages import Stage
 
 REPORT = "training.report"
 """The fetch of a step: the minimized total, then every loss, then every metric, means over the batch."""
 SCALARS = "training.scalars"
 """The feed of what changes from step to step: ``Optimizer.scalars``."""
+GRADIENT = "gradient "
+"""What the name of a parameter's gradient begins with, as a fetch of the first half and as a feed of the second."""
 EXAMPLES = "training.examples"
 """The fetch of a measurement, ``[losses and metrics, batch]``: for each example its losses, then its metrics."""
 
 _CLIP_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class GradientTensors:
+    """The first half of a training step: what a batch says."""
+
+    report: Tensor
+    gradients: Mapping[str, Tensor]
+    """Of the minimized total, by the paths of the parameters that it reaches."""
+    updates: Mapping[str, Tensor]
+    """The states' next values."""
+
+
+@dataclass(frozen=True)
+class UpdateTensors:
+    """The second half of a training step: what follows from the gradients."""
+
+    updates: Mapping[str, Tensor]
+    """The next values of the parameters and of what the optimizer keeps."""
+    kept: Mapping[str, Kept]
+    """The optimizer's variables."""
 
 
 @dataclass(frozen=True)
@@ -33,44 +61,57 @@ class StepTensors:
 
     report: Tensor
     updates: Mapping[str, Tensor]
-    slots: Mapping[str, Shape]
-    """The optimizer's variables, zeros at first."""
+    kept: Mapping[str, Kept]
+    """The optimizer's variables."""
 
 
 def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
-    """One step of a stage: forward pass, reverse pass, clipping, updates of parameters, slots and states.
+    """A whole step of a stage, both halves in one.
 
-    As in PyTorch, a parameter that no minimized loss reaches stays as it is.
+    Raises:
+        ModelError: E0608, there is no loss to minimize.
+    """
+    first = gradient_tensors(lowered, stage)
+    second = update_tensors(lowered.parameters, first.gradients, stage)
+    return StepTensors(first.report, {**first.updates, **second.updates}, second.kept)
+
+
+def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
+    """Forward and reverse pass of a stage. As in PyTorch, a parameter that no minimized loss reaches has no gradient.
 
     Raises:
         ModelError: E0608, there is no loss to minimize.
     """
     total = total_loss(lowered, stage.minimize)
+    parameters = {path: lowered.parameters[path] for path in stage.parameters}
+    found = zip(parameters, gradients(total, list(parameters.values())), strict=True)
+    scalar = [total, *lowered.losses.values(), *lowered.metrics.values()]
+    return GradientTensors(
+        concat([reshape(x, (1,)) for x in scalar], 0),
+        {path: gradient for path, gradient in found if not _is_zero(gradient)},
+        lowered.updates,
+    )
+
+
+def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage) -> UpdateTensors:
+    """Clipping and the optimizer's update for the parameters that have a gradient; ``found`` holds the gradients by
+    path, wherever they come from: from the same program, or from a feed that holds the mean over many devices."""
     optimizer = stage.optimizer
     count = len(optimizer.scalars(0, optimizer.lr))
     fed = feed(SCALARS, (count,))
     scalars = [reshape(slice_(fed, (k,), (1,), (1,)), ()) for k in range(count)]
-    parameters = {path: lowered.parameters[path] for path in stage.parameters}
-    reached = {
-        path: (parameters[path], gradient)
-        for path, gradient in zip(parameters, gradients(total, list(parameters.values())), strict=True)
-        if not _is_zero(gradient)
-    }
-    if stage.clip is not None and reached:
-        factor = _clipping([gradient for _, gradient in reached.values()], stage.clip)
-        reached = {path: (parameter, gradient * factor) for path, (parameter, gradient) in reached.items()}
-    updates = dict(lowered.updates)
-    slots: dict[str, Shape] = {}
-    for path, (parameter, gradient) in reached.items():
-        kept = {slot: f"{stage.name}:{path}:{slot}" for slot in optimizer.slots}
-        slots |= dict.fromkeys(kept.values(), parameter.shape)
-        following, changed = optimizer.update(
-            parameter, gradient, {slot: read(name, parameter.shape) for slot, name in kept.items()}, scalars
-        )
-        updates[path] = following
-        updates |= {kept[slot]: tensor for slot, tensor in changed.items()}
-    scalar = [total, *lowered.losses.values(), *lowered.metrics.values()]
-    return StepTensors(concat([reshape(x, (1,)) for x in scalar], 0), updates, slots)
+    if stage.clip is not None and found:
+        factor = _clipping(list(found.values()), stage.clip)
+        found = {path: gradient * factor for path, gradient in found.items()}
+    reached = {path: parameters[path] for path in found}
+    kept = optimizer.variables({path: parameter.shape for path, parameter in reached.items()})
+    names = {name: f"{stage.name}:{name}" for name in kept}
+    values = {name: read(names[name], variable.shape) for name, variable in kept.items()}
+    following = optimizer.update(reached, found, values, scalars)
+    return UpdateTensors(
+        {names.get(name, name): tensor for name, tensor in following.items()},
+        {names[name]: variable for name, variable in kept.items()},
+    )
 
 
 def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:

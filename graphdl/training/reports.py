@@ -1,10 +1,10 @@
-"""What the steps report, read late: a step waits for nothing."""
+"""What comes from the device, read late: a step waits for nothing."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -12,6 +12,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from graphdl.runtime import Pending
 
 _MOST_PENDING = 8
+
+Item = TypeVar("Item")
 
 
 class Report(NDArrayOperatorsMixin):
@@ -63,24 +65,21 @@ class Report(NDArrayOperatorsMixin):
         return getattr(function, method)(*numbers, **keywords)
 
 
-class Reports:
-    """The reports that are still on their way, oldest first, and never many."""
+class Queue(Generic[Item]):
+    """What is on its way from the device, oldest first, and never much of it once ``ready`` is looked at."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Report] = deque()
+        self._waiting: deque[Item] = deque()
 
-    def add(self, report: Report) -> Iterator[Report]:
-        """Keeps a report; yields those that are old enough to have arrived."""
-        self._waiting.append(report)
+    def add(self, item: Item) -> None:
+        self._waiting.append(item)
+
+    def ready(self) -> Iterator[Item]:
+        """Takes out what is old enough to have arrived."""
         while len(self._waiting) > _MOST_PENDING:
-            yield self._arrived()
+            yield self._waiting.popleft()
 
-    def drain(self) -> Iterator[Report]:
-        """Waits for all reports and yields them."""
+    def drain(self) -> Iterator[Item]:
+        """Takes out everything."""
         while self._waiting:
-            yield self._arrived()
-
-    def _arrived(self) -> Report:
-        report = self._waiting.popleft()
-        _ = report.values
-        return report
+            yield self._waiting.popleft()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from graphdl.settings import bind
 from graphdl.suggest import did_you_mean
-from graphdl.training.optimizers import TrainingCall
+from graphdl.training.calls import TrainingCall
 
 if TYPE_CHECKING:
     from graphdl.graph.model import Setting

@@ -10,14 +10,15 @@ from graphdl.data.declarations import augmentation, data_set
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Setting, TrainSection
 from graphdl.language.expansion.training import matches
+from graphdl.settings import setting_of
 from graphdl.source import Source, Span
-from graphdl.training.optimizers import Adam, Optimizer, optimizer
+from graphdl.training.optimizers import Optimizer, optimizer
 from graphdl.training.schedules import Schedule, schedule
 
 BATCH = 32
 EPOCHS = 10
 SEED = 0
-OPTIMIZER = Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False)
+OPTIMIZER = optimizer(setting_of("adam"))
 """The defaults of a train section: 32 examples a batch, 10 epochs, seed 0 and ``adam(lr = 0.001)``."""
 
 

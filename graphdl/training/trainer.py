@@ -1,8 +1,8 @@
-"""The trainer: one update of a stage at a time."""
+"""The trainer: one update of a stage at a time, whole or in two halves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -10,24 +10,49 @@ from typing import Any
 import numpy as np
 
 from graphdl.compiler.build import build
+from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
 from graphdl.data.feed import as_feed
 from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
-from graphdl.runtime import Executor
+from graphdl.operators.tensor import feed
+from graphdl.runtime import Executor, Pending
 from graphdl.source import Span
 from graphdl.training.network import Network
-from graphdl.training.program import REPORT, SCALARS, seed_array, step_tensors
-from graphdl.training.reports import Report, Reports
+from graphdl.training.program import (
+    GRADIENT,
+    REPORT,
+    SCALARS,
+    StepTensors,
+    gradient_tensors,
+    seed_array,
+    step_tensors,
+    update_tensors,
+)
+from graphdl.training.reports import Queue, Report
 from graphdl.training.stages import Stage
 
 
+class Gradients:
+    """What the first half of a step has found for a batch; it may still be on its way from the device."""
+
+    def __init__(self, report: Report, pending: Mapping[str, Pending]) -> None:
+        self.report = report
+        self._pending = pending
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The gradients by the paths of the parameters, the mean over the batch; waits for them."""
+        return {path: pending.result() for path, pending in self._pending.items()}
+
+
 class Trainer:
-    """Trains a net by one stage's settings, a batch at a time, with the optimizer's slots at zero when it is made.
+    """Trains a net by one stage's settings, a batch at a time, with the optimizer's variables at their initial values
+    when it is made.
 
     ``steps_per_epoch`` lets a schedule that counts in epochs move on; where nobody says it, every step belongs to
-    the first epoch. ``steps`` counts the stage's steps; ``draws`` those of the whole run, which random draws (dropout)
-    depend on.
+    the first epoch. ``steps`` counts the stage's updates; ``draws`` the batches of the whole run, which random draws
+    (dropout) depend on.
     """
 
     def __init__(self, network: Network, stage: Stage, *, steps_per_epoch: int | None = None) -> None:
@@ -41,16 +66,17 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch
         self.steps = 0
         self.draws = 0
-        self._reports = Reports()
-        self._executors: dict[int, Executor] = {}
-        self.slots: tuple[str, ...] = ()
-        """The names of the optimizer's variables."""
-        self._executor(stage.batch)
-
-    @property
-    def program(self) -> Program:
+        self.reports: Queue[Report] = Queue()
+        """Of the steps that were submitted; who submits takes them out."""
+        self._recipe = (stage.name, stage.optimizer, stage.minimize, stage.parameters, stage.clip)
+        """All of the stage that its programs depend on."""
+        self._keys: set[Hashable] = set()
+        tensors = step_tensors(network.lower(True, stage.batch), stage)
+        self.program = self._whole(stage.batch, tensors).program
         """The program of a step with the stage's batch."""
-        return self._executors[self.stage.batch].program
+        self.kept = tuple(tensors.kept)
+        """The names of the optimizer's variables."""
+        network.add_kept(tensors.kept)
 
     @cached_property
     def inputs(self) -> dict[str, TensorType]:
@@ -78,7 +104,7 @@ class Trainer:
         return schedule.start
 
     def step(self, **arrays: Any) -> Report:
-        """One update from a batch of any size (each new size is compiled once): ``step(image=x, label=y)``.
+        """One update from a batch of any size (each new size is compiled): ``step(image=x, label=y)``.
 
         Returns the batch's loss, from before the update, as something to use like a number; it is waited for when it
         is looked at.
@@ -86,36 +112,103 @@ class Trainer:
         Raises:
             ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
         """
-        known = self.network.training.inputs
-        needed = {name: value for name, value in arrays.items() if name in self.inputs or name not in known}
-        return self.submit(as_feed(self.inputs, needed, spans=self.spans))
+        report = self.submit(self._fed(arrays))
+        for earlier in self.reports.ready():
+            _ = earlier.values
+        return report
 
     def submit(self, arrays: Mapping[str, np.ndarray]) -> Report:
-        """``step`` for arrays that are known to fit."""
-        executor = self._executor(len(next(iter(arrays.values()))) if arrays else self.stage.batch)
-        optimizer = self.stage.optimizer
-        feeds: dict[str, Any] = dict(arrays)
-        if SCALARS in executor.program.feeds:
-            feeds[SCALARS] = np.array(optimizer.scalars(self.steps, self.rate), np.float32)
+        """``step`` for arrays that are known to fit. The caller takes the reports out of ``reports``."""
+        report = self._run(self._whole(self._count(arrays)), arrays)
+        self.reports.add(report)
+        self.steps += 1
+        return report
+
+    def gradients(self, **arrays: Any) -> Gradients:
+        """The first half of a step: the gradients of a batch, with which ``update`` makes the second half.
+
+        Between the two they can be summed over batches or over devices: ``update`` wants the mean over everything.
+        The states (a batchnorm's mean) follow the batch; the parameters stay as they are.
+
+        Raises:
+            ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
+        """
+        fed = self._fed(arrays)
+        executor = self._first_half(self._count(fed))
+        report = self._run(executor, fed)
+        names = [name for name in executor.program.fetches if name != REPORT]
+        return Gradients(report, {name.removeprefix(GRADIENT): executor.fetch_later(name) for name in names})
+
+    def update(self, gradients: Mapping[str, np.ndarray]) -> None:
+        """The second half of a step: clipping and the optimizer's update, from gradients by the parameters' paths.
+
+        Raises:
+            ValueError: a gradient is missing, of no trained parameter, or of the wrong shape.
+        """
+        executor = self._second_half()
+        feeds = {GRADIENT + path: np.asarray(array, np.float32) for path, array in gradients.items()}
+        executor.run(feeds | self._scalars(executor))
+        self.steps += 1
+
+    def release(self) -> None:
+        """Gives back the device memory of the stage's programs and of the optimizer's variables."""
+        self.network.discard(self._keys)
+        self.network.forget(self.kept)
+
+    # ------------------------------------------------------------------------------------------------------- programs
+
+    def _whole(self, batch: int, tensors: StepTensors | None = None) -> Executor:
+        def program() -> Program:
+            made = tensors or step_tensors(self._lowered(batch), self.stage)
+            return build({REPORT: made.report}, made.updates, self.network.device.target)
+
+        return self._executor(("step", batch), program)
+
+    def _first_half(self, batch: int) -> Executor:
+        def program() -> Program:
+            made = gradient_tensors(self._lowered(batch), self.stage)
+            fetches = {GRADIENT + path: gradient for path, gradient in made.gradients.items()}
+            return build({REPORT: made.report, **fetches}, made.updates, self.network.device.target)
+
+        return self._executor(("gradients", batch), program)
+
+    def _second_half(self) -> Executor:
+        def program() -> Program:
+            lowered = self._lowered(self.stage.batch)
+            reached = gradient_tensors(lowered, self.stage).gradients
+            fed = {path: feed(GRADIENT + path, gradient.shape) for path, gradient in reached.items()}
+            updates = update_tensors(lowered.parameters, fed, self.stage).updates
+            return build({}, updates, self.network.device.target)
+
+        return self._executor(("update",), program)
+
+    def _lowered(self, batch: int) -> Lowered:
+        return self.network.lower(True, batch)
+
+    def _executor(self, kind: tuple[Hashable, ...], program: Callable[[], Program]) -> Executor:
+        key = (*kind, self._recipe)
+        self._keys.add(key)
+        return self.network.executor(key, program)
+
+    def _run(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> Report:
+        """Runs a program that takes a batch and reports."""
+        feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
         if SEED in executor.program.feeds:
             feeds[SEED] = seed_array(self.stage.seed, self.draws)
         executor.run(feeds)
-        graph = self.network.training
-        report = Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
-        self.steps += 1
         self.draws += 1
-        for _ in self._reports.add(report):
-            pass
-        return report
+        graph = self.network.training
+        return Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
 
-    def _executor(self, batch: int) -> Executor:
-        if batch not in self._executors:
-            network = self.network
-            tensors = step_tensors(network.lower(True, batch), self.stage)
-            program = build({REPORT: tensors.report}, tensors.updates, network.device.target)
-            executor = network.load(program)
-            if not self._executors:
-                self.slots = tuple(tensors.slots)
-                network.add_slots(tensors.slots)
-            self._executors[batch] = executor
-        return self._executors[batch]
+    def _scalars(self, executor: Executor) -> dict[str, np.ndarray]:
+        if SCALARS not in executor.program.feeds:
+            return {}
+        return {SCALARS: np.array(self.stage.optimizer.scalars(self.steps, self.rate), np.float32)}
+
+    def _fed(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        known = self.network.training.inputs
+        needed = {name: value for name, value in arrays.items() if name in self.inputs or name not in known}
+        return as_feed(self.inputs, needed, spans=self.spans)
+
+    def _count(self, arrays: Mapping[str, np.ndarray]) -> int:
+        return len(next(iter(arrays.values()))) if arrays else self.stage.batch
