@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graphdl.diagnostics import DeviceError, ModelError
     from graphdl.model import Model, load, loads
+    from graphdl.net import Net
 
 __version__ = "0.1.0"
 
-__all__ = ["DeviceError", "Model", "ModelError", "load", "loads"]
+__all__ = ["DeviceError", "Model", "ModelError", "Net", "load", "loads"]
 
 _HOMES = {
     "DeviceError": "graphdl.diagnostics",
     "Model": "graphdl.model",
     "ModelError": "graphdl.diagnostics",
+    "Net": "graphdl.net",
     "load": "graphdl.model",
     "loads": "graphdl.model",
 }

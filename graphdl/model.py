@@ -113,15 +113,42 @@ class Model:
     ) -> None:
         """``root`` is the folder that imports may not leave, the project's by default. ``known`` is what a run
         remembers of the data of its stages, by their names."""
-        self.source = source
+        self._source: Source | None = source
         self.net = net
         self._root = str(root) if root is not None else None
         self.settings = dict(settings or {})
         self.known = dict(known or {})
         inferred = self._expanded(False)
-        if seed is None:
-            seed = next((section.seed for section in inferred.stages if section.seed is not None), 0)
-        self.network = Network(lambda t: self._expanded(True) if t else inferred, seed=seed, device=device)
+        self.network = _network(inferred, lambda: self._expanded(True), seed, device)
+
+    @classmethod
+    def of_graph(
+        cls,
+        inference: ModuleGraph,
+        training: ModuleGraph | None = None,
+        *,
+        seed: int | None = None,
+        device: str | None = None,
+    ) -> Model:
+        """The model of a graph that was built in Python; ``training`` is the one to train by, where it differs.
+
+        It can do all that the model of a file can, except write a run folder: that holds the text of its model.
+        """
+        model = cls.__new__(cls)
+        model._source, model.net, model._root, model.settings, model.known = None, None, None, {}, {}
+        model.network = _network(inference, lambda: training or inference, seed, device)
+        return model
+
+    @property
+    def source(self) -> Source:
+        """The model's text.
+
+        Raises:
+            ValueError: the model was built in Python.
+        """
+        if self._source is None:
+            raise ValueError(f"the net '{self.name}' was built in Python and has no text")
+        return self._source
 
     def _expanded(self, training: bool) -> ModuleGraph:
         from graphdl.language import expand
@@ -174,7 +201,7 @@ class Model:
         return table(summarize(self.network.inference))
 
     def __repr__(self) -> str:
-        return f"<graphdl.Model {self.name} of {self.source.name}>"
+        return f"<graphdl.Model {self.name} of {self._source.name if self._source is not None else 'Python'}>"
 
     def _repr_html_(self) -> str:
         from graphdl.view.notebook import model_html
@@ -286,9 +313,12 @@ class Model:
 
         Raises:
             ModelError: a setting is wrong, the data does not fit the net, or a loss is not finite (E0615).
+            ValueError: there is no text to keep in ``out``: the model was built in Python.
         """
         from graphdl.training import fit
 
+        if out is not None:
+            _ = self.source
         root = Path(data_root) if data_root is not None else None
         request = fit.Request(batch, epochs, seed, data, root, download)
         return fit.fit(self, request, arrays=inputs, out=Path(out) if out is not None else None)
@@ -350,6 +380,15 @@ class Model:
             ModelError: E0616, the file is damaged; E0617, it does not fit the net.
         """
         checkpoint.assign(self.network, checkpoint.load(Path(path)), Path(path))
+
+
+def _network(
+    inference: ModuleGraph, training: Callable[[], ModuleGraph], seed: int | None, device: str | None
+) -> Network:
+    """The net of two graphs; its train sections say the seed where nobody else does."""
+    if seed is None:
+        seed = next((section.seed for section in inference.stages if section.seed is not None), 0)
+    return Network(lambda t: training() if t else inference, seed=seed, device=device)
 
 
 class Values(MutableMapping[str, np.ndarray]):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
+from graphdl.graph import limits as graph_limits
 from graphdl.language import lexer, parser, syntax
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.arithmetic import PRIMITIVE_OF
@@ -194,9 +195,9 @@ def limit_rows() -> str:
         ("items of a list", f"{limits.LIST:,}"),
         ("nesting of lists", f"{limits.NESTING:,}"),
         ("passes of loops, items of lists and applications of modules in one expansion", f"{limits.STEPS:,}"),
-        ("nodes of the graph", f"{limits.NODES:,}"),
-        ("dimensions of a tensor", f"{limits.RANK:,}"),
-        ("elements of a tensor", "2⁴⁰" if limits.ELEMENTS == 2**40 else f"{limits.ELEMENTS:,}"),
+        ("nodes of the graph", f"{graph_limits.NODES:,}"),
+        ("dimensions of a tensor", f"{graph_limits.RANK:,}"),
+        ("elements of a tensor", "2⁴⁰" if graph_limits.ELEMENTS == 2**40 else f"{graph_limits.ELEMENTS:,}"),
         ("an int", "2⁶³" if limits.NUMBER == 2**63 else f"{limits.NUMBER:,}"),
     ]
     return _table("what | at most", rows)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphdl.graph.limits import GREATEST, LEAST
 from graphdl.graph.types import Element, Shape, TensorType
 from graphdl.operators.division import source
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
@@ -116,10 +117,6 @@ def cast(x: Tensor, element: Element) -> Tensor:
         kinds: dict[Element, Callable[[Any], Any]] = {"float": float, "int": whole_number, "bool": bool}
         return constant(kinds[element](value), element)
     return Tensor(ROWS[f"to_{element}_from_{x.element}"].operation, (x,), x.shape, element)
-
-
-LEAST, GREATEST = -(2**31), 2**31 - 1
-"""The ints of 32 bits."""
 
 
 def whole_number(value: float) -> int:

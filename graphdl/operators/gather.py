@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphdl.graph.limits import LEAST
 from graphdl.graph.types import Element, TensorType
-from graphdl.operators.elementwise import LEAST, apply, cast
+from graphdl.operators.elementwise import apply, cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce

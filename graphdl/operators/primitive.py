@@ -10,45 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphdl.graph.operator import REQUIRED, Hyper, Infer, OperatorError
 from graphdl.graph.types import TensorType
 
 if TYPE_CHECKING:
     from graphdl.operators.tensor import Tensor
-
-REQUIRED: Any = object()
-"""The default of a hyperparameter that has none."""
-
-
-class OperatorError(Exception):
-    """A shape rule refuses its inputs. Expansion adds the places: ``inputs`` are the port indices to underline and
-    ``hyper`` the hyperparameter, where one is at fault."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        inputs: Sequence[int] = (),
-        hyper: str | None = None,
-        help: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.code, self.message, self.inputs, self.hyper, self.help = code, message, tuple(inputs), hyper, help
-
-
-@dataclass(frozen=True)
-class Hyper:
-    """A hyperparameter. ``kind``: int, number, bool, string, shape (list of int), ints (int or list of int),
-    numbers, any."""
-
-    name: str
-    kind: str
-    default: Any = REQUIRED
-    choices: tuple[str, ...] = ()
-
-
-Infer = Callable[[Sequence[TensorType], Mapping[str, Any]], Sequence[TensorType]]
-"""From the input types (per example) and the hyperparameters to the output types. Raises OperatorError."""
 
 Lower = Callable[["Lowering"], Sequence["Tensor"]]
 
@@ -101,3 +67,6 @@ class Primitive:
     def batched(self, inputs: Iterable[bool]) -> bool:
         """Whether each example has its own result, from whether it has its own of each input."""
         return self.random or (any(inputs) and not self.unbatched)
+
+
+__all__ = ["REQUIRED", "Hyper", "Infer", "Lowering", "OperatorError", "Primitive"]

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphdl.graph.limits import LEAST
 from graphdl.graph.types import Shape, TensorType
-from graphdl.operators.elementwise import LEAST, cast
+from graphdl.operators.elementwise import cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce

@@ -6,9 +6,10 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from graphdl.graph.operator import is_number
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.faults import Fault
-from graphdl.language.expansion.values import describe, is_number
+from graphdl.language.expansion.values import describe
 from graphdl.source import Span
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, ModuleGraph
 from graphdl.language.expansion import expressions, limits, modules, names, settings, statements, training, warnings
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
-from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.indices import limit_inputs
 from graphdl.language.expansion.run import Recursion, Run
 from graphdl.language.expansion.values import Definition

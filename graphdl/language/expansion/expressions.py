@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from graphdl.graph.builder import Naming
 from graphdl.graph.model import Value
+from graphdl.graph.numbers import is_numeric
 from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, calls, indexing, modules, scans
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
-from graphdl.language.expansion.frames import MISSING, Frame, Naming, Scope
+from graphdl.language.expansion.frames import MISSING, Frame, Scope
 from graphdl.language.expansion.primitives import initializer, primitive
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
@@ -26,7 +28,6 @@ from graphdl.language.expansion.values import (
     Repeated,
     describe,
     is_module,
-    is_numeric,
     one_or_more,
 )
 from graphdl.operators import PRIMITIVES

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphdl.graph.model import Module
+from graphdl.graph.builder import Naming
 from graphdl.source import Span
 
 if TYPE_CHECKING:
@@ -19,33 +19,6 @@ class Missing:
 
 
 MISSING = Missing()
-
-
-@dataclass(slots=True, eq=False)
-class Naming:
-    """Names the modules inside one module: within a statement the first of a kind is bare, then _2, _3.
-
-    Applying a shared module again starts a new Naming, which gives the same names, and so finds the same parameters.
-    """
-
-    module: Module
-    level: str | None = None
-    """The name that the current statement assigns."""
-    counts: dict[str, int] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-
-    def local(self, kind: str, *, level: bool) -> str:
-        """A new name below the module; ``level`` puts it under the current statement's name."""
-        base = f"{self.level}.{kind}" if level and self.level else kind
-        number = self.counts.get(base, 0)
-        while True:
-            number += 1
-            name = base if number == 1 else f"{base}_{number}"
-            if name not in self.taken:
-                break
-        self.counts[base] = number
-        self.taken.add(name)
-        return name
 
 
 @dataclass(slots=True, eq=False)

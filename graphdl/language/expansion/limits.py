@@ -1,7 +1,7 @@
-"""What a file may ask for at most. A file is data: whatever it holds, expanding it ends soon."""
+"""What a file may ask for at most. A file is data: whatever it holds, expanding it ends soon.
 
-NODES = 100_000
-"""Nodes of one graph."""
+What a graph may hold stands in ``graphdl.graph.limits``.
+"""
 
 DEPTH = 100
 """Blocks inside blocks."""
@@ -21,14 +21,8 @@ TEXT_COPIES = 256
 NESTING = 100
 """Lists inside lists."""
 
-RANK = 32
-"""Dimensions of a tensor: with the batch what NumPy holds, and far beyond any network."""
-
 BLOCK_STEPS = 10
 """The work of a block, without that of what is in it."""
-
-ELEMENTS = 2**40
-"""Elements of one tensor."""
 
 NUMBER = 2**63
 """The largest int."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
 from graphdl.language.expansion import limits, shapes
 from graphdl.language.expansion.arguments import bind, missing, too_many
 from graphdl.language.expansion.faults import Fault, Poison, Poisoned, Refused
-from graphdl.language.expansion.frames import Frame, Naming, Scope
+from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.primitives import primitive
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (

@@ -6,26 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphdl.graph.model import Initializer, Value
-from graphdl.graph.types import TensorType
-from graphdl.language.expansion import arithmetic, limits
+from graphdl.graph.numbers import element_for, is_numeric
+from graphdl.graph.operator import OperatorError, check_rank, hyperparameters, is_number
+from graphdl.graph.types import Element, TensorType
+from graphdl.language.expansion import arithmetic
 from graphdl.language.expansion.arguments import check_names, missing, too_many
+from graphdl.language.expansion.builder import at, fault_of
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame
-from graphdl.language.expansion.run import Run, element_for
+from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.shapes import whole_dimension
 from graphdl.language.expansion.values import (
     Argument,
     PrimitiveCall,
     describe,
-    is_number,
-    is_numeric,
     one_or_more,
 )
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
-from graphdl.operators.primitive import REQUIRED, Hyper, OperatorError, Primitive
+from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
-from graphdl.suggest import did_you_mean
 
 _COMBINING: dict[str, Callable[[list[Any]], Any]] = {
     "sum": sum,
@@ -103,7 +103,7 @@ def _emit(
 ) -> Any:
     module = frame.naming.module
     values: list[Value] = []
-    element = None
+    element: Element | None = None
     for argument in inputs:
         value = argument.value
         if not isinstance(value, Value):
@@ -115,13 +115,10 @@ def _emit(
         values.append(value)
     run.spend(1, span)
     try:
-        types = operator.infer([value.type for value in values], attributes)
+        return one_or_more(run.builder.apply(operator, values, attributes, module, span))
     except OperatorError as error:
         spans = {name: argument.span for name, argument in given.items()}
         raise run.operator_fault(error, values, span, spans, frame) from None
-    batched = operator.batched(value.batched for value in values)
-    node = run.builder.node(operator.name, values, attributes, types, module, span, batched=batched)
-    return one_or_more(node.outputs)
 
 
 def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
@@ -154,67 +151,11 @@ def fold_list(
 
 
 def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> dict[str, Any]:
-    attributes = {}
-    for hyper in operator.hypers:
-        argument = given.get(hyper.name)
-        if argument is not None:
-            attributes[hyper.name] = _checked_hyper(hyper, argument)
-        elif hyper.default is REQUIRED:
-            raise missing(operator.name, hyper.name, span)
-        else:
-            attributes[hyper.name] = hyper.default
-    return attributes
-
-
-_KINDS = {
-    "int": "an int", "number": "a number", "bool": "true or false", "string": "a text",
-    "shape": "a list of ints", "ints": "an int or a list of them", "numbers": "a list of numbers",
-}  # fmt: skip
-
-
-def _checked_hyper(hyper: Hyper, argument: Argument) -> Any:
-    value = argument.value
-    if value is None and hyper.default is None:
-        return None
-    if hyper.kind == "any" and not isinstance(value, Value):
-        return value
-    fits = {
-        "int": _is_whole(value),
-        "number": is_number(value),
-        "bool": isinstance(value, bool),
-        "string": isinstance(value, str),
-        "shape": isinstance(value, list) and all(map(_is_whole, value)),
-        "ints": _is_whole(value) or (isinstance(value, list) and all(map(_is_whole, value))),
-        "numbers": isinstance(value, list) and all(map(is_number, value)),
-    }[hyper.kind]
-    if not fits:
-        help = None
-        if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
-            help = "divide with '//' for an int"
-        raise Fault(
-            "E0301", f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}", argument.span,
-            help=help,
-        )  # fmt: skip
-    if hyper.kind in ("shape", "ints") and isinstance(value, list):
-        _check_rank(len(value), argument.span)
-    if hyper.choices and value not in hyper.choices:
-        shown = ", ".join(f'"{choice}"' for choice in hyper.choices)
-        raise Fault(
-            "E0306", f"'{hyper.name}' is one of {shown}, not \"{value}\"", argument.span,
-            help=did_you_mean(value, hyper.choices),
-        )  # fmt: skip
-    return list(value) if isinstance(value, list) else value
-
-
-def _check_rank(length: int, span: Span) -> None:
-    """A list that speaks of dimensions is no longer than a tensor has dimensions."""
-    if length > limits.RANK:
-        message = f"a tensor of {length:,} dimensions has too many: the limit is {limits.RANK}"
-        raise Fault("E0302", message, span)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    try:
+        return hyperparameters(operator, {name: argument.value for name, argument in given.items()}, describe)
+    except OperatorError as error:
+        argument = given.get(error.hyper or "")
+        raise fault_of(error, span if argument is None else argument.span) from None
 
 
 # ----------------------------------------------------------------------------------------------------- initializers
@@ -248,7 +189,8 @@ def initializer(
     made = Initializer(name, tuple(numbers))
     if shape is None:
         return made
-    _check_rank(len(shape.value), shape.span)
+    with at(shape.span):
+        check_rank(len(shape.value))
     sizes = [whole_dimension(size, shape.span) for size in shape.value]
     constant = {"zeros": 0.0, "ones": 1.0}.get(name, numbers[0] if name == "constant" else None)
     if constant is not None:

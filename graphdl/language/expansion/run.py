@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.graph.model import Module, ModuleGraph, Value
-from graphdl.graph.types import TensorType
+from graphdl.graph.operator import OperatorError
+from graphdl.graph.types import Element
 from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, limits
-from graphdl.language.expansion.builder import Builder
+from graphdl.language.expansion.builder import PlacingBuilder, at
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import Frame, Scope, user_span
 from graphdl.language.expansion.values import describe
 from graphdl.language.expansion.watching import Watcher
-from graphdl.operators.elementwise import GREATEST, LEAST
-from graphdl.operators.primitive import OperatorError
 from graphdl.source import Span
 
 
@@ -48,7 +47,7 @@ class Run:
         watcher: Watcher | None = None,
     ) -> None:
         self.graph = graph
-        self.builder = Builder(graph)
+        self.builder = PlacingBuilder(graph)
         self.file = file
         self.reporter = reporter
         self.let_settings = let_settings
@@ -136,72 +135,14 @@ class Run:
 
     # -------------------------------------------------------------------------------------------------------- tensors
 
-    def tensor_of_numbers(self, value: Any, element: str | None, module: Module, span: Span) -> Value:
+    def tensor_of_numbers(self, value: Any, element: Element | None, module: Module, span: Span) -> Value:
         """A constant node of a number or of nested lists of them, all of one length a level."""
         if not isinstance(value, int | float | list):
             raise Fault("E0301", f"a tensor is wanted here, not {describe(value)}", span)
-        shape, flat = numbers_of(value, span)
-        self.copied(len(flat), span)
-        if element is None:
-            element = "float" if any(isinstance(n, float) for n in flat) else "int"
-            element = "bool" if all(isinstance(n, bool) for n in flat) else element
-        if element == "int" and any(not LEAST <= n <= GREATEST for n in flat):
-            raise Fault("E0308", "a tensor holds ints of 32 bits, and this one has no place in them", span)
-        kind: Any = {"float": float, "int": int, "bool": bool}[element]
-        plain = kind(value) if not shape else _rebuild(list(map(kind, flat)), shape)
-        return self.builder.constant(plain, TensorType(shape, element), module, span)  # type: ignore[arg-type]
-
-
-def numbers_of(value: Any, span: Span) -> tuple[tuple[int, ...], list[Any]]:
-    """The shape and the numbers, in row-major order, of nested lists. Raises Fault where they are ragged."""
-    shape: list[int] = []
-    level = value
-    while isinstance(level, list):
-        if len(shape) >= limits.RANK or not level:
-            raise Fault("E0303", "these lists make no tensor: one is empty, or they are nested too deeply", span)
-        shape.append(len(level))
-        level = level[0]
-    size = 1
-    for length in shape:
-        size *= length
-    if size > limits.STEPS:
-        raise Fault("E0314", f"a tensor written out as {size:,} numbers is too large", span)
-    items = [value]
-    for length in shape:
-        if any(not isinstance(item, list) or len(item) != length for item in items):
-            raise Fault("E0303", f"the lists differ in length: each would have {length} items", span)
-        items = [inner for item in items for inner in item]
-    if any(not isinstance(item, int | float) for item in items):
-        raise Fault("E0301", "a tensor is written as numbers, in lists of one length", span)
-    return tuple(shape), items
-
-
-def _rebuild(flat: list[Any], shape: tuple[int, ...]) -> Any:
-    for length in reversed(shape[1:]):
-        flat = [flat[i : i + length] for i in range(0, len(flat), length)]
-    return flat
-
-
-def element_for(values: list[Any]) -> str | None:
-    """The element type that numbers take beside tensors: that of the tensors, or float where a number is not whole."""
-    elements = {v.type.element for v in values if isinstance(v, Value)}
-    numbers = [n for v in values if not isinstance(v, Value) for n in _leaves(v)]
-    if all(isinstance(n, bool) for n in numbers):
-        return "bool"
-    if elements == {"int"} and all(isinstance(n, int) for n in numbers):
-        return "int"
-    return "float"
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """The items of nested lists."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, list):
-            stack.extend(item)
-        else:
-            yield item
+        with at(span):
+            made = self.builder.tensor(value, element, module, span)
+        self.copied(made.type.size, span)
+        return made
 
 
 def header(span: Span) -> Span:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from graphdl.diagnostics import Label
+from graphdl.graph.builder import Body
 from graphdl.graph.model import Node, ScanBody, Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
-from graphdl.language.expansion.builder import Body
+from graphdl.language.expansion.builder import at
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, header, visible
@@ -57,7 +58,8 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
     types += [v.type for v in states]
     if not types:
         raise Fault("E0502", "this scan has no state and emits nothing", written.span)
-    builder.unroll(body, length, header(written.span))
+    with at(header(written.span)):
+        builder.unroll(body, length)
     node = builder.node("scan", inputs, {"body": content, "length": length}, types, module, written.span)
     spread_batches(node)
     return one_or_more(node.outputs)

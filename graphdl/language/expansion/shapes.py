@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from graphdl.diagnostics import Label
+from graphdl.graph.limits import ELEMENTS
 from graphdl.graph.model import Value
+from graphdl.graph.operator import is_number
 from graphdl.graph.types import TensorType
+from graphdl.graph.wording import number_text
 from graphdl.language import syntax
-from graphdl.language.expansion import limits
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import MISSING, Scope
 from graphdl.language.expansion.run import Run, visible
-from graphdl.language.expansion.values import describe, is_number, number_text, plural
+from graphdl.language.expansion.values import describe, plural
 from graphdl.source import Span
 
 
@@ -45,7 +47,7 @@ def whole_dimension(value: Any, span: Span) -> int:
         raise Fault("E0302", f"a dimension is an int, not {number_text(value)}", span)
     if value < 1:
         raise Fault("E0302", f"a dimension is at least 1, not {number_text(value)}", span)
-    if value > limits.ELEMENTS:
+    if value > ELEMENTS:
         raise Fault("E0302", f"a dimension of {number_text(float(value))} is too large", span)
     if not isinstance(value, int):
         raise Fault("E0302", f"a dimension is an int, not {value:.1f}", span, help="divide with '//' for an int")

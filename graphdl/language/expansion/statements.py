@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic
+from graphdl.graph.builder import first_values, join
 from graphdl.graph.model import Initializer, Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions, indexing, shapes
-from graphdl.language.expansion.builder import join
+from graphdl.language.expansion.builder import at
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned, Refused
 from graphdl.language.expansion.frames import Scope, user_span
 from graphdl.language.expansion.nets import output_name, targets_of
-from graphdl.language.expansion.run import Run, numbers_of
+from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Applied,
     Chain,
@@ -171,11 +172,7 @@ def _input(run: Run, statement: syntax.Declare, scope: Scope) -> None:
         )  # fmt: skip
         scope.names[statement.name] = value
         return
-    path = statement.name
-    node = run.builder.node(
-        "input", (), {"name": path}, (tensor_type,), frame.naming.module, statement.span, batched=True, name=path
-    )
-    run.graph.inputs[path] = scope.names[path] = node.outputs[0]
+    scope.names[statement.name] = run.builder.input(statement.name, tensor_type, frame.naming.module, statement.span)
 
 
 def _variable(run: Run, statement: syntax.Declare, scope: Scope) -> None:
@@ -196,7 +193,10 @@ def _variable(run: Run, statement: syntax.Declare, scope: Scope) -> None:
     else:
         value = expressions.initializer_of(run, statement.value, scope)
         initializer = _initializer(value, tensor_type, statement.value)
-    variable = run.builder.variable(statement.word, name, tensor_type, initializer, frame.naming.module, statement.span)
+    with at(statement.span):
+        variable = run.builder.variable(
+            statement.word, name, tensor_type, initializer, frame.naming.module, statement.span
+        )
     # a shared module that is applied again goes on from where its first use left the running value
     scope.names[name] = run.graph.updates.get(variable.path, variable.value)
 
@@ -205,12 +205,8 @@ def _initializer(value: Any, tensor_type: TensorType, written: syntax.Expression
     if isinstance(value, Initializer):
         return value
     if isinstance(value, int | float | list):
-        shape, numbers = numbers_of(value, written.span)
-        if not shape:
-            return Initializer("constant", (float(numbers[0]),))
-        if shape != tensor_type.shape:
-            raise Fault("E0418", f"these numbers are {list(shape)}, and the type says {tensor_type}", written.span)
-        return Initializer("values", tuple(map(float, numbers)))
+        with at(written.span):
+            return first_values(value, tensor_type)
     raise Fault("E0301", f"first values are an initializer or numbers, not {describe(value)}", written.span)
 
 
@@ -234,23 +230,10 @@ def _result(run: Run, statement: syntax.Declare, scope: Scope) -> None:
             value.node.name = statement.name
     if word == "output":
         frame.results[name] = value
-        if frame.caller is None:
-            run.graph.outputs[name] = value
-        return
-    if value.type.shape or value.type.element != "float":
-        help = (
-            f"the mean over all its elements: {word} mean(…)" if value.type.shape else "float(x) makes a number of it"
-        )
-        raise Fault(
-            "E0414", f"a {word} is one number an example, and this is {value.type}", statement.value.span, help=help
-        )
-    table = run.graph.losses if word == "loss" else run.graph.metrics
-    path = join(frame.naming.module.path, name)
-    number, free = 1, path
-    while free in table:
-        number += 1
-        free = f"{path}_{number}"
-    table[free] = value
+        if frame.caller is not None:
+            return
+    with at(statement.value.span):
+        run.builder.result(word, name, value, frame.naming.module)
 
 
 _DECLARATIONS: dict[str, Callable[[Run, syntax.Declare, Scope], None]] = {
@@ -326,17 +309,8 @@ def _update(run: Run, statement: syntax.Update, scope: Scope) -> None:
     value = expressions.operand(run, statement.value, scope)
     if not isinstance(value, Value):
         value = run.tensor_of_numbers(value, "float", frame.naming.module, statement.value.span)
-    if value.type != state.type:
-        raise Fault(
-            "E0418", f"the state '{statement.name}' is {state.type}, and its next value {value.type}",
-            statement.value.span,
-        )  # fmt: skip
-    if value.batched:
-        raise Fault(
-            "E0506", f"the next value of '{statement.name}' differs from example to example", statement.value.span,
-            help="batch_mean(x) makes one value of a batch",
-        )  # fmt: skip
-    run.graph.updates[path] = value
+    with at(statement.value.span):
+        run.builder.update(state, statement.name, value)
 
 
 def _emit(run: Run, statement: syntax.Emit, scope: Scope) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.graph.model import ModuleGraph, Setting, TrainSection, Value
+from graphdl.graph.operator import is_number
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions
 from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.run import Run, header
-from graphdl.language.expansion.values import Applied, describe, is_module, is_number, text
+from graphdl.language.expansion.values import Applied, describe, is_module, text
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
 

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphdl.graph.model import Initializer, Module, Value
+from graphdl.graph import wording
+from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
 
 if TYPE_CHECKING:
+    from graphdl.graph.builder import Naming
     from graphdl.language.expansion.files import FileScope
-    from graphdl.language.expansion.frames import Naming, Scope
+    from graphdl.language.expansion.frames import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,40 +176,18 @@ def is_module(value: Any) -> bool:
     return isinstance(value, MODULES)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is an int or a float; bools are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_numeric(value: Any) -> bool:
-    """Whether a tensor can be made of it: a number, a bool, or a list (of lists) of them."""
-    while isinstance(value, list):
-        if not value:
-            return False
-        value = value[0]
-    return isinstance(value, int | float)
-
-
 def describe(value: Any) -> str:
-    """In a message: ``the tensor [3, 4]``, ``the number 3``, ``a module``."""
+    """In a message: ``the tensor [3, 4]``, ``3``, ``a module``."""
+    return wording.describe(value, _describe)
+
+
+def _describe(value: Any) -> str:
     match value:
-        case Value():
-            return f"the tensor {value.type}"
         case Outputs():
             return f"{len(value.values)} tensors"
         case Applied():
             return describe(value.values)
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return "none"
-        case int() | float():
-            return number_text(value)
-        case str():
-            return f'the text "{value if len(value) <= 40 else value[:40] + "…"}"'
-        case list():
-            return f"the list {text(value)}"
-        case Initializer() | InitializerName():
+        case InitializerName():
             return f"the initializer {value.name}"
         case Function():
             return f"the function {value.name}"
@@ -220,26 +200,9 @@ def describe(value: Any) -> str:
     return "a module"
 
 
-def number_text(value: float) -> str:
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**20 else "beyond 10^20"
-    return f"{value:.1f}" if value == int(value) and abs(value) < 1e6 else f"{value:.6g}"
-
-
-def text(value: Any, room: int = 6) -> str:
+def text(value: Any) -> str:
     """A value as the language writes it, shortened."""
-    if isinstance(value, list):
-        shown = [text(item, 3) if room > 3 or not isinstance(item, list) else "[…]" for item in value[:room]]
-        return "[" + ", ".join(shown + ["…"] * (len(value) > room)) + "]"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "none"}[value]
-    if isinstance(value, int | float):
-        return number_text(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Value):
-        return str(value.type)
-    return describe(value)
+    return wording.text(value, other=describe)
 
 
 def plural(number: int, noun: str) -> str:

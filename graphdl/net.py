@@ -1,0 +1,256 @@
+"""A net that is built in Python: what a ``.net`` file says, call by call.
+
+    net = Net("xor")
+    x = net.input("x", [2])
+    W = net.parameter("W", [2, 3], "uniform", -1, 1)
+    y = net.apply("tanh", net.apply("matmul", x, W))
+    net.output("y", y)
+    model = Model.of_graph(net.graph)
+
+Every operator of docs/operators.md is there under its name. Types and shapes are inferred at once: what does not fit
+raises, with the line of Python that asked for it.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphdl.diagnostics import Diagnostic, Label, ModelError
+from graphdl.graph.builder import Builder, Naming, first_values
+from graphdl.graph.model import Initializer, Module, ModuleGraph, Value, Variable
+from graphdl.graph.numbers import element_for, is_numeric
+from graphdl.graph.operator import GraphError, OperatorError, hyperparameters
+from graphdl.graph.types import Element, TensorType
+from graphdl.graph.wording import describe
+from graphdl.operators import PRIMITIVES
+from graphdl.operators.initializers import INITIALIZERS
+from graphdl.operators.primitive import Primitive
+from graphdl.source import Source, Span
+from graphdl.suggest import did_you_mean
+
+_OWN_FILES = {__file__, contextmanager.__code__.co_filename}
+
+
+class Net:
+    """A module graph in the making, for inference or, with ``training``, for training.
+
+    A tensor is a ``Value``; its ``type`` is that of one example, without the batch.
+    """
+
+    def __init__(self, name: str, *, training: bool = False) -> None:
+        self._sources: dict[str, Source] = {}
+        self._graph = ModuleGraph(name, training, Module("", name, None, self._place()))
+        self._builder = Builder(self._graph)
+        self._naming = Naming(self._graph.root)
+
+    @property
+    def training(self) -> bool:
+        """Whether this is the graph for training."""
+        return self._graph.training
+
+    @property
+    def graph(self) -> ModuleGraph:
+        """The graph as it is so far."""
+        _connect(self._graph)
+        return self._graph
+
+    @contextmanager
+    def module(self, name: str, kind: str | None = None) -> Iterator[Module]:
+        """What is made in the ``with`` block belongs to a module, and its variables' paths begin with its name.
+
+        ``kind`` is what the module is (``conv``), by default its name. A second module of a name gets a number.
+        """
+        outer, first = self._naming, self._builder.count
+        module = self._builder.module(outer, name, kind or name, self._place(), level=False)
+        self._naming = Naming(module)
+        try:
+            yield module
+        finally:
+            self._naming = outer
+            module.applications.append((first, self._builder.count))
+
+    def input(
+        self, name: str, shape: Sequence[int] = (), *, element: Element = "float", classes: int | None = None
+    ) -> Value:
+        """A tensor that is fed; with ``classes`` its ints lie from 0 to below that.
+
+        Raises:
+            ModelError: E0202, there is one of this name; E0302, the shape is no tensor's.
+        """
+        place = self._place()
+        tensor_type = TensorType(tuple(shape), "int" if classes is not None else element, classes)
+        with _complaining(place):
+            if name in self._graph.inputs:
+                raise GraphError("E0202", f"the net has an input '{name}' already")
+            return self._builder.input(name, tensor_type, self._naming.module, place)
+
+    def parameter(self, name: str, shape: Sequence[int], first: Any, *arguments: float) -> Value:
+        """A tensor that is trained. It starts from an initializer (``"uniform", -1, 1``), or from numbers.
+
+        Raises:
+            ModelError: there is no such initializer, or the shape or the numbers do not fit.
+        """
+        return self._variable("param", name, shape, first, arguments).value
+
+    def state(self, name: str, shape: Sequence[int], first: Any = 0.0, *arguments: float) -> Variable:
+        """A tensor that ``update`` gives its next value; ``state.value`` is the one that it has.
+
+        Raises:
+            ModelError: as for ``parameter``.
+        """
+        return self._variable("state", name, shape, first, arguments)
+
+    def apply(self, operator: str, *inputs: Any, **given: Any) -> Any:
+        """The output of an operator, or a tuple of several. Numbers and lists of them stand for tensors.
+
+        Raises:
+            ModelError: there is no such operator or hyperparameter, or the inputs do not fit: E02…, E03… or E04….
+        """
+        place, module = self._place(), self._naming.module
+        values: list[Value] = []
+        with _complaining(place, values):
+            primitive = _known(operator, given)
+            _check_count(primitive, len(inputs))
+            attributes = hyperparameters(primitive, given)
+            for value in inputs:
+                if not isinstance(value, Value):
+                    if not is_numeric(value):
+                        raise GraphError("E0301", f"'{operator}' works on tensors, not {describe(value)}")
+                    value = self._builder.tensor(value, element_for(inputs), module, place)
+                values.append(value)
+            outputs = self._builder.apply(primitive, values, attributes, module, place)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def output(self, name: str, value: Value) -> None:
+        """Makes a tensor an output of the net."""
+        self._result("output", name, value)
+
+    def loss(self, name: str, value: Value) -> None:
+        """Makes a number an example a loss, which training minimizes the mean of.
+
+        Raises:
+            ModelError: E0414, it is not one number an example.
+        """
+        self._result("loss", name, value)
+
+    def metric(self, name: str, value: Value) -> None:
+        """Makes a number an example a metric.
+
+        Raises:
+            ModelError: E0414, it is not one number an example.
+        """
+        self._result("metric", name, value)
+
+    def update(self, state: Variable, value: Value) -> None:
+        """Gives a state its next value, in the graph for training.
+
+        Raises:
+            ModelError: E0418 or E0506, the value has another type, or differs from example to example.
+        """
+        with _complaining(self._place(), [value]):
+            if self.training:
+                self._builder.update(state, state.path, value)
+
+    def _result(self, word: str, name: str, value: Value) -> None:
+        with _complaining(self._place(), [value]):
+            self._builder.result(word, name, value, self._naming.module)
+
+    def _variable(self, word: str, name: str, shape: Sequence[int], first: Any, arguments: Sequence[float]) -> Variable:
+        place = self._place()
+        tensor_type = TensorType(tuple(shape))
+        with _complaining(place):
+            named = isinstance(first, str)
+            initializer = _initializer(first, arguments) if named else first_values(first, tensor_type)
+            return self._builder.variable(word, name, tensor_type, initializer, self._naming.module, place)
+
+    def _place(self) -> Span:
+        """The line of Python that asked for what is being made."""
+        frame = sys._getframe(1)
+        while frame.f_code.co_filename in _OWN_FILES and frame.f_back is not None:
+            frame = frame.f_back
+        name = frame.f_code.co_filename
+        if name not in self._sources:
+            self._sources[name] = Source(Path(name).name, "".join(linecache.getlines(name)), name)
+        source = self._sources[name]
+        if frame.f_lineno > len(source.line_starts):
+            return Span(source, 0, 0)  # the text is not known: it was typed in, or made by a program
+        line = source.line(frame.f_lineno)
+        start = source.line_starts[frame.f_lineno - 1]
+        return Span(source, start + len(line) - len(line.lstrip()), start + len(line))
+
+
+@contextmanager
+def _complaining(place: Span, inputs: Sequence[Value] = ()) -> Iterator[None]:
+    """What the graph refuses in here is complained about at this place, and at what made the inputs at fault."""
+    try:
+        yield
+    except GraphError as error:
+        ports = error.inputs if isinstance(error, OperatorError) else ()
+        labels = dict.fromkeys(Label(inputs[port].node.span, str(inputs[port].type)) for port in ports)
+        shown = tuple(label for label in labels if label.span != place)
+        raise ModelError(Diagnostic(error.code, error.message, place, labels=shown, help=error.help)) from None
+
+
+def _known(operator: str, given: dict[str, Any]) -> Primitive:
+    primitive = PRIMITIVES.get(operator)
+    if primitive is None:
+        raise GraphError("E0201", f"there is no operator '{operator}'", help=did_you_mean(operator, PRIMITIVES))
+    known = [hyper.name for hyper in primitive.hypers]
+    for name in given:
+        if name not in known:
+            raise GraphError("E0204", f"'{operator}' has no argument '{name}'", help=did_you_mean(name, known))
+    return primitive
+
+
+def _check_count(operator: Primitive, count: int) -> None:
+    most = len(operator.inputs)
+    least = 1 if operator.variadic else most - operator.optional_inputs
+    if count < least:
+        message = f"'{operator.name}' wants {least} tensors ({', '.join(operator.inputs)}), and gets {count}"
+        raise GraphError("E0205", message)
+    if count > most and not operator.variadic:
+        raise GraphError("E0206", f"too many inputs for '{operator.name}': it has {most}, and gets {count}")
+
+
+def _initializer(name: str, arguments: Sequence[float]) -> Initializer:
+    known = INITIALIZERS.get(name)
+    if known is None:
+        raise GraphError("E0201", f"there is no initializer '{name}'", help=did_you_mean(name, INITIALIZERS))
+    if len(arguments) > len(known):
+        raise GraphError("E0206", f"too many numbers for '{name}': it has {len(known)}")
+    numbers = [*arguments, *list(known.values())[len(arguments) :]]
+    for key, number in zip(known, numbers, strict=True):
+        if number is None:
+            raise GraphError("E0205", f"'{name}' wants '{key}', and it is not given")
+    return Initializer(name, tuple(float(number) for number in numbers if number is not None))
+
+
+def _connect(graph: ModuleGraph) -> None:
+    """Finds the inputs and outputs of every module: what its nodes read from outside, and what is read of theirs."""
+    around: dict[int, list[Module]] = {}
+    for node in graph.nodes:
+        chain, module = [], node.module
+        while module.parent is not None:
+            chain.append(module)
+            module = module.parent
+        around[node.id] = chain
+    inputs: dict[int, dict[int, Value]] = {}
+    outputs: dict[int, dict[int, Value]] = {}
+    readers = [(value, around[node.id]) for node in graph.nodes for value in node.inputs]
+    results = (*graph.outputs.values(), *graph.losses.values(), *graph.metrics.values(), *graph.updates.values())
+    for value, inside in (*readers, *((value, []) for value in results)):
+        made_in = around[value.node.id]
+        for module in inside:
+            if module not in made_in:
+                inputs.setdefault(id(module), {})[id(value)] = value
+        for module in made_in:
+            if module not in inside:
+                outputs.setdefault(id(module), {})[id(value)] = value
+    for module in {id(module): module for chain in around.values() for module in chain}.values():
+        module.inputs = list(inputs.get(id(module), {}).values())
+        module.outputs = list(outputs.get(id(module), {}).values())
