@@ -67,6 +67,16 @@ def compare(model, make, clip=None):
             lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1),
         ),
         ("adamw(lr = 0.01, weight_decay = 0.3)", lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.3)),
+        ("rmsprop(lr = 0.01)", lambda p: torch.optim.RMSprop(p, lr=0.01)),
+        ("rmsprop(lr = 0.01, centered = true)", lambda p: torch.optim.RMSprop(p, lr=0.01, centered=True)),
+        (
+            "rmsprop(0.005, alpha = 0.9, eps = 1e-3, momentum = 0.8, weight_decay = 0.1)",
+            lambda p: torch.optim.RMSprop(p, lr=0.005, alpha=0.9, eps=1e-3, momentum=0.8, weight_decay=0.1),
+        ),
+        (
+            "rmsprop(lr = 0.005, momentum = 0.5, centered = true)",
+            lambda p: torch.optim.RMSprop(p, lr=0.005, momentum=0.5, centered=True),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -124,6 +134,7 @@ def test_a_parameter_that_no_loss_reaches_stays_even_under_weight_decay():
         ("sgd(nesterov = true)", "E0613", "'nesterov' of 'sgd' needs a momentum"),
         ("adam(beta2 = 1.0)", "E0613", "'beta2' of 'adam' must be at least 0 and below 1, found 1"),
         ("adam(eps = 0)", "E0613", "'eps' of 'adam' must be above 0, found 0"),
+        ("rmsprop(alpha = 1)", "E0613", "'alpha' of 'rmsprop' must be at least 0 and below 1, found 1"),
     ],
 )
 def test_wrong_settings_are_refused(optimizer, code, words):
