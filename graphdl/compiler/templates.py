@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphdl.compiler.emit import REGISTER, Emitter, Lanes
+from graphdl.compiler.emit import MEMORY, REGISTER, Emitter, Lanes
 from graphdl.compiler.expression import Strides, Tracer
 from graphdl.compiler.generate import Operands, address_of, forward_index, write
 from graphdl.compiler.program import Target
@@ -44,7 +44,7 @@ def template(
     prologue = []
     for name, base, read in zip(call.operands, bases, reads, strict=True):
         pointer, rest = operands.locate(base, Index(read.offset))
-        prologue.append(f"const __global float *{name} = {pointer} + ({rest.constant});")
+        prologue.append(f"const __global {MEMORY[base.element]} *{name} = {pointer} + ({rest.constant});")
     names = [f"c{k}" for k in range(len(coordinates))]
     variables = {axis: Variable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))

@@ -137,7 +137,7 @@ class Planner:
         """The tensor of ``shape`` that the family's kernel computes for the node that asked for ``y``."""
         laid = zip(family.operand_layouts, operands, strict=True)
         operation = Prepared(family, problem, self.chosen(family, problem), work)
-        return Tensor(operation, tuple(_laid(layout, x) for layout, x in laid), shape, origin=y.origin)
+        return Tensor(operation, tuple(_laid(layout, x) for layout, x in laid), shape, family.outputs[0], y.origin)
 
 
 @dataclass(frozen=True)
