@@ -11,10 +11,11 @@ from graphdl.graph.limits import LEAST
 from graphdl.graph.types import Element, TensorType
 from graphdl.operators.elementwise import apply, cast
 from graphdl.operators.index import Guard, Index
+from graphdl.operators.kernels.segment_sum import SEGMENT_SUM
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import axis_of, broadcast_to, positions, reshape, transpose
-from graphdl.operators.tensor import Access, Lookup, Tensor, View
+from graphdl.operators.tensor import Access, Lookup, Template, Tensor, View
 
 
 def _missing(element: Element) -> float:
@@ -53,10 +54,23 @@ class Take(_Indexed):
         tables = table.shape[0] if self.own else 1
         rows = table.shape[1 if self.own else 0]
         count, units = index.size // tables, table.size // (tables * rows)
-        # every row gathers what was taken from it, in the order of the index: no two writers, no atomics
-        hit = apply("equal", reshape(index, (tables, 1, count, 1)), positions((1, rows, 1, 1), (1,)))
-        spread = apply("where", hit, reshape(g, (tables, 1, count, units)), 0.0)
-        return (reshape(reduce("sum", spread, (2,)), table.shape), None)
+        sums = segment_sum(reshape(index, (tables, count)), reshape(g, (tables, count, units)), rows)
+        return (reshape(sums, table.shape), None)
+
+
+@dataclass(frozen=True)
+class SegmentSum(Template):
+    """``y[t, r, u] = Σ over k with index[t, k] = r of g[t, k, u]``, in the order of k; rows without an index are 0."""
+
+    family = SEGMENT_SUM
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
+        index, summed = y.inputs
+        shape = (*index.shape, summed.shape[2])
+        return (None, Tensor(Take(known=False, otherwise=0.0, own=True), (g, index), shape, summed.element))
+
+    def flops(self, y: Tensor) -> int:
+        return y.inputs[1].size
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,11 @@ def take(table: Tensor, index: Tensor, *, known: bool, own: bool = False) -> Ten
     """Rows of ``table``; see ``Take``."""
     shape = (*index.shape, *table.shape[2 if own else 1 :])
     return Tensor(Take(known, _missing(table.element), own), (table, index), shape, table.element)
+
+
+def segment_sum(index: Tensor, g: Tensor, rows: int) -> Tensor:
+    """The rows of ``g`` [tables, count, units] summed by their ``index`` [tables, count] to [tables, rows, units]."""
+    return Tensor(SegmentSum(), (index, g), (g.shape[0], rows, g.shape[2]), g.element)
 
 
 def pick(x: Tensor, index: Tensor, *, known: bool) -> Tensor:

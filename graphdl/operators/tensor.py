@@ -14,7 +14,7 @@ There are few kinds of operation, and the compiler knows only the kinds:
 ``View``         moves elements without computing: every output index names an input index, or nothing
 ``Reduction``    sum, maximum, … over some axes
 ``Generator``    a value that is a function of the index alone (positions, random draws)
-``Template``     a hand-written kernel family (matrix product, convolution)
+``Template``     a hand-written kernel family (matrix product, convolution, sort)
 ``Part``         one of the outputs of an operation that has several
 ===============  ======================================================================================
 """

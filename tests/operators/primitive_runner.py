@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphdl.compiler.build import build
+from graphdl.compiler.program import Target
 from graphdl.compiler.reverse import gradients
 from graphdl.graph.types import TensorType
 from graphdl.operators import PRIMITIVES, Lowering
@@ -60,9 +61,11 @@ def lowered(name: str, operands: Sequence[Operand], attributes: Mapping[str, Any
     return outputs
 
 
-def execute(fetches: Mapping[str, Tensor], feeds: Mapping[str, np.ndarray], device: Device) -> dict[str, np.ndarray]:
-    """Compiles and runs once."""
-    program = build(fetches, {}, device.target)
+def execute(
+    fetches: Mapping[str, Tensor], feeds: Mapping[str, np.ndarray], device: Device, target: Target | None = None
+) -> dict[str, np.ndarray]:
+    """Compiles, for the device or for another ``target``, and runs once."""
+    program = build(fetches, {}, target or device.target)
     executor = Executor(program, device, VariableStore(device))
     executor.run({name: array for name, array in feeds.items() if name in program.feeds})
     return {name: executor.fetch(name) for name in fetches}
