@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
 
 import kernel_runner as kr  # noqa: E402
 
+from graphdl.runtime.alone import Alone, upload  # noqa: E402
 from graphdl.runtime.devices import open_device  # noqa: E402
 
 SECONDS = 0.03
@@ -74,16 +75,16 @@ Row = tuple[str, int, Callable[[], None], Callable[[], object]]
 
 def ours(device: kr.Device, kernel: kr.Kernel, store: str, size: int, *operands: np.ndarray) -> Callable[[], None]:
     """Enqueues a call, its packing first."""
-    buffers = [kr.upload(device, operand) for operand in operands]
+    buffers = [upload(device, operand) for operand in operands]
     runners = []
     if kernel.pack is not None:
-        packed = kr.upload(device, np.zeros(kernel.packed_size))
-        packer = kr.Runner(device, kernel.pack, kr.PACK_STORE, accumulate=False)
+        packed = upload(device, np.zeros(kernel.packed_size))
+        packer = Alone(device, kernel.pack, kr.PACK_STORE)
         packer.bind(buffers[-1], packed)
         runners.append(packer)
         buffers[-1] = packed
-    runner = kr.Runner(device, kernel.call, store, accumulate=False)
-    runner.bind(*buffers, kr.upload(device, np.zeros(size)))
+    runner = Alone(device, kernel.call, store)
+    runner.bind(*buffers, upload(device, np.zeros(size)))
     runners.append(runner)
 
     def enqueue() -> None:

@@ -1,0 +1,88 @@
+"""Runs one form of a hand-written kernel by itself, with a plain store: for benchmarks, for tests, to measure forms.
+
+In a program the compiler writes what surrounds a template; here it is the least that a template needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+import pyopencl as cl
+
+from graphdl.operators.kernels.template import TemplateCall
+from graphdl.runtime.build import OPTIONS
+from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored, device_errors
+
+_STORES = """
+typedef float loose2 __attribute__((ext_vector_type(2), aligned(4)));
+typedef float loose4 __attribute__((ext_vector_type(4), aligned(4)));
+typedef float loose8 __attribute__((ext_vector_type(8), aligned(4)));
+typedef float loose16 __attribute__((ext_vector_type(16), aligned(4)));
+#define PUT_1(value, pointer) *(pointer) OPERATOR (value)
+#define PUT_2(value, pointer) *(__global loose2 *)(pointer) OPERATOR (value)
+#define PUT_4(value, pointer) *(__global loose4 *)(pointer) OPERATOR (value)
+#define PUT_8(value, pointer) *(__global loose8 *)(pointer) OPERATOR (value)
+#define PUT_16(value, pointer) *(__global loose16 *)(pointer) OPERATOR (value)
+#define PUT(V, value, index) PUT_##V(value, result_ + (index))
+"""
+
+
+def plain_store(parameters: Sequence[str], memory: Mapping[str, int]) -> str:
+    """The formula of a ``STORE`` with these coordinates. ``memory`` holds their extents in the order in which the
+    result lies, the fastest last; the extent of the first does not matter."""
+    first, *others = memory
+    index = f"(size_t)({first})"
+    for name in others:
+        index = f"({index} * {memory[name]} + ({name}))"
+    return f"(V, value, {', '.join(parameters)}) PUT(V, value, {index})"
+
+
+class Alone:
+    """One form of a kernel, built on a device. ``store`` is a ``plain_store``.
+
+    With ``adds`` the stores add to what is there, so that an element that is stored twice, or not at all, shows.
+
+    Raises:
+        DeviceError: the device's compiler refuses the kernel.
+    """
+
+    def __init__(self, device: Device, call: TemplateCall, store: str, *, adds: bool = False) -> None:
+        self.device, self.call = device, call
+        parameters = ", ".join(f"const __global float *{name}_" for name in call.operands)
+        prologue = " ".join(f"const __global float *{name} = {name}_;" for name in call.operands)
+        preamble = (
+            "#define KERNEL_NAME alone\n"
+            f"#define KERNEL_PARAMETERS {parameters}, __global float *result_\n"
+            f"#define KERNEL_PROLOGUE {prologue}\n"
+            f"{_STORES.replace('OPERATOR', '+=' if adds else '=')}#define STORE{store}\n"
+        )
+        preamble += "".join(f"#define {name} {value}\n" for name, value in call.defines.items())
+        with compiler_warnings_ignored(), device_errors(f"building {call.source}"):
+            self._kernel = build_program(device.context, preamble + call.text(), OPTIONS).alone
+        self._buffers: tuple[cl.Buffer, ...] = ()
+
+    def bind(self, *buffers: cl.Buffer) -> None:
+        """Sets the buffers of the operands, then of the result."""
+        self._buffers = buffers  # a bound argument does not keep its buffer alive
+        self._kernel.set_args(*buffers)
+
+    def enqueue(self) -> None:
+        """Enqueues the kernel with the buffers that were bound."""
+        cl.enqueue_nd_range_kernel(self.device.queue, self._kernel, self.call.global_size, self.call.local_size)
+
+    def run(self, shape: Sequence[int], *operands: cl.Buffer) -> np.ndarray:
+        """The result for operands in buffers; what is not stored is 0."""
+        result = np.zeros(prod(shape), np.float32)
+        buffer = upload(self.device, result)
+        self.bind(*operands, buffer)
+        self.enqueue()
+        cl.enqueue_copy(self.device.queue, result, buffer)
+        return result.reshape(shape)
+
+
+def upload(device: Device, array: np.ndarray) -> cl.Buffer:
+    """A buffer with the array's values as floats."""
+    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+    return cl.Buffer(device.context, flags, hostbuf=np.ascontiguousarray(array, np.float32))
