@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from graphdl.compiler.assembly import assemble
 from graphdl.compiler.fusion import fuse
-from graphdl.compiler.grouping import generate, grouped
+from graphdl.compiler.grouping import generated, grouped
 from graphdl.compiler.in_place import write_in_place
 from graphdl.compiler.launches import launched
 from graphdl.compiler.layout import layouts
@@ -35,7 +35,7 @@ def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: 
     kept = set(results.values())
     strides = layouts(plans, operands, kept)
     sequence = order(plans, written.before, kept)
-    groups = grouped([generate(plan, strides, target) for plan in sequence if not plan.is_assembled], target)
+    groups = grouped(generated(sequence, strides, target), target)
     placement = place(results, plans, strides, groups)
     kernels, launches = launched(groups, placement)
     return Program(

@@ -8,8 +8,8 @@ An elementwise kernel runs over the elements of its outputs, innermost dimension
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, prod
 
@@ -80,6 +80,48 @@ def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[In
 # ----------------------------------------------------------------------------------------------------- elementwise
 
 
+class ElementwiseKernels:
+    """Writes elementwise kernels, each form once: the updates of parameters of one shape differ in their tensors only."""
+
+    def __init__(self, strides: Strides, target: Target) -> None:
+        self.strides = strides
+        self.target = target
+        self._known: dict[Hashable, tuple[Body, Operands, Sequence[Tensor]]] = {}
+
+    def write(self, outputs: Sequence[Tensor], operands: Operands) -> Body:
+        """A kernel that computes tensors of one shape, each perhaps from those before it."""
+        form, tensors = _form(outputs, self.strides)
+        if form not in self._known:
+            made = Operands()
+            self._known[form] = elementwise(outputs, self.strides, self.target, made), made, tensors
+        body, made, numbered = self._known[form]
+        here = dict(zip(numbered, tensors, strict=True))
+        operands.tensors.extend(here[t] for t in made.tensors)
+        operands.starts.extend(made.starts)
+        operands.written.update(here[t] for t in made.written)
+        operands.functions.update(made.functions)
+        return replace(body, in_place=tuple((here[x], here[y]) for x, y in body.in_place))
+
+
+def _form(outputs: Sequence[Tensor], strides: Strides) -> tuple[Hashable, list[Tensor]]:
+    """What decides the text of an elementwise kernel, with numbers in place of tensors, and the tensors by number."""
+    number: dict[Tensor, int] = {}
+    stack = list(outputs)
+    while stack:
+        tensor = stack.pop()
+        if tensor not in number:
+            number[tensor] = len(number)
+            if tensor in outputs or tensor not in strides:
+                stack.extend(tensor.inputs)
+    form: list[Hashable] = [number[output] for output in outputs]
+    for tensor in number:
+        made: Hashable = None
+        if tensor in outputs or tensor not in strides:
+            made = tensor.operation, tuple(number[x] for x in tensor.inputs)
+        form.append((made, tensor.shape, tensor.element, strides.get(tensor)))
+    return tuple(form), list(number)
+
+
 def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, operands: Operands) -> Body:
     """A kernel that computes tensors of one shape, each perhaps from those before it."""
     shape = outputs[0].shape
@@ -97,7 +139,7 @@ def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, ope
     widths = widths_of(vector, expressions, places, target)
     rows = prod(v.extent for v in loops[:-1])
     columns = ceil(vector.extent / widths.main) if vector else 1
-    cost = sum(1 for e in expressions for _ in indices_of([e])) + 1
+    cost = sum(len(indices_of([e])) for e in expressions) + 1
     plan = deal(rows, columns, rows * (vector.extent if vector else 1) * cost, target)
 
     def body(lanes: int) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graphdl.compiler.expression import Strides
 from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan
-from graphdl.compiler.generate import Operands, elementwise
+from graphdl.compiler.generate import ElementwiseKernels, Operands
 from graphdl.compiler.program import Target
 from graphdl.compiler.reductions import reduction
 from graphdl.compiler.templates import template
@@ -34,12 +34,17 @@ class GeneratedKernel:
         return not self.template and self.global_size == (1,)
 
 
-def generate(plan: KernelPlan, strides: Strides, target: Target) -> GeneratedKernel:
-    """The kernel of a plan whose tensors lie in memory with ``strides``."""
+def generated(plans: Sequence[KernelPlan], strides: Strides, target: Target) -> list[GeneratedKernel]:
+    """The kernels of plans whose tensors lie in memory with ``strides``; an assembled tensor has none of its own."""
+    kernels = ElementwiseKernels(strides, target)
+    return [_generated(plan, strides, target, kernels) for plan in plans if not plan.is_assembled]
+
+
+def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: ElementwiseKernels) -> GeneratedKernel:
     operands = Operands()
     outputs, chains, roots = plan.outputs, plan.chains, plan.roots
     if plan.is_elementwise:
-        body = elementwise(outputs, strides, target, operands)
+        body = kernels.write(outputs, operands)
     elif isinstance(roots[0].operation, Reduction):
         body = reduction(roots, outputs, chains, strides, target, operands)
     else:

@@ -39,6 +39,7 @@ def write_in_place(
     for p in plans:
         for x in p.inputs:
             users.setdefault(x, []).append(p)
+    awaited = {makers[x] for x in users if x in makers}
     for (kind, name), tensor in results.items():
         if kind != "variable" or name not in old_values:
             continue
@@ -46,12 +47,13 @@ def write_in_place(
         maker = makers[tensor]
         readers = [p for p in users[old] if p is not maker]
         in_step = _reads_in_step(maker, tensor, old, makers, operands)
-        if not in_step or any(_needs(p, maker, made.before, makers) for p in readers):
+        if not in_step or (maker in awaited and any(_needs(p, maker, made.before, makers) for p in readers)):
             copied = made.results[kind, name] = copy(tensor)
             readers.append(maker)
             maker = KernelPlan([], [copied], [tensor])
             made.plans.append(maker)
         made.before.setdefault(maker, []).extend(readers)
+        awaited.update(readers)
     return made
 
 

@@ -22,6 +22,7 @@ def layouts(
 ) -> dict[Tensor, tuple[int, ...]]:
     """The strides, in elements, of every realized tensor and every source."""
     wanted, plain = _demands(operands)
+    plain |= results
     chosen: dict[Tensor, tuple[int, ...]] = {}
     last: set[Tensor] = set()
     for plan in plans:
@@ -29,7 +30,7 @@ def layouts(
             if isinstance(x.operation, Source):
                 chosen[x] = row_major_strides(x.shape)
         for output in plan.outputs:
-            if output.rank == 4 and output not in results | plain and _is_last(plan, output, wanted, last):
+            if output.rank == 4 and output not in plain and _is_last(plan, output, wanted, last):
                 last.add(output)
                 chosen[output] = permuted_strides(output.shape, CHANNELS_LAST)
             else:

@@ -30,6 +30,6 @@ def rewrite(results: Mapping[Key, Tensor], rule: Rule) -> dict[Key, Tensor]:
 
 def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     """The same operation on other inputs; the tensor itself where they are its own."""
-    if all(a is b for a, b in zip(inputs, tensor.inputs, strict=True)):
+    if inputs == tensor.inputs:
         return tensor
     return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin)

@@ -23,7 +23,7 @@ def simplify(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
 
     def simplified(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         made = _rewritten(tensor, inputs)
-        key = (made.operation, tuple(id(x) for x in made.inputs), made.shape, made.element)
+        key = (made.operation, made.inputs, made.shape, made.element)
         return known.setdefault(key, made)
 
     return rewrite(results, simplified)

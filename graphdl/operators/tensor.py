@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graphdl.graph.types import Element, Shape
 from graphdl.operators.index import Guard, Index
@@ -171,18 +171,30 @@ class Read(Source):
     key: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Constant(Source):
-    """One number, of shape []."""
+    """One number, of shape []. Constants are equal when they are written alike: 0.0 and -0.0 are two."""
 
     value: float | int | bool
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and repr(other.value) == repr(self.value)
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
+
+
+@dataclass(frozen=True, eq=False)
 class Array(Source):
-    """A constant tensor; ``values`` in row-major order."""
+    """A constant tensor; ``values`` in row-major order. Equal as constants are."""
 
     values: tuple[float | int | bool, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Array) and repr(other.values) == repr(self.values)
+
+    def __hash__(self) -> int:
+        return hash(repr(self.values))
 
 
 def feed(key: str, shape: Shape, element: Element = "float") -> Tensor:
@@ -347,6 +359,8 @@ def parts(operation: Operation, inputs: Sequence[Tensor], outputs: Sequence[tupl
 
 def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None) -> None:
     """Tensors newly made from ``parents`` belong to the node that asked for them."""
+    if origin is None:
+        return
     known = {id(x) for x in parents}
     stack = list(made)
     while stack:
@@ -365,18 +379,16 @@ def topological(outputs: Iterable[Tensor], leaves: Collection[int] = ()) -> list
     order: list[Tensor] = []
     seen: set[int] = set()
     for output in outputs:
-        stack: list[tuple[Tensor, int]] = [(output, 0)]
+        stack: list[Tensor | None] = [output]
         while stack:
-            tensor, position = stack.pop()
-            if position == 0:
-                if id(tensor) in seen:
-                    continue
+            tensor = stack.pop()
+            if tensor is None:  # the inputs of the tensor below have all been listed
+                order.append(cast(Tensor, stack.pop()))
+            elif id(tensor) not in seen:
                 seen.add(id(tensor))
-            if position < len(tensor.inputs) and id(tensor) not in leaves:
-                stack.append((tensor, position + 1))
-                child = tensor.inputs[position]
-                if id(child) not in seen:
-                    stack.append((child, 0))
-            else:
-                order.append(tensor)
+                if tensor.inputs and id(tensor) not in leaves:
+                    stack += (tensor, None)
+                    stack += tensor.inputs[::-1]
+                else:
+                    order.append(tensor)
     return order
