@@ -81,7 +81,7 @@ def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[In
 
 
 class ElementwiseKernels:
-    """Writes elementwise kernels, each form once: the updates of parameters of one shape differ in their tensors only."""
+    """Writes elementwise kernels, each form once: updates of parameters of one shape differ in their tensors only."""
 
     def __init__(self, strides: Strides, target: Target) -> None:
         self.strides = strides

@@ -398,3 +398,10 @@ def test_long_sums_round_little(shape: tuple[int, ...], device: Device) -> None:
     got = run({"y": reduce("sum", feed("x", shape), (axis,))}, {"x": x}, device)["y"]
     want = x.astype(np.float64).sum(axis, keepdims=True)
     np.testing.assert_allclose(got, want, rtol=2e-6)
+
+
+def test_zeros_of_two_signs_are_two_constants(device: Device) -> None:
+    x = feed("x", (3,))
+    found = run({"y": x / constant(0.0), "z": x / constant(-0.0)}, {"x": np.ones(3, np.float32)}, device)
+    assert np.isposinf(found["y"]).all()
+    assert np.isneginf(found["z"]).all()
