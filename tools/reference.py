@@ -20,7 +20,7 @@ from graphdl.language.expansion.expressions import HIDDEN
 from graphdl.language.expansion.files import LIBRARY, library_file
 from graphdl.operators import PRIMITIVES, Primitive
 from graphdl.operators.initializers import INITIALIZERS
-from graphdl.operators.primitive import REQUIRED
+from graphdl.operators.primitive import CATEGORIES, REQUIRED
 from graphdl.settings import written
 from graphdl.training.optimizers import OPTIMIZERS
 from graphdl.training.schedules import SCHEDULES
@@ -65,16 +65,6 @@ INITIALIZER_TEXTS = {
     "lecun_normal": "normal, of variance 1 / fan-in (LeCun et al., 1998)",
     "orthogonal": "orthonormal rows or columns, times `gain` (Saxe et al., 2014)",
     "identity": "1 on the diagonal, 0 elsewhere",
-}
-
-FAMILIES = {
-    "elementwise": "Element by element",
-    "reduction": "Reductions",
-    "structure": "Shape and place",
-    "window": "Windows of images",
-    "convolution": "Convolution",
-    "gather": "Classes and look-up",
-    "random": "Chance",
 }
 
 
@@ -127,20 +117,12 @@ def primitives() -> str:
     parts = []
     signs = ((f"`{SIGNS[name]}`", f"`{name}`") for name in PRIMITIVES if name in SIGNS)
     parts.append(f"**Behind the signs.**\n\n{_table('sign | primitive', signs)}\n")
-    families: dict[str, list[Primitive]] = {family: [] for family in FAMILIES}
-    for primitive in PRIMITIVES.values():
-        if primitive.name not in SIGNS and primitive.name not in HIDDEN:
-            families[_family(primitive)].append(primitive)
-    for family, members in families.items():
-        rows = ((f"`{_signature(p)}`", p.documentation or FORMULAS[p.name]) for p in members)
-        parts.append(f"**{FAMILIES[family]}.**\n\n{_table('primitive | gives', rows)}\n")
+    for category in CATEGORIES:
+        members = (p for p in PRIMITIVES.values() if p.category == category and p.name not in {*SIGNS, *HIDDEN})
+        rows = [(f"`{_signature(p)}`", p.documentation or FORMULAS[p.name]) for p in members]
+        if rows:
+            parts.append(f"**{category}.**\n\n{_table('primitive | gives', rows)}\n")
     return "\n".join(parts)
-
-
-def _family(primitive: Primitive) -> str:
-    from graphdl import operators
-
-    return next(f for f in FAMILIES if primitive in getattr(operators, f).PRIMITIVES)
 
 
 def _signature(primitive: Primitive) -> str:

@@ -1,5 +1,7 @@
-"""The primitive operators, over which every library layer is written. A new one is a file here with ``PRIMITIVES``."""
+"""The primitive operators, over which every library layer is written. A new one is a file here with ``PRIMITIVES``
+and their ``CATEGORY``."""
 
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -7,7 +9,7 @@ from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitiv
 
 
 def _declared() -> dict[str, Primitive]:
-    """What the files of this folder declare, in the order of the files' names.
+    """What the files of this folder declare, in the order of the files' names, each with the file's ``CATEGORY``.
 
     Raises:
         ValueError: two files declare the same name.
@@ -18,7 +20,7 @@ def _declared() -> dict[str, Primitive]:
         for primitive in getattr(module, "PRIMITIVES", ()):
             if primitive.name in found:
                 raise ValueError(f"the primitive {primitive.name} is declared twice, again in {file}.py")
-            found[primitive.name] = primitive
+            found[primitive.name] = replace(primitive, category=module.CATEGORY)
     return found
 
 

@@ -213,6 +213,8 @@ def _lower_transposed(node: Lowering) -> Sequence[Tensor]:
     return (y if node.batched[0] else reshape(y, y.shape[1:]),)
 
 
+CATEGORY = "Convolution"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "convolve", ("x", "w"), _infer, _lower,

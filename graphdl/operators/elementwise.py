@@ -435,6 +435,8 @@ def _cast_primitive(name: str, element: Element, fold: Callable[..., Any]) -> Pr
     )
 
 
+CATEGORY = "Element by element"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     *(
         Primitive(

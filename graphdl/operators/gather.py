@@ -230,6 +230,8 @@ def _lower_take(node: Lowering) -> Sequence[Tensor]:
     return (take(table, index, known=_known(node), own=own),)
 
 
+CATEGORY = "Classes and look-up"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="class(n) to a row of n with a single one."

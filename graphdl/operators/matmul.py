@@ -90,6 +90,8 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
     return (reshape(matmul(a, b), (*lead, *node.outputs[0].shape)),)
 
 
+CATEGORY = "Behind the signs"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "matmul", ("a", "b"), _infer, _lower, documentation="The matrix product a @ b, over the last two dimensions."

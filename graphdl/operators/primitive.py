@@ -16,6 +16,19 @@ from graphdl.graph.types import TensorType
 if TYPE_CHECKING:
     from graphdl.operators.tensor import Tensor
 
+CATEGORIES = (
+    "Behind the signs",
+    "Element by element",
+    "Reductions",
+    "Sorting and prefix sums",
+    "Shape and place",
+    "Windows of images",
+    "Convolution",
+    "Classes and look-up",
+    "Chance",
+)
+"""The groups of primitives, in the order of the reference."""
+
 Lower = Callable[["Lowering"], Sequence["Tensor"]]
 
 
@@ -63,10 +76,12 @@ class Primitive:
     places: Callable[[Sequence[TensorType], Mapping[str, Any]], int] | None = None
     """Of a primitive whose second input is an index into the first: how many places there are to choose from."""
     documentation: str = ""
+    category: str = ""
+    """One of ``CATEGORIES``: where the reference lists it. Its file says which."""
 
     def batched(self, inputs: Iterable[bool]) -> bool:
         """Whether each example has its own result, from whether it has its own of each input."""
         return self.random or (any(inputs) and not self.unbatched)
 
 
-__all__ = ["REQUIRED", "Hyper", "Infer", "Lowering", "OperatorError", "Primitive"]
+__all__ = ["CATEGORIES", "REQUIRED", "Hyper", "Infer", "Lowering", "OperatorError", "Primitive"]

@@ -89,6 +89,8 @@ def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequen
     return (TensorType(types[0].shape),)
 
 
+CATEGORY = "Chance"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "bernoulli", ("p",), _infer, _lower_bernoulli, random=True, flat=True,

@@ -160,6 +160,8 @@ def _lower_batch_var(node: Lowering) -> Sequence[Tensor]:
 
 _HYPERS = (Hyper("axis", "ints", None), Hyper("keep", "bool", False))
 
+CATEGORY = "Reductions"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("sum", ("x",), _infer, _lower("sum"), _HYPERS, documentation="The sum over all dimensions, or `axis`."),
     Primitive("mean", ("x",), _infer_float, _lower("sum", mean=True), _HYPERS, documentation="The arithmetic mean."),

@@ -459,6 +459,8 @@ def _lower_fill(node: Lowering) -> Sequence[Tensor]:
     return (broadcast_to(constant(float(node.attributes["value"])), node.outputs[0].shape),)
 
 
+CATEGORY = "Shape and place"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "reshape", ("x",), _infer_reshape, _lower_reshape, (Hyper("shape", "shape"),),

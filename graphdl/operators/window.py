@@ -235,6 +235,8 @@ def _lower_resize(node: Lowering) -> Sequence[Tensor]:
 
 _POOLING_HYPERS = (Hyper("kernel", "ints"), Hyper("stride", "ints", None), Hyper("pad", "ints", 0))
 
+CATEGORY = "Windows of images"
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "max_window", ("x",), _infer_max, _lower_max, _POOLING_HYPERS,

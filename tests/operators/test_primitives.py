@@ -14,6 +14,7 @@ import torch.nn.functional as f
 from primitive_runner import Operand, forward, reverse
 
 from graphdl.operators import PRIMITIVES
+from graphdl.operators.primitive import CATEGORIES
 from graphdl.runtime.opencl import Device
 
 
@@ -321,6 +322,10 @@ def _check_by_differences(
 def test_every_primitive_has_a_case() -> None:
     tested = {case.name for case in CASES} | {"bernoulli", "uniform_like", "normal_like", "batch_count", "fill"}
     assert tested == set(PRIMITIVES)
+
+
+def test_every_primitive_has_a_category() -> None:
+    assert {name for name, primitive in PRIMITIVES.items() if primitive.category not in CATEGORIES} == set()
 
 
 def test_fill_and_batch_count(device: Device) -> None:
