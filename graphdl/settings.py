@@ -10,8 +10,8 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.model import Setting
-from graphdl.source import Source, Span
+from graphdl.graph.train import Setting
+from graphdl.source import Span
 from graphdl.suggest import did_you_mean
 
 _WORDS: Mapping[Any, tuple[str, str]] = {
@@ -50,11 +50,6 @@ class Call:
     ) -> ModelError:
         """A complaint at this setting, or at one of its arguments, to be raised."""
         return ModelError(Diagnostic(code, message, self.span(argument), notes=tuple(notes), help=help))
-
-
-def setting_of(name: str) -> Setting:
-    """A setting without arguments, for names that come from Python."""
-    return Setting(name, (), {}, Span(Source("<data>", name), 0, len(name)))
 
 
 def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 
 import graphdl
 from graphdl.diagnostics import Diagnostic
-from graphdl.graph.model import ModuleGraph, TrainSection, Value
+from graphdl.graph.model import ModuleGraph, Value
+from graphdl.graph.train import TrainSection
 from graphdl.graph.types import TensorType
 
 MLP = """

@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 import graphdl  # noqa: E402
 from graphdl.data import sets  # noqa: E402
+from graphdl.graph.train import setting_of  # noqa: E402
 from graphdl.model import resume  # noqa: E402
-from graphdl.settings import setting_of  # noqa: E402
 from graphdl.training import checkpoint, fit  # noqa: E402
 from graphdl.training.loop import Observer, Status  # noqa: E402
 from graphdl.training.run import METRICS, SETTINGS, TIMINGS, open_run  # noqa: E402

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphdl.data.augment import Place, Step
     from graphdl.data.dataset import DataSet
     from graphdl.data.request import Request
-    from graphdl.graph.model import Setting
+    from graphdl.graph.train import Setting
 
 
 class Loader(Protocol):

@@ -9,7 +9,7 @@ from graphdl.data.augment import Fixed, Place, Step
 from graphdl.data.dataset import Array, DataSet
 from graphdl.data.declarations import augmentation
 from graphdl.data.draws import uniform
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.graph.types import TensorType
 
 

@@ -10,8 +10,7 @@ from graphdl.data.dataset import DataSet, divide
 from graphdl.data.declarations import data_set
 from graphdl.data.known import Known
 from graphdl.data.request import Request, default_root
-from graphdl.graph.model import Setting
-from graphdl.settings import setting_of
+from graphdl.graph.train import Setting, setting_of
 
 
 def load(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphdl.graph.train import TrainSection
 from graphdl.graph.types import TensorType
 from graphdl.source import Span
 
@@ -85,41 +86,6 @@ class Variable:
     initializer: Initializer
     value: Value
     span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A call in a train section, evaluated: ``sgd`` with ``{"lr": 0.01}``; positional arguments in ``arguments``."""
-
-    name: str
-    arguments: tuple[Any, ...]
-    keywords: Mapping[str, Any]
-    span: Span
-    keyword_spans: Mapping[str, Span] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSection:
-    """One stage of training as the file gives it; what is left out is None and takes its default in training."""
-
-    name: str | None
-    span: Span
-    data: Setting | None = None
-    augment: tuple[Setting, ...] = ()
-    optimizer: Setting | None = None
-    schedule: Setting | None = None
-    batch: int | None = None
-    epochs: int | None = None
-    steps: int | None = None
-    minimize: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    clip: float | None = None
-    seed: int | None = None
-    precision: str | None = None
-    feed: Mapping[str, str] = field(default_factory=dict)
-    """From a net's input to the data field that feeds it."""
-    spans: Mapping[str, Span] = field(default_factory=dict)
-    """Of each word that was written."""
 
 
 @dataclass(eq=False, slots=True)

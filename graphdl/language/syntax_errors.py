@@ -10,16 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphdl.diagnostics import Diagnostic
+from graphdl.graph.train import WORDS
 from graphdl.language.lexer import COMPARISONS, NEWLINE, OPERATORS, RESERVED, Token, soft_words
 from graphdl.language.tables import END
 from graphdl.source import Source, Span
 from graphdl.suggest import did_you_mean
-
-SETTINGS = (
-    "data", "augment", "feed", "optimizer", "schedule", "batch", "epochs", "steps", "minimize", "only", "clip", "seed",
-    "precision",
-)  # fmt: skip
-"""The words that begin a line of a train section."""
 
 _DECLARES = frozenset(["import", "let", "block", "net", "train"])
 _LITERALS = frozenset(["NUMBER", "STRING", "true", "false", "none"])
@@ -145,7 +140,7 @@ def _assignment(place: _Place) -> Diagnostic | None:
 
 
 def _setting_with_equals(place: _Place) -> Diagnostic | None:
-    if place.found.type == "=" and place.index == place.first + 1 and place.head.text in SETTINGS:
+    if place.found.type == "=" and place.index == place.first + 1 and place.head.text in WORDS:
         word = place.head.text
         return place.error("E0107", "a setting is written without `=`", f"write `{word} ...`")
     return None
@@ -177,7 +172,7 @@ def _unknown_word(place: _Place) -> Diagnostic | None:
     head = place.head
     if place.index != place.first + 1 or head.type != "NAME" or place.found.type not in _BEGINS_A_VALUE - {"(", "["}:
         return None
-    if head.text in SETTINGS:
+    if head.text in WORDS:
         return place.error("E0109", f"`{head.text}` is a setting: it stands in a train section", token=head)
     help = _ELSEWHERE.get(head.text) or did_you_mean(head.text, soft_words() | RESERVED, "`")
     return place.error("E0107", f"no statement begins with `{head.text} {place.found.text}`", help, head)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+from graphdl.graph.train import WORDS
 from graphdl.language import syntax
 from graphdl.language.expansion.expressions import FUNCTIONS, HIDDEN
 from graphdl.language.expansion.files import FileScope
@@ -20,9 +21,6 @@ from graphdl.language_server.symbols import Bindings, Occurrence, Symbol
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.source import Source, Span
-
-_CALLED = ("data", "augment", "optimizer", "schedule")
-"""Words of a train section whose values are names of settings, not names of the file."""
 
 _DECLARED = {"input": symbols.INPUT, "param": symbols.PARAM, "state": symbols.STATE}
 
@@ -221,24 +219,25 @@ class _File:
 
     def setting(self, setting: syntax.Setting, body: _Body, net: syntax.Net | None) -> None:
         inner = self.bodies.get(net.name) if net is not None else None
-        if setting.word == "minimize" and net is not None:
+        kind = WORDS[setting.word].kind if setting.word in WORDS else None
+        if kind == "losses" and net is not None:
             for value in setting.values:
                 if isinstance(value, syntax.Name):
                     self.loss(value, net)
-        elif setting.word == "only" and inner is not None:
+        elif kind == "parameters" and inner is not None:
             for value in setting.values:
                 if isinstance(value, syntax.Literal):
                     self.pattern(value, inner)
-        elif setting.word == "feed" and setting.name is not None and inner is not None:
+        elif kind == "feed" and setting.name is not None and inner is not None:
             symbol = inner.mine.get(setting.name)
             if symbol is not None and symbol.kind == symbols.INPUT:
                 for span in self.spans_after(setting.word_span.end, [setting.name]):
                     self.occur(symbol, span)
-        elif setting.word in _CALLED:
+        elif kind in ("call", "calls"):
             for value in setting.values:
                 for argument in value.arguments if isinstance(value, syntax.Call) else ():
                     body.expression(argument.value)
-        elif setting.word not in ("minimize", "only", "feed", "precision"):
+        elif kind not in ("losses", "parameters", "feed", "word"):
             for value in setting.values:
                 body.expression(value)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphdl.graph.model import Value
+from graphdl.graph.train import WORDS
 from graphdl.language.expansion.expressions import language_names
 from graphdl.language.expansion.files import LIBRARY, library_index
 from graphdl.language.expansion.indexing import DIMENSIONS
-from graphdl.language.expansion.training import WORDS
 from graphdl.language.expansion.values import Namespace, text
 from graphdl.language.expansion.values import is_module as is_module_value
 from graphdl.language.lexer import RESERVED
@@ -198,6 +198,7 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
         yield from (Item(word, "keyword", 0, snippet=f"{word} $0") for word in WORDS)
         return
     word = context.statement[0].text
+    kind = WORDS[word].kind if word in WORDS else None
     if context.call is not None:
         signature = calls.signature_of(analysis, context, context.call, settings)
         if context.last in ("(", ",") and signature is not None:
@@ -206,18 +207,18 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
             if occurrence.writes and occurrence.symbol.kind in (symbols.LET, symbols.HYPER):
                 yield Item(occurrence.symbol.name, occurrence.symbol.kind, 1, occurrence.symbol.kind)
         return
-    for name, make in settings.get(word, {}).items() if len(context.statement) == 1 or word == "augment" else ():
+    for name, make in settings.get(word, {}).items() if len(context.statement) == 1 or kind == "calls" else ():
         signature = signatures.of_setting(name, make)
         snippet = f"{name}($1)" if signature.parameters else name
         yield Item(name, "setting", 0, signature.label, signature.documentation, snippet)
     graph = analysis.last_graph
     if graph is None:
         return
-    if word == "minimize":
+    if kind == "losses":
         yield from (Item(name, "loss", 0, "loss") for name in graph.losses)
-    elif word == "feed":
+    elif kind == "feed":
         yield from (Item(name, symbols.INPUT, 0, str(value.type)) for name, value in graph.inputs.items())
-    elif word == "only":
+    elif kind == "parameters":
         start = context.start
         text = analysis.source.text
         while start > 0 and (continues(text[start - 1]) or text[start - 1] in ".*"):

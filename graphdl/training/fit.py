@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from graphdl.data.batches import Batches
 from graphdl.data.dataset import DataSet
 from graphdl.data.feed import from_arrays
 from graphdl.data.pipeline import pipeline
-from graphdl.settings import written
 from graphdl.training import inference
 from graphdl.training.claim import claimed
 from graphdl.training.inference import Measurement
@@ -19,7 +18,7 @@ from graphdl.training.loop import SAVE_SECONDS, Observer, Training
 from graphdl.training.preprocessing import describe, remember
 from graphdl.training.run import LAST, RunFolder, create, discard, refuse_taken
 from graphdl.training.sources import loader, setting_of
-from graphdl.training.stages import Overrides, Stage
+from graphdl.training.stages import Overrides, Stage, described
 
 if TYPE_CHECKING:
     from graphdl.model import Model
@@ -98,7 +97,7 @@ def _fit(model: Model, request: Request, arrays: Mapping[str, Any], out: Path | 
         # An input that is missing here is complained about only if training needs it.
         types = {name: value.type for name, value in inputs.items() if name in arrays}
         dataset = from_arrays(types, arrays, spans={name: value.node.span for name, value in inputs.items()})
-        stages = [replace(stage, feed={}) for stage in stages]
+        stages = [replace(stage, feed={}, said={**stage.said, "feed": {}}) for stage in stages]
         data: Callable[[Stage], DataSet] = lambda stage: dataset  # noqa: E731
     else:
         data = loader(root=request.data_root, download=request.download)
@@ -190,26 +189,7 @@ def _settings(model: Model, request: Request, stages: list[Stage], data: Callabl
         },
         "origin": str(Path(path).parent) if path is not None else None,
         "seed": model.network.seed,
-        "stages": [_described(stage) for stage in stages],
+        "stages": [described(stage) for stage in stages],
         "data": {stage.name: remember(data(stage)) for stage in stages},
         **describe(stages[-1], data(stages[-1]), tuple(model.network.inference.inputs)),
-    }
-
-
-def _described(stage: Stage) -> dict[str, Any]:
-    data = None
-    if stage.data is not None:
-        arguments = [*map(written, stage.data.arguments)]
-        arguments += [f"{name} = {written(value)}" for name, value in stage.data.keywords.items()]
-        data = f"{stage.data.name}({', '.join(arguments)})" if arguments else stage.data.name
-    return {
-        "name": stage.name,
-        "optimizer": {"name": type(stage.optimizer).__name__.lower(), **asdict(stage.optimizer)},  # type: ignore[call-overload]
-        "batch": stage.batch,
-        **({"steps": stage.steps} if stage.steps is not None else {"epochs": stage.epochs}),
-        "minimize": list(stage.minimize),
-        "clip": stage.clip,
-        "seed": stage.seed,
-        "data": data,
-        "feed": dict(stage.feed),
     }

@@ -17,7 +17,7 @@ from graphdl.suggest import did_you_mean
 from graphdl.training.calls import TrainingCall
 
 if TYPE_CHECKING:
-    from graphdl.graph.model import Setting
+    from graphdl.graph.train import Setting
 
 Rate = Callable[[float, float], float]
 """From the position and the length of the training, both in the schedule's unit, to the learning rate."""

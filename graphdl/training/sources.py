@@ -11,7 +11,7 @@ from graphdl.data.declarations import data_set
 from graphdl.data.known import Known
 from graphdl.data.reading import LIMIT
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.source import Source
 from graphdl.training.stages import Stage
 

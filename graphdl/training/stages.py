@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from graphdl.data.declarations import augmentation, data_set
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.model import ModuleGraph, Setting, TrainSection
-from graphdl.language.expansion.training import matches
-from graphdl.settings import setting_of
+from graphdl.graph.model import ModuleGraph
+from graphdl.graph.train import WORDS, Setting, TrainSection, matches, setting_of
+from graphdl.settings import written
 from graphdl.source import Source, Span
 from graphdl.training.optimizers import Optimizer, optimizer
 from graphdl.training.schedules import Schedule, schedule
-
-BATCH = 32
-EPOCHS = 10
-SEED = 0
-OPTIMIZER = optimizer(setting_of("adam"))
-"""The defaults of a train section: 32 examples a batch, 10 epochs, seed 0 and ``adam(lr = 0.001)``."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,8 @@ class Stage:
     data: Setting | None
     augment: tuple[Setting, ...]
     feed: Mapping[str, str]
+    said: Mapping[str, Any]
+    """What each word of the section says, by ``graphdl.graph.train.WORDS``, with the defaults."""
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """How many steps the stage has."""
@@ -88,49 +85,74 @@ def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Ov
         except ModelError as error:
             complaints.extend(error.diagnostics)
 
-    chosen: Optimizer = OPTIMIZER
-    if section.optimizer is not None:
-        with gathered():
-            chosen = optimizer(section.optimizer)
-    planned = schedule(None, chosen.lr)
+    said = _complete(section, overrides)
+    chosen = optimizer(setting_of(WORDS["optimizer"].default))
     with gathered():
-        planned = schedule(section.schedule, chosen.lr)
-    data = overrides.data or section.data
-    if data is not None:
+        chosen = optimizer(said["optimizer"])
+    planned = schedule(setting_of(WORDS["schedule"].default), chosen.lr)
+    with gathered():
+        planned = schedule(said["schedule"], chosen.lr)
+    if said["data"] is not None:
         with gathered():
-            data_set(data)
-    for setting in section.augment:
+            data_set(said["data"])
+    for setting in said["augment"]:
         with gathered():
             augmentation(setting)
-    if section.precision not in (None, "float32"):
-        complaints.append(
-            Diagnostic(
-                "E0620",
-                f"unknown precision '{section.precision}'",
-                section.spans.get("precision", section.span),
-                notes=("known: float32",),
-            )
-        )
+    for word, known in WORDS.items():
+        if known.known and said[word] not in known.known:
+            place, notes = section.spans.get(word, section.span), (f"known: {', '.join(known.known)}",)
+            complaints.append(Diagnostic("E0620", f"unknown {word} '{said[word]}'", place, notes=notes))
     if complaints:
         raise ModelError(*complaints)
-    epochs = overrides.epochs
+    plain = {field.name: said[field.name] for field in fields(Stage) if field.name in WORDS}
     return Stage(
+        **plain | {"optimizer": chosen, "schedule": planned, "minimize": said["minimize"] or tuple(graph.losses)},
         name=section.name or ("train" if number == 0 else f"train_{number + 1}"),
         span=section.span,
-        optimizer=chosen,
-        schedule=planned,
-        batch=overrides.batch or section.batch or BATCH,
-        epochs=epochs if epochs is not None else EPOCHS if section.epochs is None else section.epochs,
-        steps=section.steps if epochs is None else None,
-        minimize=section.minimize or tuple(graph.losses),
         parameters=tuple(
-            path
-            for path in graph.parameters
-            if not section.only or any(matches(pattern, path) for pattern in section.only)
+            path for path in graph.parameters if not said["only"] or any(matches(each, path) for each in said["only"])
         ),
-        clip=section.clip,
-        seed=next(seed for seed in (overrides.seed, section.seed, SEED) if seed is not None),
-        data=data,
-        augment=section.augment,
-        feed=section.feed,
+        said=said,
     )
+
+
+def _complete(section: TrainSection, overrides: Overrides) -> dict[str, Any]:
+    """What each word says: an override, else the section, else the default."""
+    said: dict[str, Any] = {}
+    for word, known in WORDS.items():
+        value = getattr(overrides, word, None)
+        if value is None:
+            value = getattr(section, word)
+        if value is None and known.default is not None:
+            value = setting_of(known.default) if known.kind == "call" else known.default
+        said[word] = value
+    if overrides.epochs is not None:
+        said["steps"] = None
+    return said
+
+
+def described(stage: Stage) -> dict[str, Any]:
+    """JSON: what each word of a train section came to."""
+    found: dict[str, Any] = {"name": stage.name}
+    for word, known in WORDS.items():
+        value = stage.said[word]
+        if known.kind == "call":
+            value = None if value is None else _call(value)
+        elif known.kind == "calls":
+            value = [_call(each) for each in value]
+        elif known.kind in ("losses", "parameters"):
+            value = list(value)
+        elif known.kind == "feed":
+            value = dict(value)
+        found[word] = value
+    numbers = asdict(stage.optimizer)  # type: ignore[call-overload]
+    found |= {"optimizer": {"name": stage.said["optimizer"].name, **numbers}, "minimize": list(stage.minimize)}
+    del found["steps" if stage.steps is None else "epochs"]
+    return found
+
+
+def _call(setting: Setting) -> str:
+    """A call as the language writes it."""
+    arguments = [*map(written, setting.arguments)]
+    arguments += [f"{name} = {written(value)}" for name, value in setting.keywords.items()]
+    return f"{setting.name}({', '.join(arguments)})" if arguments else setting.name

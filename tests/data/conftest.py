@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.source import Source, Span
 
 

@@ -23,7 +23,7 @@ from graphdl.cli.reading import read_inputs
 from graphdl.data.reading import Reading
 from graphdl.data.sets import load
 from graphdl.diagnostics import ModelError
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.graph.types import TensorType
 from graphdl.source import Source, Span
 

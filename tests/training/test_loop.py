@@ -9,7 +9,7 @@ from nets import DIGITS
 
 import graphdl
 from graphdl.data import sets
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.language.codes import explanation
 from graphdl.training import checkpoint, fit
 from graphdl.training.loop import Observer

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from graphdl.diagnostics import ModelError
-from graphdl.graph.model import Setting
+from graphdl.graph.train import Setting
 from graphdl.source import Source, Span
 from graphdl.training.schedules import schedule
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
-from graphdl.graph.model import ModuleGraph, Setting, TrainSection, Value
+from graphdl.graph.model import ModuleGraph, Value
 from graphdl.graph.operator import is_number
+from graphdl.graph.train import WORDS, Kind, Setting, TrainSection, matches
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions
 from graphdl.language.expansion.faults import Fault, Poisoned
@@ -16,9 +17,6 @@ from graphdl.language.expansion.run import Run, header
 from graphdl.language.expansion.values import Applied, describe, is_module, text
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
-
-REPEATABLE = ("augment", "feed")
-"""The words that may be written on several lines."""
 
 
 def sections(run: Run, file: syntax.File, scope: Scope) -> list[TrainSection]:
@@ -72,17 +70,17 @@ def _section(run: Run, written: syntax.Train, scope: Scope) -> TrainSection:
 
 def _read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any], spans: dict[str, Span]) -> None:
     word = setting.word
-    read = WORDS.get(word)
-    if read is None:
+    known = WORDS.get(word)
+    if known is None:
         raise Fault(
             "E0601", f"a train section has no '{word}'", setting.word_span,
             help=did_you_mean(word, WORDS) or f"it has {', '.join(WORDS)}",
         )  # fmt: skip
-    if word in spans and word not in REPEATABLE:
+    if word in spans and not known.repeats:
         raise Fault("E0602", f"'{word}' is given twice", setting.word_span, labels=(Label(spans[word], "the first"),))
-    if setting.name is not None and word != "feed":
+    if setting.name is not None and known.kind != "feed":
         raise Fault("E0606", f"'{word}' assigns to no name", setting.span)
-    read(run, setting, scope, fields)
+    fields[word] = _READERS[known.kind](run, setting, scope, fields.get(word))
 
 
 # ------------------------------------------------------------------------------------------------------ the settings
@@ -117,13 +115,13 @@ def _plain(run: Run, written: syntax.Expression, scope: Scope) -> Any:
     return value
 
 
-def _one_call(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
-    fields[setting.word] = _called(run, _single(setting), scope)
+def _one_call(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> Setting:
+    return _called(run, _single(setting), scope)
 
 
-def _augment(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
+def _calls(run: Run, setting: syntax.Setting, scope: Scope, before: tuple[Setting, ...] | None) -> tuple[Setting, ...]:
     calls = tuple(_called(run, value, scope) for value in setting.values)
-    fields["augment"] = (*fields.get("augment", ()), *calls)
+    return (*(before or ()), *calls)
 
 
 def _single(setting: syntax.Setting) -> syntax.Expression:
@@ -132,30 +130,29 @@ def _single(setting: syntax.Setting) -> syntax.Expression:
     return setting.values[0]
 
 
-def _number(least: float, *, whole: bool, exclusive: bool = False) -> Callable[..., None]:
-    def read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
-        written = _single(setting)
-        value = _plain(run, written, scope)
-        kind = "an int" if whole else "a number"
-        bound = f"above {text(least)}" if exclusive else f"from {text(least)} on"
-        if (
-            not is_number(value)
-            or (whole and not isinstance(value, int))
-            or value < least
-            or (exclusive and value == least)
-        ):
-            raise Fault("E0606", f"'{setting.word}' is {kind} {bound}, not {describe(value)}", written.span)
-        fields[setting.word] = value if whole else float(value)
+def _number(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> float:
+    written, word = _single(setting), WORDS[setting.word]
+    value = _plain(run, written, scope)
+    whole = word.kind == "int"
+    kind = "an int" if whole else "a number"
+    bound = f"above {text(word.least)}" if word.exclusive else f"from {text(word.least)} on"
+    if (
+        not is_number(value)
+        or (whole and not isinstance(value, int))
+        or value < word.least
+        or (word.exclusive and value == word.least)
+    ):
+        raise Fault("E0606", f"'{setting.word}' is {kind} {bound}, not {describe(value)}", written.span)
+    number: float = value if whole else float(value)
+    return number
 
-    return read
 
-
-def _precision(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
+def _word(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> str:
     written = _single(setting)
     value = written.name if isinstance(written, syntax.Name) else _plain(run, written, scope)
     if not isinstance(value, str):
-        raise Fault("E0606", f"'precision' is a word, not {describe(value)}", written.span)
-    fields["precision"] = value
+        raise Fault("E0606", f"'{setting.word}' is a word, not {describe(value)}", written.span)
+    return value
 
 
 def _may_be_lost(run: Run) -> bool:
@@ -163,13 +160,13 @@ def _may_be_lost(run: Run) -> bool:
     return not run.is_sound or bool(run.file.tree.spoilt or run.file.lost)
 
 
-def _minimize(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
+def _losses(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
     losses = run.graph.losses
     names = []
     for written in setting.values:
         name = _dotted(written)
         if name is None:
-            raise Fault("E0603", "'minimize' names losses of the net", written.span)
+            raise Fault("E0603", f"'{setting.word}' names losses of the net", written.span)
         if name not in losses:
             if _may_be_lost(run):
                 raise Poisoned
@@ -179,7 +176,7 @@ def _minimize(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str,
                 help=did_you_mean(name, losses) or f"its losses: {known}",
             )  # fmt: skip
         names.append(name)
-    fields["minimize"] = tuple(names)
+    return tuple(names)
 
 
 def _dotted(written: syntax.Expression) -> str | None:
@@ -193,19 +190,19 @@ def _dotted(written: syntax.Expression) -> str | None:
     return None
 
 
-def _only(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
+def _parameters(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
     patterns = []
     for written in setting.values:
         pattern = _dotted(written)
         if pattern is None:
-            raise Fault("E0604", "'only' names parameters, by patterns such as encoder.*", written.span)
+            raise Fault("E0604", f"'{setting.word}' names parameters, by patterns such as encoder.*", written.span)
         if not any(matches(pattern, path) for path in run.graph.parameters) and not _may_be_lost(run):
             raise Fault(
                 "E0604", f"no parameter of the net matches '{pattern}'", written.span,
                 help=did_you_mean(pattern, run.graph.parameters) or _some_paths(run.graph),
             )  # fmt: skip
         patterns.append(pattern)
-    fields["only"] = tuple(patterns)
+    return tuple(patterns)
 
 
 def _some_paths(graph: ModuleGraph) -> str:
@@ -215,25 +212,7 @@ def _some_paths(graph: ModuleGraph) -> str:
     return "its parameters: " + ", ".join(paths[:6]) + (", …" if len(paths) > 6 else "")
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Whether a parameter's path is among those that ``only`` names; ``*`` crosses dots."""
-    first, *others = pattern.split("*")
-    if not others:
-        return path == pattern
-    *middle, last = others
-    end = len(path) - len(last)
-    if not path.startswith(first) or not path.endswith(last):
-        return False
-    at = len(first)
-    for part in middle:  # the first place that fits leaves most room for the rest
-        found = path.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return at <= end
-
-
-def _feed(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any]) -> None:
+def _feed(run: Run, setting: syntax.Setting, scope: Scope, before: Mapping[str, str] | None) -> Mapping[str, str]:
     field = _dotted(_single(setting))
     if setting.name is None or field is None:
         raise Fault("E0606", "'feed' is written feed input = field", setting.span)
@@ -242,24 +221,20 @@ def _feed(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
             "E0605", f"the net has no input '{setting.name}'", setting.span,
             help=did_you_mean(setting.name, run.graph.inputs),
         )  # fmt: skip
-    feed: Mapping[str, str] = fields.get("feed", {})
+    feed = before or {}
     if setting.name in feed:
         raise Fault("E0602", f"the input '{setting.name}' is fed twice", setting.span)
-    fields["feed"] = {**feed, setting.name: field}
+    return {**feed, setting.name: field}
 
 
-WORDS: dict[str, Callable[[Run, syntax.Setting, Scope, dict[str, Any]], None]] = {
-    "data": _one_call,
-    "augment": _augment,
-    "optimizer": _one_call,
-    "schedule": _one_call,
-    "batch": _number(1, whole=True),
-    "epochs": _number(1, whole=True),
-    "steps": _number(1, whole=True),
-    "minimize": _minimize,
-    "only": _only,
-    "clip": _number(0, whole=False, exclusive=True),
-    "seed": _number(0, whole=True),
-    "precision": _precision,
+_READERS: Mapping[Kind, Callable[[Run, syntax.Setting, Scope, Any], Any]] = {
+    "call": _one_call,
+    "calls": _calls,
+    "int": _number,
+    "number": _number,
+    "losses": _losses,
+    "parameters": _parameters,
+    "word": _word,
     "feed": _feed,
 }
+"""What reads a word of each kind; the last argument is what the section's earlier lines say."""

@@ -18,7 +18,7 @@ from graphdl.training.calls import TrainingCall
 from graphdl.training.optimizers.optimizer import Optimizer
 
 if TYPE_CHECKING:
-    from graphdl.graph.model import Setting
+    from graphdl.graph.train import Setting
 
 Maker = Callable[..., Optimizer]
 
