@@ -242,6 +242,12 @@ CASES: list[Case] = [
     Case("take", [(None, 11), (5,)], lambda t, i: t[i.long()], whole={1: 11}),
     Case("take", [(5, 11, 3), (5, 6)], lambda t, i: T.stack([a[b.long()] for a, b in zip(t, i, strict=True)]),
          whole={1: 11}),
+    *[
+        Case("cumsum", [shape], lambda x, d=d, e=e: x.cumsum(d) - (x if e else 0), {"axis": d - 1, "exclusive": e})
+        for shape, d in (((5, 31), 1), ((5, 3, 7, 33), 2), ((5, 9, 17), 1))
+        for e in (False, True)
+    ],
+    Case("cumsum", [(5, 31)], lambda i: i.cumsum(1), {"axis": -1}, whole={0: 7}, smooth=False),
     Case("one_hot", [(5, 3)], lambda i: f.one_hot(i.long(), 7).double(), whole={0: 7}, smooth=False),
     Case("float", [(5, 3)], lambda i: i.double(), whole={0: 7}, smooth=False),
     Case("int", [(5, 33)], lambda x: x.trunc(), smooth=False),

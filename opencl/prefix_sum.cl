@@ -1,0 +1,59 @@
+/* Sums of all that comes before: result[o, k, i] = sum over j <= k (EXCLUSIVE: j < k) of X[o, j, i].
+ *
+ * Parameters
+ *   FLOATING           1: sums of floats, 0: of ints
+ *   LENGTH             elements of a sum
+ *   INNER              extent of i
+ *   LANES              elements of a vector along i; 1 where those of X are not neighbours
+ *   COLUMNS            vectors along i, the last perhaps not full
+ *   TASKS              COLUMNS times the extent of o
+ *   EACH               tasks of a work-item
+ *   EXCLUSIVE          1: an element does not count for its own place
+ *   X_OUTER, X_STEP, X_INNER   elements of X between neighbours
+ * Global id 0 = work-item. STORE(V, value, o, k, i).
+ */
+#if FLOATING
+#define TYPE float
+#else
+#define TYPE int
+#endif
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#if LANES == 1
+#define VECTOR TYPE
+#else
+#define VECTOR JOIN(TYPE, LANES)
+#endif
+#define LOAD_1(pointer) (*(pointer))
+#define LOAD_WIDE(type, width, pointer) LOAD_VECTOR(type, width, pointer)
+#define LOAD_2(pointer) LOAD_WIDE(TYPE, 2, pointer)
+#define LOAD_4(pointer) LOAD_WIDE(TYPE, 4, pointer)
+#define LOAD_8(pointer) LOAD_WIDE(TYPE, 8, pointer)
+#define LOAD_16(pointer) LOAD_WIDE(TYPE, 16, pointer)
+
+#define ADD_UP(V, SUM_TYPE, column)                                                                                    \
+    do {                                                                                                               \
+        const __global TYPE *x = X + (long)outer * (X_OUTER) + (long)(column) * (X_INNER);                             \
+        SUM_TYPE total = 0;                                                                                            \
+        for (int k = 0; k < LENGTH; ++k) {                                                                             \
+            const SUM_TYPE before = total;                                                                             \
+            total += JOIN(LOAD_, V)(x + (long)k * (X_STEP));                                                           \
+            STORE(V, EXCLUSIVE ? before : total, outer, k, column);                                                    \
+        }                                                                                                              \
+    } while (0)
+
+__kernel void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int first = (int)get_global_id(0) * EACH, last = min(first + EACH, TASKS);
+    for (int task = first; task < last; ++task) {
+        const int outer = task / COLUMNS;
+        int column = task % COLUMNS * LANES;
+        if (column + LANES <= INNER) {
+            ADD_UP(LANES, VECTOR, column);
+        } else {
+            for (; column < INNER; ++column)
+                ADD_UP(1, TYPE, column);
+        }
+    }
+}
