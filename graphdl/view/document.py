@@ -16,6 +16,7 @@ from typing import Any
 
 from graphdl.graph.model import Module, ModuleGraph, Node, ScanBody, Value
 from graphdl.graph.paths import carries_gradient
+from graphdl.operators import PRIMITIVES
 from graphdl.source import Source, Span
 from graphdl.view.costs import Cost, costs
 
@@ -30,19 +31,20 @@ _USUAL: Mapping[str, Any] = {
     "count_pad": True, "output_pad": 0, "mode": "nearest", "momentum": 0.1, "steps": [1], "squeeze": [],
 }  # fmt: skip
 """Hyperparameters that a node's short text leaves out where they have the value that they mostly have."""
-_SHAPING = {
-    "reshape", "transpose", "slice", "pad", "concat", "stack", "broadcast", "take", "pick", "reverse", "fill", "gather",
-    "resize_nearest", "index",
-}  # fmt: skip
 _KINDS_OF_LIBRARY = {
     "loss": "loss", "metric": "metric", "convolution": "convolution", "linear": "linear", "activation": "activation",
     "normalization": "normalization", "pooling": "pooling", "recurrent": "recurrent", "attention": "attention",
 }  # fmt: skip
+_KINDS_OF_CATEGORIES = {
+    "Shape and place": "shape", "Classes and look-up": "shape", "Windows of images": "pooling",
+    "Convolution": "convolution",
+}  # fmt: skip
+"""Of the primitives; those of all other categories are arithmetic."""
 _KINDS_OF_OPERATORS = {
-    "convolve": "convolution", "convolve_transpose": "convolution", "matmul": "linear", "max_window": "pooling",
-    "mean_window": "pooling", "input": "input", "param": "parameter", "state": "parameter", "item": "input",
+    "matmul": "linear", "input": "input", "item": "input", "param": "parameter", "state": "parameter",
     "constant": "parameter", "draw": "parameter", "scan": "recurrent",
 }  # fmt: skip
+"""Of a primitive that has a kind of its own, and of the nodes that apply no primitive."""
 
 
 @dataclass(eq=False)
@@ -370,7 +372,7 @@ def _alike(item: Item) -> tuple[Any, ...]:
 def _kind(node: Node) -> str:
     if node.operator in _KINDS_OF_OPERATORS:
         return _KINDS_OF_OPERATORS[node.operator]
-    return "shape" if node.operator in _SHAPING else "arithmetic"
+    return _KINDS_OF_CATEGORIES.get(PRIMITIVES[node.operator].category, "arithmetic")
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
