@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
+from graphdl.data.augmentations import AUGMENTATIONS
+from graphdl.data.catalog import DATA_SETS
 from graphdl.graph import limits as graph_limits
 from graphdl.language import lexer, parser, syntax
 from graphdl.language.expansion import limits

@@ -28,7 +28,8 @@ def command(stdio: bool) -> None:
 
 def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
     """What may follow the words of a train section."""
-    from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
+    from graphdl.data.augmentations import AUGMENTATIONS
+    from graphdl.data.catalog import DATA_SETS
     from graphdl.training.optimizers import OPTIMIZERS
     from graphdl.training.schedules import SCHEDULES
 

@@ -17,7 +17,7 @@ _SPLITS = ("train", "test", "validation")
 
 
 def npz(request: Request, file: str, test: float) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     path = request.place(file, "file", Path.is_file)
     arrays = read_npz(request.reading, path)
     parts: dict[str, dict[str, Field]] = {}

@@ -16,7 +16,7 @@ _TEST_FRACTION = 0.2
 
 
 def digits(request: Request) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -25,7 +25,7 @@ def digits(request: Request) -> DataSet:
 
 
 def iris(request: Request) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     from sklearn.datasets import load_iris
 
     bunch = load_iris()
@@ -41,7 +41,7 @@ def _divided(
 
 
 def table(request: Request, fields: Mapping[str, object]) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     columns: dict[str, Field] = {}
     for name, value in fields.items():
         try:
@@ -63,7 +63,7 @@ def table(request: Request, fields: Mapping[str, object]) -> DataSet:
 
 
 def noise(request: Request, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
-    """See ``graphdl.data.declarations``; ``counts`` says how many examples each split has."""
+    """See ``graphdl.data.catalog``; ``counts`` says how many examples each split has."""
     request.reading.require(prod(shape) * max(counts.values()), "what 'noise' makes")
     splits = {}
     for number, (split, count) in enumerate(counts.items()):

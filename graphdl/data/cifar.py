@@ -27,7 +27,7 @@ _RECORD = 1 + 3 * 32 * 32
 
 
 def cifar10(request: Request) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     splits = {}
     files = []
     for split, names in _FILES.items():

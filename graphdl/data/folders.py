@@ -50,7 +50,7 @@ class ImageFiles(Field):
 
 
 def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
-    """See ``graphdl.data.declarations``; ``shape`` is [channels, height, width]."""
+    """See ``graphdl.data.catalog``; ``shape`` is [channels, height, width]."""
     request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)

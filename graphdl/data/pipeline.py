@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphdl.data.augment import Fixed, Place, Step
+from graphdl.data.augmentations import augmentation
+from graphdl.data.augmentations.step import Fixed, Place, Step
 from graphdl.data.dataset import Array, DataSet
-from graphdl.data.declarations import augmentation
 from graphdl.data.draws import uniform
 from graphdl.graph.train import Setting
 from graphdl.graph.types import TensorType

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from graphdl.data.catalog import data_set
 from graphdl.data.dataset import DataSet, divide
-from graphdl.data.declarations import data_set
 from graphdl.data.known import Known
 from graphdl.data.request import Request, default_root
 from graphdl.graph.train import Setting, setting_of

@@ -48,7 +48,7 @@ def csv(
     separator: str,
     test: float | str,
 ) -> DataSet:
-    """See ``graphdl.data.declarations``."""
+    """See ``graphdl.data.catalog``."""
     first = _open(request, file, "file", header, separator)
     tables = [first]
     if isinstance(test, str):

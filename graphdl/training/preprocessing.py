@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.data.augment import Step, restored
+from graphdl.data.augmentations import restored
+from graphdl.data.augmentations.step import Step
 from graphdl.data.dataset import DataSet, Table
 from graphdl.data.known import Known
 from graphdl.data.pipeline import Pipeline, pipeline

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from graphdl.data.declarations import augmentation, data_set
+from graphdl.data.augmentations import augmentation
+from graphdl.data.catalog import data_set
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph
 from graphdl.graph.train import WORDS, Setting, TrainSection, matches, setting_of

@@ -1,11 +1,14 @@
 """Augmentation: each step against a plain loop, and the rules for what is random."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from graphdl.data.augment import Fixed, Step, restored
+from graphdl.data.augmentations import AUGMENTATIONS, restored
+from graphdl.data.augmentations.step import Fixed, Step
 from graphdl.data.dataset import DataSet, Field, Split, numbers
-from graphdl.data.declarations import AUGMENTATIONS
 from graphdl.data.pipeline import Pipeline, pipeline
 from graphdl.graph.types import TensorType
 
@@ -259,3 +262,9 @@ def test_a_crop_at_the_centre_may_be_changed_by_what_follows(call, images):
     settings = [call("crop", 4), call("normalize", mean=0.5, std=0.5)]
     steps = pipeline(settings, dataset(image=images))
     np.testing.assert_allclose(apply(steps, images, training=False), (images[:, :, 2:6, 2:6] - 0.5) / 0.5, rtol=1e-6)
+
+
+def test_settings_are_read_without_numpy():
+    text = "import sys, graphdl.data.augmentations, graphdl.data.catalog; print('numpy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import graphdl
-from graphdl.data.declarations import AUGMENTATIONS, DATA_SETS
+from graphdl.data.augmentations import AUGMENTATIONS
+from graphdl.data.catalog import DATA_SETS
 from graphdl.graph.model import ModuleGraph
 from graphdl.language import check, expand, load_source
 from graphdl.model import Model

@@ -1,0 +1,113 @@
+"""What an augmentation's step is to the data: the same interface for all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from graphdl.graph.types import TensorType
+from graphdl.settings import Call
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from graphdl.data.dataset import DataSet
+
+    Floats = NDArray[np.float32]
+    Draws = NDArray[np.float64]
+    """``[examples, 4]``, each in [0, 1)."""
+
+
+class Step(ABC):
+    """What one setting does to one field."""
+
+    def type(self, before: TensorType) -> TensorType:
+        """The field's type afterwards, in training and outside of it."""
+        return before
+
+    @abstractmethod
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        """The batch afterwards, in training; ``values`` may be changed."""
+
+    @abstractmethod
+    def prediction(self) -> Fixed | None:
+        """What the step becomes outside of training: in an evaluation, and in the predictions of a run.
+
+        None only if an example is as likely to be left as it is: for a random step that changes no type.
+        """
+
+
+class Fixed(Step):
+    """A step without chance, the same in training and outside of it. A run keeps it, for predictions."""
+
+    kinds: ClassVar[dict[str, type[Fixed]]] = {}
+    """All of them, by the names that runs keep."""
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, name: str) -> None:
+        cls.name = name
+        Fixed.kinds[name] = cls
+
+    def apply(self, values: Floats, draws: Draws) -> Floats:
+        return self.transform(values)
+
+    def prediction(self) -> Fixed:
+        return self
+
+    @abstractmethod
+    def transform(self, values: Floats) -> Floats:
+        """The batch afterwards; ``values`` may be changed."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON: all that makes the step again; ``name`` is taken."""
+
+    @classmethod
+    @abstractmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> Fixed:
+        """The step with these settings.
+
+        Raises:
+            KeyError: one is missing.
+            TypeError: one is of the wrong kind.
+            ValueError: likewise.
+        """
+
+    def described(self) -> dict[str, Any]:
+        """JSON, from which ``restored`` makes the step again."""
+        return {"name": self.name, **self.settings()}
+
+
+@dataclass(frozen=True)
+class Place(Call):
+    """A setting of ``augment`` and the fields as they are when its turn comes."""
+
+    dataset: DataSet
+    types: Mapping[str, TensorType]
+
+    def images(self) -> dict[str, TensorType]:
+        return {name: kind for name, kind in self.types.items() if kind.element == "float" and kind.rank == 3}
+
+    def needs_images(self) -> dict[str, TensorType]:
+        images = self.images()
+        if not images:
+            raise self.error(
+                "E0711",
+                f"'{self.setting.name}' needs images [channels, height, width]; '{self.dataset.name}' has none",
+                notes=[f"its fields are: {listed(self.types)}"],
+            )
+        return images
+
+
+def listed(types: Mapping[str, TensorType]) -> str:
+    """The fields and their types, in a message."""
+    return ", ".join(f"{name}: {kind}" for name, kind in types.items())
+
+
+class Maker(Protocol):
+    """Makes an augmentation's step for each field that it concerns."""
+
+    def __call__(self, place: Place) -> dict[str, Step]: ...

@@ -1,0 +1,61 @@
+"""What ``data`` may name in a train section: data sets with their arguments.
+
+Every module of this package but ``loader`` declares data sets in ``SETS``. Each is a function of the setting and of the
+user's arguments: its name stands after ``data``, its docstring is the documentation. It checks what can be said without
+the data, and returns what does the work. Nothing heavy is imported before that is called: ``graphdl check`` reads
+settings, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphdl.data.arguments import declared, named
+from graphdl.data.catalog.loader import Loader
+from graphdl.data.reading import LIMIT
+from graphdl.settings import Call, bind, fits, written
+
+if TYPE_CHECKING:
+    from graphdl.graph.train import Setting
+
+DATA_SETS: Mapping[str, Callable[..., Loader]] = declared(__name__, __path__, "SETS")
+"""From a name after ``data`` to its declaration; the parameters after the first are the arguments that it takes."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A data set with its arguments."""
+
+    load: Loader
+    validation: float
+    """The fraction of the training split to hold out."""
+    limit: float
+    """The GiB of memory that one file may take."""
+
+
+def data_set(setting: Setting) -> Chosen:
+    """The data set that a setting names.
+
+    Raises:
+        ModelError: E0701 to E0703, it is unknown, or its arguments are wrong.
+    """
+    call = Call(setting)
+    make = named(call, DATA_SETS, "E0701", "data set")
+    arguments = bind(call, make, extra=("validation", "limit"))
+    fraction: Any = setting.keywords.get("validation", 0.0)
+    if not fits(fraction, float) or not 0 <= fraction < 1:
+        raise call.error(
+            "E0703",
+            f"'validation' must be a number of at least 0 and below 1, found {written(fraction)}",
+            argument="validation",
+        )
+    limit: Any = setting.keywords.get("limit", LIMIT)
+    if not fits(limit, float) or limit <= 0:
+        raise call.error(
+            "E0703",
+            f"'limit' must be a positive number of GiB, found {written(limit)}",
+            argument="limit",
+        )
+    return Chosen(make(call, **arguments), float(fraction), float(limit))

@@ -1,0 +1,26 @@
+"""Fashion-MNIST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphdl.data.catalog.loader import Loader
+from graphdl.settings import Call
+
+if TYPE_CHECKING:
+    from graphdl.data.dataset import DataSet
+    from graphdl.data.request import Request
+
+
+def fashion_mnist(call: Call) -> Loader:
+    """Clothes: ``image`` [1, 28, 28] from 0 to 1, ``label`` class(10); 60,000 and 10,000 examples."""
+
+    def load(request: Request) -> DataSet:
+        from graphdl.data.idx import fashion_mnist
+
+        return fashion_mnist(request)
+
+    return load
+
+
+SETS = (fashion_mnist,)

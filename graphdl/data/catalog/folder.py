@@ -1,0 +1,39 @@
+"""Folders of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphdl.data.arguments import fraction, two
+from graphdl.data.catalog.loader import Loader
+from graphdl.settings import Call
+
+if TYPE_CHECKING:
+    from graphdl.data.dataset import DataSet
+    from graphdl.data.request import Request
+
+
+def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> Loader:
+    """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
+
+    ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
+    number for both), then cropped at the centre. Grey of 16 bits goes from 0 to 1 as well, transparent pixels are
+    white, pictures are turned as their EXIF data says; floats and 32-bit ints are refused. Hidden files and
+    folders are left out. ``label`` numbers the classes in the order of their folders' names.
+    Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
+    keeps its side when others are added.
+    """
+    height, width = two(call, "size", size)
+    if channels not in (1, 3):
+        raise call.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
+    fraction(call, "test", test)
+
+    def load(request: Request) -> DataSet:
+        from graphdl.data.folders import folder
+
+        return folder(request, dir, (channels, height, width), test)
+
+    return load
+
+
+SETS = (folder,)

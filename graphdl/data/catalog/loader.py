@@ -1,0 +1,15 @@
+"""What a declared data set returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from graphdl.data.dataset import DataSet
+    from graphdl.data.request import Request
+
+
+class Loader(Protocol):
+    """Reads a data set."""
+
+    def __call__(self, request: Request) -> DataSet: ...

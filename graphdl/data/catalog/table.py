@@ -1,0 +1,31 @@
+"""Tables written in the model file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphdl.data.catalog.loader import Loader
+from graphdl.settings import Call
+
+if TYPE_CHECKING:
+    from graphdl.data.dataset import DataSet
+    from graphdl.data.request import Request
+
+
+def table(call: Call, **fields: object) -> Loader:
+    """Examples written out: ``table(x = [[0, 0], [0, 1]], label = [0, 1])``; each name is a field.
+
+    The splits ``train`` and ``test`` are both all of them: for truth tables and other functions of few inputs.
+    """
+    if not fields:
+        raise call.error("E0702", "'table' needs a field", help="table(x = [[0, 1], [1, 0]], y = [0, 1])")
+
+    def load(request: Request) -> DataSet:
+        from graphdl.data.bundled import table
+
+        return table(request, fields)
+
+    return load
+
+
+SETS = (table,)
