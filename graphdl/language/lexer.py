@@ -44,7 +44,7 @@ _FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "NUMBER", "STRING", "{", NEWLINE]
 # What people bring along from other languages and keyboards, and what is meant.
 _MEANT = {
     "→": "->", "⟶": "->", "−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=",
-    "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "^": "**", "…": "..",
+    "|>": "->", "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "^": "**", "…": "..",
 }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _pattern() -> re.Pattern[str]:
         "STRING": grammar.patterns["STRING"],
         "SEPARATOR": ";",
         "QUOTE": r'"[^\n]*|\'(?:[^\'\\\n]|\\.)*\'?|[“”„‘’][^“”‘’"\n]*[“”‘’"]?',
-        "OTHER": r"&&|\|\||[^\n]",
+        "OTHER": r"&&|\|[|>]|[^\n]",
         "END": r"\Z",
     }
     return re.compile(r"[ \t\r\f\ufeff]*(?:" + "|".join(f"(?P<{k}>{v})" for k, v in alternatives.items()) + ")")
@@ -261,12 +261,13 @@ class _Lexer:
         return end
 
     def quote(self, text: str, start: int, end: int) -> None:
+        meant = f'"{text.strip(chr(39) + "“”„‘’" + chr(34))}"'
         if text.startswith('"'):
             self.report("E0103", "this text is not closed before the end of its line", start, end, 'close it with `"`')
         else:
-            help = f'write `"{text.strip(chr(39) + "“”„‘’" + chr(34))}"`'
-            self.report("E0103", 'texts stand in double quotes, `"`', start, end, help)
-        self.put("STRING", '""', start, end)
+            self.report("E0103", 'texts stand in double quotes, `"`', start, end, f"write `{meant}`")
+        valid = re.fullmatch(tables().patterns["STRING"], meant)
+        self.put("STRING", meant if valid and len(text) > 1 else '""', start, end)
 
     def other(self, text: str, start: int, end: int) -> int:
         if text.isidentifier():

@@ -110,6 +110,31 @@ def _reserved_name(place: _Place) -> Diagnostic | None:
     return place.error("E0108", f"`{token.text}` is a reserved word and cannot be a name", token=token)
 
 
+def _foreign_comment(place: _Place) -> Diagnostic | None:
+    """``// words`` or ``/* words``: ``//`` divides, and here it begins its line or two words stand after it."""
+    source, tokens = place.source, place.tokens
+    line = source.line_starts[source.position(place.found.start)[0] - 1]
+    words = place.before is not None and place.before.text[:1].isalnum() and place.found.text[:1].isalnum()
+    for at in range(place.index, place.first - 1, -1):
+        token = tokens[at]
+        if token.start < line:
+            break
+        if token.type == "//" or source.text.startswith("/*", token.start):
+            begins_line = at == 0 or tokens[at - 1].start < line
+            if begins_line or at == place.first or (words and at < place.index - 1):
+                sign = Token(token.type, source.text[token.start : token.start + 2], token.start, token.start + 2, 0)
+                return place.error("E0107", f"`{sign.text}` begins no comment", "a comment begins with `#`", sign)
+    return None
+
+
+def _foreign_arrow(place: _Place) -> Diagnostic | None:
+    found = place.found
+    if found.type != "=" or not place.source.text.startswith("=>", found.start) or place.before is None:
+        return None
+    token = Token("=", "=>", found.start, found.start + 2, found.depth)
+    return place.error("E0107", "`=>` is no sign of the language", "write `->`", token)
+
+
 def _foreign_assignment(place: _Place) -> Diagnostic | None:
     found, before = place.found, place.before
     if found.type != "=" or before is None or before.end != found.start or before.type not in _FOLLOWS_A_VALUE | {":"}:
@@ -136,7 +161,10 @@ def _assignment(place: _Place) -> Diagnostic | None:
         return None
     if "=" in (t.type for t in place.tokens[place.first : place.index]):
         return place.error("E0116", "a statement assigns once", "`==` compares; assign on two lines")
-    return place.error("E0116", "only a name can be assigned to", "`==` compares")
+    help = "`==` compares"
+    if place.head.text == "self" and place.index > place.first + 2:
+        help = f"there is no `self`: write `{place.tokens[place.first + 2].text} = ...`"
+    return place.error("E0116", "only a name can be assigned to", help)
 
 
 def _setting_with_equals(place: _Place) -> Diagnostic | None:
@@ -201,6 +229,8 @@ def _comprehension(place: _Place) -> Diagnostic | None:
 
 
 _SLIPS: tuple[Callable[[_Place], Diagnostic | None], ...] = (
+    _foreign_comment,
+    _foreign_arrow,
     _reserved_name,
     _foreign_assignment,
     _chained_comparison,

@@ -143,9 +143,7 @@ def _infer_pick(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
     axis = axis_of(types, attributes)
     _whole(index, 1, "picking")
     if index.shape != _without(x.shape, axis):
-        raise OperatorError(
-            "E0409", f"the index {index} has not the shape of {x} without dimension {axis}", inputs=(0, 1)
-        )
+        raise _wrong_positions(x, index, axis)
     if index.classes is not None and index.classes > x.shape[axis]:
         raise OperatorError(
             "E0409",
@@ -153,6 +151,17 @@ def _infer_pick(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
             inputs=(0, 1),
         )
     return (TensorType(index.shape, x.element),)
+
+
+def _wrong_positions(x: TensorType, index: TensorType, axis: int) -> OperatorError:
+    positions = _without(x.shape, axis)
+    if not positions:
+        wanted, help = "one index", None
+    else:
+        wanted = f"an index for each of {' × '.join(map(str, positions))} positions"
+        help = f"is a `flatten` missing before the layer that makes {x}?" if not index.shape else None
+    message = f"along dimension {axis} of {x} {wanted} is expected, found {index}"
+    return OperatorError("E0409", message, inputs=(0, 1), help=help)
 
 
 def _places(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphdl.graph.model import Value
+from graphdl.graph.numbers import is_numeric
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.values import Argument, Definition, Recipe, describe
 from graphdl.source import Span
@@ -57,7 +58,14 @@ def missing(owner: str, name: str, span: Span) -> Fault:
 
 def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) -> Fault:
     known = f"{len(names)} ({enumerated(names)})" if names else "none"
-    return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span)
+    help = no_tensor(argument) if is_numeric(argument.value) and isinstance(argument.value, list) else None
+    return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span, help=help)
+
+
+def no_tensor(argument: Argument) -> str:
+    """The help where a list of numbers stands in a tensor's place."""
+    written = argument.span.text
+    return f"a list is no tensor: write tensor({written if len(written) <= 40 else '[...]'})"
 
 
 def check_names(owner: str, named: Mapping[str, Argument], known: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
-from graphdl.suggest import did_you_mean
+from graphdl.suggest import did_you_mean, enumerated
 
 HIDDEN = frozenset(("slice",))
 """Primitives that have signs of their own, and no name."""
@@ -77,6 +77,12 @@ def condition(run: Run, expression: syntax.Expression, scope: Scope, what: str) 
             "E0309", f"the condition of {what} is decided when the file is expanded, and {describe(value)} is not "
             "known until the net runs", expression.span, help="where(mask, a, b) chooses by element",
         )  # fmt: skip
+    definition = scope.frame.definition
+    hypers = [hyper.name for hyper in definition.written.hypers] if definition is not None else []
+    if definition is not None and isinstance(expression, syntax.Name) and expression.name in hypers:
+        message = f"'{expression.name}' of '{definition.name}' is true or false, not {describe(value)}"
+        help = f"'{definition.name}' takes {enumerated(hypers)}"
+        raise Fault("E0309", message, expression.span, help=help)
     raise Fault("E0309", f"the condition of {what} is true or false, not {describe(value)}", expression.span)
 
 

@@ -384,6 +384,14 @@ def _unused_import(item: syntax.Import, file: FileScope, used: set[str], reporte
         reporter.add(Diagnostic("W0202", f"nothing of '{item.path}' is used", item.path_span))
 
 
+_DECLARATIONS = {
+    "loss": "a loss is declared without `=`: loss cross_entropy(logits, label)",
+    "metric": "a metric is declared without `=`: metric accuracy(logits, label)",
+    "output": "an output has a name: output y = ...",
+}
+"""What was meant, perhaps, where a value is given to the word and never read."""
+
+
 def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], reporter: Reporter) -> list[Span]:
     used = _reads(written)
     inputs = written.inputs if isinstance(written, syntax.Block) else ()
@@ -412,7 +420,8 @@ def _unused_in(written: syntax.Block | syntax.Net, in_training: set[str], report
             if name.name not in used:
                 statements.append(statement.span)
                 if not name.name.startswith("_"):
-                    reporter.add(Diagnostic("W0201", f"'{name.name}' is never read", name.span))
+                    help = _DECLARATIONS.get(name.name) if isinstance(written, syntax.Net) else None
+                    reporter.add(Diagnostic("W0201", f"'{name.name}' is never read", name.span, help=help))
         elif isinstance(statement, syntax.Evaluate) and not targets_of(statement):
             statements.append(statement.span)
     return statements

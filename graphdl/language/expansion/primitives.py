@@ -10,7 +10,7 @@ from graphdl.graph.numbers import element_for, is_numeric
 from graphdl.graph.operator import OperatorError, check_rank, hyperparameters, is_number
 from graphdl.graph.types import Element, TensorType
 from graphdl.language.expansion import arithmetic
-from graphdl.language.expansion.arguments import check_names, missing, too_many
+from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many
 from graphdl.language.expansion.builder import at, fault_of
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame
@@ -155,6 +155,8 @@ def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> d
         return hyperparameters(operator, {name: argument.value for name, argument in given.items()}, describe)
     except OperatorError as error:
         argument = given.get(error.hyper or "")
+        if argument is not None and isinstance(argument.value, list) and is_numeric(argument.value):
+            error.help = error.help or no_tensor(argument)
         raise fault_of(error, span if argument is None else argument.span) from None
 
 
