@@ -30,7 +30,7 @@ def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: 
     _refuse_giants(topological(results.values()))
     results = assemble(_apart(simplify(prepare(simplify(results), target))))
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
-    written = write_in_place(results, fuse(list(results.values()), operands), operands)
+    written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
     results, plans = written.results, written.plans
     kept = set(results.values())
     strides = layouts(plans, operands, kept)

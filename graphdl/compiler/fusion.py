@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from graphdl.compiler.assembly import Assembled
+from graphdl.compiler.program import Target
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import (
     Array,
@@ -29,9 +30,6 @@ from graphdl.operators.tensor import (
     View,
     topological,
 )
-
-LOAD = 2
-"""What reading an element costs, beside one floating-point operation."""
 
 MOST_OPERANDS = 60
 """OpenCL promises 1024 bytes of kernel arguments; an operand takes 16."""
@@ -72,16 +70,18 @@ class KernelPlan:
         return bool(self.roots) and isinstance(self.roots[0].operation, Assembled)
 
 
-def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]]) -> list[KernelPlan]:
+def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]], target: Target) -> list[KernelPlan]:
     """The kernels that compute ``results``, in topological order.
 
     ``operands`` names for each template the tensors that must lie in memory for it.
     """
-    return _Fusion(results, operands).run()
+    return _Fusion(results, operands, target.tuning.load_cost).run()
 
 
 class _Fusion:
-    def __init__(self, results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]]) -> None:
+    def __init__(self, results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]], load: int) -> None:
+        self.load = load
+        """What reading an element costs, beside one floating-point operation."""
         self.results = [r for r in results if not isinstance(r.operation, Source)]
         self.operands = operands
         self.order = topological([*results, *(o for many in operands.values() for o in many)])
@@ -152,7 +152,7 @@ class _Fusion:
         operation = tensor.operation
 
         def of(x: Tensor) -> int:
-            return LOAD if x in self.realized else cost[x]
+            return self.load if x in self.realized else cost[x]
 
         match operation:
             case Constant():
@@ -164,7 +164,7 @@ class _Fusion:
             case View():
                 return 1 + max(of(x) for x in tensor.inputs)
             case _:
-                return LOAD
+                return self.load
 
     def _decide(self, tensor: Tensor, evaluations: float, cost: Mapping[Tensor, int]) -> None:
         x = tensor.inputs[0] if tensor.inputs else tensor
@@ -172,7 +172,7 @@ class _Fusion:
             return  # moved at each use, for nothing
         times = evaluations / max(1, tensor.size)
         saved = (times - 1) * cost[tensor]
-        if cost[tensor] > TOO_LARGE or saved > LOAD + LOAD * times:
+        if cost[tensor] > TOO_LARGE or saved > self.load + self.load * times:
             self.realized.add(tensor)
 
     def _total(self, user: Tensor, tensor: Tensor) -> float:

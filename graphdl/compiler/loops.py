@@ -89,17 +89,13 @@ class Deal:
     local: int
 
 
-SMALLEST_SHARE = 16384
-"""Element operations below which another work-item on a CPU costs more than it saves."""
-
-
 def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
     """``work``: element operations in all. A CPU gets a few long shares, a GPU one step an item."""
     if target.kind == "gpu":
         items = rows * columns
-        local = min(64, target.max_work_group)
+        local = min(target.tuning.group_items, target.max_work_group)
         return Deal(1, 1, ceil(items / local) * local, columns, local)
-    wanted = max(1, min(work // SMALLEST_SHARE, 4 * target.compute_units))
+    wanted = max(1, min(work // target.tuning.item_share, target.shares))
     if rows >= wanted:
         rows_each = ceil(rows / wanted)
         return Deal(rows_each, columns, ceil(rows / rows_each), 1, 1)

@@ -44,15 +44,11 @@ def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | No
     return tensor.inputs[0].operation.family.prepare_viewed(tensor, inputs, planner)
 
 
-LONG_REDUCTION = 16384
-"""Elements from which a reduction with few results is done in two steps, for the sake of work for all cores."""
-
-
 def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:
     """A long reduction to few results, in two steps: partial results first, in an order that never changes."""
-    shares = 4 * target.compute_units if target.kind == "cpu" else 1024 * target.compute_units
+    shares, long = target.shares, target.tuning.long_reduction
     vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
-    if operation.kind == "argmax" or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < LONG_REDUCTION:
+    if operation.kind == "argmax" or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < long:
         return with_inputs(tensor, (x,))
     first, *others = operation.axes
     if others:

@@ -20,6 +20,41 @@ Result = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the choice of kernels takes for granted of a device's cores: measured once, on CPUs with AVX-512 and with
+    AVX2 and on GPUs of two vendors, and the same for all devices of a kind until one is measured to be different."""
+
+    load_cost: int = 2
+    """What reading an element costs, beside one floating-point operation."""
+    item_cycles: int = 500
+    """What a work-item of a CPU costs before it does anything."""
+    item_share: int = 16384
+    """Element operations below which another work-item of a CPU costs more than it saves."""
+    item_flops: int = 500_000
+    """The same for a convolution."""
+    long_reduction: int = 16384
+    """Elements from which a reduction with few results is done in two steps, for the sake of work for all cores."""
+    cpu_shares: int = 4
+    """Pieces of work for each core that make an even load."""
+    gpu_shares: int = 1024
+    """The same for a compute unit of a GPU, which hides its latency behind many."""
+    multiply_ports: int = 2
+    load_ports: int = 2
+    multiply_latency: int = 4
+    """Cycles until the result of a multiply-add can be added to."""
+    page: int = 1024
+    """Floats of a memory page: elements that lie so far apart miss the caches' sets and the TLB."""
+    panel_steps: int = 1024
+    """Steps of a product for which a panel of the second factor stays in a core's second cache."""
+    strip_steps: int = 256
+    """The same where a strip of the first factor has to stay there, too."""
+    private_floats: int = 65536
+    """Floats that a work-item may keep in private memory: 256 KiB, a part of a core's second cache."""
+    group_items: int = 64
+    """Work-items of a work-group of a generated kernel on a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What of a device the compiler needs to know."""
 
@@ -34,6 +69,20 @@ class Target:
     """Bytes of the largest single buffer."""
     memory: int = 1 << 32
     """Bytes of the device's memory."""
+    cache: int = 0
+    """Bytes of the cache in front of the device's memory; 0 if there is none, or nobody says."""
+    cache_line: int = 64
+    """Bytes."""
+    name: str = ""
+    """As the driver names the device; empty for one that is not there."""
+    driver: str = ""
+    """The platform with its version, and the driver's version."""
+    tuning: Tuning = Tuning()
+
+    @property
+    def shares(self) -> int:
+        """Pieces of work that make an even load."""
+        return self.compute_units * (self.tuning.cpu_shares if self.kind == "cpu" else self.tuning.gpu_shares)
 
 
 @dataclass(frozen=True, slots=True)

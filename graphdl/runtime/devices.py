@@ -223,6 +223,8 @@ def _describe_device(index: int, platform: cl.Platform, handle: cl.Device) -> De
         local_memory=handle.local_mem_size,
         max_work_group=handle.max_work_group_size,
         vector_width=handle.native_vector_width_float,
+        cache=handle.global_mem_cache_size,
+        cache_line=handle.global_mem_cacheline_size or 64,
         unified_memory=bool(handle.host_unified_memory),
         usable=bool(handle.available and handle.compiler_available),
         handle=handle,

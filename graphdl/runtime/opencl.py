@@ -41,6 +41,10 @@ def target_of(info: DeviceInfo) -> Target:
         local_memory=info.local_memory,
         max_buffer=info.max_allocation,
         memory=info.memory,
+        cache=info.cache,
+        cache_line=info.cache_line,
+        name=info.name,
+        driver=f"{info.platform} {info.platform_version} {info.driver_version}",
     )
 
 

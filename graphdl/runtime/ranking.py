@@ -43,6 +43,10 @@ class DeviceInfo:
     max_work_group: int
     vector_width: int
     """Floats of a native vector."""
+    cache: int = 0
+    """Bytes of the cache in front of the memory; 0 where the driver tells of none."""
+    cache_line: int = 64
+    """Bytes; 64 where the driver tells of none."""
     unified_memory: bool = False
     """It shares the host's memory (an integrated GPU, a CPU)."""
     usable: bool = True

@@ -93,7 +93,7 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         tiles = 1
         for extent, part in zip(windows.grid, candidate.box, strict=True):
             tiles *= ceil_div(extent, part)
-        return tiles * ceil_div(ceil_div(windows.columns, lanes_of(target)), tile.vectors) * step_cycles(tile)
+        return tiles * ceil_div(ceil_div(windows.columns, lanes_of(target)), tile.vectors) * step_cycles(tile, target)
 
     def packing(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> Packing | None:
         """How the filters are to be packed for a form of the kernel; None if it reads them as they are."""
@@ -126,7 +126,7 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         panels = ceil_div(windows.columns, tile.registers.vectors * lanes)
         tile_rows = ceil_div(grid[0], box[0]) * ceil_div(grid[1], box[1])
         others = panels * windows.groups * phases[0] * phases[1]
-        items = max(target.compute_units, min(32 * target.compute_units, problem.flops // 500_000))
+        items = max(target.compute_units, min(32 * target.compute_units, problem.flops // target.tuning.item_flops))
         rows_per_item = ceil_div(tile_rows * others, items)
         return TemplateCall(
             source="convolution.cl",

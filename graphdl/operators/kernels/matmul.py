@@ -65,7 +65,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
             return 0.0
         vectors = ceil_div(problem.n, lanes_of(target))
         tiles = ceil_div(problem.m, candidate.rows) * ceil_div(vectors, candidate.vectors)
-        return tiles * step_cycles(candidate)
+        return tiles * step_cycles(candidate, target)
 
     def call(
         self,
@@ -82,19 +82,19 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
             return tiled_product(
                 candidate, 0, rows=m, columns=n, steps=k, layers=batch, operands=("A", "B"), defines=strides
             )
-        lanes, tile = lanes_of(target), candidate
+        lanes, tile, tuning = lanes_of(target), candidate, target.tuning
         panels = ceil_div(n, tile.vectors * lanes)
         tiles = ceil_div(m, tile.rows)
         pack_b = not (tiles <= 1 and b.strides[2] == 1 and n % (tile.vectors * lanes) == 0)
         # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many
         # panels.
-        far_rows = a.strides[2] == 1 and a.strides[1] >= 2048
-        far_steps = a.strides[1] == 1 and a.strides[2] >= 1024
+        far_rows = a.strides[2] == 1 and a.strides[1] >= 2 * tuning.page
+        far_steps = a.strides[1] == 1 and a.strides[2] >= tuning.page
         copy_a = tile.rows > 4 and (far_rows or far_steps)
         span = min(8, panels) if copy_a else 1
         spans = ceil_div(panels, span)
-        depth = min(k, 256 if copy_a or m <= 128 else 1024)
-        tile_cycles = k * span * step_cycles(tile)
+        depth = min(k, tuning.strip_steps if copy_a or m <= 128 else tuning.panel_steps)
+        tile_cycles = k * span * step_cycles(tile, target)
         pack_cycles = k * span * tile.vectors * (4.0 if b.strides[2] == 1 else 8.0) if pack_b else 0.0
         blocks = _blocks(target, batch * spans, tiles, tile_cycles, pack_cycles)
         return TemplateCall(
@@ -121,7 +121,7 @@ def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_c
 
     def cycles(groups: int) -> float:
         rounds = ceil_div(columns * groups, target.compute_units)
-        return rounds * (_START_CYCLES + pack_cycles + ceil_div(tiles, groups) * tile_cycles)
+        return rounds * (target.tuning.item_cycles + pack_cycles + ceil_div(tiles, groups) * tile_cycles)
 
     fewest = ceil_div(tiles, _MOST_BLOCKS)
     most = min(tiles, 64 * fewest)
@@ -131,5 +131,3 @@ def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_c
 
 _MOST_BLOCKS = 32
 _MOST_CANDIDATES = 4096
-_START_CYCLES = 500
-"""What a work-item costs before it does anything."""

@@ -52,7 +52,7 @@ class SegmentSumFamily(Family[Segments, int]):
         if target.kind == "gpu":
             return [8 if problem.units >= 32 else 1]
         whole = problem.tables * problem.rows
-        shares = max(1, min(16 * target.compute_units, whole * problem.units // _SMALLEST_SHARE))
+        shares = max(1, min(16 * target.compute_units, whole * problem.units // target.tuning.item_share))
         return [min(problem.rows, ceil_div(whole, shares))]
 
     def call(self, problem: Segments, candidate: int, target: Target, operands: Sequence[Operand] = ()) -> TemplateCall:
@@ -88,9 +88,6 @@ MOST_COMPARED = 128
 """Elements of a table up to which a comparison of every row with every number is faster than a sort of the numbers.
 
 For each number the comparison takes about one operation an element of the table, whatever their count."""
-
-_SMALLEST_SHARE = 16384
-"""Elements of the result below which another work-item on a CPU costs more than it saves."""
 
 
 def compared(index: Tensor, g: Tensor, rows: int) -> Tensor:

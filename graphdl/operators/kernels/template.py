@@ -82,11 +82,12 @@ def register_tiles(target: Target, most_rows: int, most_vectors: int) -> list[Re
     ]
 
 
-def step_cycles(tile: RegisterTile) -> float:
-    """Cycles of one step of a tile on a core with two multiply-add and two load ports and a latency of four."""
-    multiply = tile.rows * tile.vectors / 2
-    load = (tile.rows + tile.vectors) / 2
-    return max(multiply, load, 4.0) + 0.5
+def step_cycles(tile: RegisterTile, target: Target) -> float:
+    """Cycles of one step of a tile on a core of the target."""
+    tuning = target.tuning
+    multiply = tile.rows * tile.vectors / tuning.multiply_ports
+    load = (tile.rows + tile.vectors) / tuning.load_ports
+    return max(multiply, load, float(tuning.multiply_latency)) + 0.5
 
 
 def ceil_div(a: int, b: int) -> int:

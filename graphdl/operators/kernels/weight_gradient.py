@@ -27,9 +27,6 @@ from graphdl.operators.tensor import Tensor
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
-_KEPT_SUMS = 65536
-"""Sums that a work-item keeps in private memory: 256 KiB, a part of a core's second cache."""
-
 
 class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile]):
     """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last, as partial
@@ -59,7 +56,7 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
             return 0.0
         vectors = ceil_div(problem.group_filters, lanes_of(target))
         tiles = ceil_div(_extent(problem), candidate.rows) * ceil_div(vectors, candidate.vectors)
-        return tiles * step_cycles(candidate)
+        return tiles * step_cycles(candidate, target)
 
     def splits(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> int:
         """How many partial sums a form of the kernel makes."""
@@ -129,15 +126,15 @@ class _Shares:
 def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> _Shares:
     panel = tile.vectors * lanes_of(target)
     panels = ceil_div(problem.group_filters, panel)
-    copies = problem.channels * problem.stride[1] >= 512 and tile.rows > 4 and panels > 1
+    copies = problem.channels * problem.stride[1] >= target.tuning.page // 2 and tile.rows > 4 and panels > 1
     span = min(8 if copies else 4, panels)
     spans = ceil_div(panels, span)
     tiles = ceil_div(_extent(problem), tile.rows)
-    blocks = min(tiles, max(1, _KEPT_SUMS // (tile.rows * panel * span)))
+    blocks = min(tiles, max(1, target.tuning.private_floats // (tile.rows * panel * span)))
     items = ceil_div(tiles, blocks)
     work_items = items * (problem.kernel[0] if _merges(problem) else problem.taps) * spans * problem.groups
     lines = problem.batch * problem.output[0]
-    splits = min(ceil_div(4 * target.compute_units, work_items), lines)
+    splits = min(ceil_div(target.shares, work_items), lines)
     chunk = max(1, min(ceil_div(lines, splits), (256 if copies else 128) // problem.output[1]))
     return _Shares(span, spans, ceil_div(tiles, items), items, splits, chunk, copies)
 
