@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from graphdl.graph.types import Shape
 from graphdl.operators.kernels.family import Family, Operand, Planner
-from graphdl.operators.kernels.geometry import CHANNELS_LAST, UNPADDED, ConvolutionProblem, Padding, Pair
+from graphdl.operators.kernels.geometry import (
+    CHANNELS_LAST,
+    UNPADDED,
+    ConvolutionProblem,
+    Padding,
+    Pair,
+    cut_off,
+    zeros_around,
+)
 from graphdl.operators.kernels.packing import FILTER_PACKING, Packing
 from graphdl.operators.kernels.template import (
     GroupTile,
@@ -29,7 +37,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
-from graphdl.operators.structure import Embed, Slice, pad
+from graphdl.operators.structure import pad
 from graphdl.operators.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -152,7 +160,7 @@ class ConvolutionFamily(_WindowFamily):
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         x, w = inputs
-        problem = ConvolutionProblem.of(y, x.shape, w.shape, _zeros_around(x))
+        problem = ConvolutionProblem.of(y, x.shape, w.shape, zeros_around(x))
         return self._computed(y, y.shape, x, w, problem, planner)
 
     def call(
@@ -194,16 +202,8 @@ class InputGradientFamily(_WindowFamily):
 
     def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
         """The gradient of a padded input, of which only what is no padding is wanted."""
-        (y,), inner = view.inputs, view.operation
-        if not isinstance(inner, Slice) or any(step != 1 for step in inner.steps):
-            return None
-        if inner.starts[:2] != (0, 0) or view.shape[:2] != y.shape[:2]:
-            return None
-        rows, columns = (
-            (start, whole - start - size)
-            for start, size, whole in zip(inner.starts[2:], view.shape[2:], y.shape[2:], strict=True)
-        )
-        return self._prepared(y, inputs, (rows, columns), planner)
+        padding = cut_off(view)
+        return None if padding is None else self._prepared(view.inputs[0], inputs, padding, planner)
 
     def _prepared(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
         g, w = inputs
@@ -211,7 +211,7 @@ class InputGradientFamily(_WindowFamily):
         (top, bottom), (left, right) = self.gradient_padding(problem, planner.target)
         n, c = y.shape[:2]
         data = pad(g, (0, 0, top, left), (0, 0, bottom, right))
-        return self._computed(y, (n, c, *_inner(problem)), data, w, problem, planner)
+        return self._computed(y, (n, c, *problem.inner), data, w, problem, planner)
 
     def gradient_padding(self, problem: ConvolutionProblem, target: Target) -> Padding:
         """The zeros that the kernel wants around the output's gradient."""
@@ -224,7 +224,7 @@ class InputGradientFamily(_WindowFamily):
         target: Target,
         operands: Sequence[Operand] = (),
     ) -> TemplateCall:
-        height, width = _inner(problem)
+        height, width = problem.inner
         (top, _), (left, _) = problem.padding
         if isinstance(candidate, GroupTile):
             return tiled_product(
@@ -258,25 +258,9 @@ CONVOLUTION = ConvolutionFamily()
 INPUT_GRADIENT = InputGradientFamily()
 
 
-def _zeros_around(x: Tensor) -> Padding:
-    """The rows and columns of an image that are known to be zeros."""
-    embed = x.operation
-    if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
-        return UNPADDED
-    inner = x.inputs[0].shape
-    _, _, top, left = embed.starts
-    _, _, height, width = x.shape
-    return (top, height - inner[2] - top), (left, width - inner[3] - left)
-
-
-def _inner(problem: ConvolutionProblem) -> Pair:
-    """Rows and columns of the input without its padding."""
-    return problem.height - sum(problem.padding[0]), problem.width - sum(problem.padding[1])
-
-
 def _phase_grid(problem: ConvolutionProblem) -> Pair:
     """Rows and columns of the input that one phase of the stride computes."""
-    height, width = _inner(problem)
+    height, width = problem.inner
     return ceil_div(height, problem.stride[0]), ceil_div(width, problem.stride[1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphdl.graph.types import Shape
+from graphdl.operators.structure import Embed, Slice
 from graphdl.operators.tensor import Template, Tensor
 
 Pair = tuple[int, int]
@@ -71,6 +72,11 @@ class ConvolutionProblem:
         return height, width
 
     @property
+    def inner(self) -> Pair:
+        """Rows and columns of X without its padding."""
+        return self.height - sum(self.padding[0]), self.width - sum(self.padding[1])
+
+    @property
     def group_channels(self) -> int:
         return self.channels // self.groups
 
@@ -104,3 +110,30 @@ class ConvolutionProblem:
             "GROUP_FILTERS": self.group_filters, "DILATION_Y": self.dilation[0], "DILATION_X": self.dilation[1],
             "SPLITS": 1,
         }  # fmt: skip
+
+
+def zeros_around(x: Tensor) -> Padding:
+    """The rows and columns of an image that are known to be zeros: its first input lies within them."""
+    embed = x.operation
+    if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+        return UNPADDED
+    inner = x.inputs[0].shape
+    if inner[:2] != x.shape[:2]:
+        return UNPADDED
+    _, _, top, left = embed.starts
+    _, _, height, width = x.shape
+    return (top, height - inner[2] - top), (left, width - inner[3] - left)
+
+
+def cut_off(view: Tensor) -> Padding | None:
+    """The rows and columns of an image that a slice leaves out around what it keeps; None if it is no such slice."""
+    cut, whole = view.operation, view.inputs[0]
+    if not isinstance(cut, Slice) or any(step != 1 for step in cut.steps):
+        return None
+    if cut.starts[:2] != (0, 0) or view.shape[:2] != whole.shape[:2]:
+        return None
+    rows, columns = (
+        (start, extent - start - size)
+        for start, size, extent in zip(cut.starts[2:], view.shape[2:], whole.shape[2:], strict=True)
+    )
+    return rows, columns
