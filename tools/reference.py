@@ -17,8 +17,8 @@ from graphdl.graph import limits as graph_limits
 from graphdl.language import lexer, parser, syntax
 from graphdl.language.expansion import limits
 from graphdl.language.expansion.arithmetic import PRIMITIVE_OF
-from graphdl.language.expansion.expressions import HIDDEN
 from graphdl.language.expansion.files import LIBRARY, library_file
+from graphdl.language.expansion.meaning import HIDDEN
 from graphdl.operators import PRIMITIVES, Primitive
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import CATEGORIES, REQUIRED

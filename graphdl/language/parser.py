@@ -2,6 +2,15 @@
 
 Nodes are built as rules are recognized; there is no parse tree in between. After a syntax error the parser drops the
 statement (its header alone, if it opens a body) and goes on, so that every independent error comes in one run.
+
+The tables are lark's, the automaton is not. What lark's ``InteractiveParser`` lacks for it:
+
+- dropping what has been read of a statement: nothing public takes symbols off its stacks. A copy made before each
+  statement is no substitute, for lark's lists of statements grow in place, in all copies that share them, and copies of
+  the values make reading a file quadratic;
+- the place of a node: a callback gets the symbols that a rule keeps, so that brackets around it are lost, unless
+  ``propagate_positions`` wraps every rule, which takes two to three times as long;
+- the depth of a node, which is limited while the tree is being built.
 """
 
 from __future__ import annotations

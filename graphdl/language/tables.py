@@ -12,9 +12,12 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphdl.resources import resource
+
+if TYPE_CHECKING:
+    from lark.grammar import Rule
 
 SAVED = Path(__file__).with_name("tables.json")
 
@@ -108,10 +111,13 @@ def _decode(data: dict[str, Any]) -> Tables:
 
 
 def _build(grammar: str) -> dict[str, Any]:
-    """The tables as plain data. Raises lark's GrammarError if the grammar is not LALR(1)."""
+    """The tables as plain data. Raises lark's GrammarError if the grammar is not LALR(1).
+
+    Lark's rules and terminals are public, and its automaton is what an interactive parser steps through. Lark's own
+    file of a saved grammar would do as well, but only for the release of lark that wrote it.
+    """
     from lark import Lark
-    from lark.grammar import Rule
-    from lark.lexer import Lexer, PatternStr, TerminalDef
+    from lark.lexer import Lexer, PatternStr
 
     class NoLexer(Lexer):
         """Lark wants one; the language's own works from the patterns."""
@@ -123,32 +129,29 @@ def _build(grammar: str) -> dict[str, Any]:
 
     lark = Lark(grammar, parser="lalr", lexer=NoLexer, start="file", strict=True)
     texts = {t.name: t.pattern.value for t in lark.terminals if isinstance(t.pattern, PatternStr)}
-    data, memo = lark.memo_serialize([TerminalDef, Rule])
-    automaton = data["parser"]["parser"]
-    names = automaton["tokens"]
-    memoized = {int(key): value for key, value in memo.items() if value["__type__"] == "Rule"}
-    rules = [memoized[key] for key in sorted(memoized)]
-    numbers = {key: number for number, key in enumerate(sorted(memoized))}
-    symbols = {rule["origin"]["name"] for rule in rules}
+    automaton: Any = lark.parse_interactive().parser_state.parse_conf.parse_table
+    reduced = {target for row in automaton.states.values() for _, target in row.values() if not isinstance(target, int)}
+    rules = [rule for rule in lark.rules if rule in reduced]
+    numbers = {rule: number for number, rule in enumerate(rules)}
+    symbols = {str(rule.origin.name) for rule in lark.rules}
 
     actions: list[dict[str, int]] = []
     gotos: list[dict[str, int]] = []
-    order = {state: number for number, state in enumerate(automaton["states"])}
-    for row in automaton["states"].values():
+    order = {state: number for number, state in enumerate(automaton.states)}
+    for row in automaton.states.values():
         action: dict[str, int] = {}
         goto: dict[str, int] = {}
-        for token, (reduces, target) in row.items():
-            name = names[token]
+        for name, (_, target) in row.items():
             if name in symbols:
                 goto[name] = order[target]
             else:
-                action[texts.get(name, name)] = -1 - numbers[target["@"]] if reduces else order[target]
+                action[texts.get(name, name)] = order[target] if isinstance(target, int) else -1 - numbers[target]
         actions.append(action)
         gotos.append(goto)
     return {
         "grammar": _checksum(grammar),
-        "start": order[automaton["start_states"]["file"]],
-        "end": order[automaton["end_states"]["file"]],
+        "start": order[automaton.start_states["file"]],
+        "end": order[automaton.end_states["file"]],
         "patterns": {t.name: t.pattern.value for t in lark.terminals if t.name not in texts},
         "literals": sorted(texts.values()),
         "reductions": [_reduction(rule) for rule in rules],
@@ -157,20 +160,21 @@ def _build(grammar: str) -> dict[str, Any]:
     }
 
 
-def _reduction(rule: dict[str, Any]) -> list[Any]:
-    origin, expansion, options = rule["origin"]["name"], rule["expansion"], rule["options"]
-    absent = _absent_before(options["empty_indices"], len(expansion))
+def _reduction(rule: Rule) -> list[Any]:
+    options = rule.options
+    absent = _absent_before(tuple(options.empty_indices), len(rule.expansion))
     children: list[int | list[int] | None] = []
-    for index, symbol in enumerate(expansion):
+    for index, symbol in enumerate(rule.expansion):
         children += [None] * absent[index]
-        if symbol["__type__"] == "Terminal":
-            if options["keep_all_tokens"] or not symbol["filter_out"]:
+        if symbol.is_term:
+            if options.keep_all_tokens or not getattr(symbol, "filter_out", False):
                 children.append(index)
         else:
-            children.append([index] if symbol["name"].startswith("_") else index)
-    children += [None] * absent[len(expansion)]
-    name = None if origin.startswith("_") else rule["alias"] or origin
-    return [origin, len(expansion), name, bool(options["expand1"] and not rule["alias"]), children]
+            children.append([index] if symbol.name.startswith("_") else index)
+    children += [None] * absent[len(rule.expansion)]
+    origin = str(rule.origin.name)
+    name = None if origin.startswith("_") else rule.alias or origin
+    return [origin, len(rule.expansion), name, bool(options.expand1 and not rule.alias), children]
 
 
 def _absent_before(empty: tuple[bool, ...], size: int) -> list[int]:

@@ -16,11 +16,12 @@ from graphdl.language import syntax
 from graphdl.language.expansion.expander import check
 from graphdl.language.expansion.files import Files, FileScope
 from graphdl.language.expansion.nets import walk
+from graphdl.language.expansion.registry import Registry
+from graphdl.language.expansion.resolver import resolve
+from graphdl.language.expansion.symbols import Bindings, Symbol
 from graphdl.language.expansion.values import Definition, Outputs, values_of
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.language.lexer import LimitError, Token, tokenize
-from graphdl.language_server.binding import Registry, bind
-from graphdl.language_server.symbols import Bindings, Symbol
 from graphdl.language_server.text import moved
 from graphdl.source import Source, Span
 
@@ -156,7 +157,7 @@ class Analysis(Watcher):
 
     def bindings_of(self, scope: FileScope) -> Bindings:
         if scope.source not in self._bindings:
-            self._bindings[scope.source] = bind(scope, self.registry)
+            self._bindings[scope.source] = resolve(scope, self.registry)
         return self._bindings[scope.source]
 
     def values(self, span: Span) -> list[Any]:

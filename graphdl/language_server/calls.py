@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphdl.language.expansion import symbols
+from graphdl.language.expansion.meaning import Word, meaning
+from graphdl.language.expansion.symbols import Symbol
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.language.lexer import Token
-from graphdl.language_server import signatures, symbols
+from graphdl.language_server import signatures
 from graphdl.language_server.analysis import Analysis
 from graphdl.language_server.context import Context, OpenCall
 from graphdl.language_server.signatures import Parameter, Settings, Signature
-from graphdl.language_server.symbols import Symbol
 
 _NO_TENSOR = frozenset(["NUMBER", "STRING", "true", "false", "none", "[", "-"])
 """With these begins no tensor that somebody writes as an argument."""
@@ -33,10 +35,10 @@ def symbol_of(analysis: Analysis, name: str, offset: int) -> Symbol | None:
     for occurrence in analysis.bindings.occurrences:  # a name of the file, the library or the language
         if occurrence.symbol.name == name and occurrence.symbol.extent is None:
             return occurrence.symbol
-    found = analysis.file.find(name)
+    found = meaning(analysis.file, name)
     if isinstance(found, Definition):
         return analysis.registry.of_definition(found)
-    return analysis.registry.language(name)
+    return analysis.registry.of_word(found) if isinstance(found, Word) else None
 
 
 def signature_of(analysis: Analysis, context: Context, call: OpenCall, settings: Settings) -> Signature | None:

@@ -9,18 +9,19 @@ from pathlib import Path
 
 from graphdl.graph.model import Value
 from graphdl.graph.train import WORDS
-from graphdl.language.expansion.expressions import language_names
+from graphdl.language.expansion import symbols
 from graphdl.language.expansion.files import LIBRARY, library_index
 from graphdl.language.expansion.indexing import DIMENSIONS
-from graphdl.language.expansion.values import Namespace, text
+from graphdl.language.expansion.meaning import language_names
+from graphdl.language.expansion.symbols import Symbol
+from graphdl.language.expansion.values import Definition, text
 from graphdl.language.expansion.values import is_module as is_module_value
 from graphdl.language.lexer import RESERVED
 from graphdl.language.words import continues
-from graphdl.language_server import calls, signatures, symbols
+from graphdl.language_server import calls, signatures
 from graphdl.language_server.analysis import Analysis
 from graphdl.language_server.context import Context
 from graphdl.language_server.signatures import Settings, Signature
-from graphdl.language_server.symbols import Symbol
 from graphdl.operators.initializers import INITIALIZERS
 
 _FILE_WORDS = {
@@ -137,7 +138,7 @@ def _of_file(analysis: Analysis, initializers_first: bool) -> Iterator[Symbol]:
             yield occurrence.symbol
     for name in library_index():
         found = file.find(name)
-        if not isinstance(found, Namespace):
+        if isinstance(found, Definition):
             yield registry.of_definition(found)
     for name in language_names():
         symbol = registry.language(name)

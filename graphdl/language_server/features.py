@@ -16,11 +16,12 @@ from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from graphdl.diagnostics import ModelError
-from graphdl.language.expansion import limits
+from graphdl.language.expansion import limits, symbols
 from graphdl.language.expansion.files import LIBRARY
+from graphdl.language.expansion.symbols import Occurrence
 from graphdl.language.formatter import format_source
 from graphdl.language.words import normal
-from graphdl.language_server import calls, completion, rename, symbols
+from graphdl.language_server import calls, completion, rename
 from graphdl.language_server.analysis import Analysis, Complain
 from graphdl.language_server.context import Context, context
 from graphdl.language_server.documents import Document, Documents, path_of
@@ -28,7 +29,6 @@ from graphdl.language_server.hover import hover
 from graphdl.language_server.outline import Entry, outline
 from graphdl.language_server.problems import problems
 from graphdl.language_server.signatures import Settings
-from graphdl.language_server.symbols import Occurrence
 from graphdl.language_server.text import moved
 from graphdl.source import Span
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from graphdl.graph.model import Module, ModuleGraph, Node, ScanBody, Value
 from graphdl.language import syntax
+from graphdl.language.expansion import symbols
 from graphdl.language.expansion.nets import walk
+from graphdl.language.expansion.symbols import Occurrence, Symbol
 from graphdl.language.expansion.values import Applied, Outputs, describe, is_module, text
-from graphdl.language_server import signatures, symbols
+from graphdl.language_server import signatures
 from graphdl.language_server.analysis import Analysis
 from graphdl.language_server.cost import flops
-from graphdl.language_server.symbols import Occurrence, Symbol
 from graphdl.source import Span
 from graphdl.summary import quantity
 

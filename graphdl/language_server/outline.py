@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphdl.language import syntax
+from graphdl.language.expansion import symbols
 from graphdl.language.expansion.nets import output_name, statements_of, walk
-from graphdl.language_server import symbols
 from graphdl.source import Span
 
 _WORDS = {"input": symbols.INPUT, "param": symbols.PARAM, "state": symbols.STATE}

@@ -11,11 +11,12 @@ from graphdl.language.expansion import names
 from graphdl.language.expansion.expander import check
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import Files, read_source
+from graphdl.language.expansion.registry import Registry
+from graphdl.language.expansion.resolver import resolve
+from graphdl.language.expansion.symbols import Symbol
 from graphdl.language.expansion.watching import Watcher
 from graphdl.language.lexer import RESERVED
 from graphdl.language.words import normal
-from graphdl.language_server.binding import Registry, bind
-from graphdl.language_server.symbols import Symbol
 from graphdl.source import Source, Span
 
 Key = tuple[str, int]
@@ -51,7 +52,7 @@ def references(key: Key, sources: Iterable[Source], texts: Mapping[str, Source])
         files = _load(source, texts)
         registry = Registry()
         for scope in files.scopes:
-            for occurrence in bind(scope, registry).of(key):
+            for occurrence in resolve(scope, registry).of(key):
                 place = occurrence.span.source
                 found.setdefault(
                     (place.path or place.name, occurrence.span.start), (occurrence.span, occurrence.writes)
@@ -119,10 +120,11 @@ def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key
     meaning: dict[Key, Key] = {}
     reporter = Reporter()
     for scope in files.scopes:
-        for occurrence in bind(scope, registry).occurrences:
+        bindings = resolve(scope, registry)
+        for occurrence in bindings.occurrences:
             place = occurrence.span.source
             meaning[place.path or place.name, occurrence.span.start] = occurrence.symbol.key
-        names.check(scope, reporter)
+        names.check(bindings, reporter)
     diagnostics = [*files.diagnostics, *reporter.in_order()]
     return meaning, Counter(diagnostic.code for diagnostic in diagnostics if diagnostic.is_error)
 

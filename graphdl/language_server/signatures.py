@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphdl.language import syntax
+from graphdl.language.expansion import symbols
+from graphdl.language.expansion.symbols import Symbol
 from graphdl.language.expansion.values import Definition
-from graphdl.language_server import symbols
-from graphdl.language_server.symbols import Symbol
 from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import REQUIRED, Primitive
 

@@ -223,8 +223,8 @@ def test_the_tables_of_the_reference_are_current():
 
 
 def test_the_reference_names_every_word():
-    from graphdl.language.expansion.expressions import HIDDEN, language_names
     from graphdl.language.expansion.files import library_index
+    from graphdl.language.expansion.meaning import HIDDEN, language_names
     from graphdl.language.expansion.training import WORDS
     from graphdl.language.lexer import RESERVED, soft_words
 

@@ -14,6 +14,8 @@ from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.indices import limit_inputs
+from graphdl.language.expansion.registry import Registry
+from graphdl.language.expansion.resolver import resolve
 from graphdl.language.expansion.run import Recursion, Run
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
@@ -44,7 +46,7 @@ def expand(
     with _deep_recursion(), limited_suggestions():
         files, file = _load(source, reporter, Files(root=root, allow_outside=allow_outside))
         for scope in files.scopes:
-            names.check(scope, reporter)
+            names.check(resolve(scope, Registry()), reporter)
         definition = _chosen(file, net, reporter, source)
         graph = None
         if definition is not None:
@@ -73,9 +75,10 @@ def check(
     with _deep_recursion(), limited_suggestions():
         read = read_source if watcher is None else watcher.read
         files, file = _load(source, reporter, Files(allow_outside=allow_outside, read=read))
-        for scope in files.scopes:
-            names.check(scope, reporter)
-        unused = [] if reporter.has_errors else names.unused(file, reporter)
+        resolved = {id(scope): resolve(scope, Registry()) for scope in files.scopes}
+        for bindings in resolved.values():
+            names.check(bindings, reporter)
+        unused = [] if reporter.has_errors else names.unused(file, resolved[id(file)], reporter)
         model = _chosen(file, net, reporter, None)
         with suppress(Abandoned):
             if watcher is not None:

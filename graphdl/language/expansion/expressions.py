@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphdl.graph.builder import Naming
@@ -13,6 +13,7 @@ from graphdl.language.expansion import arithmetic, calls, indexing, modules, sca
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING, Frame, Scope
+from graphdl.language.expansion.meaning import Word, language_names, meaning, undefined
 from graphdl.language.expansion.primitives import initializer, primitive
 from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
@@ -31,24 +32,9 @@ from graphdl.language.expansion.values import (
     one_or_more,
 )
 from graphdl.operators import PRIMITIVES
-from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
-
-HIDDEN = frozenset(("slice",))
-"""Primitives that have signs of their own, and no name."""
-
-FUNCTIONS = ("is_list", "len", "tensor")
-
-_ELSEWHERE = {
-    "True": "write 'true'", "False": "write 'false'", "None": "write 'none'",
-    "range": "the ints from a to b - 1 are 'a..b'", "self": "a layer is named without it: fc = linear(10)",
-    "nn": "the layers are here under their own names: linear(10)", "torch": "the layers are here under their own names",
-    "dense": "write 'linear'", "Dense": "write 'linear'", "Conv2d": "write 'conv'", "Conv2D": "write 'conv'",
-    "conv2d": "write 'conv'", "MaxPool2d": "write 'maxpool'", "BatchNorm2d": "write 'batchnorm'",
-}  # fmt: skip
-"""What names of other languages and frameworks are here."""
 
 
 def evaluate(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
@@ -103,34 +89,26 @@ def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
     return value
 
 
-def undefined(name: str, span: Span, known: Iterable[str]) -> Fault:
-    return Fault("E0201", f"'{name}' is not defined", span, help=_ELSEWHERE.get(name) or did_you_mean(name, known))
-
-
 def known_names(scope: Scope) -> Iterator[str]:
     yield from scope.known()
     yield from scope.frame.file.known()
     yield from language_names()
 
 
-def language_names() -> list[str]:
-    """Every name that holds in all files, the library's apart."""
-    return [*(n for n in PRIMITIVES if n not in HIDDEN), *INITIALIZERS, *FUNCTIONS, "training"]
-
-
 def _of_file(run: Run, name: str, span: Span, file: FileScope) -> Any:
-    if name in file.lets:
+    found = meaning(file, name)
+    if isinstance(found, syntax.Let):
         return let_value(run, name, span, file)
-    value = file.find(name)
-    if value is not MISSING:
-        return value
-    if name == "training":
-        return run.training
-    if name in INITIALIZERS:
-        return InitializerName(name)
-    if name in PRIMITIVES and name not in HIDDEN:
-        return PRIMITIVES[name]
-    return Function(name) if name in FUNCTIONS else MISSING
+    if not isinstance(found, Word):
+        return MISSING if found is None else found
+    match found.kind:
+        case "training":
+            return run.training
+        case "initializer":
+            return InitializerName(name)
+        case "primitive":
+            return PRIMITIVES[name]
+    return Function(name)
 
 
 def let_value(run: Run, name: str, span: Span, file: FileScope) -> Any:
@@ -463,20 +441,21 @@ _HANDLERS: dict[type, Callable[[Run, Any, Scope], Any]] = {
 def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
     """The value after ``param W: […] =``. An initializer's name wins over the library's block of that name."""
     called = expression.callee if isinstance(expression, syntax.Call) else expression
-    if isinstance(called, syntax.Name) and called.name in INITIALIZERS and scope.find(called.name) is MISSING:
-        file = scope.frame.file
-        own = called.name in file.definitions or called.name in file.lets or called.name in file.imported
-        if not own:
-            positional: list[Argument] = []
-            named: dict[str, Argument] = {}
-            if isinstance(expression, syntax.Call):
-                for argument in expression.arguments:
-                    value = Argument(operand(run, argument.value, scope), argument.value.span)
-                    if argument.name is None:
-                        positional.append(value)
-                    else:
-                        named[argument.name] = Argument(value.value, value.span, argument.name_span)
-            return initializer(run, called.name, positional, named, expression.span, scope.frame)
+    if (
+        isinstance(called, syntax.Name)
+        and scope.find(called.name) is MISSING
+        and meaning(scope.frame.file, called.name, initializer=True) == Word(called.name, "initializer")
+    ):
+        positional: list[Argument] = []
+        named: dict[str, Argument] = {}
+        if isinstance(expression, syntax.Call):
+            for argument in expression.arguments:
+                value = Argument(operand(run, argument.value, scope), argument.value.span)
+                if argument.name is None:
+                    positional.append(value)
+                else:
+                    named[argument.name] = Argument(value.value, value.span, argument.name_span)
+        return initializer(run, called.name, positional, named, expression.span, scope.frame)
     if isinstance(expression, syntax.Conditional):
         holds = condition(run, expression.condition, scope, "'if'")
         return initializer_of(run, expression.then if holds else expression.otherwise, scope)

@@ -13,7 +13,6 @@ from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.language import syntax
-from graphdl.language.expansion.frames import MISSING
 from graphdl.language.expansion.nets import definition_of, header_of
 from graphdl.language.expansion.values import Definition, Namespace
 from graphdl.language.lexer import MAXIMUM_TOKENS
@@ -49,13 +48,13 @@ class FileScope:
             elif isinstance(declaration, syntax.Let):
                 self.lets.setdefault(declaration.name, declaration)
 
-    def find(self, name: str) -> Any:
-        """The block, net or namespace that a name means in this file, the standard library last; or MISSING."""
-        for names in (self.definitions, self.imported, self.namespaces):
-            if name in names:
-                return names[name]
-        found = library_block(name)
-        return MISSING if found is None else found
+    def find(self, name: str) -> Definition | Namespace | None:
+        """The block, net or namespace that a name means in this file, the standard library last."""
+        return self.definitions.get(name) or self.imported.get(name) or self.namespaces.get(name) or library_block(name)
+
+    def declares(self, name: str) -> bool:
+        """Whether a name is the file's own, or that of an import."""
+        return any(name in names for names in (self.definitions, self.lets, self.imported, self.namespaces))
 
     def is_excused(self, name: str) -> bool:
         """Whether an undefined name is the consequence of a complaint that has been made."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphdl.diagnostics import Diagnostic
 from graphdl.source import Span
 
 BLOCK, NET, LET, HYPER, INPUT, OUTPUT = "block", "net", "let", "hyperparameter", "input", "output"
@@ -40,11 +41,13 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A name in the text. ``writes`` where it is given a value or declared."""
+    """A name in the text. ``writes`` where it is given a value or declared; ``is_argument`` where it names an argument
+    of a call."""
 
     span: Span
     symbol: Symbol
     writes: bool = False
+    is_argument: bool = False
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Bindings:
 
     occurrences: list[Occurrence] = field(default_factory=list)
     locals: list[Symbol] = field(default_factory=list)
+    complaints: list[Diagnostic] = field(default_factory=list)
+    """About names that are undefined, declared twice, or used before they are defined."""
 
     def at(self, offset: int) -> Occurrence | None:
         """The name under a place, or the one that ends there."""
