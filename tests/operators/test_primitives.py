@@ -248,6 +248,19 @@ CASES: list[Case] = [
         for e in (False, True)
     ],
     Case("cumsum", [(5, 31)], lambda i: i.cumsum(1), {"axis": -1}, whole={0: 7}, smooth=False),
+    *[
+        case
+        for shape, d in (((5, 31), 1), ((5, 3, 7, 33), 2), ((5, 131), 1))
+        for down in (False, True)
+        for case in (
+            Case("sort", [shape], lambda x, d=d, down=down: x.sort(d, descending=down)[0],
+                 {"axis": d - 1, "descending": down}, draw=distinct),
+            Case("argsort", [shape], lambda x, d=d, down=down: x.argsort(dim=d, descending=down, stable=True),
+                 {"axis": d - 1, "descending": down}, smooth=False),
+        )
+    ],
+    Case("sort", [(5, 31)], lambda i: i.sort(1)[0], {"axis": -1}, whole={0: 7}, smooth=False),
+    Case("argsort", [(5, 31)], lambda i: i.argsort(dim=1, stable=True), {"axis": -1}, whole={0: 7}, smooth=False),
     Case("one_hot", [(5, 3)], lambda i: f.one_hot(i.long(), 7).double(), whole={0: 7}, smooth=False),
     Case("float", [(5, 3)], lambda i: i.double(), whole={0: 7}, smooth=False),
     Case("int", [(5, 33)], lambda x: x.trunc(), smooth=False),

@@ -8,6 +8,7 @@ from primitive_runner import execute
 
 from graphdl.compiler.program import Target
 from graphdl.compiler.reverse import gradients
+from graphdl.language import Source, check
 from graphdl.operators.gather import segment_sum
 from graphdl.operators.kernels import segment_sum as kernels
 from graphdl.operators.kernels.sorting import argsort
@@ -66,6 +67,13 @@ def test_keys_are_read_by_strides(target: Target, device: Device) -> None:
     y = argsort(transpose(feed("x", keys.shape), (1, 0)))
     found = execute({"y": y}, {"x": keys}, device, target)["y"]
     np.testing.assert_array_equal(found, np.argsort(keys.T, 1, kind="stable"))
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort"])
+def test_a_wrong_axis_is_named(name: str) -> None:
+    text = f"net n() {{\n    input x: [3, 4]\n    output y = {name}(x, axis = -3)\n}}\n"
+    (complaint,) = check(Source("n.net", text))
+    assert (complaint.code, complaint.message) == ("E0402", "axis -3 is out of range: [3, 4] has 2 dimensions")
 
 
 @pytest.mark.parametrize(("rows", "units", "count"), [(53, 1, 37), (211, 33, 611), (2003, 5, 1)], ids=str)
