@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
+from graphdl.operators.kernels.depthwise import DEPTHWISE, DEPTHWISE_INPUT, DEPTHWISE_WEIGHT
+from graphdl.operators.kernels.family import Family
 from graphdl.operators.kernels.geometry import Convolving, Geometry
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import broadcast_to, pad, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor
-from graphdl.operators.window import Pair, image_rank, pair, window, window_size
+from graphdl.operators.window import Pair, image_rank, pair, window_size
 
 
 @dataclass(frozen=True)
 class Convolution(Convolving):
     """``y[n, o, p, q] = Σ x[n, i, p·s + a·d, q·s + b·d] · w[o, i, a, b]`` over i, a, b; nothing is padded."""
 
-    family = CONVOLUTION
+    family: ClassVar[Family[Any, Any]] = CONVOLUTION
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x, w = y.inputs
@@ -37,7 +38,7 @@ class ConvolutionInputGradient(Convolving):
     """From ``g`` (shaped as the convolution's result) and ``w`` the gradient that reaches ``x`` of ``shape``."""
 
     shape: Shape
-    family = INPUT_GRADIENT
+    family: ClassVar[Family[Any, Any]] = INPUT_GRADIENT
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         upper, w = y.inputs
@@ -54,7 +55,7 @@ class ConvolutionWeightGradient(Convolving):
     ``[splits, O, I/groups, KH, KW]``."""
 
     shape: Shape
-    family = WEIGHT_GRADIENT
+    family: ClassVar[Family[Any, Any]] = WEIGHT_GRADIENT
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x, upper = y.inputs
@@ -65,29 +66,45 @@ class ConvolutionWeightGradient(Convolving):
         return 2 * g.size * (y.size // self.shape[0])
 
 
+@dataclass(frozen=True)
+class Depthwise(Convolution):
+    """A convolution with one filter a channel."""
+
+    family = DEPTHWISE
+
+
+@dataclass(frozen=True)
+class DepthwiseInputGradient(ConvolutionInputGradient):
+    family = DEPTHWISE_INPUT
+
+
+@dataclass(frozen=True)
+class DepthwiseWeightGradient(ConvolutionWeightGradient):
+    family = DEPTHWISE_WEIGHT
+
+
+def _is_depthwise(filters: Shape, geometry: Geometry) -> bool:
+    return geometry.groups > 1 and geometry.groups == filters[0] and filters[1] == 1
+
+
 def convolution(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
     """``x [N, C, H, W]`` (already padded) with filters ``w [O, C/groups, KH, KW]``."""
     (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
     n, _, h, width = x.shape
     o, _, kh, kw = w.shape
     shape = (n, o, (h - dh * (kh - 1) - 1) // sh + 1, (width - dw * (kw - 1) - 1) // sw + 1)
-    return Tensor(Convolution(geometry), (x, w), shape)
+    kind = Depthwise if _is_depthwise(w.shape, geometry) else Convolution
+    return Tensor(kind(geometry), (x, w), shape)
 
 
 def input_gradient(g: Tensor, w: Tensor, shape: Shape, geometry: Geometry) -> Tensor:
-    return Tensor(ConvolutionInputGradient(geometry, shape), (g, w), shape)
+    kind = DepthwiseInputGradient if _is_depthwise(w.shape, geometry) else ConvolutionInputGradient
+    return Tensor(kind(geometry, shape), (g, w), shape)
 
 
 def weight_gradient(x: Tensor, g: Tensor, shape: Shape, geometry: Geometry) -> Tensor:
-    return Tensor(ConvolutionWeightGradient(geometry, shape), (x, g), shape)
-
-
-def depthwise(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
-    """One filter a channel: a sum over windows, which needs no matrix kernel."""
-    c, _, kh, kw = w.shape
-    windows = window(x, (kh, kw), geometry.stride, geometry.dilation)
-    product = windows * reshape(w, (c, 1, 1, kh, kw))
-    return reduce("sum", product, (product.rank - 2, product.rank - 1), keep=False)
+    kind = DepthwiseWeightGradient if _is_depthwise(shape, geometry) else ConvolutionWeightGradient
+    return Tensor(kind(geometry, shape), (x, g), shape)
 
 
 # ------------------------------------------------------------------------------------------ as the language sees them
@@ -164,10 +181,7 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
     if not x_batched:
         x = reshape(x, (1, *x.shape))
     x = pad(x, (0, 0, *before), (0, 0, *after))
-    if geometry.groups == x.shape[1] == w.shape[0] and geometry.groups > 1:
-        y = depthwise(x, w, geometry)
-    else:
-        y = convolution(x, w, geometry)
+    y = convolution(x, w, geometry)
     return (y if x_batched else reshape(y, y.shape[1:]),)
 
 

@@ -1,0 +1,151 @@
+/* Depthwise convolution over channels-last data, one filter a channel, and its gradient with respect to the input.
+ *
+ *   Y[n, y, x, c] = sum over ky, kx of X[n, y*stride + ky*dilation - top, x*stride + kx*dilation - left, c] W[c, ky, kx]
+ *
+ * What lies outside of X counts as zero: the padding is not stored. The gradient with respect to the input is a sum of
+ * the same kind, of the output's gradient:
+ *
+ *   dX[n, y, x, c] = sum of G[n, (y + top - ky*dilation) / stride, (x + left - kx*dilation) / stride, c] W[c, ky, kx]
+ *
+ * over the taps for which both quotients are whole. So both directions read row
+ *
+ *   (y / PHASES) * STEP + (y % PHASES + SIGN * (ky*dilation - top)) / PHASES
+ *
+ * where the last division leaves no rest: PHASES is 1 and STEP the stride in the forward direction, and the other way
+ * round in the gradient. Columns are alike.
+ *
+ *                    LANES channels
+ *   +------------+ +----------------+
+ *   | TILE places| | sums, held in  |  neighbouring places of one phase; what neighbouring taps of neighbouring places
+ *   | of a row   | | registers      |  read is the same, and is loaded once
+ *   +------------+ +----------------+
+ *
+ * On a CPU a work-item keeps the filters of LANES channels and makes ROWS_EACH rows of them. On a GPU it makes one
+ * element.
+ *
+ * Parameters
+ *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of the data
+ *   OUT_HEIGHT, OUT_WIDTH           the extent of the result
+ *   TAPS_Y, TAPS_X                  the extent of a filter
+ *   STEP_Y, _X, PHASES_Y, _X, SIGN, DILATION_Y, _X, TOP, LEFT  as above
+ *   ON_GPU                          1: the GPU's form
+ *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, of which there are LANES at least
+ *   TILE, ROWS_EACH                 on a CPU places of a tile and rows of a work-item
+ * Global ids: CPU 0 = block of rows, 1 = block of channels; GPU 0 = channel, 1 = pixel. STORE(V, value, n, y, x, c).
+ */
+
+/* PHASES times the row (column) that a tap meets, counted from that of the place; it may be no multiple of PHASES. */
+#define MEETS_Y(phase, ky) ((phase) + SIGN * ((ky) * DILATION_Y - (TOP)))
+#define MEETS_X(phase, kx) ((phase) + SIGN * ((kx) * DILATION_X - (LEFT)))
+
+#if ON_GPU
+
+__kernel void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int c = get_global_id(0), pixel = get_global_id(1);
+    if (c >= CHANNELS || pixel >= BATCH * OUT_HEIGHT * OUT_WIDTH)
+        return;
+    const int n = pixel / (OUT_HEIGHT * OUT_WIDTH), y = pixel / OUT_WIDTH % OUT_HEIGHT, x = pixel % OUT_WIDTH;
+    const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS + c;
+    float sum = 0.0f;
+    for (int ky = 0; ky < TAPS_Y; ky++) {
+        const int meets_y = MEETS_Y(y % PHASES_Y, ky), row = y / PHASES_Y * STEP_Y + meets_y / PHASES_Y;
+        if (meets_y % PHASES_Y != 0 || row < 0 || row >= HEIGHT)
+            continue;
+        for (int kx = 0; kx < TAPS_X; kx++) {
+            const int meets_x = MEETS_X(x % PHASES_X, kx), column = x / PHASES_X * STEP_X + meets_x / PHASES_X;
+            if (meets_x % PHASES_X == 0 && column >= 0 && column < WIDTH)
+                sum += image[((size_t)row * WIDTH + column) * CHANNELS] * W[(c * TAPS_Y + ky) * TAPS_X + kx];
+        }
+    }
+    STORE(1, sum, n, y, x, c);
+}
+
+#else
+
+#define STORE_AT(V, value, column) STORE(V, value, n, y, x, column)
+
+/* The taps of one row of the filter, for PLACES neighbouring places from `place` on. INSIDE(column) says whether the
+ * data has a column. */
+#define ADD_TAPS(PLACES, INSIDE)                                                                                       \
+    _Pragma("unroll") for (int kx = 0; kx < TAPS_X; kx++) {                                                            \
+        const int meets = MEETS_X(phase, kx);                                                                          \
+        if (meets % PHASES_X != 0)                                                                                     \
+            continue;                                                                                                  \
+        const int column = place * STEP_X + meets / PHASES_X;                                                          \
+        if (!(INSIDE(column)))                                                                                         \
+            continue;                                                                                                  \
+        const VECTOR tap = LOAD(filter + kx * LANES);                                                                  \
+        _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
+            sum[t] = LOAD_GLOBAL(LANES, line + ((long)column + t * STEP_X) * CHANNELS) * tap + sum[t];                 \
+    }
+
+/* Sums of PLACES neighbouring places, which are then stored. The last block of channels begins early enough to be full,
+ * and stores only what the block before it has not. */
+#define MAKE(PLACES, INSIDE)                                                                                           \
+    do {                                                                                                               \
+        VECTOR sum[PLACES];                                                                                            \
+        _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
+            sum[t] = (VECTOR)(0.0f);                                                                                   \
+        for (int ky = 0; ky < TAPS_Y; ky++) {                                                                          \
+            const int meets_y = MEETS_Y(phase_y, ky), row = first_row + meets_y / PHASES_Y;                            \
+            if (meets_y % PHASES_Y != 0 || row < 0 || row >= HEIGHT)                                                   \
+                continue;                                                                                              \
+            const __global float *line = image + (long)row * WIDTH * CHANNELS;                                         \
+            const float *filter = filters + ky * TAPS_X * LANES;                                                       \
+            ADD_TAPS(PLACES, INSIDE)                                                                                   \
+        }                                                                                                              \
+        float made[((PLACES) + 1) * LANES] __attribute__((aligned(64)));                                               \
+        _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
+            SAVE(sum[t], made + t * LANES);                                                                            \
+        for (int t = 0; t < (PLACES); t++) {                                                                           \
+            const int x = (place + t) * PHASES_X + phase;                                                              \
+            STORE_COLUMN(LOAD(made + t * LANES + skipped), first);                                                     \
+        }                                                                                                              \
+        place += (PLACES);                                                                                             \
+    } while (0)
+#define EVERYWHERE(column) 1
+#define WITHIN(column) ((column) >= 0 && (column) < WIDTH)
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int first = (int)get_global_id(1) * LANES, channel = LEAST(first, CHANNELS - LANES), skipped = first - channel;
+    float filters[TAPS_Y * TAPS_X * LANES] __attribute__((aligned(64)));
+    for (int lane = 0; lane < LANES; lane++)
+        for (int tap = 0; tap < TAPS_Y * TAPS_X; tap++)
+            filters[tap * LANES + lane] = W[(channel + lane) * (TAPS_Y * TAPS_X) + tap];
+
+    const int from = (int)get_global_id(0) * ROWS_EACH, until = LEAST(from + ROWS_EACH, BATCH * OUT_HEIGHT);
+    for (int made_row = from; made_row < until; made_row++) {
+        const int n = made_row / OUT_HEIGHT, y = made_row % OUT_HEIGHT;
+        const int phase_y = y % PHASES_Y, first_row = y / PHASES_Y * STEP_Y;
+        const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS + channel;
+        #pragma unroll
+        for (int phase = 0; phase < PHASES_X; phase++) {
+            const int places = (OUT_WIDTH - phase + PHASES_X - 1) / PHASES_X;
+            /* The places all of whose taps meet a column: those from `inner` on, before `outer`. */
+            int inner = 0, outer = places;
+            #pragma unroll
+            for (int kx = 0; kx < TAPS_X; kx++) {
+                const int meets = MEETS_X(phase, kx);
+                if (meets % PHASES_X != 0)
+                    continue;
+                const int shift = meets / PHASES_X;
+                while (inner < places && inner * STEP_X + shift < 0)
+                    inner++;
+                while (outer > 0 && (outer - 1) * STEP_X + shift >= WIDTH)
+                    outer--;
+            }
+            int place = 0;
+            while (place < places)
+                if (place >= inner && place + TILE <= outer)
+                    MAKE(TILE, EVERYWHERE);
+                else
+                    MAKE(1, WITHIN);
+        }
+    }
+}
+
+#endif

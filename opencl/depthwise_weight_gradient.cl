@@ -1,0 +1,104 @@
+/* Gradient of a depthwise convolution with respect to its filters, over channels-last data.
+ *
+ *   dW[c, ky, kx] = sum over n, oy, ox of X[n, oy*stride + ky*dilation - top, ox*stride + kx*dilation - left, c]
+ *                                         * G[n, oy, ox, c]
+ *
+ * What lies outside of X counts as zero. On a CPU a work-item holds the sums of all taps for LANES channels in registers
+ * and goes over one of SPLITS parts of the lines of G. The sums of a line are added to those of the lines before it, so
+ * that rounding stays small. On a GPU a work-item makes one tap of one channel. The splits are added by whoever asked.
+ *
+ * Parameters
+ *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X
+ *   OUT_HEIGHT, OUT_WIDTH           the extent of G
+ *   TAPS_Y, TAPS_X, STRIDE_Y, _X, DILATION_Y, _X, TOP, LEFT, SPLITS  as above
+ *   ON_GPU                          1: the GPU's form
+ *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, of which there are LANES at least
+ * Global ids: CPU 0 = block of channels, 1 = split; GPU 0 = channel, 1 = tap, 2 = split.
+ * STORE(V, value, split, c, i, ky, kx), where i is 0.
+ */
+#define TAPS (TAPS_Y * TAPS_X)
+#define LINES (BATCH * OUT_HEIGHT)
+#define FIRST_LINE(split) ((int)((long)LINES * (split) / SPLITS))
+
+#if ON_GPU
+
+__kernel void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int c = get_global_id(0), tap = get_global_id(1), split = get_global_id(2);
+    if (c >= CHANNELS)
+        return;
+    const int ky = tap / TAPS_X, kx = tap % TAPS_X;
+    float total = 0.0f;
+    for (int line = FIRST_LINE(split); line < FIRST_LINE(split + 1); line++) {
+        const int row = line % OUT_HEIGHT * STRIDE_Y + ky * DILATION_Y - (TOP);
+        if (row < 0 || row >= HEIGHT)
+            continue;
+        const __global float *data = X + ((size_t)(line / OUT_HEIGHT) * HEIGHT + row) * WIDTH * CHANNELS + c;
+        const __global float *gradient = G + (size_t)line * OUT_WIDTH * CHANNELS + c;
+        float part = 0.0f;
+        for (int x = 0; x < OUT_WIDTH; x++) {
+            const int column = x * STRIDE_X + kx * DILATION_X - (LEFT);
+            if (column >= 0 && column < WIDTH)
+                part += data[(size_t)column * CHANNELS] * gradient[(size_t)x * CHANNELS];
+        }
+        total += part;
+    }
+    STORE(1, total, split, c, 0, ky, kx);
+}
+
+#else
+
+#define STORE_AT(V, value, column) STORE(V, value, split, column, 0, ky, kx)
+
+/* The products of one element of G with what every tap meets. INSIDE(row, column) says whether X has it. */
+#define ADD_TAPS(INSIDE)                                                                                               \
+    do {                                                                                                               \
+        const VECTOR spread = LOAD_GLOBAL(LANES, gradient + (size_t)x * CHANNELS);                                     \
+        _Pragma("unroll") for (int ky = 0; ky < TAPS_Y; ky++)                                                          \
+            _Pragma("unroll") for (int kx = 0; kx < TAPS_X; kx++) {                                                    \
+                const int row = top + ky * DILATION_Y, column = x * STRIDE_X + kx * DILATION_X - (LEFT);               \
+                if (INSIDE(row, column)) {                                                                             \
+                    const VECTOR data = LOAD_GLOBAL(LANES, image + ((long)row * WIDTH + column) * CHANNELS);           \
+                    part[ky * TAPS_X + kx] = data * spread + part[ky * TAPS_X + kx];                                   \
+                }                                                                                                      \
+            }                                                                                                          \
+    } while (0)
+#define EVERYWHERE(row, column) 1
+#define WITHIN(row, column) ((row) >= 0 && (row) < HEIGHT && (column) >= 0 && (column) < WIDTH)
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int first = (int)get_global_id(0) * LANES, channel = LEAST(first, CHANNELS - LANES), skipped = first - channel;
+    const int split = get_global_id(1);
+    float total[(TAPS + 1) * LANES] __attribute__((aligned(64)));
+    for (int k = 0; k < TAPS * LANES; k++)
+        total[k] = 0.0f;
+    for (int made_line = FIRST_LINE(split); made_line < FIRST_LINE(split + 1); made_line++) {
+        const int top = made_line % OUT_HEIGHT * STRIDE_Y - (TOP);
+        const __global float *image = X + (size_t)(made_line / OUT_HEIGHT) * HEIGHT * WIDTH * CHANNELS + channel;
+        const __global float *gradient = G + (size_t)made_line * OUT_WIDTH * CHANNELS + channel;
+        const int is_inner = top >= 0 && top + (TAPS_Y - 1) * DILATION_Y < HEIGHT;
+        VECTOR part[TAPS];
+        #pragma unroll
+        for (int k = 0; k < TAPS; k++)
+            part[k] = (VECTOR)(0.0f);
+        for (int x = 0; x < OUT_WIDTH; x++) {
+            const int left = x * STRIDE_X - (LEFT);
+            if (is_inner && left >= 0 && left + (TAPS_X - 1) * DILATION_X < WIDTH)
+                ADD_TAPS(EVERYWHERE);
+            else
+                ADD_TAPS(WITHIN);
+        }
+        #pragma unroll
+        for (int k = 0; k < TAPS; k++)
+            SAVE(LOAD(total + k * LANES) + part[k], total + k * LANES);
+    }
+    for (int k = 0; k < TAPS; k++) {
+        const int ky = k / TAPS_X, kx = k % TAPS_X;
+        STORE_COLUMN(LOAD(total + k * LANES + skipped), first);
+    }
+}
+
+#endif
