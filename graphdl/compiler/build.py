@@ -15,6 +15,7 @@ from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Program, Result, Target
 from graphdl.compiler.schedule import order
 from graphdl.compiler.simplify import simplify
+from graphdl.compiler.storage import Stores, by_element, stored
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.operators.kernels.family import copy
@@ -23,12 +24,15 @@ from graphdl.operators.tensor import Source, Template, Tensor, topological
 _MOST_ELEMENTS = 2**31 - 1
 
 
-def build(fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target) -> Program:
-    """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values."""
+def build(
+    fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores = by_element
+) -> Program:
+    """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values.
+    Intermediate results are stored in the form that ``stores`` chooses."""
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
-    results = assemble(_apart(simplify(prepare(simplify(results), target))))
+    results = stored(assemble(_apart(simplify(prepare(simplify(results), target)))), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
     results, plans = written.results, written.plans

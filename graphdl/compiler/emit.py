@@ -18,12 +18,10 @@ from graphdl.compiler.expression import (
     indices_of,
     walk,
 )
+from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
 from graphdl.operators.index import Guard, Index, Loaded, Quotient, Remainder, Variable
 from graphdl.operators.tensor import Tensor
-
-REGISTER: Mapping[Element, str] = {"float": "float", "int": "int", "bool": "int"}
-MEMORY: Mapping[Element, str] = {"float": "float", "int": "int", "bool": "uchar"}
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Emitter:
 
     def _widen(self, text: str, element: Element) -> str:
         inner = f"-({text})" if element == "bool" else text
-        return f"({REGISTER[element]}{self.width})({inner})"
+        return f"({ELEMENTS[element].register}{self.width})({inner})"
 
     def _emit(self, expression: Expression) -> tuple[str, bool]:
         """The C text and whether it is a vector."""
@@ -155,7 +153,7 @@ class Emitter:
         return f"{self.prefix}{self.count}"
 
     def _type(self, element: Element, wide: bool) -> str:
-        return REGISTER[element] + (str(self.width) if wide and self.width > 1 else "")
+        return ELEMENTS[element].register + (str(self.width) if wide and self.width > 1 else "")
 
     def _write(self, expression: Expression) -> tuple[str, bool]:
         match expression:
@@ -201,15 +199,15 @@ class Emitter:
         pointer, relative = self.pointers.locate(load.tensor, load.address)
         step = self._step(load.address)
         address = self.index(relative)
-        truth = load.element == "bool"
+        memory, truth = load.tensor.stored.memory, load.element == "bool"
         if step == 0:
             return (f"({pointer}[{address}] != 0)" if truth else f"{pointer}[{address}]"), False
         if step == 1:
-            text = f"LOAD_VECTOR({MEMORY[load.element]}, {self.width}, {pointer} + ({address}))"
+            text = f"LOAD_VECTOR({memory}, {self.width}, {pointer} + ({address}))"
         else:
             base = self._keep(address, "int", False)
             lanes = ", ".join(f"{pointer}[{base} + {lane * step}]" for lane in range(self.width))
-            text = f"({MEMORY[load.element]}{self.width})({lanes})"
+            text = f"({memory}{self.width})({lanes})"
         return (f"(convert_int{self.width}({text}) != 0)" if truth else text), True
 
     def _generate(self, expression: Generate) -> tuple[str, bool]:
@@ -251,21 +249,22 @@ class Emitter:
         """The C name of a variable that holds the value, at full width."""
         return self._keep(self.value(expression), expression.element, self.width > 1)
 
-    def store(self, element: Element, pointer: str, address: Index, text: str) -> None:
-        """Writes the value named ``text`` to memory."""
+    def store(self, tensor: Tensor, pointer: str, address: Index, text: str) -> None:
+        """Writes the value named ``text``, an element of a tensor, to memory."""
+        memory = tensor.stored.memory
         step = self._step(address)
         place = self.index(address)
         stored = text
-        if element == "bool":
-            stored = f"convert_uchar{self.width}(abs({text}))" if self.width > 1 else f"(uchar)({text})"
+        if tensor.element == "bool":
+            stored = f"convert_{memory}{self.width}(abs({text}))" if self.width > 1 else f"({memory})({text})"
         if self.width == 1:
             self.lines.append(f"{pointer}[{place}] = {stored};")
         elif step == 1:
-            self.lines.append(f"STORE_VECTOR({MEMORY[element]}, {self.width}, {stored}, {pointer} + ({place}));")
+            self.lines.append(f"STORE_VECTOR({memory}, {self.width}, {stored}, {pointer} + ({place}));")
         else:
             base = self._keep(place, "int", False)
             vector = self._name()
-            self.lines.append(f"const {MEMORY[element]}{self.width} {vector} = {stored};")
+            self.lines.append(f"const {memory}{self.width} {vector} = {stored};")
             digits = "0123456789abcdef"
             for lane in range(self.width):
                 self.lines.append(f"{pointer}[{base} + {lane * step}] = {vector}.s{digits[lane]};")

@@ -118,7 +118,7 @@ def _form(outputs: Sequence[Tensor], strides: Strides) -> tuple[Hashable, list[T
         made: Hashable = None
         if tensor in outputs or tensor not in strides:
             made = tensor.operation, tuple(number[x] for x in tensor.inputs)
-        form.append((made, tensor.shape, tensor.element, strides.get(tensor)))
+        form.append((made, tensor.shape, tensor.element, tensor.stored, strides.get(tensor)))
     return tuple(form), list(number)
 
 
@@ -163,7 +163,7 @@ def write(
         emitter.results[output] = emitter.keep(expression)
     for output, place in zip(outputs, places, strict=True):
         pointer, address = operands.locate_written(output, place)
-        emitter.store(output.element, pointer, address, emitter.results[output])
+        emitter.store(output, pointer, address, emitter.results[output])
 
 
 def _in_place(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from graphdl.compiler.emit import MEMORY
 from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.generate import Operands
 from graphdl.compiler.grouping import Group, parameters
@@ -79,7 +78,7 @@ def _name(group: Group, text: str) -> str:
 
 def _declared(pointed: Sequence[tuple[Tensor, int]], written: set[Tensor]) -> str:
     return ", ".join(
-        f"__global {'' if t in written else 'const '}{MEMORY[t.element]} *b{k}, const ulong o{k}"
+        f"__global {'' if t in written else 'const '}{t.stored.memory} *b{k}, const ulong o{k}"
         for k, (t, _) in enumerate(pointed)
     )
 
@@ -89,7 +88,7 @@ def _pointers(operands: Operands, pointed: Sequence[tuple[Tensor, int]]) -> list
     lines = []
     for k, (t, start) in enumerate(zip(operands.tensors, operands.starts, strict=True)):
         at = pointed.index((t, start))
-        lines.append(f"__global {'' if t in operands.written else 'const '}{MEMORY[t.element]} *p{k} = b{at} + o{at};")
+        lines.append(f"__global {'' if t in operands.written else 'const '}{t.stored.memory} *p{k} = b{at} + o{at};")
     return lines
 
 

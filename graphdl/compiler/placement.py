@@ -12,7 +12,7 @@ from graphdl.compiler.expression import Strides
 from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.grouping import GeneratedKernel, Group
 from graphdl.compiler.memory import Life, plan
-from graphdl.compiler.program import ELEMENT_BYTES, ArenaBlock, Binding, Result, Slot
+from graphdl.compiler.program import ArenaBlock, Binding, Result, Slot
 from graphdl.compiler.schedule import bytes_of
 from graphdl.operators.tensor import Array, Feed, Read, Tensor
 
@@ -52,7 +52,7 @@ class Placement:
             return Binding("feed", operation.key, start)
         if isinstance(operation, Array):
             return Binding("constant", _constant_name(operation), start)
-        return Binding("arena", "", self.blocks[tensor].offset // ELEMENT_BYTES[tensor.element] + start)
+        return Binding("arena", "", self.blocks[tensor].offset // tensor.stored.bytes + start)
 
 
 def place(
@@ -156,8 +156,8 @@ def constant_values(plans: Sequence[KernelPlan]) -> dict[str, np.ndarray]:
     for p in plans:
         for x in p.inputs:
             if isinstance(x.operation, Array):
-                kind = {"float": np.float32, "int": np.int32, "bool": np.uint8}[x.element]
-                found[_constant_name(x.operation)] = np.array(x.operation.values, kind).reshape(x.shape)
+                values = np.array(x.operation.values, x.stored.numpy)
+                found[_constant_name(x.operation)] = values.reshape(x.shape)
     return found
 
 

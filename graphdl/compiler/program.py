@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
+from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element, Shape
 from graphdl.source import Span
 
 if TYPE_CHECKING:
     import numpy as np
 
-ELEMENT_BYTES: Mapping[Element, int] = {"float": 4, "int": 4, "bool": 1}
 
 Result = tuple[str, str]
 """What a program computes: ``("fetch", name)`` or ``("variable", name)``."""
@@ -136,7 +136,7 @@ class Slot:
 
     @property
     def nbytes(self) -> int:
-        return max(1, prod(self.shape)) * ELEMENT_BYTES[self.element]
+        return max(1, prod(self.shape)) * ELEMENTS[self.element].stored.bytes
 
 
 @dataclass(frozen=True, slots=True)

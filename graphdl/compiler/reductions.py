@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from graphdl.compiler.emit import REGISTER, Emitter
+from graphdl.compiler.emit import Emitter
 from graphdl.compiler.expression import Apply, Expression, Number, Rebinder, Strides, Tracer, domain, indices_of
 from graphdl.compiler.generate import (
     Body,
@@ -32,6 +32,7 @@ from graphdl.compiler.generate import (
 )
 from graphdl.compiler.loops import deal, memory_order, merge
 from graphdl.compiler.program import Target
+from graphdl.graph.elements import ELEMENTS
 from graphdl.operators.index import Index, Variable
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import Tensor
@@ -59,7 +60,7 @@ class _Reduced:
 
     @property
     def element(self) -> str:
-        return REGISTER[self.root.inputs[0].element]
+        return ELEMENTS[self.root.inputs[0].element].register
 
     def better(self, kept: str, value: str) -> str:
         """The better of two values. A NaN wins: one that is kept loses no comparison, another is asked for."""

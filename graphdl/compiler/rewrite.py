@@ -32,4 +32,4 @@ def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     """The same operation on other inputs; the tensor itself where they are its own."""
     if inputs == tensor.inputs:
         return tensor
-    return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin)
+    return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin, tensor.stored)

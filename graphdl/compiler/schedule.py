@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from graphdl.compiler.fusion import KernelPlan
-from graphdl.compiler.program import ELEMENT_BYTES
 from graphdl.operators.tensor import Tensor
 
 
 def bytes_of(tensor: Tensor) -> int:
-    return tensor.size * ELEMENT_BYTES[tensor.element]
+    return tensor.size * tensor.stored.bytes
 
 
 def order(

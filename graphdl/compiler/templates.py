@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphdl.compiler.emit import MEMORY, REGISTER, Emitter, Lanes
+from graphdl.compiler.emit import Emitter, Lanes
 from graphdl.compiler.expression import Strides, Tracer
 from graphdl.compiler.generate import Operands, address_of, forward_index, write
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import memory_operands, strides_from
+from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
 from graphdl.operators.index import Index, Variable
 from graphdl.operators.kernels.family import Operand, Prepared
@@ -44,7 +45,7 @@ def template(
     prologue = []
     for name, base, read in zip(call.operands, bases, reads, strict=True):
         pointer, rest = operands.locate(base, Index(read.offset))
-        prologue.append(f"const __global {MEMORY[base.element]} *{name} = {pointer} + ({rest.constant});")
+        prologue.append(f"const __global {base.stored.memory} *{name} = {pointer} + ({rest.constant});")
     names = [f"c{k}" for k in range(len(coordinates))]
     variables = {axis: Variable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))
@@ -80,7 +81,7 @@ def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], w
     """Variables, named with a suffix, for the values that ``STORE`` is given."""
     lanes = str(width) if width > 1 else ""
     return [
-        f"const {REGISTER[element]}{lanes} {value}{suffix} = ({value});"
+        f"const {ELEMENTS[element].register}{lanes} {value}{suffix} = ({value});"
         for value, element in zip(values, elements, strict=True)
     ]
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
+from graphdl.graph.elements import ELEMENTS, Stored
 from graphdl.graph.types import Element, Shape
 from graphdl.operators.index import Guard, Index
 
@@ -63,7 +64,7 @@ class Operation:
 class Tensor:
     """A value of the operator graph. Identity counts: compare with ``is``."""
 
-    __slots__ = ("element", "inputs", "operation", "origin", "shape")
+    __slots__ = ("element", "inputs", "operation", "origin", "shape", "stored")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Tensor:
         shape: Shape,
         element: Element = "float",
         origin: Node | None = None,
+        stored: Stored | None = None,
     ) -> None:
         self.operation = operation
         self.inputs = inputs
@@ -79,6 +81,8 @@ class Tensor:
         self.element: Element = element
         self.origin = origin
         """The node of the module graph that asked for it."""
+        self.stored = stored or ELEMENTS[element].stored
+        """The form of the elements in memory, if it is stored."""
 
     @property
     def rank(self) -> int:

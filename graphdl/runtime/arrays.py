@@ -7,16 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphdl.compiler.program import Slot
+from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
 
-STORED: Mapping[Element, np.dtype] = {
-    "float": np.dtype(np.float32),
-    "int": np.dtype(np.int32),
-    "bool": np.dtype(np.uint8),
-}
-
-_ACCEPTED: Mapping[Element, str] = {"float": "f", "int": "iu", "bool": "b"}
-_WORDS: Mapping[Element, str] = {"float": "floating-point numbers", "int": "ints", "bool": "booleans"}
+STORED: Mapping[Element, np.dtype] = {name: np.dtype(kind.stored.numpy) for name, kind in ELEMENTS.items()}
+"""NumPy's types for what comes in and goes out."""
 
 
 def check_array(what: str, slot: Slot, value: object) -> np.ndarray:
@@ -30,9 +25,9 @@ def check_array(what: str, slot: Slot, value: object) -> np.ndarray:
     array = np.asarray(value)
     if array.shape != slot.shape:
         raise ValueError(f"{what} '{slot.name}' has shape {list(array.shape)}, expected {list(slot.shape)}")
-    if array.dtype.kind not in _ACCEPTED[slot.element]:
+    if array.dtype.kind not in ELEMENTS[slot.element].accepted:
         raise ValueError(
-            f"{what} '{slot.name}' holds {array.dtype}, expected {_WORDS[slot.element]}; "
+            f"{what} '{slot.name}' holds {array.dtype}, expected {ELEMENTS[slot.element].words}; "
             f"convert it with .astype(numpy.{_example(slot.element)})"
         )
     if slot.element == "int" and array.dtype.itemsize >= 4 and array.dtype != np.int32 and array.size:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphdl.compiler.lowering import lower
-from graphdl.compiler.program import ELEMENT_BYTES
 from graphdl.graph.model import ModuleGraph, Node
 from graphdl.operators.tensor import Source, Tensor, View, topological
 from graphdl.summary import flops_of
@@ -51,4 +50,4 @@ def _base(tensor: Tensor) -> Tensor:
 
 def _bytes(tensor: Tensor) -> int:
     is_free = isinstance(tensor.operation, View | Source)
-    return 0 if is_free else tensor.size * ELEMENT_BYTES[tensor.element]
+    return 0 if is_free else tensor.size * tensor.stored.bytes

@@ -1,0 +1,45 @@
+"""Which form the elements of intermediate results have in memory.
+
+What comes from outside or leaves has the form of its element type, and so has what a hand-written kernel reads: its
+text loads that form. Everything else is read and written by generated text, for which any form will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.compiler.strided import memory_operands
+from graphdl.graph.elements import ELEMENTS, Stored
+from graphdl.operators.reduction import Reduction
+from graphdl.operators.tensor import Elementwise, Template, Tensor, topological
+
+Key = TypeVar("Key")
+
+Stores = Callable[[Tensor], Stored]
+"""Chooses the form in which a tensor is stored, if it is stored at all."""
+
+
+def by_element(tensor: Tensor) -> Stored:
+    """The form of the tensor's element type."""
+    return ELEMENTS[tensor.element].stored
+
+
+def stored(results: Mapping[Key, Tensor], stores: Stores) -> dict[Key, Tensor]:
+    """The same results with every intermediate tensor in the form that ``stores`` chooses."""
+    fixed = set(results.values())
+    for tensor in topological(results.values()):
+        if isinstance(tensor.operation, Template):
+            fixed.update((*tensor.inputs, *memory_operands(tensor)))
+
+    def chosen(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
+        same = with_inputs(tensor, inputs)
+        if tensor in fixed or not isinstance(tensor.operation, Elementwise | Reduction):
+            return same
+        form = stores(tensor)
+        if form == same.stored:
+            return same
+        return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin, form)
+
+    return rewrite(results, chosen)

@@ -1,0 +1,49 @@
+"""The element types of the language: one table of how elements are computed with and how they lie in memory.
+
+What an element means and how it is stored are apart. A kernel reads a stored element into a register and computes
+there; ``compiler/storage.py`` says in which form a tensor is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphdl.graph.types import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A form in which elements lie in memory."""
+
+    memory: str
+    """The C type."""
+    bytes: int
+    numpy: str
+    """The name of NumPy's type."""
+
+
+FLOAT32 = Stored("float", 4, "float32")
+INT32 = Stored("int", 4, "int32")
+BYTE = Stored("uchar", 1, "uint8")
+
+
+@dataclass(frozen=True, slots=True)
+class ElementType:
+    """An element of the language."""
+
+    register: str
+    """The C type that kernels compute with. A bool is 0 or 1 in a scalar, 0 or -1 in a lane of a vector."""
+    stored: Stored
+    """How its tensors lie in memory outside of a program, and in it unless the pass chooses otherwise."""
+    accepted: str
+    """The kinds of NumPy's types that may be given for it."""
+    words: str
+    """Its elements, for people."""
+
+
+ELEMENTS: Mapping[Element, ElementType] = {
+    "float": ElementType("float", FLOAT32, "f", "floating-point numbers"),
+    "int": ElementType("int", INT32, "iu", "ints"),
+    "bool": ElementType("int", BYTE, "b", "booleans"),
+}
