@@ -51,11 +51,16 @@ def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_examples_pass_their_tests(copy: Path) -> None:
-    tests = ["tests/operators/test_primitives.py", "tests/training/test_optimizers.py", "tests/cli/test_count.py"]
-    chosen = "softsign or row_dot or adagrad or count"
+    tests = [
+        "tests/operators/test_primitives.py",
+        "tests/training/test_optimizers.py",
+        "tests/data/test_spirals.py",
+        "tests/cli/test_count.py",
+    ]
+    chosen = "softsign or row_dot or adagrad or spirals or count"
     outcome = run(copy, "pytest", "-v", "-n", "0", "-p", "no:cacheprovider", "-k", chosen, *tests)
     assert outcome.returncode == 0, outcome.stdout
-    for name in ("softsign", "row_dot", "adagrad", "count"):
+    for name in ("softsign", "row_dot", "adagrad", "spirals", "count"):
         assert re.search(rf"{name}.* PASSED", outcome.stdout), name
 
 
