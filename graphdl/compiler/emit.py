@@ -199,15 +199,16 @@ class Emitter:
         pointer, relative = self.pointers.locate(load.tensor, load.address)
         step = self._step(load.address)
         address = self.index(relative)
-        memory, truth = load.tensor.stored.memory, load.element == "bool"
+        form, truth = load.tensor.stored, load.element == "bool"
         if step == 0:
-            return (f"({pointer}[{address}] != 0)" if truth else f"{pointer}[{address}]"), False
+            one = form.read(pointer, address)
+            return (f"({one} != 0)" if truth else one), False
         if step == 1:
-            text = f"LOAD_VECTOR({memory}, {self.width}, {pointer} + ({address}))"
+            text = form.read_vector(self.width, pointer, address)
         else:
             base = self._keep(address, "int", False)
-            lanes = ", ".join(f"{pointer}[{base} + {lane * step}]" for lane in range(self.width))
-            text = f"({memory}{self.width})({lanes})"
+            lanes = ", ".join(form.read(pointer, f"{base} + {lane * step}") for lane in range(self.width))
+            text = f"({form.memory}{self.width})({lanes})"
         return (f"(convert_int{self.width}({text}) != 0)" if truth else text), True
 
     def _generate(self, expression: Generate) -> tuple[str, bool]:
@@ -251,23 +252,24 @@ class Emitter:
 
     def store(self, tensor: Tensor, pointer: str, address: Index, text: str) -> None:
         """Writes the value named ``text``, an element of a tensor, to memory."""
-        memory = tensor.stored.memory
+        form = tensor.stored
         step = self._step(address)
         place = self.index(address)
         stored = text
         if tensor.element == "bool":
-            stored = f"convert_{memory}{self.width}(abs({text}))" if self.width > 1 else f"({memory})({text})"
+            kind = form.memory
+            stored = f"convert_{kind}{self.width}(abs({text}))" if self.width > 1 else f"({kind})({text})"
         if self.width == 1:
-            self.lines.append(f"{pointer}[{place}] = {stored};")
+            self.lines.append(form.write(stored, pointer, place))
         elif step == 1:
-            self.lines.append(f"STORE_VECTOR({memory}, {self.width}, {stored}, {pointer} + ({place}));")
+            self.lines.append(form.write_vector(self.width, stored, pointer, place))
         else:
             base = self._keep(place, "int", False)
             vector = self._name()
-            self.lines.append(f"const {memory}{self.width} {vector} = {stored};")
+            self.lines.append(f"const {form.memory}{self.width} {vector} = {stored};")
             digits = "0123456789abcdef"
             for lane in range(self.width):
-                self.lines.append(f"{pointer}[{base} + {lane * step}] = {vector}.s{digits[lane]};")
+                self.lines.append(form.write(f"{vector}.s{digits[lane]}", pointer, f"{base} + {lane * step}"))
 
 
 def _steered(expression: Load | Generate) -> Index:

@@ -22,6 +22,22 @@ class Stored:
     numpy: str
     """The name of NumPy's type."""
 
+    def read(self, pointer: str, address: str) -> str:
+        """The C text that reads an element."""
+        return f"{pointer}[{address}]"
+
+    def read_vector(self, width: int, pointer: str, address: str) -> str:
+        """The C text that reads neighbouring elements, the first at any address: a macro of ``opencl/vectors.cl``."""
+        return f"LOAD_VECTOR({self.memory}, {width}, {pointer} + ({address}))"
+
+    def write(self, value: str, pointer: str, address: str) -> str:
+        """The C statement that writes an element."""
+        return f"{pointer}[{address}] = {value};"
+
+    def write_vector(self, width: int, value: str, pointer: str, address: str) -> str:
+        """The C statement that writes neighbouring elements."""
+        return f"STORE_VECTOR({self.memory}, {width}, {value}, {pointer} + ({address}));"
+
 
 FLOAT32 = Stored("float", 4, "float32")
 INT32 = Stored("int", 4, "int32")
