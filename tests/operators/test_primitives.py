@@ -261,6 +261,8 @@ CASES: list[Case] = [
     ],
     Case("sort", [(5, 31)], lambda i: i.sort(1)[0], {"axis": -1}, whole={0: 7}, smooth=False),
     Case("argsort", [(5, 31)], lambda i: i.argsort(dim=1, stable=True), {"axis": -1}, whole={0: 7}, smooth=False),
+    Case("topk", [(5, 31)], lambda x: x.topk(7, 1)[0], {"k": 7}, draw=distinct),
+    Case("topk", [(5, 3, 17, 9)], lambda x: x.topk(4, 2)[0], {"k": 4, "axis": 1}, draw=distinct),
     Case("one_hot", [(5, 3)], lambda i: f.one_hot(i.long(), 7).double(), whole={0: 7}, smooth=False),
     Case("float", [(5, 3)], lambda i: i.double(), whole={0: 7}, smooth=False),
     Case("int", [(5, 33)], lambda x: x.trunc(), smooth=False),
