@@ -57,7 +57,7 @@ def summarize(graph: ModuleGraph) -> Summary:
     for tensor in forward:
         if tensor.origin is not None:
             module = tensor.origin.module
-            own[id(module)] = own.get(id(module), 0) + flops_of(tensor)
+            own[id(module)] = own.get(id(module), 0) + tensor.operation.flops(tensor)
     parameters: dict[int, int] = {}
     for variable in graph.parameters.values():
         module = variable.value.node.module
@@ -151,16 +151,3 @@ def _rows(
     rows.insert(place, Row(module.path, name, module.kind, depth, shapes, *counts))
     rows.extend(inner)
     return counts[0], counts[1], counts[2]
-
-
-def flops_of(tensor: Tensor) -> int:
-    """The floating-point operations that make a tensor from its inputs."""
-    from graphdl.operators.reduction import Reduction
-    from graphdl.operators.tensor import Elementwise, Generator, Template
-
-    operation = tensor.operation
-    if isinstance(operation, Template):
-        return operation.flops(tensor)
-    if isinstance(operation, Reduction):
-        return tensor.inputs[0].size
-    return tensor.size * operation.cost if isinstance(operation, Elementwise | Generator) else 0

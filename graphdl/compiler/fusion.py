@@ -21,7 +21,6 @@ from graphdl.operators.tensor import (
     Constant,
     Elementwise,
     Feed,
-    Generator,
     Part,
     Read,
     Source,
@@ -149,22 +148,9 @@ class _Fusion:
             self._decide(tensor, total, cost)
 
     def _cost(self, tensor: Tensor, cost: Mapping[Tensor, int]) -> int:
-        operation = tensor.operation
-
-        def of(x: Tensor) -> int:
-            return self.load if x in self.realized else cost[x]
-
-        match operation:
-            case Constant():
-                return 0
-            case Elementwise():
-                return operation.cost + sum(of(x) for x in tensor.inputs)
-            case Generator():
-                return operation.cost
-            case View():
-                return 1 + max(of(x) for x in tensor.inputs)
-            case _:
-                return self.load
+        operands = [self.load if x in self.realized else cost[x] for x in tensor.inputs]
+        recomputed = tensor.operation.recomputed(operands)
+        return self.load if recomputed is None else recomputed
 
     def _decide(self, tensor: Tensor, evaluations: float, cost: Mapping[Tensor, int]) -> None:
         x = tensor.inputs[0] if tensor.inputs else tensor
@@ -180,11 +166,8 @@ class _Fusion:
         if user in self.realized or not isinstance(user.operation, Elementwise | View):
             return _evaluations(user, tensor)
         users = self.users[user]
-        repeats = sum(self._total_of(u, user) for u in users) / max(1, user.size)
+        repeats = sum(_evaluations(u, user) for u in users) / max(1, user.size)
         return _evaluations(user, tensor) * max(1.0, repeats)
-
-    def _total_of(self, user: Tensor, tensor: Tensor) -> float:
-        return _evaluations(user, tensor)
 
     def _plans(self) -> list[KernelPlan]:
         plans: list[KernelPlan] = []
@@ -223,15 +206,9 @@ class _Fusion:
         return list(found)
 
 
-def _evaluations(user: Tensor, tensor: Tensor) -> float:
+def _evaluations(user: Tensor, tensor: Tensor) -> int:
     """How many elements of ``tensor`` one computation of ``user`` asks for."""
-    match user.operation:
-        case Elementwise():
-            return float(user.size)
-        case Reduction() | Template() | Generator():
-            return float(tensor.size)
-        case _:
-            return float(min(user.size, tensor.size)) if len(user.inputs) > 1 else float(user.size)
+    return user.operation.evaluations(user, tensor)
 
 
 # ------------------------------------------------------------------------------------------------- merging kernels

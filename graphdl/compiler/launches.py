@@ -12,7 +12,7 @@ from graphdl.compiler.placement import Placement
 from graphdl.compiler.program import ArenaBlock, Kernel, Launch
 from graphdl.compiler.schedule import bytes_of
 from graphdl.graph.model import Node
-from graphdl.operators.tensor import Elementwise, Template, Tensor
+from graphdl.operators.tensor import Tensor
 from graphdl.resources import resource
 
 
@@ -100,7 +100,4 @@ def _nodes(plan: KernelPlan) -> list[Node]:
 
 
 def _flops(plan: KernelPlan) -> int:
-    total = 0
-    for root in plan.roots:
-        total += root.operation.flops(root) if isinstance(root.operation, Template) else root.inputs[0].size
-    return total + sum(t.size * t.operation.cost for t in plan.outputs if isinstance(t.operation, Elementwise))
+    return sum(t.operation.flops(t) for t in dict.fromkeys([*plan.roots, *plan.outputs]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from graphdl.graph.model import Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering
 from graphdl.operators.tensor import Tensor, array, feed, topological
-from graphdl.summary import flops_of
 
 
 def flops(node: Node) -> int:
@@ -30,7 +29,7 @@ def flops(node: Node) -> int:
             key="",
         )
     )
-    return sum(map(flops_of, topological(results)))
+    return sum(x.operation.flops(x) for x in topological(results))
 
 
 def _placeholder(value: Value, number: int) -> Tensor:

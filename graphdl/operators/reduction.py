@@ -28,6 +28,9 @@ class Reduction(Operation):
     def name(self) -> str:
         return self.kind
 
+    def flops(self, y: Tensor) -> int:
+        return y.inputs[0].size
+
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """A sum hands its gradient to every element, an extreme to the first that reached it."""
         (x,) = y.inputs

@@ -46,6 +46,19 @@ class Operation:
         """The C functions, by name, that the operation's ``code`` calls when it is written for vectors of ``width``."""
         return {}
 
+    def flops(self, y: Tensor) -> int:
+        """The floating-point operations that make ``y`` from its inputs."""
+        return 0
+
+    def evaluations(self, y: Tensor, x: Tensor) -> int:
+        """How many elements of the input ``x`` are asked for when ``y`` is computed once."""
+        return x.size
+
+    def recomputed(self, operands: Sequence[int]) -> int | None:
+        """What an element costs where it is computed at each use, from what an element of each input costs; None for
+        what is always stored, or comes from outside."""
+        return None
+
     broadcasts = False
     """Whether elements of an input may be repeated as NumPy does. The reverse rule may then give a gradient for each
     repetition, in the shape of the result, or one number for all: the reverse pass sums what was repeated."""
@@ -181,6 +194,9 @@ class Constant(Source):
 
     value: float | int | bool
 
+    def recomputed(self, operands: Sequence[int]) -> int | None:
+        return 0
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and repr(other.value) == repr(self.value)
 
@@ -277,6 +293,15 @@ class Elementwise(Operation):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         return self.gradient(y, g) if self.gradient else [None] * len(y.inputs)
 
+    def flops(self, y: Tensor) -> int:
+        return y.size * self.cost
+
+    def evaluations(self, y: Tensor, x: Tensor) -> int:
+        return y.size
+
+    def recomputed(self, operands: Sequence[int]) -> int | None:
+        return self.cost + sum(operands)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -311,6 +336,13 @@ class View(Operation):
         """The index in ``y`` of the element that lies at ``index`` in the input, for a view that is ``invertible``."""
         raise NotImplementedError(type(self))
 
+    def evaluations(self, y: Tensor, x: Tensor) -> int:
+        """Of several inputs, each gives its elements about once."""
+        return min(y.size, x.size) if len(y.inputs) > 1 else y.size
+
+    def recomputed(self, operands: Sequence[int]) -> int | None:
+        return 1 + max(operands)
+
 
 class Generator(Operation):
     """A value made of its own index: ``code`` gives the C expression. Inputs, if any, are scalars.
@@ -328,6 +360,12 @@ class Generator(Operation):
     def code(self, position: str, operands: Sequence[str], width: int) -> str:
         raise NotImplementedError(type(self))
 
+    def flops(self, y: Tensor) -> int:
+        return y.size * self.cost
+
+    def recomputed(self, operands: Sequence[int]) -> int | None:
+        return self.cost
+
 
 class Template(Operation):
     """What a hand-written kernel computes."""
@@ -338,9 +376,6 @@ class Template(Operation):
     @property
     def family(self) -> Family[Any, Any]:
         """What knows how the kernel is prepared and called."""
-        raise NotImplementedError(type(self))
-
-    def flops(self, y: Tensor) -> int:
         raise NotImplementedError(type(self))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphdl.compiler.lowering import lower
 from graphdl.graph.model import ModuleGraph, Node
 from graphdl.operators.tensor import Source, Tensor, View, topological
-from graphdl.summary import flops_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
         node: Node | None = tensor.origin
         if node is None:
             continue
-        cost = Cost(flops_of(tensor), _bytes(tensor) if id(tensor) in held else 0)
+        cost = Cost(tensor.operation.flops(tensor), _bytes(tensor) if id(tensor) in held else 0)
         if cost != Cost():
             found[node.id] = found.get(node.id, Cost()) + cost
     return found
