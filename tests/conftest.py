@@ -9,9 +9,46 @@ import pytest
 if TYPE_CHECKING:
     from graphdl.runtime import Device
 
+TESTS = Path(__file__).parent
+
+NO_DEVICE = (
+    "compiler/test_emit.py", "compiler/test_expression.py", "compiler/test_fusion.py", "compiler/test_generate.py",
+    "compiler/test_layout.py", "compiler/test_loops.py", "compiler/test_memory.py", "compiler/test_schedule.py",
+    "compiler/test_simplify.py", "graph", "language", "language_server", "operators/test_index.py",
+    "test_rendering.py", "test_suggest.py", "training/test_schedules.py",
+)  # fmt: skip
+"""Folders and files whose tests run without OpenCL."""
+EVERY_DEVICE = (
+    "compiler/test_compiler.py", "compiler/test_several_outputs.py", "compiler/test_views.py",
+    "end_to_end/test_against_pytorch.py", "end_to_end/test_meanings.py", "operators", "runtime/test_build.py",
+    "runtime/test_device_setting.py", "runtime/test_executor.py", "runtime/test_selftest.py", "test_smoke.py",
+    "training/test_optimizers.py", "training/test_resume.py",
+)  # fmt: skip
+"""Folders and files whose tests a vendor's compiler or driver can fail. All others need a device, whichever it is."""
+
 # One setting chooses the device for all tests and the processes that they start.
 if os.environ.get("GRAPHDL_TEST_DEVICE"):
     os.environ["GRAPHDL_DEVICE"] = os.environ["GRAPHDL_TEST_DEVICE"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test by what it needs."""
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        places = {str(path), *map(str, path.parents)}
+        if places.intersection(NO_DEVICE):
+            item.add_marker(pytest.mark.no_device)
+        elif places.intersection(EVERY_DEVICE):
+            item.add_marker(pytest.mark.every_device)
+        else:
+            item.add_marker(pytest.mark.one_device)
+
+
+@pytest.fixture(autouse=True)
+def _no_device_where_none_is_needed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that says it needs no device gets none, nor do the processes that it starts."""
+    if request.node.get_closest_marker("no_device"):
+        monkeypatch.setenv("GRAPHDL_DEVICE", "none, for the test is marked no_device")
 
 
 @pytest.fixture(scope="session")

@@ -63,9 +63,9 @@ SMALL: dict[str, dict[str, Any]] = {
 
 SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
-    "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet",
+    "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet", "vision/resnet20",
 }  # fmt: skip
-"""Many convolutions of different shapes: building their programs takes the time."""
+"""Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside PyTorch."""
 BATCH = 4
 
 

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import fuzz
 
 
-def test_five_hundred_inputs() -> None:
+def test_some_inputs() -> None:
     failures: list[str] = []
-    valid, _ = fuzz.run(range(500), 7, lambda number, source, complaint: failures.append(f"{number}: {complaint}"))
+    valid, _ = fuzz.run(range(250), 7, lambda number, source, complaint: failures.append(f"{number}: {complaint}"))
     assert failures == []
-    assert valid > 20  # else the mutations are too wild to reach the later stages
+    assert valid > 10  # else the mutations are too wild to reach the later stages
 
 
 def test_inputs_can_be_made_again() -> None:
