@@ -23,7 +23,7 @@ def plans_of(*results: Tensor) -> list[KernelPlan]:
     """The kernels of some results, hand-written ones in the form that the compiler takes."""
     prepared = list(prepare(dict(enumerate(results)), CPU).values())
     tensors = topological(prepared)
-    return fuse(prepared, {t: memory_operands(t) for t in tensors if isinstance(t.operation, Template)})
+    return fuse(prepared, {t: memory_operands(t) for t in tensors if isinstance(t.operation, Template)}, CPU)
 
 
 def names(plan: KernelPlan) -> list[str]:

@@ -29,7 +29,7 @@ def convolved(x: Tensor, w: Tensor) -> Tensor:
 def strides_of(*results: Tensor) -> dict[Tensor, tuple[int, ...]]:
     prepared = list(prepare(dict(enumerate(results)), CPU).values())
     operands = {t: memory_operands(t) for t in topological(prepared) if isinstance(t.operation, Template)}
-    return layouts(fuse(prepared, operands), operands, set(prepared))
+    return layouts(fuse(prepared, operands, CPU), operands, set(prepared))
 
 
 def last(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphdl.compiler.expression import Tracer, domain
-from graphdl.compiler.loops import SMALLEST_SHARE, approximate_stride, deal, decode, memory_order, merge
+from graphdl.compiler.loops import approximate_stride, deal, decode, memory_order, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, Quotient, Remainder, Variable
 from graphdl.operators.tensor import feed
@@ -121,7 +121,7 @@ def test_every_step_is_dealt_once(rows: int, columns: int, each: int, target: Ta
 
 
 def test_a_cpu_gets_few_long_shares() -> None:
-    assert deal(1000, 1000, SMALLEST_SHARE // 2, CPU).items == 1
+    assert deal(1000, 1000, CPU.tuning.item_share // 2, CPU).items == 1
     assert deal(1000, 1000, 10**9, CPU).items == 4 * CPU.compute_units
     assert deal(1, 10**6, 10**9, CPU).items == 4 * CPU.compute_units
     assert deal(3, 2, 10**9, CPU).items <= 6

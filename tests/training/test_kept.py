@@ -133,6 +133,4 @@ def test_the_names_in_checkpoints_are_those_of_before(tmp_path):
         folder = tmp_path / optimizer
         graphdl.loads(text % optimizer).fit(out=folder)
         names = set(checkpoint.load(folder / "last.safetensors").tensors)
-        assert {name for name in names if name.startswith("warm:fit.W")} == {
-            f"warm:fit.W:{word}" for word in words
-        }
+        assert {name for name in names if name.startswith("warm:fit.W")} == {f"warm:fit.W:{word}" for word in words}
