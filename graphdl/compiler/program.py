@@ -21,8 +21,8 @@ Result = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the choice of kernels takes for granted of a device's cores: measured once, on CPUs with AVX-512 and with
-    AVX2 and on GPUs of two vendors, and the same for all devices of a kind until one is measured to be different."""
+    """What the choice of kernels takes for granted of a device's cores. The figures of CPUs were measured with AVX2 and
+    AVX-512; those of GPUs are estimates. They hold for all devices until one is measured to be different."""
 
     load_cost: int = 2
     """What reading an element costs, beside one floating-point operation."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.operators.reduction import Reduction, reduce
-from graphdl.operators.structure import BroadcastTo, Embed, concat
+from graphdl.operators.structure import BroadcastTo, Pad, concat
 from graphdl.operators.tensor import Elementwise, Tensor
 
 Key = TypeVar("Key")
@@ -71,14 +71,14 @@ def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
         if isinstance(x.operation, Elementwise) and x.operation.key == "add":
             stack.extend(x.inputs)
             continue
-        embed = x.operation
-        if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+        padding = x.operation
+        if not isinstance(padding, Pad) or padding.otherwise != 0 or any(step != 1 for step in padding.steps):
             return None
         axes = [a for a, (n, whole) in enumerate(zip(x.inputs[0].shape, x.shape, strict=True)) if n != whole]
         along.update(axes)
         if len(axes) != 1 or len(along) != 1:
             return None
-        pieces.append((embed.starts[axes[0]], x.inputs[0]))
+        pieces.append((padding.starts[axes[0]], x.inputs[0]))
     (axis,) = along
     pieces.sort(key=lambda piece: piece[0])
     end = 0

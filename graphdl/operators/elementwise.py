@@ -476,5 +476,5 @@ _APART = Elementwise("apart", lambda operands, width: operands[0], lambda y, g: 
 
 
 def apart(x: Tensor) -> Tensor:
-    """``x`` as a tensor of its own, which what is made of it does not see through."""
+    """A copy of ``x``. Rules that simplify a formula do not look behind it."""
     return Tensor(_APART, (x,), x.shape, x.element)

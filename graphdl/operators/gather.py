@@ -24,7 +24,7 @@ def _missing(element: Element) -> float:
 
 
 @dataclass(frozen=True)
-class _Indexed(View):
+class _Gather(View):
     """What the two views by an index share. ``known``: the index's type says that no number lies outside."""
 
     known: bool
@@ -37,7 +37,7 @@ class _Indexed(View):
 
 
 @dataclass(frozen=True)
-class Take(_Indexed):
+class GatherRows(_Gather):
     """Rows: ``y[i.., j..] = table[index[i..], j..]``. ``own``: both have the batch in front, and each example takes
     from a table of its own."""
 
@@ -67,14 +67,14 @@ class SegmentSum(Template):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         index, summed = y.inputs
         shape = (*index.shape, summed.shape[2])
-        return (None, Tensor(Take(known=False, otherwise=0.0, own=True), (g, index), shape, summed.element))
+        return (None, Tensor(GatherRows(known=False, otherwise=0.0, own=True), (g, index), shape, summed.element))
 
     def flops(self, y: Tensor) -> int:
         return y.inputs[1].size
 
 
 @dataclass(frozen=True)
-class Pick(_Indexed):
+class GatherAlong(_Gather):
     """One element along the last dimension: ``y[i..] = x[i.., index[i..]]``."""
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
@@ -88,9 +88,9 @@ class Pick(_Indexed):
 
 
 def take(table: Tensor, index: Tensor, *, known: bool, own: bool = False) -> Tensor:
-    """Rows of ``table``; see ``Take``."""
+    """Rows of ``table``; see ``GatherRows``."""
     shape = (*index.shape, *table.shape[2 if own else 1 :])
-    return Tensor(Take(known, _missing(table.element), own), (table, index), shape, table.element)
+    return Tensor(GatherRows(known, _missing(table.element), own), (table, index), shape, table.element)
 
 
 def segment_sum(index: Tensor, g: Tensor, rows: int) -> Tensor:
@@ -100,7 +100,7 @@ def segment_sum(index: Tensor, g: Tensor, rows: int) -> Tensor:
 
 def pick(x: Tensor, index: Tensor, *, known: bool) -> Tensor:
     """The elements along the last dimension of ``x`` that the index names."""
-    return Tensor(Pick(known, _missing(x.element)), (x, index), index.shape, x.element)
+    return Tensor(GatherAlong(known, _missing(x.element)), (x, index), index.shape, x.element)
 
 
 def one_hot(x: Tensor, classes: int) -> Tensor:

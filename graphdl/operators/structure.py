@@ -52,8 +52,12 @@ class Reshape(View):
 
 
 def regroup(index: Sequence[Index], shape: Shape, other: Shape) -> tuple[Index, ...]:
-    """The index in ``other`` of the element at ``index`` in ``shape``; runs of equal product are done apart,
-    so that a quotient or a remainder appears only where dimensions are really split or merged."""
+    """The index in ``other`` of the element at ``index`` in ``shape``.
+
+    The dimensions are taken in runs of equal product, so that a quotient or a remainder appears only where a dimension
+    is split or merged. From [2, 3, 4, 5] to [6, 4, 5] the runs are [2, 3] and [6], [4] and [4], [5] and [5]: index
+    (a, b, c, d) becomes (3·a + b, c, d). From [6, 4] to [2, 3, 4] index (a, b) becomes (a // 3, a % 3, b).
+    """
     result: list[Index] = []
     i = j = 0
     while i < len(shape) or j < len(other):
@@ -154,7 +158,7 @@ class Slice(View):
         return [Access(0, tuple(i * k + s for i, s, k in zip(index, self.starts, self.steps, strict=True)))]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
-        return (embed(g, y.inputs[0].shape, self.starts, self.steps),)
+        return (pad_to(g, y.inputs[0].shape, self.starts, self.steps),)
 
 
 def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]) -> Tensor:
@@ -166,8 +170,13 @@ def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequen
 
 
 @dataclass(frozen=True)
-class Embed(View):
-    """Lays a tensor into a larger one of ``otherwise``: element ``i`` goes to ``starts + i·steps`` (pads: steps 1)."""
+class Pad(View):
+    """Lays a tensor into a larger one of ``otherwise``: element ``i`` goes to ``starts + i·steps``.
+
+    With steps of 1 it is an ordinary pad, with larger ones there is padding between the elements, too. Three elements
+    with start 1 and step 2 in a shape of [7]: ``- a - b - c -``. Output 5 is element (5 - 1) / 2 = 2; output 4 is none,
+    as 4 - 1 is not divisible by 2; output 0 is none, as 0 - 1 is negative.
+    """
 
     starts: tuple[int, ...]
     steps: tuple[int, ...]
@@ -193,19 +202,20 @@ class Embed(View):
         return (slice_(g, self.starts, self.steps, y.inputs[0].shape),)
 
 
-def embed(
+def pad_to(
     x: Tensor, shape: Sequence[int], starts: Sequence[int], steps: Sequence[int], otherwise: float = 0.0
 ) -> Tensor:
+    """``x`` laid into a tensor of ``shape``; see ``Pad``."""
     shape, starts, steps = tuple(shape), tuple(starts), tuple(steps)
     if shape == x.shape and not any(starts):
         return x
-    return Tensor(Embed(starts, steps, shape, otherwise), (x,), shape, x.element)
+    return Tensor(Pad(starts, steps, shape, otherwise), (x,), shape, x.element)
 
 
 def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
     """``x`` with ``before`` and ``after`` further elements of ``value`` at the ends of each dimension."""
     shape = tuple(b + n + a for b, n, a in zip(before, x.shape, after, strict=True))
-    return embed(x, shape, before, (1,) * x.rank, value)
+    return pad_to(x, shape, before, (1,) * x.rank, value)
 
 
 @dataclass(frozen=True)
@@ -505,6 +515,24 @@ PRIMITIVES: tuple[Primitive, ...] = (
 )  # fmt: skip
 
 __all__ = [
-    "PRIMITIVES", "Concat", "Embed", "Positions", "Reshape", "Slice", "Transpose", "axis_of", "broadcast_to", "concat",
-    "embed", "flat", "number", "pad", "positions", "regroup", "reshape", "slice_", "transpose", "unflat",
+    "PRIMITIVES",
+    "Concat",
+    "Pad",
+    "Positions",
+    "Reshape",
+    "Slice",
+    "Transpose",
+    "axis_of",
+    "broadcast_to",
+    "concat",
+    "flat",
+    "number",
+    "pad",
+    "pad_to",
+    "positions",
+    "regroup",
+    "reshape",
+    "slice_",
+    "transpose",
+    "unflat",
 ]  # fmt: skip

@@ -17,14 +17,14 @@ from graphdl.operators.elementwise import cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import broadcast_to, embed, pad, reshape, transpose
+from graphdl.operators.structure import broadcast_to, pad, pad_to, reshape, transpose
 from graphdl.operators.tensor import Access, Lookup, Tensor, View, constant
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Window(View):
+class Im2col(View):
     """``[.., H, W]`` to ``[.., OH, OW, KH, KW]``: element (p, q, i, j) is ``x[.., p·s + i·d, q·s + j·d]``."""
 
     kernel: Pair
@@ -42,7 +42,7 @@ class Window(View):
         if self.kernel == self.stride and self.dilation == (1, 1):
             return (_side_by_side(g, x.shape),)
         spread = Tensor(
-            Unwindow(self.kernel, self.stride, self.dilation, (height, width)),
+            Col2im(self.kernel, self.stride, self.dilation, (height, width)),
             (g,),
             (*x.shape, *self.kernel),
             g.element,
@@ -56,13 +56,17 @@ def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
     rank = len(lead)
     rows = transpose(g, (*range(rank), rank, rank + 2, rank + 1, rank + 3))
     whole = reshape(rows, (*lead, oh * kh, ow * kw))
-    return embed(whole, shape, (0,) * len(shape), (1,) * len(shape))
+    return pad_to(whole, shape, (0,) * len(shape), (1,) * len(shape))
 
 
 @dataclass(frozen=True)
-class Unwindow(View):
-    """The way back: ``[.., OH, OW, KH, KW]`` to ``[.., H, W, KH, KW]``; element (r, c, i, j) is what window
-    ((r - i·d)/s, (c - j·d)/s) holds at (i, j), and 0 where there is no such window."""
+class Col2im(View):
+    """The way back: ``[.., OH, OW, KH, KW]`` to ``[.., H, W, KH, KW]``. Element (r, c, i, j) is what window
+    ((r - i·d)/s, (c - j·d)/s) holds at (i, j), and 0 where there is no such window.
+
+    In one dimension, with a kernel of 3, a stride of 2 and windows 0, 1, 2: pixel 4 is element 0 of window 2 and
+    element 2 of window 1. Its element 1 would belong to window 3/2, so that is 0. The sum over (i, j) is the gradient.
+    """
 
     kernel: Pair
     stride: Pair
@@ -90,7 +94,7 @@ class Unwindow(View):
 
 @dataclass(frozen=True)
 class Rewindow(View):
-    """``[.., H, W, KH, KW]`` to ``[.., OH, OW, KH, KW]``: the reverse of ``Unwindow``."""
+    """``[.., H, W, KH, KW]`` to ``[.., OH, OW, KH, KW]``: the reverse of ``Col2im``, for second derivatives."""
 
     kernel: Pair
     stride: Pair
@@ -104,15 +108,15 @@ class Rewindow(View):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         x = y.inputs[0]
         size = (x.shape[-4], x.shape[-3])
-        return (Tensor(Unwindow(self.kernel, self.stride, self.dilation, size), (g,), x.shape, g.element),)
+        return (Tensor(Col2im(self.kernel, self.stride, self.dilation, size), (g,), x.shape, g.element),)
 
 
-def window(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:
+def im2col(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:
     """Every whole window of ``x`` (no padding)."""
     size = tuple(
         (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[-2:], kernel, stride, dilation, strict=True)
     )
-    return Tensor(Window(kernel, stride, dilation), (x,), (*x.shape[:-2], *size, *kernel), x.element)
+    return Tensor(Im2col(kernel, stride, dilation), (x,), (*x.shape[:-2], *size, *kernel), x.element)
 
 
 def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
@@ -197,7 +201,7 @@ def _padded(x: Tensor, around: Pair, value: float) -> Tensor:
 
 def _over_windows(node: Lowering, kind: str, x: Tensor, value: float) -> Tensor:
     pooling = _pooling(node.attributes)
-    windows = window(_padded(x, pooling.pad, value), pooling.kernel, pooling.stride)
+    windows = im2col(_padded(x, pooling.pad, value), pooling.kernel, pooling.stride)
     return reduce(kind, windows, (windows.rank - 2, windows.rank - 1), keep=False)
 
 

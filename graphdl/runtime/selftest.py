@@ -22,7 +22,7 @@ from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import pick, take
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import concat, embed, pad, reshape, slice_, transpose
+from graphdl.operators.structure import concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, feed
 from graphdl.runtime.cache import BinaryCache, cache_folder
 from graphdl.runtime.executor import Executor
@@ -158,6 +158,6 @@ def _moved(value: np.ndarray, index: np.ndarray) -> Iterator[Case]:
     yield Case("padding", pad(x, (1, 2), (2, 1)) + 1.0, given, np.pad(value, ((1, 2), (2, 1))) + 1)
     spread = np.zeros((rows, 2 * columns + 1), np.float32)
     spread[:, 1::2] = value
-    yield Case("every other column", embed(x, spread.shape, (0, 1), (1, 2)) * 1.0, given, spread)
+    yield Case("every other column", pad_to(x, spread.shape, (0, 1), (1, 2)) * 1.0, given, spread)
     yield Case("join", concat([x, x * 3.0], 1) * 1.0, given, np.concatenate([value, value * 3], 1))
     yield Case("rows by number", take(x, k, known=False) * 1.0, {**given, "views rows": index}, value[index])

@@ -25,9 +25,9 @@ from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import pick, take
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import broadcast_to, concat, embed, pad, reshape, slice_, transpose
+from graphdl.operators.structure import broadcast_to, concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, array, feed, read
-from graphdl.operators.window import window
+from graphdl.operators.window import im2col
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore
@@ -182,7 +182,7 @@ class _Writer:
             *(s + k * torch.arange(n) for s, k, n in zip(starts, steps, x.shape, strict=True)), indexing="ij"
         )
         wanted = torch.zeros(shape, dtype=torch.float64).index_put(places, x.wanted)
-        return self.add(f"spread {starts} {steps}", embed(x.tensor, shape, starts, steps), wanted)
+        return self.add(f"spread {starts} {steps}", pad_to(x.tensor, shape, starts, steps), wanted)
 
     def concat(self, x: Value) -> Value:
         axis = self.random.randrange(len(x.shape))
@@ -226,7 +226,7 @@ class _Writer:
         kernel = [self.random.randint(1, min(3, n)) for n in x.shape[-2:]]
         stride = [self.random.randint(1, 2) for _ in kernel]
         wanted = x.wanted.unfold(-2, kernel[0], stride[0]).unfold(-2, kernel[1], stride[1])
-        made = window(x.tensor, (kernel[0], kernel[1]), (stride[0], stride[1]))
+        made = im2col(x.tensor, (kernel[0], kernel[1]), (stride[0], stride[1]))
         return self.add(f"windows {kernel} {stride}", made, wanted)
 
     # ------------------------------------------------------------------------------ computation

@@ -21,7 +21,7 @@ from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import Concat, concat, pad, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, array, constant, feed, read
-from graphdl.operators.window import window
+from graphdl.operators.window import im2col
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore
@@ -65,7 +65,7 @@ class TestFusion:
 
     def test_a_pooling_stores_no_windows(self) -> None:
         x = feed("x", (4, 8, 12, 12))
-        program = build({"y": reduce("max", window(x, (2, 2), (2, 2)), (4, 5), keep=False)}, {}, CPU)
+        program = build({"y": reduce("max", im2col(x, (2, 2), (2, 2)), (4, 5), keep=False)}, {}, CPU)
         assert len(program.launches) == 1
         assert program.arena_bytes == 0
 
@@ -273,10 +273,10 @@ def convolutional_step(batch: int) -> tuple[dict[str, Tensor], dict[str, Tensor]
     mean = reduce("sum", h, (0, 2, 3)) * (1.0 / (batch * 169))
     h = apply("maximum", (h - mean) * apply("rsqrt", reduce("sum", (h - mean) * (h - mean), (0, 2, 3)) + 1.0), 0.0)
     left = convolution(pad(h, (0, 0, 1, 1), (0, 0, 1, 1)), w2, Geometry((2, 2), (1, 1), 1))
-    right = reduce("max", window(h, (3, 3), (2, 2)), (4, 5), keep=False)
+    right = reduce("max", im2col(h, (3, 3), (2, 2)), (4, 5), keep=False)
     left = slice_(left, (0, 0, 0, 0), (1, 1, 1, 1), (batch, 6, 6, 6))
     both = concat([left, slice_(right, (0, 0, 0, 0), (1, 1, 1, 1), (batch, 5, 6, 6))], 1)
-    pooled = reduce("sum", window(both, (6, 1), (1, 1)), (4, 5), keep=False)
+    pooled = reduce("sum", im2col(both, (6, 1), (1, 1)), (4, 5), keep=False)
     flat = reshape(pooled, (batch, 66))
     logits = matmul(flat, w3)
     loss = reduce("sum", apply("log", reduce("sum", apply("exp", logits * 0.1), (1,))), (0, 1), keep=False)

@@ -25,9 +25,9 @@ from graphdl.compiler.expression import (
 from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import pick, take
 from graphdl.operators.index import Index, Variable
-from graphdl.operators.structure import broadcast_to, concat, embed, pad, reshape, slice_, transpose
+from graphdl.operators.structure import broadcast_to, concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, feed
-from graphdl.operators.window import window
+from graphdl.operators.window import im2col
 
 X = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4) - 7
 
@@ -56,13 +56,13 @@ VIEWS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[np.ndarray], np.nda
         lambda x: pad(x, (0, 1, 2), (0, 0, 1), 5.0),
         lambda x: np.pad(x, ((0, 0), (1, 0), (2, 1)), constant_values=5),
     ),
-    "every other row": (lambda x: embed(x, (2, 7, 4), (0, 1, 0), (1, 2, 1)), spread),
+    "every other row": (lambda x: pad_to(x, (2, 7, 4), (0, 1, 0), (1, 2, 1)), spread),
     "broadcast": (
         lambda x: broadcast_to(slice_(x, (0, 1, 0), (1, 1, 1), (2, 1, 4)), (2, 5, 4)),
         lambda x: np.broadcast_to(x[:, 1:2], (2, 5, 4)),
     ),
     "concat": (lambda x: concat([x, x * 2.0, x], 1), lambda x: np.concatenate([x, x * 2, x], 1)),
-    "windows": (lambda x: window(x, (2, 3), (1, 1)), windows),
+    "windows": (lambda x: im2col(x, (2, 3), (1, 1)), windows),
     "pad of a transposed slice": (
         lambda x: pad(transpose(slice_(x, (0, 0, 1), (1, 1, 1), (2, 3, 2)), (2, 1, 0)), (1, 0, 0), (1, 0, 0)),
         lambda x: np.pad(x[:, :, 1:3].transpose(2, 1, 0), ((1, 1), (0, 0), (0, 0))),

@@ -9,7 +9,7 @@ from graphdl.compiler.rewrite import rewrite, with_inputs
 from graphdl.compiler.simplify import simplify
 from graphdl.operators.elementwise import apply
 from graphdl.operators.reduction import Reduction, reduce
-from graphdl.operators.structure import Concat, broadcast_to, concat, embed, pad, reshape, slice_, transpose
+from graphdl.operators.structure import Concat, broadcast_to, concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, constant, feed, topological
 
 
@@ -58,7 +58,7 @@ def test_pieces_side_by_side_are_a_concatenation() -> None:
     """What the gradient of a sequence is that was read step by step."""
     parts = [feed(f"x{k}", (2, n)) for k, n in enumerate((3, 1, 2))]
     starts = (0, 3, 4)
-    laid = [embed(part, (2, 6), (0, start), (1, 1)) for part, start in zip(parts, starts, strict=True)]
+    laid = [pad_to(part, (2, 6), (0, start), (1, 1)) for part, start in zip(parts, starts, strict=True)]
     (made,) = simplified(laid[2] + laid[0] + laid[1])
     assert isinstance(made.operation, Concat)
     assert list(made.inputs) == parts
@@ -70,10 +70,10 @@ def test_pieces_with_a_gap_or_an_overlap_stay_a_sum() -> None:
     a, b = feed("a", (2, 3)), feed("b", (2, 3))
     for start in (2, 4):
         width = start + 3
-        total = embed(a, (2, width), (0, 0), (1, 1)) + embed(b, (2, width), (0, start), (1, 1))
+        total = pad_to(a, (2, width), (0, 0), (1, 1)) + pad_to(b, (2, width), (0, start), (1, 1))
         (made,) = simplified(total)
         assert made.operation.name == "add"
-    spread = embed(a, (2, 6), (0, 0), (1, 2)) + embed(b, (2, 6), (0, 1), (1, 2))
+    spread = pad_to(a, (2, 6), (0, 0), (1, 2)) + pad_to(b, (2, 6), (0, 1), (1, 2))
     assert simplified(spread)[0].operation.name == "add"
     padded = pad(a, (0, 0), (0, 3), 1.0) + pad(b, (0, 3), (0, 0), 1.0)
     assert simplified(padded)[0].operation.name == "add"

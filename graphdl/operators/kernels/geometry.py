@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphdl.graph.types import Shape
-from graphdl.operators.structure import Embed, Slice
+from graphdl.operators.structure import Pad, Slice
 from graphdl.operators.tensor import Template, Tensor
 
 Pair = tuple[int, int]
@@ -114,13 +114,13 @@ class ConvolutionProblem:
 
 def zeros_around(x: Tensor) -> Padding:
     """The rows and columns of an image that are known to be zeros: its first input lies within them."""
-    embed = x.operation
-    if not isinstance(embed, Embed) or embed.otherwise != 0 or any(step != 1 for step in embed.steps):
+    padding = x.operation
+    if not isinstance(padding, Pad) or padding.otherwise != 0 or any(step != 1 for step in padding.steps):
         return UNPADDED
     inner = x.inputs[0].shape
     if inner[:2] != x.shape[:2]:
         return UNPADDED
-    _, _, top, left = embed.starts
+    _, _, top, left = padding.starts
     _, _, height, width = x.shape
     return (top, height - inner[2] - top), (left, width - inner[3] - left)
 
