@@ -51,7 +51,7 @@ def summarize(graph: ModuleGraph) -> Summary:
     from graphdl.compiler.lowering import lower
     from graphdl.operators.tensor import topological
 
-    lowered = lower(graph, 1)
+    lowered = lower(graph, 1, unrolled=True)
     forward: list[Tensor] = topological([*lowered.outputs.values(), *lowered.losses.values()])
     own: dict[int, int] = {}
     for tensor in forward:

@@ -80,9 +80,10 @@ def _plan(program: Program) -> str:
     from graphdl.summary import quantity, size
 
     variables = sum(slot.nbytes for slot in program.variables.values())
-    moved = sum(launch.bytes for launch in program.launches)
+    moved = sum(launch.bytes * launch.times for launch in program.launches)
+    enqueued = sum(launch.times for launch in program.launches)
     rows = (
-        ("launches", f"{len(program.launches)} of {len(program.kernels)} kernels"),
+        ("launches", f"{enqueued} of {len(program.kernels)} kernels"),
         ("FLOPs", quantity(program.flops)),
         ("bytes moved", size(moved)),
         ("peak memory", size(program.peak_bytes)),

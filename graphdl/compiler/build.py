@@ -13,6 +13,7 @@ from graphdl.compiler.layout import layouts
 from graphdl.compiler.placement import constant_values, feed_slots, fetch_slots, place, variable_slots
 from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Program, Result, Target
+from graphdl.compiler.repeating import settle
 from graphdl.compiler.schedule import order
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.storage import Stores, by_element, stored
@@ -32,7 +33,9 @@ def build(
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
-    results = stored(assemble(_apart(simplify(prepare(simplify(results), target)))), stores)
+    results = simplify(prepare(simplify(results), target))
+    results = settle(results, lambda fetches, updates: build(fetches, updates, target, stores))
+    results = stored(assemble(_apart(results)), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
     results, plans = written.results, written.plans
@@ -41,17 +44,18 @@ def build(
     sequence = order(plans, written.before, kept)
     groups = grouped(generated(sequence, strides, target), target)
     placement = place(results, plans, strides, groups)
-    kernels, launches = launched(groups, placement)
+    made = launched(groups, placement)
     return Program(
         target,
-        kernels,
-        launches,
+        made.kernels,
+        tuple(made.launches),
         placement.arena_bytes,
         placement.arena_blocks,
         variables=variable_slots(results, plans),
         feeds=feed_slots(plans),
         fetches=fetch_slots(results),
         constants=constant_values(plans),
+        loops=tuple(made.loops),
     )
 
 

@@ -10,9 +10,12 @@ from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan
 from graphdl.compiler.generate import ElementwiseKernels, Operands
 from graphdl.compiler.program import Target
 from graphdl.compiler.reductions import reduction
+from graphdl.compiler.repeating import Repeated
+from graphdl.compiler.strided import memory_operands
 from graphdl.compiler.templates import template
+from graphdl.operators.index import Index
 from graphdl.operators.reduction import Reduction
-from graphdl.operators.tensor import Tensor
+from graphdl.operators.tensor import Given, Part, Tensor
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class GeneratedKernel:
     local_size: tuple[int, ...]
     in_place: tuple[tuple[Tensor, Tensor], ...]
     """Pairs of an operand and an output that may share memory if nobody needs the operand later."""
+    own: tuple[Tensor, ...] = ()
+    """Memory that is needed while it runs."""
 
     @property
     def alone(self) -> bool:
@@ -47,11 +52,26 @@ def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: Elem
         body = kernels.write(outputs, operands)
     elif isinstance(roots[0].operation, Reduction):
         body = reduction(roots, outputs, chains, strides, target, operands)
+    elif isinstance(roots[0].operation, Repeated):
+        return _loop(plan, roots[0], roots[0].operation)
     else:
         made = template(roots[0], outputs, chains, strides, target, operands)
         text = made.preamble + made.text
         return GeneratedKernel(plan, operands, "", text, made.global_size, made.local_size, ())
     return GeneratedKernel(plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
+
+
+def _loop(plan: KernelPlan, root: Tensor, loop: Repeated) -> GeneratedKernel:
+    """A loop stands among the kernels as one; its launches are those of its programs."""
+    own = [Tensor(Given(), (), (loop.own_bytes // 4,), origin=root.origin)] if loop.own_bytes else []
+    stored = {x.operation.number for x in plan.outputs if isinstance(x.operation, Part)}
+    for number, (shape, element) in enumerate(loop.outputs):
+        if number not in stored:  # what simplification has found to be of no use to anybody
+            own.append(Tensor(Part(number), (root,), shape, element, root.origin))
+    operands = Operands()
+    for tensor in dict.fromkeys((*memory_operands(root), *plan.outputs, *own)):
+        operands.locate(tensor, Index(0))
+    return GeneratedKernel(plan, operands, "", "", (), (), (), tuple(own))
 
 
 Group = Sequence[GeneratedKernel]
@@ -74,3 +94,9 @@ def parameters(group: Group) -> list[tuple[Tensor, int]]:
     """The tensors of a launch, each with the element where a pointer to it starts."""
     pairs = [p for kernel in group for p in zip(kernel.operands.tensors, kernel.operands.starts, strict=True)]
     return list(dict.fromkeys(pairs))
+
+
+def launch_count(kernel: GeneratedKernel) -> int:
+    """How many launches a kernel comes to: one, but for loops."""
+    root = kernel.plan.roots[0].operation if kernel.plan.roots else None
+    return sum(len(linked.program.launches) for linked in root.programs) if isinstance(root, Repeated) else 1

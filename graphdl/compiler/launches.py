@@ -4,28 +4,99 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.generate import Operands
-from graphdl.compiler.grouping import Group, parameters
+from graphdl.compiler.grouping import GeneratedKernel, Group, parameters
 from graphdl.compiler.placement import Placement
-from graphdl.compiler.program import ArenaBlock, Kernel, Launch
+from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat
+from graphdl.compiler.repeating import Arguments, Repeated
 from graphdl.compiler.schedule import bytes_of
+from graphdl.compiler.strided import contiguous_base
 from graphdl.graph.model import Node
-from graphdl.operators.tensor import Tensor
+from graphdl.operators.tensor import Part, Tensor
 from graphdl.resources import resource
 
 
-def launched(groups: Sequence[Group], placement: Placement) -> tuple[dict[str, Kernel], tuple[Launch, ...]]:
-    """The kernels of a program by name, and its launches in their order."""
+@dataclass
+class Launched:
+    """The kernels of a program by name, its launches in their order, and its loops."""
+
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    launches: list[Launch] = field(default_factory=list)
+    loops: list[Repeat] = field(default_factory=list)
+
+
+def launched(groups: Sequence[Group], placement: Placement) -> Launched:
+    """What the groups come to."""
     numbers = {block: number for number, block in enumerate(placement.arena_blocks)}
-    kernels: dict[str, Kernel] = {}
-    launches = []
+    made = Launched()
     for group in groups:
+        root = group[0].plan.roots[0] if group[0].plan.roots else None
+        if root is not None and isinstance(root.operation, Repeated):
+            _launch_loop(_Linker(root, root.operation, group[0], placement, numbers), root.operation, made)
+            continue
         kernel = _source(group)
-        kernels[kernel.name] = kernel
-        launches.append(_launch(group, kernel.name, placement, numbers))
-    return kernels, tuple(launches)
+        made.kernels[kernel.name] = kernel
+        made.launches.append(_launch(group, kernel.name, placement, numbers))
+    return made
+
+
+def _launch_loop(linker: _Linker, loop: Repeated, made: Launched) -> None:
+    for linked in loop.programs:
+        first, count = len(made.launches), loop.count if linked is loop.body else None
+        made.kernels |= linked.program.kernels
+        made.launches += [linker.linked(launch, linked.arguments, count) for launch in linked.program.launches]
+        inner = tuple(repeat.moved(first) for repeat in linked.program.loops)
+        made.loops += inner if count is None else [Repeat(first, len(made.launches), count, inner)]
+
+
+class _Linker:
+    """Puts the memory of a program in the place of the buffers of a loop's programs."""
+
+    def __init__(
+        self,
+        root: Tensor,
+        loop: Repeated,
+        kernel: GeneratedKernel,
+        placement: Placement,
+        numbers: Mapping[ArenaBlock, int],
+    ) -> None:
+        stored = (*kernel.plan.outputs, *kernel.own)
+        parts = {x.operation.number: x for x in stored if isinstance(x.operation, Part)}
+        self.places: dict[str, list[tuple[Tensor, int]]] = {
+            "operand": [contiguous_base(x) for x in root.inputs],
+            "output": [(parts[k], 0) for k in range(len(loop.outputs))],
+            "own": [(x, 0) for x in kernel.own if not isinstance(x.operation, Part)],
+        }
+        self.placement, self.numbers = placement, numbers
+
+    def linked(self, launch: Launch, arguments: Arguments, count: int | None) -> Launch:
+        """A launch of one of the programs; ``count`` are the turns of the loop, none of what comes before it."""
+        bindings, reads, writes = [], [], []
+        for binding in launch.bindings:
+            argument = arguments.get((binding.place, binding.name))
+            turn = () if count is None else (argument.step // binding.element_bytes if argument is not None else 0,)
+            steps = (*turn, *binding.steps)
+            if argument is None:
+                bindings.append(replace(binding, steps=steps))
+                continue
+            tensor, start = self.places[argument.kind][argument.number]
+            found = self.placement.binding(tensor, start)
+            size = binding.element_bytes
+            offset = (found.offset * found.element_bytes + argument.offset) // size + binding.offset
+            bindings.append(Binding(found.place, found.name, offset, steps, size))
+            if tensor in self.placement.blocks:
+                number = self.numbers[self.placement.blocks[tensor]]
+                if binding.place != "fetch":
+                    reads.append(number)
+                if binding.place != "feed":
+                    writes.append(number)
+        return replace(
+            launch, bindings=tuple(bindings), reads=tuple(dict.fromkeys(reads)), writes=tuple(dict.fromkeys(writes)),
+            times=launch.times * (count or 1),
+        )  # fmt: skip
 
 
 def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[ArenaBlock, int]) -> Launch:

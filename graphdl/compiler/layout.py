@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.fusion import KernelPlan
+from graphdl.compiler.repeating import Repeated
 from graphdl.compiler.strided import operand_layouts, permuted_strides, row_major_strides
 from graphdl.operators.kernels.family import Prepared
 from graphdl.operators.kernels.geometry import CHANNELS_LAST
@@ -47,14 +48,17 @@ def _demands(operands: Mapping[Tensor, Sequence[Tensor]]) -> tuple[set[Tensor], 
     wanted: set[Tensor] = set()
     plain: set[Tensor] = set()
     for template, tensors in operands.items():
-        if isinstance(template.operation, Prepared):
-            for x, layout in zip(tensors, operand_layouts(template), strict=True):
-                if layout != "strided":
-                    (wanted if layout == "channels_last" else plain).add(x)
+        if isinstance(template.operation, Assembled):
+            continue
+        for x, layout in zip(tensors, operand_layouts(template), strict=True):
+            if layout != "strided":
+                (wanted if layout == "channels_last" else plain).add(x)
     return wanted, plain
 
 
 def _is_last(plan: KernelPlan, output: Tensor, wanted: set[Tensor], last: set[Tensor]) -> bool:
+    if any(isinstance(root.operation, Repeated) for root in plan.roots):
+        return False
     if output in wanted:
         return True
     for root in plan.roots:

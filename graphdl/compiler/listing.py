@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphdl.compiler.program import Program
+from graphdl.compiler.program import Program, Repeat
+from graphdl.compiler.recurrence import Loop
 from graphdl.graph.model import Module, ModuleGraph, ScanBody, Value
 from graphdl.operators.tensor import Operation, Tensor, topological
 
@@ -28,32 +29,61 @@ def modules(graph: ModuleGraph) -> str:
 
 
 def operators(results: Mapping[str, Tensor]) -> str:
-    """The operator graph that the results need."""
-    order = topological(results.values())
-    number = {tensor: place for place, tensor in enumerate(order)}
+    """The operator graph that the results need; the body of a loop stands below it."""
+    names: dict[Tensor, str] = {}
+    lines = _graph(list(results.values()), (), "%", "", names)
+    lines += [f"{name} = {names[tensor]}" for name, tensor in results.items()]
+    return "\n".join(lines)
+
+
+def _graph(
+    results: Sequence[Tensor], leaves: Sequence[Tensor], prefix: str, indent: str, names: dict[Tensor, str]
+) -> list[str]:
     lines = []
+    order = topological(results, {id(x) for x in leaves})
+    names.update({tensor: f"{prefix}{place}" for place, tensor in enumerate(order)})
     for tensor in order:
-        inputs = ", ".join(f"%{number[x]}" for x in tensor.inputs)
+        operation, name = tensor.operation, names[tensor]
+        inputs = ", ".join(names[x] for x in tensor.inputs)
         origin = f"  # {tensor.origin.module.path} {tensor.origin.span}" if tensor.origin is not None else ""
         shape = f"{tensor.element}{list(tensor.shape)}"
-        attributes = _attributes(tensor.operation)
-        arguments = ", ".join(part for part in (inputs, attributes) if part)
-        lines.append(f"%{number[tensor]} = {tensor.operation.name}({arguments}): {shape}{origin}")
-    lines += [f"{name} = %{number[tensor]}" for name, tensor in results.items()]
-    return "\n".join(lines)
+        arguments = ", ".join(part for part in (inputs, _attributes(operation)) if part)
+        lines.append(f"{indent}{name} = {operation.name}({arguments}): {shape}{origin}")
+        if isinstance(operation, Loop):
+            lines += _graph(operation.following, operation.leaves, f"{name}.", f"{indent}  ", names)
+            lines += [
+                f"{indent}  {names[state]} becomes {names[following]}"
+                for state, following in zip(operation.states, operation.following, strict=True)
+                if state in names
+            ]
+    return lines
 
 
 def schedule(program: Program) -> str:
-    """The launches in order."""
-    lines = []
-    for number, launch in enumerate(program.launches):
-        size = "×".join(map(str, launch.global_size)) + " by " + "×".join(map(str, launch.local_size))
-        places = ", ".join(dict.fromkeys(f"{span.source.name}:{span.line}" for span in launch.spans))
-        lines.append(
-            f"{number:4}  {launch.label or launch.kernel}  [{size}]  {launch.flops:,} FLOPs  {launch.bytes:,} bytes"
-            f"  {launch.kernel}" + (f"  # {places}" if places else "")
-        )
+    """The launches in order; those of a loop are indented."""
+    lines: list[str] = []
+    _schedule(program, 0, len(program.launches), program.loops, "", lines)
     return "\n".join(lines)
+
+
+def _schedule(program: Program, first: int, end: int, loops: Sequence[Repeat], indent: str, lines: list[str]) -> None:
+    number = first
+    for loop in loops:
+        lines += [_launch(program, k, indent) for k in range(number, loop.first)]
+        lines.append(f"      {indent}{loop.count} times:")
+        _schedule(program, loop.first, loop.end, loop.inner, f"{indent}  ", lines)
+        number = loop.end
+    lines += [_launch(program, k, indent) for k in range(number, end)]
+
+
+def _launch(program: Program, number: int, indent: str) -> str:
+    launch = program.launches[number]
+    size = "×".join(map(str, launch.global_size)) + " by " + "×".join(map(str, launch.local_size))
+    places = ", ".join(dict.fromkeys(f"{span.source.name}:{span.line}" for span in launch.spans))
+    return (
+        f"{number:4}  {indent}{launch.label or launch.kernel}  [{size}]  {launch.flops:,} FLOPs"
+        f"  {launch.bytes:,} bytes  {launch.kernel}" + (f"  # {places}" if places else "")
+    )
 
 
 def memory(program: Program) -> str:
@@ -84,6 +114,8 @@ def _value(value: Value) -> str:
 def _attributes(operation: Operation) -> str:
     found = getattr(operation, "__dataclass_fields__", {})
     values = {name: getattr(operation, name) for name in found}
+    if isinstance(operation, Loop):
+        values = {"count": operation.count, "backwards": operation.backwards}
     return ", ".join(f"{name} = {_short(value)}" for name, value in values.items() if not callable(value))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from graphdl.compiler.recurrence import Run, State
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering, OperatorError
-from graphdl.operators.elementwise import apart, cast
-from graphdl.operators.structure import broadcast_to, concat, reshape, slice_
-from graphdl.operators.tensor import Tensor, adopt, array, feed, read
+from graphdl.operators.elementwise import apart, apply, cast
+from graphdl.operators.structure import broadcast_to, concat, positions, reshape, slice_, transpose
+from graphdl.operators.tensor import Tensor, adopt, array, constant, feed, given, read
+from graphdl.operators.tensor import number as number_of
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,17 @@ class Lowered:
     parameters: Mapping[str, Tensor]
 
 
-def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = ()) -> Lowered:
+def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, unrolled: bool | None = None) -> Lowered:
     """Every value of ``graph`` for ``batch`` examples; those of ``separate`` are tensors of their own, all others may
-    vanish in what is made of them. Raises ModelError where a lowering rule refuses."""
-    lowering = _Lowering(graph, batch, separate)
-    lowering.run(graph.nodes, "")
+    vanish in what is made of them. With ``unrolled`` every scan is its steps one after the other, and the values of its
+    body are those of the last step; otherwise that is done where it is faster, and the values of a body that is a
+    loop's are not to be had.
+
+    Raises:
+        ModelError: a lowering rule refuses.
+    """
+    lowering = _Lowering(graph, batch, separate, unrolled)
+    lowering.run(graph.nodes, None)
     tensor = lowering.values.__getitem__
 
     def batched(value: Value) -> Tensor:
@@ -72,14 +80,15 @@ def _mean(x: Tensor) -> Tensor:
 
 
 class _Lowering:
-    def __init__(self, graph: ModuleGraph, batch: int, separate: Collection[Value] = ()) -> None:
+    def __init__(self, graph: ModuleGraph, batch: int, separate: Collection[Value], unrolled: bool | None) -> None:
         self.graph = graph
         self.batch = batch
         self.separate = separate
+        self.unrolled = unrolled
         self.values: dict[Value, Tensor] = {}
 
-    def run(self, nodes: Sequence[Node], step: str) -> None:
-        """``step`` tells the passes of a scan apart: random draws are keyed on it."""
+    def run(self, nodes: Sequence[Node], step: Tensor | None) -> None:
+        """``step`` is the number of the step in a scan: random draws are keyed on it."""
         for node in nodes:
             if node.operator == "item":  # what comes from outside a scan's body: the scan has set it
                 continue
@@ -87,7 +96,7 @@ class _Lowering:
                 _check(node, value, tensor, self.batch)
                 self.values[value] = apart(tensor) if value in self.separate else tensor
 
-    def lower(self, node: Node, step: str) -> Sequence[Tensor]:
+    def lower(self, node: Node, step: Tensor | None) -> Sequence[Tensor]:
         match node.operator:
             case "input":
                 kind = node.outputs[0].type
@@ -106,7 +115,7 @@ class _Lowering:
         adopt(tensors, (self.values[value] for value in node.inputs), node)
         return tensors
 
-    def apply(self, node: Node, step: str) -> Sequence[Tensor]:
+    def apply(self, node: Node, step: Tensor | None) -> Sequence[Tensor]:
         request = Lowering(
             inputs=tuple(self.values[value] for value in node.inputs),
             batched=tuple(value.batched for value in node.inputs),
@@ -114,43 +123,110 @@ class _Lowering:
             attributes=node.attributes,
             outputs=tuple(value.type for value in node.outputs),
             batch=self.batch,
-            key=f"{node.module.path}/{node.operator}/{node.id}{step}",
+            key=f"{node.module.path}/{node.operator}/{node.id}",
+            step=step,
         )
         try:
             return PRIMITIVES[node.operator].lower(request)
         except OperatorError as error:
             raise ModelError(Diagnostic(error.code, error.message, node.span, help=error.help)) from error
 
-    def scan(self, node: Node, step: str) -> Sequence[Tensor]:
-        """The steps one after the other; the body's nodes are lowered anew for each."""
+    def scan(self, node: Node, step: Tensor | None) -> Sequence[Tensor]:
         body: ScanBody = node.attributes["body"]
-        states_at = len(body.items)
-        captured_at = states_at + len(body.states)
-        sequences, starts, outer = (
-            node.inputs[:states_at], node.inputs[states_at:captured_at], node.inputs[captured_at:]
-        )  # fmt: skip
+        sequences = node.inputs[: len(body.items)]
+        starts = node.inputs[len(body.items) : len(body.items) + len(body.states)]
+        captured = node.inputs[len(body.items) + len(body.states) :]
+        first = [
+            self._as_batched(self.values[start], state.batched, start.batched)
+            for state, start in zip(body.states, starts, strict=True)
+        ]
+        length = sequences[0].type.shape[0]
+        unrolls = worth_unrolling(length) if self.unrolled is None else self.unrolled
+        run = self.unroll if unrolls else self.loop
+        return run(body, length, sequences, first, captured, step)
+
+    def unroll(
+        self,
+        body: ScanBody,
+        length: int,
+        sequences: Sequence[Value],
+        first: Sequence[Tensor],
+        captured: Sequence[Value],
+        step: Tensor | None,
+    ) -> Sequence[Tensor]:
+        """The steps one after the other; the body's nodes are lowered anew for each."""
         values = self.values
-        values.update((inner, values[x]) for inner, x in zip(body.captured, outer, strict=True))
-        for state, start in zip(body.states, starts, strict=True):
-            values[state] = self._as_batched(values[start], state.batched, start.batched)
+        values.update((inner, values[x]) for inner, x in zip(body.captured, captured, strict=True))
+        values.update(zip(body.states, first, strict=True))
         emitted: list[list[Tensor]] = [[] for _ in body.emitted]
-        for t in range(sequences[0].type.shape[0]):
+        for t in range(length):
             for item, sequence in zip(body.items, sequences, strict=True):
                 values[item] = _element(values[sequence], t, 1 if sequence.batched else 0)
-            self.run(body.nodes, f"{step}@{t}")
+            self.run(body.nodes, _number_of_step(step, length, constant(t)))
             for column, value in zip(emitted, body.emitted, strict=True):
                 column.append(values[value])
-            following = [
-                self._as_batched(values[new], old.batched, new.batched)
-                for old, new in zip(body.states, body.next_states, strict=True)
-            ]
-            values.update(zip(body.states, following, strict=True))
+            values.update(zip(body.states, self._following(body), strict=True))
         columns = zip(emitted, body.emitted, strict=True)
         stacked = [_stack(column, 1 if value.batched else 0) for column, value in columns]
         return (*stacked, *(values[state] for state in body.states))
 
+    def loop(
+        self,
+        body: ScanBody,
+        length: int,
+        sequences: Sequence[Value],
+        first: Sequence[Tensor],
+        captured: Sequence[Value],
+        step: Tensor | None,
+    ) -> Sequence[Tensor]:
+        """One operation; the body's nodes are lowered once."""
+        values = self.values
+        items: dict[Tensor, Tensor] = {}
+        for item, sequence in zip(body.items, sequences, strict=True):
+            whole = _steps_first(values[sequence]) if sequence.batched else values[sequence]
+            values[item] = given(whole.shape[1:], whole.element)
+            items[values[item]] = whole
+        number = given((), "int")
+        items[number] = positions((length,), (0,))
+        invariants: dict[Tensor, Tensor] = {}
+        for inner, outer in zip(body.captured, captured, strict=True):
+            if number_of(values[outer]) is None:
+                values[inner] = given(values[outer].shape, values[outer].element)
+                invariants[values[inner]] = values[outer]
+            else:
+                values[inner] = values[outer]
+        values.update((state, given(x.shape, x.element)) for state, x in zip(body.states, first, strict=True))
+        leaves = [values[state] for state in body.states]
+        self.run(body.nodes, _number_of_step(step, length, number))
+        states = map(State, leaves, first, self._following(body))
+        run = Run(length, False, items, list(states), invariants, [values[value] for value in body.emitted])
+        emitted = [run.sequence(place) for place in range(len(body.emitted))]
+        stacked = [_steps_first(x) if value.batched else x for x, value in zip(emitted, body.emitted, strict=True)]
+        return (*stacked, *(run.last(k) for k in range(len(leaves))))
+
+    def _following(self, body: ScanBody) -> list[Tensor]:
+        return [
+            self._as_batched(self.values[new], old.batched, new.batched)
+            for old, new in zip(body.states, body.next_states, strict=True)
+        ]
+
     def _as_batched(self, tensor: Tensor, wanted: bool, has: bool) -> Tensor:
         return broadcast_to(tensor, (self.batch, *tensor.shape)) if wanted and not has else tensor
+
+
+def worth_unrolling(length: int) -> bool:
+    """Whether a scan of so many steps is better unrolled."""
+    return length == 1
+
+
+def _number_of_step(outer: Tensor | None, length: int, number: Tensor) -> Tensor:
+    """The number of a step, counted through all scans around it."""
+    return number if outer is None else apply("add", apply("multiply", outer, length), number)
+
+
+def _steps_first(x: Tensor) -> Tensor:
+    """Exchanges the first two dimensions: the batch and the steps."""
+    return transpose(x, (1, 0, *range(2, x.rank)))
 
 
 def _element(x: Tensor, t: int, axis: int) -> Tensor:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.expression import Strides
 from graphdl.compiler.fusion import KernelPlan, label_of
-from graphdl.compiler.grouping import GeneratedKernel, Group
+from graphdl.compiler.grouping import GeneratedKernel, Group, launch_count
 from graphdl.compiler.memory import Life, plan
 from graphdl.compiler.program import ArenaBlock, Binding, Result, Slot
+from graphdl.compiler.repeating import Repeated
 from graphdl.compiler.schedule import bytes_of
 from graphdl.operators.tensor import Array, Feed, Read, Tensor
 
@@ -39,20 +40,20 @@ class Placement:
 
     def binding(self, tensor: Tensor, start: int) -> Binding:
         """The argument that points at element ``start`` of a tensor."""
-        operation = tensor.operation
+        operation, size = tensor.operation, tensor.stored.bytes
         if tensor in self.pieces:
             whole, offset = self.pieces[tensor]
             return self.binding(whole, start + offset)
         if tensor in self.results:
             kind, name = self.results[tensor]
-            return Binding("fetch" if kind == "fetch" else "variable", name, start)
+            return Binding("fetch" if kind == "fetch" else "variable", name, start, (), size)
         if isinstance(operation, Read):
-            return Binding("variable", operation.key, start)
+            return Binding("variable", operation.key, start, (), size)
         if isinstance(operation, Feed):
-            return Binding("feed", operation.key, start)
+            return Binding("feed", operation.key, start, (), size)
         if isinstance(operation, Array):
-            return Binding("constant", _constant_name(operation), start)
-        return Binding("arena", "", self.blocks[tensor].offset // tensor.stored.bytes + start)
+            return Binding("constant", _constant_name(operation), start, (), size)
+        return Binding("arena", "", self.blocks[tensor].offset // size + start, (), size)
 
 
 def place(
@@ -86,12 +87,23 @@ def _in_arena(
     lives = {t: lives[t] for t, whole in owner.items() if whole is t}
     _share(kernels, pieces, owner, lives)
     offsets, size = plan([Life(bytes_of(t), *life) for t, life in lives.items()]) if lives else ([], 0)
-    launch = [number for number, group in enumerate(groups) for _ in group]
+    launch = _launch_numbers(groups)
     made = {
-        t: ArenaBlock(offset, bytes_of(t), launch[begin], launch[end], label_of([t]))
+        t: ArenaBlock(offset, bytes_of(t), launch[begin][0], launch[end][1], label_of([t]))
         for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)
     }
     return {t: made[owner[t]] for t in owner}, size
+
+
+def _launch_numbers(groups: Sequence[Group]) -> list[tuple[int, int]]:
+    """For every kernel the numbers of its first and its last launch: a loop has several."""
+    found = []
+    begin = 0
+    for group in groups:
+        count = launch_count(group[0])
+        found += [(begin, begin + count - 1)] * len(group)
+        begin += count
+    return found
 
 
 def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> dict[Tensor, tuple[int, int]]:
@@ -99,7 +111,7 @@ def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> dict[Tensor, t
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
     for number, kernel in enumerate(kernels):
-        first.update(dict.fromkeys(kernel.plan.outputs, number))
+        first.update(dict.fromkeys((*kernel.plan.outputs, *kernel.own), number))
         last.update(dict.fromkeys(kernel.operands.tensors, number))
     for piece, (whole, _) in pieces.items():
         first[whole] = min(first.get(whole, first[piece]), first[piece])
@@ -152,8 +164,12 @@ def constant_values(plans: Sequence[KernelPlan]) -> dict[str, np.ndarray]:
     """The constant tensors that a program reads."""
     import numpy as np
 
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for p in plans:
+        for root in p.roots:
+            if isinstance(root.operation, Repeated):
+                for linked in root.operation.programs:
+                    found |= linked.program.constants
         for x in p.inputs:
             if isinstance(x.operation, Array):
                 values = np.array(x.operation.values, x.stored.numpy)

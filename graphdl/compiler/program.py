@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Literal
@@ -103,6 +103,13 @@ class Binding:
     place: Literal["arena", "variable", "feed", "fetch", "constant"]
     name: str = ""
     offset: int = 0
+    steps: tuple[int, ...] = ()
+    """How far the offset moves on with each turn of the loops around the launch, the outermost first."""
+    element_bytes: int = 4
+
+    def at(self, turns: Sequence[int]) -> int:
+        """The offset at a turn of each of the loops around the launch."""
+        return self.offset + sum(step * turn for step, turn in zip(self.steps, turns, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,22 @@ class Launch:
     reads: tuple[int, ...] = ()
     """Indices into ``Program.arena_blocks``."""
     writes: tuple[int, ...] = ()
+    times: int = 1
+    """How often it runs, with all turns of the loops around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The launches from number ``first`` to before ``end`` run ``count`` times; ``inner`` are the loops among them."""
+
+    first: int
+    end: int
+    count: int
+    inner: tuple[Repeat, ...] = ()
+
+    def moved(self, by: int) -> Repeat:
+        """The same loop of launches whose numbers are greater."""
+        return Repeat(self.first + by, self.end + by, self.count, tuple(loop.moved(by) for loop in self.inner))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +187,15 @@ class Program:
     feeds: Mapping[str, Slot]
     fetches: Mapping[str, Slot]
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    loops: tuple[Repeat, ...] = ()
+
+    def calls(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The launches in the order in which they run: the number of each, and the turns of the loops around it."""
+        return _calls(0, len(self.launches), self.loops, ())
 
     @property
     def flops(self) -> int:
-        return sum(launch.flops for launch in self.launches)
+        return sum(launch.flops * launch.times for launch in self.launches)
 
     @property
     def live_bytes(self) -> int:
@@ -187,3 +215,15 @@ class Program:
         """Bytes of device memory that the program needs: arena, variables, feeds, fetches and constants."""
         slots = (*self.variables.values(), *self.feeds.values(), *self.fetches.values())
         return self.arena_bytes + sum(s.nbytes for s in slots) + sum(c.nbytes for c in self.constants.values())
+
+
+def _calls(
+    first: int, end: int, loops: Sequence[Repeat], turns: tuple[int, ...]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    number = first
+    for loop in loops:
+        yield from ((k, turns) for k in range(number, loop.first))
+        for turn in range(loop.count):
+            yield from _calls(loop.first, loop.end, loop.inner, (*turns, turn))
+        number = loop.end
+    yield from ((k, turns) for k in range(number, end))

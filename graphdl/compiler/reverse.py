@@ -24,13 +24,22 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
 def pull_back(
     output: Tensor, seed: Tensor, wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
 ) -> list[Tensor | None]:
-    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; None where no path leads there.
+    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; none where no path leads there.
 
     Paths end at the tensors of ``borders``, so that what lies before them counts for nothing.
     """
-    order = topological([output], {id(x) for x in borders})
+    return pull_back_all([(output, seed)], wanted, borders)
+
+
+def pull_back_all(
+    seeds: Sequence[tuple[Tensor, Tensor]], wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
+) -> list[Tensor | None]:
+    """``pull_back`` from several outputs, each with the gradient that reaches it."""
+    order = topological([output for output, _ in seeds], {id(x) for x in borders})
     reaches = _reached_from(wanted, order)
-    received: dict[int, list[Tensor]] = {id(output): [seed]}
+    received: dict[int, list[Tensor]] = {}
+    for output, seed in seeds:
+        received.setdefault(id(output), []).append(seed)
     divided: dict[int, dict[int, Tensor]] = {}
     """For a tensor that stands for several outputs what has reached each of them."""
     ends = {id(x) for x in borders}

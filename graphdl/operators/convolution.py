@@ -13,7 +13,7 @@ from graphdl.operators.kernels.family import Family
 from graphdl.operators.kernels.geometry import Convolving, Geometry
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.structure import broadcast_to, pad, reshape, slice_, transpose
+from graphdl.operators.structure import broadcast_to, for_each, pad, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor
 from graphdl.operators.window import Pair, image_rank, pair, window_size
 
@@ -32,6 +32,12 @@ class Convolution(Convolving):
         w = y.inputs[1]
         return 2 * y.size * (w.size // w.shape[0])
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
+        x, w = inputs
+        if w.rank != 4:
+            return None
+        return reshape(convolution(_images(x), w, self.geometry), (count, *y.shape))
+
 
 @dataclass(frozen=True)
 class ConvolutionInputGradient(Convolving):
@@ -47,6 +53,13 @@ class ConvolutionInputGradient(Convolving):
     def flops(self, y: Tensor) -> int:
         g, w = y.inputs
         return 2 * g.size * (w.size // w.shape[0])
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
+        g, w = inputs
+        if w.rank != 4:
+            return None
+        shape = (count * self.shape[0], *self.shape[1:])
+        return reshape(input_gradient(_images(g), w, shape, self.geometry), (count, *y.shape))
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,16 @@ class ConvolutionWeightGradient(Convolving):
     def flops(self, y: Tensor) -> int:
         g = y.inputs[1]
         return 2 * g.size * (y.size // self.shape[0])
+
+    def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        """The applications are further examples of one batch."""
+        x, g = (_images(for_each(x, own.shape, count)) for x, own in zip(inputs, y.inputs, strict=True))
+        return weight_gradient(x, g, self.shape, self.geometry)
+
+
+def _images(x: Tensor) -> Tensor:
+    """The images of many applications as one batch."""
+    return reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
 @dataclass(frozen=True)

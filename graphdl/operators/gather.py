@@ -14,7 +14,7 @@ from graphdl.operators.index import Guard, Index
 from graphdl.operators.kernels.segment_sum import SEGMENT_SUM
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import axis_of, broadcast_to, positions, reshape, transpose
+from graphdl.operators.structure import axis_of, broadcast_to, for_each, positions, reshape, transpose
 from graphdl.operators.tensor import Access, Lookup, Template, Tensor, View
 
 
@@ -57,6 +57,17 @@ class GatherRows(_Gather):
         sums = segment_sum(reshape(index, (tables, count)), reshape(g, (tables, count, units)), rows)
         return (reshape(sums, table.shape), None)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        table, index = inputs
+        if table.rank == y.inputs[0].rank and not self.own:
+            return Tensor(self, (table, index), (count, *y.shape), y.element)
+        table, index = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
+        if self.own:  # each application, and each example in it, has a table of its own
+            table, index = (reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in (table, index))
+        rows = (*index.shape, *table.shape[2:])
+        taken = Tensor(Take(self.known, self.otherwise, own=True), (table, index), rows, y.element)
+        return reshape(taken, (count, *y.shape))
+
 
 @dataclass(frozen=True)
 class SegmentSum(Template):
@@ -68,6 +79,16 @@ class SegmentSum(Template):
         index, summed = y.inputs
         shape = (*index.shape, summed.shape[2])
         return (None, Tensor(GatherRows(known=False, otherwise=0.0, own=True), (g, index), shape, summed.element))
+
+    def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        """The applications are further indices."""
+        index, summed = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
+        tables, rows, units = y.shape
+        return segment_sum(
+            reshape(transpose(index, (1, 0, 2)), (tables, index.size // tables)),
+            reshape(transpose(summed, (1, 0, 2, 3)), (tables, summed.size // tables // units, units)),
+            rows,
+        )
 
     def flops(self, y: Tensor) -> int:
         return y.inputs[1].size
@@ -85,6 +106,10 @@ class GatherAlong(_Gather):
         x, index = y.inputs
         hit = apply("equal", reshape(index, (*index.shape, 1)), positions(x.shape, (x.rank - 1,)))
         return (apply("where", hit, reshape(g, (*g.shape, 1)), 0.0), None)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        x, index = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
+        return Tensor(self, (x, index), (count, *y.shape), y.element)
 
 
 def take(table: Tensor, index: Tensor, *, known: bool, own: bool = False) -> Tensor:

@@ -10,7 +10,7 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.elementwise import broadcast, cast
 from graphdl.operators.kernels.matmul import MATMUL
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
-from graphdl.operators.structure import broadcast_to, reshape, transpose
+from graphdl.operators.structure import broadcast_to, for_each, reshape, transpose
 from graphdl.operators.tensor import Template, Tensor
 
 
@@ -26,6 +26,26 @@ class MatMul(Template):
 
     def flops(self, y: Tensor) -> int:
         return 2 * y.size * y.inputs[0].shape[-1]
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        a, b = inputs
+        batch, rows, _ = y.shape
+        if batch == 1 and b.rank == y.rank:  # one matrix for all: every application has further rows
+            c = _product(reshape(a, (1, count * rows, a.shape[-1])), b)
+        else:
+            a, b = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
+            c = _product(*(reshape(x, (count * batch, *x.shape[2:])) for x in (a, b)))
+        return reshape(c, (count, *y.shape))
+
+    def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        """The sum over the applications is a part of the sum over the inner dimension."""
+        a, b = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
+        batch, rows, columns = y.shape
+        inner = count * a.shape[-1]
+        return _product(
+            reshape(transpose(a, (1, 2, 0, 3)), (batch, rows, inner)),
+            reshape(transpose(b, (1, 0, 2, 3)), (batch, inner, columns)),
+        )
 
 
 def _swapped(x: Tensor) -> Tensor:

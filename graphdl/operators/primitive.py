@@ -43,7 +43,9 @@ class Lowering:
     outputs: tuple[TensorType, ...]
     batch: int
     key: str
-    """Names the node, the same from run to run: random draws are keyed on it."""
+    """Names the node, the same from run to run: random draws are keyed on it, and on ``step``."""
+    step: Tensor | None = None
+    """The number of the step in a scan, an int of shape []; None outside of scans."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,10 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Uniform(Generator):
-    """Uniform draws from [0, 1), 24 bits each; ``key`` tells the nodes apart. Input: ``SEED``, [2]."""
+    """Uniform draws from [0, 1), 24 bits each; ``key`` tells the nodes apart.
+
+    The inputs are the run's seed and its step, and in a scan the number of the scan's step.
+    """
 
     key: int
     shape: Shape
@@ -40,20 +43,24 @@ class Uniform(Generator):
 
     def code(self, position: str, operands: Sequence[str], width: int) -> str:
         kind = f"uint{width if width > 1 else ''}"
-        seed, step = operands
+        seed, step, *scanned = operands
+        key = f"(uint)({seed}) ^ {self.key}u"
+        if scanned:  # an odd factor: no two steps have one key
+            key = f"({key}) + (uint)({scanned[0]}) * 0x85EBCA6Bu"
         return (
             f"(convert_float{width if width > 1 else ''}(philox{width}(({kind})({position}), ({kind})({step}), "
-            f"({kind})((uint)({seed}) ^ {self.key}u)) >> 8) * 5.9604644775390625e-8f)"
+            f"({kind})({key})) >> 8) * 5.9604644775390625e-8f)"
         )
 
 
-def uniform(shape: Shape, key: str) -> Tensor:
-    """Draws of ``shape``, the same from run to run for one seed, step and key."""
+def uniform(shape: Shape, key: str, scanned: Tensor | None = None) -> Tensor:
+    """Draws of ``shape``, the same from run to run for one seed, step and key, and number of a scan's step."""
     from graphdl.operators.structure import reshape, slice_
 
     seeds = feed(SEED, (2,), "int")
     seed, step = (reshape(slice_(seeds, (k,), (1,), (1,)), ()) for k in (0, 1))
-    return Tensor(Uniform(zlib.crc32(key.encode()), shape), (seed, step), shape)
+    inputs = (seed, step) if scanned is None else (seed, step, scanned)
+    return Tensor(Uniform(zlib.crc32(key.encode()), shape), inputs, shape)
 
 
 def philox_source(width: int) -> str:
@@ -72,7 +79,7 @@ def philox_source(width: int) -> str:
 
 def _drawn(node: Lowering, suffix: str = "") -> Tensor:
     """Draws for every example, also where the operand is one for all of them."""
-    return uniform((node.batch, *node.types[0].shape), node.key + suffix)
+    return uniform((node.batch, *node.types[0].shape), node.key + suffix, node.step)
 
 
 def _lower_bernoulli(node: Lowering) -> Sequence[Tensor]:

@@ -42,6 +42,15 @@ class Reduction(Operation):
         winner = Tensor(Reduction("argmax", self.axes), (source,), y.shape, "int")
         return (apply("where", apply("equal", positions(x.shape, self.axes), winner), g, 0.0),)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        axes = tuple(a + 1 for a in self.axes)
+        return Tensor(Reduction(self.kind, axes), (inputs[0],), (count, *y.shape), y.element)
+
+    def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
+        if self.kind != "sum":
+            return None
+        return reshape(reduce("sum", inputs[0], (0, *(a + 1 for a in self.axes))), y.shape)
+
 
 def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
     """``x`` reduced over ``axes`` (not negative). Without ``keep`` the reduced dimensions are dropped."""

@@ -50,6 +50,9 @@ class Reshape(View):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (reshape(g, y.inputs[0].shape),)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return reshape(inputs[0], (count, *self.shape))
+
 
 def regroup(index: Sequence[Index], shape: Shape, other: Shape) -> tuple[Index, ...]:
     """The index in ``other`` of the element at ``index`` in ``shape``.
@@ -110,6 +113,9 @@ class Transpose(View):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (transpose(g, tuple(self.order.index(d) for d in range(len(self.order)))),)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return transpose(inputs[0], (0, *(d + 1 for d in self.order)))
+
 
 def transpose(x: Tensor, order: Sequence[int]) -> Tensor:
     order = tuple(order)
@@ -136,6 +142,11 @@ class BroadcastTo(View):
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (g,)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        x = y.inputs[0]
+        lined_up = reshape(inputs[0], (count, *[1] * (y.rank - x.rank), *x.shape))
+        return broadcast_to(lined_up, (count, *self.shape))
+
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     shape = tuple(shape)
@@ -144,6 +155,11 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     if isinstance(x.operation, BroadcastTo):
         return broadcast_to(x.inputs[0], shape)
     return Tensor(BroadcastTo(shape), (x,), shape, x.element)
+
+
+def for_each(x: Tensor, shape: Shape, count: int) -> Tensor:
+    """``x``, repeated ``count`` times along a new first dimension if it has the shape of one application."""
+    return broadcast_to(x, (count, *shape)) if x.rank == len(shape) else x
 
 
 @dataclass(frozen=True)
@@ -159,6 +175,9 @@ class Slice(View):
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (pad_to(g, y.inputs[0].shape, self.starts, self.steps),)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return slice_(inputs[0], (0, *self.starts), (1, *self.steps), (count, *self.shape))
 
 
 def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]) -> Tensor:
@@ -200,6 +219,9 @@ class Pad(View):
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (slice_(g, self.starts, self.steps, y.inputs[0].shape),)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return embed(inputs[0], (count, *self.shape), (0, *self.starts), (1, *self.steps), self.otherwise)
 
 
 def pad_to(
@@ -244,6 +266,9 @@ class Concat(View):
             parts.append(slice_(g, starts, (1,) * x.rank, x.shape))
             start += x.shape[self.axis]
         return parts
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return concat([for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True)], self.axis + 1)
 
 
 def concat(inputs: Sequence[Tensor], axis: int) -> Tensor:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from graphdl.graph.elements import ELEMENTS, Stored
 from graphdl.graph.types import Element, Shape
@@ -57,6 +57,19 @@ class Operation:
     def recomputed(self, operands: Sequence[int]) -> int | None:
         """What an element costs where it is computed at each use, from what an element of each input costs; None for
         what is always stored, or comes from outside."""
+        return None
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
+        """The results of ``count`` applications, ``[count, *y.shape]``, as one operation; None where there is none.
+
+        Each input holds that of all applications, with a further first dimension of ``count``, or it is the same for
+        all and has the shape that it has in ``y``. Elementwise operations need no rule.
+        """
+        return None
+
+    def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
+        """The sum of the results of ``count`` applications, of the shape of ``y``, where it is less work than
+        ``batched`` and a sum; inputs are as there."""
         return None
 
     broadcasts = False
@@ -217,6 +230,15 @@ class Array(Source):
         return hash(repr(self.values))
 
 
+@dataclass(frozen=True, eq=False)
+class Given(Source):
+    """A leaf of the body of a loop: the loop says what it is at each step. Each is one of its own."""
+
+
+def given(shape: Shape, element: Element = "float") -> Tensor:
+    return Tensor(Given(), (), shape, element)
+
+
 def feed(key: str, shape: Shape, element: Element = "float") -> Tensor:
     return Tensor(Feed(key), (), shape, element)
 
@@ -367,11 +389,18 @@ class Generator(Operation):
         return self.cost
 
 
+Layout = Literal["row_major", "channels_last", "strided", "contiguous"]
+"""How a tensor lies in memory. A strided operand has an offset and one stride a dimension, whatever they are; a
+contiguous one is row-major within another tensor."""
+
+
 class Template(Operation):
     """What a hand-written kernel computes."""
 
     takes_epilogue = True
     """Whether its kernel can compute further elementwise steps of what it stores."""
+    operand_layout: Layout = "row_major"
+    """How its operands lie in memory, unless a kernel family says it of each."""
 
     @property
     def family(self) -> Family[Any, Any]:

@@ -49,6 +49,9 @@ class Im2col(View):
         )
         return (reshape(reduce("sum", spread, (x.rank, x.rank + 1)), x.shape),)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
+
 
 def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
     """Windows that neither overlap nor leave gaps, put back where they came from."""
@@ -91,6 +94,9 @@ class Col2im(View):
         x = y.inputs[0]
         return (Tensor(Rewindow(self.kernel, self.stride, self.dilation), (g,), x.shape, g.element),)
 
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
+
 
 @dataclass(frozen=True)
 class Rewindow(View):
@@ -109,6 +115,9 @@ class Rewindow(View):
         x = y.inputs[0]
         size = (x.shape[-4], x.shape[-3])
         return (Tensor(Col2im(self.kernel, self.stride, self.dilation, size), (g,), x.shape, g.element),)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
 
 
 def im2col(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:

@@ -7,7 +7,7 @@ device, and no further.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -72,7 +72,8 @@ class Executor:
             {name: np.empty(slot.shape, STORED[slot.element]) for name, slot in program.feeds.items()}
             for _ in range(_RUNS_AHEAD)
         ]
-        self._calls = [self._bind(launch, kernels) for launch in program.launches]
+        self._order = [number for number, _ in program.calls()]
+        self._calls = self._bound(kernels)
         self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
         self._runs = 0
 
@@ -122,7 +123,7 @@ class Executor:
                 events.append(launch_kernel(queue, *call))
             queue.flush()
         except cl.Error as error:
-            launch = self.program.launches[len(events)] if len(events) < len(self._calls) else None
+            launch = self.program.launches[self._order[len(events)]] if len(events) < len(self._calls) else None
             what = "the launches" if launch is None else describe_launch(launch)
             raise DeviceError(f"{what} failed on {self.device.info.name}: {error}") from error
         return events
@@ -174,8 +175,23 @@ class Executor:
             buffers["constant", name] = cl.Buffer(context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=stored)
         return buffers
 
-    def _bind(self, launch: Launch, kernels: BuiltKernels) -> tuple[Any, ...]:
-        """The arguments of ``enqueue_nd_range_kernel`` after the queue, positional because keywords cost time."""
+    def _bound(self, kernels: BuiltKernels) -> list[tuple[Any, ...]]:
+        """The arguments of every ``enqueue_nd_range_kernel`` of a run after the queue."""
+        for launch in self.program.launches:
+            self._check(launch, kernels)
+        return [self._bind(self.program.launches[number], turns, kernels) for number, turns in self.program.calls()]
+
+    def _bind(self, launch: Launch, turns: Sequence[int], kernels: BuiltKernels) -> tuple[Any, ...]:
+        """The arguments of one enqueue, positional because keywords cost time: of a launch in loops at these turns."""
+        with device_errors(f"preparing {describe_launch(launch)}"):
+            kernel = kernels.create(launch.kernel)
+            for index, binding in enumerate(launch.bindings):
+                kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
+                kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
+        return kernel, launch.global_size, launch.local_size, None, None
+
+    def _check(self, launch: Launch, kernels: BuiltKernels) -> None:
+        """Whether a launch fits its kernel and the device."""
         info = self.device.info
         with device_errors(f"preparing {describe_launch(launch)}"):
             kernel = kernels.create(launch.kernel)
@@ -184,16 +200,12 @@ class Executor:
                     f"{describe_launch(launch)} binds {len(launch.bindings)} operands, "
                     f"but kernel '{launch.kernel}' takes {kernel.num_args} arguments"
                 )
-            for index, binding in enumerate(launch.bindings):
-                kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
-                kernel.set_arg(2 * index + 1, np.uint64(binding.offset))
             largest = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, info.handle)
         if prod(launch.local_size) > largest:
             raise DeviceError(
                 f"{describe_launch(launch)} wants work-groups of {prod(launch.local_size)}, "
                 f"but {info.name} runs kernel '{launch.kernel}' in groups of {largest} at most"
             )
-        return kernel, launch.global_size, launch.local_size, None, None
 
 
 def check_memory(program: Program, info: DeviceInfo) -> None:

@@ -13,7 +13,7 @@ from graphdl.runtime.opencl import device_errors
 
 
 def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[tuple[Launch, float]]:
-    """One run on a queue that keeps time: each launch with its seconds on the device, in order.
+    """One run on a queue that keeps time: each launch with its seconds on the device, in order, all turns together.
 
     The run is a real one: variables change. The first run on some drivers compiles; profile the second.
 
@@ -29,5 +29,8 @@ def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[
         queue = cl.CommandQueue(device.context, device.info.handle, properties=properties)
         events = executor.enqueue(queue)
         queue.finish()
-        seconds = [(event.profile.end - event.profile.start) * 1e-9 for event in events]
-    return list(zip(executor.program.launches, seconds, strict=True))
+        launches = executor.program.launches
+        seconds = [0.0] * len(launches)
+        for (number, _), event in zip(executor.program.calls(), events, strict=True):
+            seconds[number] += (event.profile.end - event.profile.start) * 1e-9
+    return list(zip(launches, seconds, strict=True))

@@ -111,7 +111,7 @@ class _Measuring:
         self.network = network
         graph = network.training
         self.paths = PathGraph(graph, parameter)
-        self.lowered: Lowered = lower(graph, batch, self.paths.values)
+        self.lowered: Lowered = lower(graph, batch, self.paths.values, unrolled=True)
         plain = network.lower(True, batch)
         (self.gradient,) = gradients(total_loss(plain, tuple(graph.losses)), [plain.parameters[parameter]])
         """As training computes it."""

@@ -28,7 +28,7 @@ def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
         ModelError: a lowering rule refuses the net.
     """
     found: dict[int, Cost] = {}
-    lowered = lower(graph, 1)
+    lowered = lower(graph, 1, unrolled=True)
     held = {id(base): base for base in map(_base, lowered.values.values())}
     for tensor in topological(lowered.values.values()):
         node: Node | None = tensor.origin

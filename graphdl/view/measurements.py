@@ -56,15 +56,15 @@ def by_module(launches: list[tuple[Launch, float]]) -> Mapping[str, float]:
 
 
 def schedule(program: Program, launches: list[tuple[Launch, float]]) -> dict[str, Any]:
-    """The launches in order, with their times, and the arena's blocks with their places and lives."""
+    """The launches in order, those of loops with all turns together, and the arena's blocks with places and lives."""
     return {
         "launches": [
             {
                 "label": launch.label,
                 "seconds": seconds,
                 "modules": list(launch.modules),
-                "flops": launch.flops,
-                "bytes": launch.bytes,
+                "flops": launch.flops * launch.times,
+                "bytes": launch.bytes * launch.times,
             }
             for launch, seconds in launches
         ],

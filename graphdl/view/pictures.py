@@ -72,7 +72,7 @@ def feature_maps(model: Model, arrays: Mapping[str, np.ndarray], name: str) -> l
     graph = model.module_graph
     wanted = [module for module in _shown(graph.root) if module.outputs and module.outputs[0].type.rank == 3]
     wanted = [module for module in wanted if min(module.outputs[0].type.shape[1:]) > 1][:_MOST_MODULES]
-    lowered = lower(graph, 1)
+    lowered = lower(graph, 1, unrolled=True)
     program = build(
         {module.path: lowered.values[module.outputs[0]] for module in wanted}, {}, model.network.device.target
     )
@@ -144,7 +144,7 @@ class _Looking:
         if not pictures:
             raise ModelError(Diagnostic("E0623", f"the net '{graph.name}' has no input that is a picture"))
         self.image = pictures[0]
-        lowered = lower(graph, _BATCH)
+        lowered = lower(graph, _BATCH, unrolled=True)
         self.activation = lowered.values[self.value]
         score = self.activation * feed(_MASK, self.activation.shape)
         total = reduce("sum", score, range(score.rank), keep=False)

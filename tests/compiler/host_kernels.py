@@ -85,8 +85,8 @@ class HostKernels:
         for name, array in program.constants.items():
             buffers["constant", name] = _Buffer(array.nbytes)
             buffers["constant", name].fill(np.ascontiguousarray(array))
-        for launch in program.launches:
-            self._launch(program, launch, buffers)
+        for number, turns in program.calls():
+            self._launch(program, program.launches[number], turns, buffers)
         damaged = [key for key, buffer in buffers.items() if buffer.is_damaged]
         assert not damaged, f"written outside of {damaged}"
         return {
@@ -95,10 +95,12 @@ class HostKernels:
             for name, slot in named.items()
         }
 
-    def _launch(self, program: Program, launch: Launch, buffers: Mapping[tuple[str, str], _Buffer]) -> None:
+    def _launch(
+        self, program: Program, launch: Launch, turns: Sequence[int], buffers: Mapping[tuple[str, str], _Buffer]
+    ) -> None:
         values: list[ctypes.c_void_p | ctypes.c_ulong] = []
         for binding in launch.bindings:
-            values += [ctypes.c_void_p(buffers[binding.place, binding.name].address), ctypes.c_ulong(binding.offset)]
+            values += [ctypes.c_void_p(buffers[binding.place, binding.name].address), ctypes.c_ulong(binding.at(turns))]
         arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         sizes = [(*size, *[1] * (3 - len(size))) for size in (launch.global_size, launch.local_size)]
         call = _Call(

@@ -16,18 +16,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from graphdl.graph.types import Element, Shape
 from graphdl.operators.index import Index
 from graphdl.operators.kernels.template import TemplateCall
-from graphdl.operators.tensor import Access, Lookup, Source, Template, Tensor, View
+from graphdl.operators.tensor import Access, Layout, Lookup, Part, Source, Template, Tensor, View
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
-
-Layout = Literal["row_major", "channels_last", "strided"]
-"""How a tensor lies in memory. A strided operand has an offset and one stride a dimension, whatever they are."""
 
 Problem = TypeVar("Problem", bound=Hashable)
 Candidate = TypeVar("Candidate", bound=Hashable)
@@ -156,8 +153,9 @@ def copy(x: Tensor) -> Tensor:
 def _laid(layout: Layout, x: Tensor) -> Tensor:
     """``x``, or a copy where it does not lie in memory as the kernel wants it.
 
-    What comes from outside is row-major: that is channels-last too if there is one channel, or one pixel.
+    What comes from outside or from a loop is row-major: that is channels-last too if there is one channel or one
+    pixel.
     """
-    if not isinstance(x.operation, Source):
+    if not isinstance(x.operation, Source | Part):
         return x if x.inputs or layout != "row_major" else copy(x)
     return copy(x) if layout == "channels_last" and x.shape[1] > 1 and x.shape[2] * x.shape[3] > 1 else x
