@@ -65,7 +65,7 @@ class GatherRows(_Gather):
         if self.own:  # each application, and each example in it, has a table of its own
             table, index = (reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in (table, index))
         rows = (*index.shape, *table.shape[2:])
-        taken = Tensor(Take(self.known, self.otherwise, own=True), (table, index), rows, y.element)
+        taken = Tensor(GatherRows(self.known, self.otherwise, own=True), (table, index), rows, y.element)
         return reshape(taken, (count, *y.shape))
 
 

@@ -221,7 +221,7 @@ class Pad(View):
         return (slice_(g, self.starts, self.steps, y.inputs[0].shape),)
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
-        return embed(inputs[0], (count, *self.shape), (0, *self.starts), (1, *self.steps), self.otherwise)
+        return pad_to(inputs[0], (count, *self.shape), (0, *self.starts), (1, *self.steps), self.otherwise)
 
 
 def pad_to(
