@@ -33,6 +33,9 @@ if os.environ.get("GRAPHDL_TEST_DEVICE"):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test by what it needs."""
+    missing = [name for name in (*NO_DEVICE, *EVERY_DEVICE) if not (TESTS / name).exists()]
+    if missing:
+        raise pytest.UsageError(f"{__file__} names what is not there: {', '.join(missing)}")
     for item in items:
         path = item.path.relative_to(TESTS)
         places = {str(path), *map(str, path.parents)}

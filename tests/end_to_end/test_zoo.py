@@ -64,8 +64,10 @@ SMALL: dict[str, dict[str, Any]] = {
 SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
     "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet", "vision/resnet20",
+    "vision/alexnet",
 }  # fmt: skip
-"""Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside PyTorch."""
+"""Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside
+PyTorch, and what is alexnet's alone is tested with the layers and the operators."""
 BATCH = 4
 
 
