@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -11,12 +11,26 @@ from graphdl.settings import Call
 from graphdl.suggest import did_you_mean
 
 
-def declared(package: str, path: Iterable[str], table: str) -> dict[str, Callable[..., Any]]:
-    """The functions that the files of a package name in a tuple called ``table``, by their names, in the order of the
-    files' names."""
-    files = sorted(file.name for file in iter_modules(path))
-    found = [getattr(import_module(f"{package}.{file}"), table, ()) for file in files]
-    return {function.__name__: function for functions in found for function in functions}
+class Declared(Mapping[str, Callable[..., Any]]):
+    """The functions that the files of a package declare, each of the name of its file. A file is imported when its
+    function is asked for."""
+
+    def __init__(self, package: str, path: Iterable[str], *, without: str) -> None:
+        """``without`` is the file that declares none."""
+        self._package = package
+        self._names = tuple(sorted(file.name for file in iter_modules(path) if file.name != without))
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        function: Callable[..., Any] = getattr(import_module(f"{self._package}.{name}"), name)
+        return function
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def named(call: Call, table: Mapping[str, Callable[..., Any]], code: str, kind: str) -> Callable[..., Any]:

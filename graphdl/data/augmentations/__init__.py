@@ -1,9 +1,9 @@
 """What ``augment`` may name in a train section: what is done to the fields of a batch between the data set and the net.
 
-Every module of this package but ``step`` declares augmentations in ``AUGMENTATIONS``. Each is a function of the setting
-and of the user's arguments: its name stands after ``augment``, its docstring is the documentation. It checks what can
-be said without the data and returns what makes the steps, which stand in the same file. NumPy is imported when a step
-works, not before: ``graphdl check`` reads settings, too.
+Every module of this package but ``step`` declares the augmentation of its name by a function of that name. Its
+parameters are the setting and then the user's arguments, its docstring is the documentation. It checks what can be said
+without the data and returns what makes the steps, which stand in the same file. NumPy is imported when a step works,
+not before: ``graphdl check`` reads settings, too.
 
 Every step works on a whole batch. What is random in it depends on the seed, the epoch, the step's place among the
 steps, and the position of the example in the epoch's order; on nothing else. Each step declares what it becomes
@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from graphdl.data.arguments import declared, named
+from graphdl.data.arguments import Declared, named
 from graphdl.data.augmentations.step import Fixed, Maker
 from graphdl.settings import Call, bind
 
 if TYPE_CHECKING:
     from graphdl.graph.train import Setting
 
-AUGMENTATIONS: Mapping[str, Callable[..., Maker]] = declared(__name__, __path__, "AUGMENTATIONS")
+AUGMENTATIONS: Mapping[str, Callable[..., Maker]] = Declared(__name__, __path__, without="step")
 """From a name after ``augment`` to its declaration; the parameters after the first are its arguments."""
 
 
@@ -46,4 +46,7 @@ def restored(described: Mapping[str, Any]) -> Fixed:
         TypeError: a setting is of the wrong kind.
         ValueError: likewise.
     """
-    return Fixed.kinds[described["name"]].of_settings(described)
+    name = described["name"]
+    if name in AUGMENTATIONS:
+        AUGMENTATIONS[name]  # its file has the step
+    return Fixed.kinds[name].of_settings(described)

@@ -52,6 +52,3 @@ def color(call: Call, brightness: float = 0.0, contrast: float = 0.0, saturation
         return {name: Color(brightness, contrast, saturation) for name in place.needs_images()}
 
     return make
-
-
-AUGMENTATIONS = (color,)

@@ -97,6 +97,3 @@ def crop(call: Call, size: int | list[int], pad: int = 0) -> Maker:
         return {name: Crop(height, width, pad) for name in place.images()}
 
     return make
-
-
-AUGMENTATIONS = (crop,)

@@ -36,6 +36,3 @@ def flip(call: Call, p: float = 0.5) -> Maker:
         return {name: Flip(p) for name in place.needs_images()}
 
     return make
-
-
-AUGMENTATIONS = (flip,)

@@ -88,6 +88,3 @@ def _by_channel(place: Place, argument: str, values: tuple[float, ...], name: st
 
 def _each(value: float | list[float]) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-AUGMENTATIONS = (normalize,)

@@ -1,7 +1,7 @@
 """What ``data`` may name in a train section: data sets with their arguments.
 
-Every module of this package but ``loader`` declares data sets in ``SETS``. Each is a function of the setting and of the
-user's arguments: its name stands after ``data``, its docstring is the documentation. It checks what can be said without
+Every module of this package but ``loader`` declares the data set of its name by a function of that name. Its parameters
+are the setting and then the user's arguments, its docstring is the documentation. It checks what can be said without
 the data, and returns what does the work. Nothing heavy is imported before that is called: ``graphdl check`` reads
 settings, too.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphdl.data.arguments import declared, named
+from graphdl.data.arguments import Declared, named
 from graphdl.data.catalog.loader import Loader
 from graphdl.data.reading import LIMIT
 from graphdl.settings import Call, bind, fits, written
@@ -20,7 +20,7 @@ from graphdl.settings import Call, bind, fits, written
 if TYPE_CHECKING:
     from graphdl.graph.train import Setting
 
-DATA_SETS: Mapping[str, Callable[..., Loader]] = declared(__name__, __path__, "SETS")
+DATA_SETS: Mapping[str, Callable[..., Loader]] = Declared(__name__, __path__, without="loader")
 """From a name after ``data`` to its declaration; the parameters after the first are the arguments that it takes."""
 
 

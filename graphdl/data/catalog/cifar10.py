@@ -24,6 +24,3 @@ def cifar10(call: Call) -> Loader:
         return cifar10(request)
 
     return load
-
-
-SETS = (cifar10,)

@@ -44,6 +44,3 @@ def csv(
         return csv(request, file, label, target, columns, header, separator, test)
 
     return load
-
-
-SETS = (csv,)

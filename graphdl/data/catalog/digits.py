@@ -25,6 +25,3 @@ def digits(call: Call) -> Loader:
         return digits(request)
 
     return load
-
-
-SETS = (digits,)

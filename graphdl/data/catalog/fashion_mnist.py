@@ -21,6 +21,3 @@ def fashion_mnist(call: Call) -> Loader:
         return fashion_mnist(request)
 
     return load
-
-
-SETS = (fashion_mnist,)

@@ -34,6 +34,3 @@ def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3,
         return folder(request, dir, (channels, height, width), test)
 
     return load
-
-
-SETS = (folder,)

@@ -24,6 +24,3 @@ def iris(call: Call) -> Loader:
         return iris(request)
 
     return load
-
-
-SETS = (iris,)

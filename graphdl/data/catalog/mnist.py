@@ -21,6 +21,3 @@ def mnist(call: Call) -> Loader:
         return mnist(request)
 
     return load
-
-
-SETS = (mnist,)

@@ -24,6 +24,3 @@ def noise(call: Call, shape: list[int], classes: int = 1000, train: int = 256, t
         return noise(request, shape, classes, {"train": train, "test": test}, seed)
 
     return load
-
-
-SETS = (noise,)

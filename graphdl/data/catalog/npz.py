@@ -28,6 +28,3 @@ def npz(call: Call, file: str, test: float = 0.2) -> Loader:
         return npz(request, file, test)
 
     return load
-
-
-SETS = (npz,)

@@ -26,6 +26,3 @@ def table(call: Call, **fields: object) -> Loader:
         return table(request, fields)
 
     return load
-
-
-SETS = (table,)
