@@ -191,12 +191,16 @@ class Actions:
         return syntax.If(self.span(start, end), condition, tuple(then), tuple(otherwise or ()))
 
     def for_statement(
-        self, start: int, end: int, names: tuple[str, ...], iterable: Expression, body: list[Statement]
+        self, start: int, end: int, names: tuple[Token, ...], iterable: Expression, body: list[Statement]
     ) -> syntax.For:
-        return syntax.For(self.span(start, end), names, iterable, tuple(body))
+        return syntax.For(self.span(start, end), *self.together(names), iterable, tuple(body))
 
-    def names(self, start: int, end: int, *names: Token) -> tuple[str, ...]:
-        return tuple(name.text for name in names)
+    def names(self, start: int, end: int, *names: Token) -> tuple[Token, ...]:
+        return names
+
+    def together(self, names: tuple[Token, ...]) -> tuple[tuple[str, ...], Span]:
+        """The names, and the place of all of them."""
+        return tuple(name.text for name in names), self.span(names[0].start, names[-1].end)
 
     def assertion(self, start: int, end: int, condition: Expression, message: Token | None) -> syntax.Assert:
         literal = syntax.Literal(self.of(message), self.text(message)) if message else None
@@ -284,11 +288,11 @@ class Actions:
         start: int,
         end: int,
         element: Expression,
-        names: tuple[str, ...],
+        names: tuple[Token, ...],
         iterable: Expression,
         condition: Expression | None,
     ) -> syntax.Comprehension:
-        return syntax.Comprehension(self.span(start, end), element, names, iterable, condition)
+        return syntax.Comprehension(self.span(start, end), element, *self.together(names), iterable, condition)
 
     def repeat(self, start: int, end: int, count: Expression, body: Expression) -> syntax.Repeat:
         return syntax.Repeat(self.span(start, end), count, body)

@@ -124,6 +124,7 @@ class Comprehension(Syntax):
 
     element: Expression
     names: tuple[str, ...]
+    names_span: Span
     iterable: Expression
     condition: Expression | None
 
@@ -234,6 +235,7 @@ class If(Syntax):
 @dataclass(frozen=True, slots=True)
 class For(Syntax):
     names: tuple[str, ...]
+    names_span: Span
     iterable: Expression
     body: tuple[Statement, ...]
 

@@ -104,3 +104,12 @@ def test_a_default_of_an_input_does_not_see_the_other_inputs():
 )  # fmt: skip
 def test_what_nothing_reads(text, found):
     assert warnings(text) == found
+
+
+def test_the_names_of_loops_are_held_in_composed_form():
+    text = "net n() { input x: [4]\n y = x\n for e\u0301, b in [[1, 2]] { y = y * \u00e9 + b }\n output y }"
+    assert faults(text) == []
+    kinds = [(o.symbol.name, o.symbol.kind) for o in bindings(text).occurrences if o.symbol.kind == symbols.LOOP]
+    assert kinds == [("\u00e9", symbols.LOOP), ("b", symbols.LOOP)] * 2
+    text = "net n() { input x: [4]\n output y = x * sum([e\u0301 for e\u0301 in 0..3]) }"
+    assert faults(text) == []

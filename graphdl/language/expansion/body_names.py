@@ -19,7 +19,7 @@ from graphdl.language.expansion.registry import Registry, head
 from graphdl.language.expansion.symbols import Bindings, Occurrence, Symbol
 from graphdl.language.expansion.values import Argument, Definition, Namespace
 from graphdl.language.lexer import LimitError, Token, tokenize
-from graphdl.language.words import name_start, placeholders
+from graphdl.language.words import name_start, normal, placeholders
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.primitive import Primitive
 from graphdl.source import Source, Span
@@ -95,6 +95,10 @@ class FileNames:
                     if isinstance(item, syntax.Import) and item.alias == name:
                         return self.alias(item)
         return None
+
+    def spans_in(self, span: Span, names: Sequence[str]) -> list[Span]:
+        """The places of the names of a loop, which stand at this place."""
+        return [span] if len(names) == 1 else self.spans_after(span.start, names)
 
     def spans_after(self, start: int, names: Sequence[str]) -> list[Span]:
         """The places of names that follow one another, from ``start`` on."""
@@ -232,7 +236,7 @@ class Body:
                 self.target(written.name, written.name_span, symbols.MODULE, written)
             case syntax.Comprehension():
                 self.expression(written.iterable)
-                spans = self.file.spans_after(written.element.span.end, written.names)
+                spans = self.file.spans_in(written.names_span, written.names)
                 with_loop = self.enter(spans, written)
                 self.depth += 1
                 self.expression(written.condition)
@@ -334,7 +338,7 @@ class Body:
         before = dict(self.names), dict(self.loops)
         for span in spans:
             symbol = self.registry.add(
-                Symbol(span.text, symbols.LOOP, span, written, written.span, owner=self.owner)
+                Symbol(normal(span.text), symbols.LOOP, span, written, written.span, owner=self.owner)
             )  # fmt: skip
             self.names[symbol.name] = self.loops[symbol.name] = symbol
             self.file.result.locals.append(symbol)
@@ -417,7 +421,7 @@ class Body:
                 self.branches(written.then, written.otherwise)
             case syntax.For():
                 self.expression(written.iterable)
-                spans = self.file.spans_after(written.span.start, written.names)
+                spans = self.file.spans_in(written.names_span, written.names)
                 with_loop = self.enter(spans, written)
                 self.depth += 1
                 self.statements(written.body)
