@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import conv2d
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
 
 import kernel_runner as kr  # noqa: E402
 
+from graphdl.operators.kernels.depthwise import DEPTHWISE, DEPTHWISE_INPUT, DEPTHWISE_WEIGHT  # noqa: E402
+from graphdl.operators.kernels.family import predicted  # noqa: E402
+from graphdl.operators.kernels.geometry import ConvolutionProblem  # noqa: E402
 from graphdl.runtime.alone import Alone, upload  # noqa: E402
 from graphdl.runtime.devices import open_device  # noqa: E402
 
@@ -68,6 +72,17 @@ CONVOLUTIONS: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "vgg 512 28": (4, 512, 28, 512, 3, 1, 1),
 }
 """batch, channels, height and width, filters, kernel, stride, padding. This project's data are padded beforehand."""
+
+DEPTHWISES: dict[str, tuple[int, int, int, int]] = {
+    "32 112": (8, 32, 112, 1),
+    "96 112 /2": (8, 96, 112, 2),
+    "144 56": (8, 144, 56, 1),
+    "192 28": (8, 192, 28, 1),
+    "384 14": (8, 384, 14, 1),
+    "576 14 /2": (8, 576, 14, 2),
+    "960 7": (8, 960, 7, 1),
+}
+"""batch, channels, height and width, stride of MobileNetV2's layers of 3x3 with a padding of 1, which nobody stores."""
 
 Row = tuple[str, int, Callable[[], None], Callable[[], object]]
 """Name, flops, ours (enqueues), PyTorch's."""
@@ -159,6 +174,37 @@ def convolution_rows(
         )
 
 
+def depthwise_rows(device: kr.Device, name: str, n: int, c: int, size: int, s: int) -> Iterator[Row]:
+    """PyTorch's data lie channels last, too: it is faster so."""
+    problem = ConvolutionProblem(
+        n, c, size + 2, size + 2, c, (3, 3), (s, s), (1, 1), c, padding=((1, 1), (1, 1))
+    )  # fmt: skip
+    out = problem.output[0]
+    x, w, g = (
+        torch.randn(*shape).to(memory_format=torch.channels_last)
+        for shape in ((n, c, size, size), (c, 1, 3, 3), (n, c, out, out))
+    )
+    x_last, g_last = (each.permute(0, 2, 3, 1).numpy() for each in (x, g))
+    filters = w.contiguous().numpy()
+    image, gradient = kr.image_store((n, size, size, c)), kr.image_store((n, out, out, c))
+    setting: dict[str, Any] = {"stride": s, "padding": 1, "groups": c}
+    forms: list[tuple[str, Any, str, int, tuple[np.ndarray, ...], Callable[[], object]]] = [
+        ("forward", DEPTHWISE, gradient, g.numel(), (x_last, filters), lambda: conv2d(x, w, **setting)),
+        ("input", DEPTHWISE_INPUT, image, x.numel(), (g_last, filters), lambda: conv2d_input(x.shape, w, g, **setting)),
+    ]
+    for form, family, store, elements, operands, peer in forms:
+        call = family.call(problem, predicted(family, problem, kr.CPU), kr.CPU)
+        yield f"depthwise {name} {form}", call.flops, ours(device, kr.Kernel(call), store, elements, *operands), peer
+    splits = predicted(DEPTHWISE_WEIGHT, problem, kr.CPU)
+    call = DEPTHWISE_WEIGHT.call(problem, splits, kr.CPU)
+    yield (
+        f"depthwise {name} weight",
+        call.flops,
+        ours(device, kr.Kernel(call), kr.weight_store((c, 1, 3, 3)), splits * w.numel(), x_last, g_last),
+        lambda: conv2d_weight(x, w.shape, g, **setting),
+    )
+
+
 def measure(device: kr.Device, row: Row, clock: Callable[[], float]) -> tuple[float, float, float]:
     """The best GFLOP/s of both, and the median ratio of PyTorch's time to ours."""
     _, flops, enqueue, peer = row
@@ -202,6 +248,8 @@ def main() -> None:
             yield from matmul_rows(device, name, m, n, k)
         for name, sizes in CONVOLUTIONS.items():
             yield from convolution_rows(device, name, *sizes)
+        for name, layer in DEPTHWISES.items():
+            yield from depthwise_rows(device, name, *layer)
 
     for row in rows():
         if not arguments.parts or any(part in row[0] for part in arguments.parts):
