@@ -20,8 +20,9 @@
  *   | of a row   | | registers      |  read is the same, and is loaded once
  *   +------------+ +----------------+
  *
- * On a CPU a work-item keeps the filters of LANES channels and makes ROWS_EACH rows of them. On a GPU it makes one
- * element.
+ * On a CPU a work-item keeps the filters of BLOCKS blocks of LANES channels, and makes ROWS_EACH rows of them: for each
+ * tile of places one block after another, so that data and result are passed through as they lie in memory. One block at
+ * a time for all places takes two to four times as long. On a GPU a work-item makes one element.
  *
  * Parameters
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of the data
@@ -30,8 +31,8 @@
  *   STEP_Y, _X, PHASES_Y, _X, SIGN, DILATION_Y, _X, TOP, LEFT  as above
  *   ON_GPU                          1: the GPU's form
  *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, of which there are LANES at least
- *   TILE, ROWS_EACH                 on a CPU places of a tile and rows of a work-item
- * Global ids: CPU 0 = block of rows, 1 = block of channels; GPU 0 = channel, 1 = pixel. STORE(V, value, n, y, x, c).
+ *   TILE, ROWS_EACH, BLOCKS         on a CPU places of a tile, rows of a work-item, and its blocks of channels
+ * Global ids: CPU 0 = rows, 1 = blocks of channels; GPU 0 = channel, 1 = pixel. STORE(V, value, n, y, x, c).
  */
 
 /* PHASES times the row (column) that a tap meets, counted from that of the place; it may be no multiple of PHASES. */
@@ -85,23 +86,26 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
  * and stores only what the block before it has not. */
 #define MAKE(PLACES, INSIDE)                                                                                           \
     do {                                                                                                               \
-        VECTOR sum[PLACES];                                                                                            \
-        _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
-            sum[t] = (VECTOR)(0.0f);                                                                                   \
-        for (int ky = 0; ky < TAPS_Y; ky++) {                                                                          \
-            const int meets_y = MEETS_Y(phase_y, ky), row = first_row + meets_y / PHASES_Y;                            \
-            if (meets_y % PHASES_Y != 0 || row < 0 || row >= HEIGHT)                                                   \
-                continue;                                                                                              \
-            const __global float *line = image + (long)row * WIDTH * CHANNELS;                                         \
-            const float *filter = filters + ky * TAPS_X * LANES;                                                       \
-            ADD_TAPS(PLACES, INSIDE)                                                                                   \
-        }                                                                                                              \
-        float made[((PLACES) + 1) * LANES] __attribute__((aligned(64)));                                               \
-        _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
-            SAVE(sum[t], made + t * LANES);                                                                            \
-        for (int t = 0; t < (PLACES); t++) {                                                                           \
-            const int x = (place + t) * PHASES_X + phase;                                                              \
-            STORE_COLUMN(LOAD(made + t * LANES + skipped), first);                                                     \
+        for (int block = 0; block < blocks; block++) {                                                                 \
+            const int first = first_channel + block * LANES, channel = LEAST(first, CHANNELS - LANES);                 \
+            VECTOR sum[PLACES];                                                                                        \
+            _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                       \
+                sum[t] = (VECTOR)(0.0f);                                                                               \
+            for (int ky = 0; ky < TAPS_Y; ky++) {                                                                      \
+                const int meets_y = MEETS_Y(phase_y, ky), row = first_row + meets_y / PHASES_Y;                        \
+                if (meets_y % PHASES_Y != 0 || row < 0 || row >= HEIGHT)                                               \
+                    continue;                                                                                          \
+                const __global float *line = image + (long)row * WIDTH * CHANNELS + channel;                           \
+                const float *filter = filters + (block * TAPS_Y + ky) * TAPS_X * LANES;                                \
+                ADD_TAPS(PLACES, INSIDE)                                                                               \
+            }                                                                                                          \
+            float made[((PLACES) + 1) * LANES] __attribute__((aligned(64)));                                           \
+            _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                       \
+                SAVE(sum[t], made + t * LANES);                                                                        \
+            for (int t = 0; t < (PLACES); t++) {                                                                       \
+                const int x = (place + t) * PHASES_X + phase;                                                          \
+                STORE_COLUMN(LOAD(made + t * LANES + first - channel), first);                                         \
+            }                                                                                                          \
         }                                                                                                              \
         place += (PLACES);                                                                                             \
     } while (0)
@@ -111,17 +115,21 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
     KERNEL_PROLOGUE
-    const int first = (int)get_global_id(1) * LANES, channel = LEAST(first, CHANNELS - LANES), skipped = first - channel;
-    float filters[TAPS_Y * TAPS_X * LANES] __attribute__((aligned(64)));
-    for (int lane = 0; lane < LANES; lane++)
-        for (int tap = 0; tap < TAPS_Y * TAPS_X; tap++)
-            filters[tap * LANES + lane] = W[(channel + lane) * (TAPS_Y * TAPS_X) + tap];
+    const int first_channel = (int)get_global_id(1) * (BLOCKS * LANES);
+    const int blocks = LEAST(BLOCKS, (CHANNELS - first_channel + LANES - 1) / LANES);
+    float filters[BLOCKS * TAPS_Y * TAPS_X * LANES] __attribute__((aligned(64)));
+    for (int block = 0; block < blocks; block++) {
+        const int channel = LEAST(first_channel + block * LANES, CHANNELS - LANES);
+        for (int lane = 0; lane < LANES; lane++)
+            for (int tap = 0; tap < TAPS_Y * TAPS_X; tap++)
+                filters[(block * TAPS_Y * TAPS_X + tap) * LANES + lane] = W[(channel + lane) * (TAPS_Y * TAPS_X) + tap];
+    }
 
     const int from = (int)get_global_id(0) * ROWS_EACH, until = LEAST(from + ROWS_EACH, BATCH * OUT_HEIGHT);
     for (int made_row = from; made_row < until; made_row++) {
         const int n = made_row / OUT_HEIGHT, y = made_row % OUT_HEIGHT;
         const int phase_y = y % PHASES_Y, first_row = y / PHASES_Y * STEP_Y;
-        const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS + channel;
+        const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS;
         #pragma unroll
         for (int phase = 0; phase < PHASES_X; phase++) {
             const int places = (OUT_WIDTH - phase + PHASES_X - 1) / PHASES_X;

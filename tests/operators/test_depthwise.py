@@ -57,6 +57,7 @@ PROBLEMS = {
     "single pixel": problem(height=3, width=3, batch=5),
     "five by five": problem(kernel=(5, 5), padding=((2, 2), (2, 2)), channels=17, width=21),
     "one by one": problem(kernel=(1, 1), padding=((0, 0), (0, 0)), channels=7),
+    "one row": problem(batch=1, height=3, channels=40),
     "wide": problem(width=71, height=5, channels=16),
 }
 CASES = [("cpu", name) for name in PROBLEMS]

@@ -193,10 +193,10 @@ def depthwise_rows(device: kr.Device, name: str, n: int, c: int, size: int, s: i
         ("input", DEPTHWISE_INPUT, image, x.numel(), (g_last, filters), lambda: conv2d_input(x.shape, w, g, **setting)),
     ]
     for form, family, store, elements, operands, peer in forms:
-        call = family.call(problem, predicted(family, problem, kr.CPU), kr.CPU)
+        call = family.call(problem, predicted(family, problem, device.target), device.target)
         yield f"depthwise {name} {form}", call.flops, ours(device, kr.Kernel(call), store, elements, *operands), peer
-    splits = predicted(DEPTHWISE_WEIGHT, problem, kr.CPU)
-    call = DEPTHWISE_WEIGHT.call(problem, splits, kr.CPU)
+    splits = predicted(DEPTHWISE_WEIGHT, problem, device.target)
+    call = DEPTHWISE_WEIGHT.call(problem, splits, device.target)
     yield (
         f"depthwise {name} weight",
         call.flops,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
 _MOST_PLACES = 8
+_KEPT_TAPS = 16384
+"""Numbers of the filters that a work-item keeps: 64 KiB, more than which would push the data out of a core's caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,14 @@ class _SumFamily(Family[ConvolutionProblem, int]):
             pixels = ceil_div(rows * sums.out[1], side[1]) * side[1]
             return _call("depthwise.cl", "XW", problem, defines, (_whole(channels, side[0]), pixels, 1), (*side, 1))
         lanes = _lanes(channels, target)
-        blocks = ceil_div(channels, lanes)
         wanted = min(32 * target.compute_units, problem.flops // target.tuning.item_flops)
-        rows_each = ceil_div(rows * blocks, max(target.compute_units, wanted))
-        defines |= {"LANES": lanes, "COLUMNS": channels, "TILE": candidate, "ROWS_EACH": rows_each}
-        return _call("depthwise.cl", "XW", problem, defines, (ceil_div(rows, rows_each), blocks, 1), (1, 1, 1))
+        items = max(target.compute_units, wanted)
+        spans = ceil_div(items, rows)
+        blocks = min(ceil_div(ceil_div(channels, lanes), spans), max(1, _KEPT_TAPS // (problem.taps * lanes)))
+        spans = ceil_div(channels, lanes * blocks)
+        rows_each = ceil_div(rows * spans, items)
+        defines |= {"LANES": lanes, "COLUMNS": channels, "TILE": candidate, "ROWS_EACH": rows_each, "BLOCKS": blocks}
+        return _call("depthwise.cl", "XW", problem, defines, (ceil_div(rows, rows_each), spans, 1), (1, 1, 1))
 
 
 class DepthwiseFamily(_SumFamily):
