@@ -61,23 +61,22 @@ def _rounded(nbytes: int) -> int:
 
 def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], int]:
     """Each life in turn goes to the lowest gap that is free for all of it."""
+    import numpy as np
+
     offsets = [0] * len(lives)
-    placed: list[int] = []
     size = 0
-    for k in sequence:
+    # What is placed, in the order of the offsets: where each begins and ends in the arena, its first and last launch.
+    placed = np.empty((4, len(lives)), np.int64)
+    for count, k in enumerate(sequence):
         life = lives[k]
         nbytes = _rounded(life.nbytes)
-        taken = sorted(
-            (offsets[j], offsets[j] + lives[j].nbytes)
-            for j in placed
-            if lives[j].first <= life.last and life.first <= lives[j].last
-        )
-        offset = 0
-        for begin, end in taken:
-            if offset + nbytes <= begin:
-                break
-            offset = max(offset, _rounded(end))
-        offsets[k] = offset
-        placed.append(k)
+        begin, end, first, last = placed[:, :count]
+        alive = (first <= life.last) & (last >= life.first)
+        floors = np.maximum.accumulate(np.concatenate(([0], end[alive])))  # below them all is taken
+        fits = np.append(floors[:-1] + nbytes <= begin[alive], True)
+        offset = offsets[k] = int(floors[fits.argmax()])
+        at = int(np.searchsorted(begin, offset))
+        placed[:, at + 1 : count + 1] = placed[:, at:count]
+        placed[:, at] = offset, offset + nbytes, life.first, life.last
         size = max(size, offset + nbytes)
     return offsets, size
