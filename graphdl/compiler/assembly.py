@@ -15,7 +15,6 @@ from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.graph.types import Shape
 from graphdl.operators.kernels.family import Prepared, copy
 from graphdl.operators.reduction import Reduction
-from graphdl.operators.structure import Concat
 from graphdl.operators.tensor import Elementwise, Template, Tensor, View, topological
 
 Key = TypeVar("Key")
@@ -61,14 +60,15 @@ def assemble(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
 
     def assembled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         operation = tensor.operation
-        if isinstance(operation, Concat) and (tensor in read_whole or len(tensor.inputs) > MANY):
-            return _assembled(tensor, operation, taken, replaced)
+        axis = operation.joins if isinstance(operation, View) else None
+        if axis is not None and (tensor in read_whole or len(tensor.inputs) > MANY):
+            return _assembled(tensor, axis, taken, replaced)
         return with_inputs(tensor, inputs)
 
     return rewrite(results, assembled)
 
 
-def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Replaced) -> Tensor:
+def _assembled(tensor: Tensor, axis: int, taken: set[Tensor], replaced: Replaced) -> Tensor:
     pieces = []
     for x in tensor.inputs:
         bare = _bare(x)
@@ -78,7 +78,7 @@ def _assembled(tensor: Tensor, concat: Concat, taken: set[Tensor], replaced: Rep
             taken.add(bare)
             pieces.append(replaced[bare])
     slots = tuple(x.shape for x in tensor.inputs)
-    return Tensor(Assembled(concat.axis, slots), tuple(pieces), tensor.shape, tensor.element, tensor.origin)
+    return Tensor(Assembled(axis, slots), tuple(pieces), tensor.shape, tensor.element, tensor.origin)
 
 
 def _bare(x: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class Tracer:
             return Load(tensor.element, tensor, index, address.recombined())
         if isinstance(operation, Elementwise):
             operands = tuple(self.trace(x, broadcast_index(index, x)) for x in tensor.inputs)
-            return operands[0] if operation.key == "stop_gradient" else Apply(tensor.element, operation, operands)
+            return operands[0] if operation.identity else Apply(tensor.element, operation, operands)
         if isinstance(operation, View):
             return self._view(tensor, operation, index)
         if isinstance(operation, Generator):

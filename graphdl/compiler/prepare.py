@@ -48,7 +48,7 @@ def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) 
     """A long reduction to few results, in two steps: partial results first, in an order that never changes."""
     shares, long = target.shares, target.tuning.long_reduction
     vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
-    if operation.kind == "argmax" or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < long:
+    if not operation.in_parts or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < long:
         return with_inputs(tensor, (x,))
     first, *others = operation.axes
     if others:

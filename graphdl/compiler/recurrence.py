@@ -269,7 +269,7 @@ class Run:
             if isinstance(operation, View) and len(tensor.inputs) == 1 and operation.otherwise == 0:
                 inner = self._total(tensor.inputs[0])
                 return None if inner is None else with_inputs(tensor, (inner,))
-            is_sum = isinstance(operation, Elementwise) and operation.key == "add"
+            is_sum = isinstance(operation, Elementwise) and operation.sums
             if is_sum and all(x.shape == tensor.shape for x in tensor.inputs):
                 a, b = (self._total(x) for x in tensor.inputs)
                 return None if a is None or b is None else a + b

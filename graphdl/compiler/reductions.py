@@ -142,10 +142,10 @@ def _without_sign(expression: Expression) -> tuple[Expression, bool]:
     match expression:
         case Number() if expression.value < 0:
             return Number(expression.element, -expression.value), True
-        case Apply() if expression.operation.key in ("negative", "multiply", "divide"):
+        case Apply() if expression.operation.odd:
             pairs = [_without_sign(x) for x in expression.operands]
             signs = sum(negated for _, negated in pairs)
-            if expression.operation.key == "negative":
+            if expression.operation.negates:
                 return pairs[0][0], not signs
             if signs:
                 return Apply(expression.element, expression.operation, tuple(x for x, _ in pairs)), signs == 1

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
-from graphdl.operators.reduction import Reduction, reduce
-from graphdl.operators.structure import BroadcastTo, Pad, concat
-from graphdl.operators.tensor import Elementwise, Tensor
+from graphdl.operators.structure import concat
+from graphdl.operators.tensor import Elementwise, Tensor, View
 
 Key = TypeVar("Key")
 
@@ -31,31 +30,13 @@ def simplify(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
 
 def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     operation = tensor.operation
-    if isinstance(operation, Reduction) and operation.kind == "sum" and isinstance(inputs[0].operation, BroadcastTo):
-        shorter = _sum_of_broadcast(inputs[0], operation.axes)
-        if shorter is not None:
-            shorter.origin = tensor.origin
-            return shorter
-    if isinstance(operation, Elementwise) and operation.key == "add":
-        joined = _sum_of_pieces(inputs)
-        if joined is not None:
-            joined.origin = tensor.origin
-            return joined
-    return with_inputs(tensor, inputs)
-
-
-def _sum_of_broadcast(wide: Tensor, axes: tuple[int, ...]) -> Tensor | None:
-    """A sum over dimensions that were only repeated is a multiplication; None if there is more to it."""
-    x = wide.inputs[0]
-    if x.rank != wide.rank or any(x.shape[a] != 1 for a in axes):
-        return None
-    count = 1
-    for a in axes:
-        count *= wide.shape[a]
-    rest = tuple(1 if a in axes else n for a, n in enumerate(wide.shape))
-    if rest != x.shape:
-        return None
-    return reduce("sum", x * (float(count) if x.element == "float" else count), ())
+    shorter = operation.simplified(tensor, inputs)
+    if shorter is None and isinstance(operation, Elementwise) and operation.sums:
+        shorter = _sum_of_pieces(inputs)
+    if shorter is None:
+        return with_inputs(tensor, inputs)
+    shorter.origin = tensor.origin
+    return shorter
 
 
 def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
@@ -68,18 +49,17 @@ def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
     stack = list(operands)
     while stack:
         x = stack.pop()
-        if isinstance(x.operation, Elementwise) and x.operation.key == "add":
+        if isinstance(x.operation, Elementwise) and x.operation.sums:
             stack.extend(x.inputs)
             continue
-        padding = x.operation
-        if not isinstance(padding, Pad) or padding.otherwise != 0 or any(step != 1 for step in padding.steps):
+        stretch = x.operation.stretch(x) if isinstance(x.operation, View) else None
+        if stretch is None:
             return None
-        axes = [a for a, (n, whole) in enumerate(zip(x.inputs[0].shape, x.shape, strict=True)) if n != whole]
-        along.update(axes)
-        if len(axes) != 1 or len(along) != 1:
+        axis, start = stretch
+        along.add(axis)
+        if len(along) != 1:
             return None
-        pieces.append((padding.starts[axes[0]], x.inputs[0]))
-    (axis,) = along
+        pieces.append((start, x.inputs[0]))
     pieces.sort(key=lambda piece: piece[0])
     end = 0
     for start, piece in pieces:

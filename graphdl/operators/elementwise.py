@@ -62,9 +62,12 @@ def _row(
     wants: Element | None = None,
     cost: int = 1,
     documentation: str = "",
+    sums: bool = False,
+    odd: bool = False,
+    negates: bool = False,
 ) -> None:
     """``wants`` is the element type that operands are turned into first ("float" for ``exp``)."""
-    operation = Elementwise(key, _writer(code), gradient, cost, _function(code))
+    operation = Elementwise(key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates)
     on_ints = None
     if of_ints is not None:
         on_ints = Elementwise(f"{key}_of_ints", _writer(of_ints), None, cost, _function(of_ints))
@@ -265,12 +268,12 @@ def _magnitude(operands: Sequence[str], width: int) -> str:
     return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
 
 
-_row("add", 2, "({0} + {1})", lambda a, b: a + b, lambda y, g: (g, g))
+_row("add", 2, "({0} + {1})", lambda a, b: a + b, lambda y, g: (g, g), sums=True)
 _row("subtract", 2, "({0} - {1})", lambda a, b: a - b, lambda y, g: (g, -g))
-_row("multiply", 2, "({0} * {1})", lambda a, b: a * b, lambda y, g: (g * y.inputs[1], g * y.inputs[0]))
+_row("multiply", 2, "({0} * {1})", lambda a, b: a * b, lambda y, g: (g * y.inputs[1], g * y.inputs[0]), odd=True)
 _row(
     "divide", 2, "({0} / {1})", lambda a, b: a / b, lambda y, g: (g / y.inputs[1], -(g * y / y.inputs[1])),
-    wants="float", cost=4,
+    wants="float", cost=4, odd=True,
 )  # fmt: skip
 _row(
     "floor_divide", 2, Call("floored_quotient"), lambda a, b: a // b, of_ints=Call("whole_quotient"), cost=12,
@@ -281,7 +284,7 @@ _row(
     cost=10, documentation="a - b * (a // b): it has the sign of b. Of ints it is 0 where b is 0.",
 )  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
-_row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,))
+_row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,), odd=True, negates=True)
 
 # A NaN wins. Where the second operand is a number, the compiler sees that it is none and drops the first question.
 _row(
@@ -464,7 +467,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     ),
 )
 
-_STOP = Elementwise("stop_gradient", lambda operands, width: operands[0], None, cost=0)
+_STOP = Elementwise("stop_gradient", lambda operands, width: operands[0], None, cost=0, identity=True)
 
 
 def stop_gradient(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.elementwise import apply, cast, stop_gradient
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.structure import broadcast_to, positions, reshape, slice_
+from graphdl.operators.structure import BroadcastTo, broadcast_to, positions, reshape, slice_
 from graphdl.operators.tensor import Operation, Tensor, constant
 
 
@@ -27,6 +27,22 @@ class Reduction(Operation):
     @property
     def name(self) -> str:
         return self.kind
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the results of parts, reduced again, are those of the whole."""
+        return self.kind != "argmax"
+
+    def simplified(self, y: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
+        """A sum over dimensions that were only repeated is a multiplication."""
+        (wide,) = inputs
+        if self.kind != "sum" or not isinstance(wide.operation, BroadcastTo):
+            return None
+        (x,) = wide.inputs
+        if x.shape != tuple(1 if a in self.axes else n for a, n in enumerate(wide.shape)):
+            return None
+        count = prod(wide.shape[a] for a in self.axes)
+        return x * (float(count) if x.element == "float" else count)
 
     def flops(self, y: Tensor) -> int:
         return y.inputs[0].size

@@ -217,6 +217,12 @@ class Pad(View):
             source.append(offset // size)
         return [Access(0, tuple(source), tuple(g for g in guards if not g.always))]
 
+    def stretch(self, y: Tensor) -> tuple[int, int] | None:
+        axes = [a for a, (n, whole) in enumerate(zip(y.inputs[0].shape, y.shape, strict=True)) if n != whole]
+        if self.otherwise != 0 or any(step != 1 for step in self.steps) or len(axes) != 1:
+            return None
+        return axes[0], self.starts[axes[0]]
+
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         return (slice_(g, self.starts, self.steps, y.inputs[0].shape),)
 
@@ -245,6 +251,10 @@ class Concat(View):
     """The inputs one after the other along ``axis``."""
 
     axis: int
+
+    @property
+    def joins(self) -> int:
+        return self.axis
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         result = []

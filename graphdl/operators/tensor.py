@@ -72,6 +72,10 @@ class Operation:
         ``batched`` and a sum; inputs are as there."""
         return None
 
+    def simplified(self, y: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
+        """A shorter way to ``y`` from its inputs, which are simplified already; None if there is none."""
+        return None
+
     broadcasts = False
     """Whether elements of an input may be repeated as NumPy does. The reverse rule may then give a gradient for each
     repetition, in the shape of the result, or one number for all: the reverse pass sums what was repeated."""
@@ -297,6 +301,14 @@ class Elementwise(Operation):
     cost: int = 1
     called: Callable[[int], Mapping[str, str]] | None = None
     """What ``functions`` gives, where the code calls any."""
+    identity: bool = False
+    """Whether the result is the operand, which kernels read in its place."""
+    sums: bool = False
+    """Whether the result is the sum of the operands."""
+    odd: bool = False
+    """Whether a sign before one operand is a sign before the result."""
+    negates: bool = False
+    """Whether the result is the operand with a sign before it."""
     broadcasts = True
 
     def functions(self, width: int) -> Mapping[str, str]:
@@ -350,6 +362,16 @@ class View(Operation):
     """Every element of the one input is in the result exactly once, and ``inverse`` says where."""
     keeps_order = False
     """The elements keep their row-major order: only the shape differs."""
+
+    @property
+    def joins(self) -> int | None:
+        """The dimension along which the inputs stand one after the other in the result; None where they do not."""
+        return None
+
+    def stretch(self, y: Tensor) -> tuple[int, int] | None:
+        """A dimension along which the one input fills a stretch of the result, and where that begins, if all else of
+        the result is 0; None if it is not so."""
+        return None
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         raise NotImplementedError(type(self))
