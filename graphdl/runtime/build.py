@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import pyopencl as cl
+from pyopencl import invoker
 
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
@@ -29,7 +32,33 @@ class BuiltKernels:
     def create(self, key: str) -> cl.Kernel:
         """A new ``pyopencl.Kernel`` of the kernel under this key."""
         program, name = self._places[key]
-        return cl.Kernel(program, name)
+        with _written_once():
+            return cl.Kernel(program, name)
+
+
+_Invoker = tuple[Callable[..., Any], Callable[..., Any]]
+_invokers: dict[tuple[Any, ...], _Invoker] = {}
+
+
+@contextmanager
+def _written_once() -> Iterator[None]:
+    """Lets kernel objects of one name and signature share what PyOpenCL writes and compiles for calling them.
+
+    It does so anew for every object, which takes a millisecond; a loop has an object for each launch of each turn.
+    """
+    write: Callable[..., _Invoker] = invoker.generate_enqueue_and_set_args
+
+    def shared(name: str, passed: int, taken: int, types: tuple[Any, ...], **rest: Any) -> _Invoker:
+        key = (name, passed, taken, types)
+        if key not in _invokers:
+            _invokers[key] = write(name, passed, taken, types, **rest)
+        return _invokers[key]
+
+    invoker.generate_enqueue_and_set_args = shared  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        invoker.generate_enqueue_and_set_args = write
 
 
 def build(

@@ -177,17 +177,18 @@ class Executor:
 
     def _bound(self, kernels: BuiltKernels) -> list[tuple[Any, ...]]:
         """The arguments of every ``enqueue_nd_range_kernel`` of a run after the queue."""
-        for launch in self.program.launches:
+        launches = self.program.launches
+        for launch in launches:
             self._check(launch, kernels)
-        return [self._bind(self.program.launches[number], turns, kernels) for number, turns in self.program.calls()]
+        with device_errors("preparing the launches"):
+            return [self._bind(launches[number], turns, kernels) for number, turns in self.program.calls()]
 
     def _bind(self, launch: Launch, turns: Sequence[int], kernels: BuiltKernels) -> tuple[Any, ...]:
         """The arguments of one enqueue, positional because keywords cost time: of a launch in loops at these turns."""
-        with device_errors(f"preparing {describe_launch(launch)}"):
-            kernel = kernels.create(launch.kernel)
-            for index, binding in enumerate(launch.bindings):
-                kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
-                kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
+        kernel = kernels.create(launch.kernel)
+        for index, binding in enumerate(launch.bindings):
+            kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
+            kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
         return kernel, launch.global_size, launch.local_size, None, None
 
     def _check(self, launch: Launch, kernels: BuiltKernels) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyopencl as cl
 import pytest
+from pyopencl import invoker
 
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
@@ -93,3 +94,26 @@ def test_one_bad_text_does_not_spoil_its_pack(fresh, tmp_path):
     kernels = {f"clash{i}": Kernel(f"clash{i}", source) for i, source in enumerate(sources, 1)}
     built = build(fresh, kernels, cache=BinaryCache(tmp_path))
     assert [result_of(fresh, built, key) for key in kernels] == [2, 3]
+
+
+def test_kernels_of_one_text_have_their_own_arguments_and_one_invoker(fresh, tmp_path, monkeypatch):
+    written = []
+    write = invoker.generate_enqueue_and_set_args
+
+    def counted(*arguments, **rest):
+        written.append(arguments[0])
+        return write(*arguments, **rest)
+
+    monkeypatch.setattr(invoker, "generate_enqueue_and_set_args", counted)
+    built = build(fresh, {"a": fill("own_arguments", 2)}, cache=BinaryCache(tmp_path))
+    buffer = cl.Buffer(fresh.context, cl.mem_flags.READ_WRITE, 12)
+    kernels = [built.create("a") for _ in range(3)]
+    for place, kernel in enumerate(kernels):
+        kernel.set_arg(0, buffer)
+        kernel.set_arg(1, np.uint64(place))
+    for kernel in kernels:
+        cl.enqueue_nd_range_kernel(fresh.queue, kernel, (1,), (1,))
+    out = np.zeros(3, np.float32)
+    cl.enqueue_copy(fresh.queue, out, buffer)
+    assert out.tolist() == [5, 5, 5]
+    assert len(written) == 1
