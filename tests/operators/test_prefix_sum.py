@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from primitive_runner import execute
 
-from graphdl.compiler.program import Target
+from graphdl.compiler.program import Target, Tuning
 from graphdl.language import Source, check
-from graphdl.operators.kernels import prefix_sum as kernels
 from graphdl.operators.kernels.prefix_sum import prefix_sum
 from graphdl.operators.structure import transpose
 from graphdl.operators.tensor import feed
@@ -16,6 +15,7 @@ from graphdl.runtime.opencl import Device
 
 TARGETS = {
     "cpu": Target("cpu", vector_width=16, compute_units=2),
+    "cpu that shares short sums": Target("cpu", vector_width=4, compute_units=3, tuning=Tuning(item_share=16)),
     "gpu": Target("gpu", vector_width=4, compute_units=8),
     "small gpu": Target("gpu", vector_width=1, compute_units=2, max_work_group=16),
 }
@@ -26,18 +26,11 @@ def target(request: pytest.FixtureRequest) -> Target:
     return TARGETS[request.param]
 
 
-@pytest.fixture
-def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU cuts short sums in blocks, too."""
-    monkeypatch.setattr(kernels, "_SHORTEST_BLOCK", 16)
-
-
 def summed(x: np.ndarray, exclusive: bool) -> np.ndarray:
     total = np.cumsum(x.astype(np.float64 if x.dtype == np.float32 else np.int64), 1)
     return total - x if exclusive else total
 
 
-@pytest.mark.usefixtures("short_blocks")
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 37, 5), (2, 1531, 1), (1, 301, 37)], ids=str)
 def test_sums_of_any_size(shape: tuple[int, int, int], target: Target, device: Device) -> None:
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -48,7 +41,6 @@ def test_sums_of_any_size(shape: tuple[int, int, int], target: Target, device: D
     np.testing.assert_allclose(found["exclusive"], summed(x, exclusive=True), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.usefixtures("short_blocks")
 def test_ints_read_by_strides(target: Target, device: Device) -> None:
     x = np.random.default_rng(1).integers(-9, 9, (71, 3, 2)).astype(np.int32)
     made = prefix_sum(transpose(feed("x", x.shape, "int"), (2, 0, 1)))

@@ -103,7 +103,7 @@ class PrefixSumFamily(Family[Sums, int]):
         tasks = problem.outer * columns
         side, each = min(64, target.max_work_group), 1
         if target.kind == "cpu":
-            side, each = 1, ceil_div(tasks, 8 * target.compute_units)
+            side, each = 1, ceil_div(tasks, target.shares)
         return TemplateCall(
             source="prefix_sum.cl",
             defines={
@@ -131,10 +131,6 @@ def _blocks(problem: Sums, target: Target) -> int:
     """In how many blocks a sum is cut, so that there is work for all cores."""
     tasks = problem.outer * problem.inner
     if target.kind == "gpu":
-        return ceil_div(problem.length, 32) if tasks < 1024 * target.compute_units and problem.length >= 64 else 1
+        return ceil_div(problem.length, 32) if tasks < target.shares and problem.length >= 64 else 1
     vectors = problem.outer * ceil_div(problem.inner, lanes_of(target))
-    return max(1, min(ceil_div(4 * target.compute_units, vectors), problem.length // _SHORTEST_BLOCK))
-
-
-_SHORTEST_BLOCK = 16384
-"""Elements of a block below which another work-item on a CPU costs more than it saves."""
+    return max(1, min(ceil_div(target.shares, vectors), problem.length // target.tuning.item_share))

@@ -52,7 +52,7 @@ class SegmentSumFamily(Family[Segments, int]):
         if target.kind == "gpu":
             return [8 if problem.units >= 32 else 1]
         whole = problem.tables * problem.rows
-        shares = max(1, min(16 * target.compute_units, whole * problem.units // target.tuning.item_share))
+        shares = max(1, min(4 * target.shares, whole * problem.units // target.tuning.item_share))
         return [min(problem.rows, ceil_div(whole, shares))]
 
     def call(self, problem: Segments, candidate: int, target: Target, operands: Sequence[Operand] = ()) -> TemplateCall:

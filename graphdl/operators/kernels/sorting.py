@@ -127,7 +127,7 @@ class MergedRuns(Family[Runs, int]):
     def candidates(self, problem: Runs, target: Target) -> Sequence[int]:
         if target.kind == "gpu":
             return [8]
-        return [max(1024, ceil_div(problem.sorted.rows * problem.sorted.length, 4 * target.compute_units))]
+        return [max(1024, ceil_div(problem.sorted.rows * problem.sorted.length, target.shares))]
 
     def call(self, problem: Runs, candidate: int, target: Target, operands: Sequence[Operand] = ()) -> TemplateCall:
         parts = ceil_div(problem.sorted.length, candidate)
