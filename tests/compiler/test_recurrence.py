@@ -167,11 +167,24 @@ ONLY_LAST = """
     output h
     loss sum(h * h)
 """
+SORTED = """
+    input x: [LENGTH, 7]
+    input words: class(40)[LENGTH, 5]
+    param table: [40, 7] = normal(0, 1)
+    y, places, h = scan xt in x, many in words, h = zeros([7]) {
+        greatest, place = topk(xt + h, k = 7)
+        h = cumsum(greatest) * 0.1 + tanh(sum(take(table, many), axis = 0)) + sort(h * xt)
+        emit h, place
+    }
+    output y
+    output places
+    loss sum(y * y) + sum(h)
+"""
 NETS = {
     "cumulative": CUMULATIVE, "elman": ELMAN, "lstm": LSTM, "gru": GRU, "attention": ATTENTION, "projected": PROJECTED,
     "swapped": SWAPPED, "nested": NESTED, "no state": NO_STATE, "convolved": CONVOLVED, "counted": COUNTED,
     "normalized": NORMALIZED, "dropped": DROPPED, "dropped within": DROPPED_WITHIN, "unbatched": UNBATCHED,
-    "only last": ONLY_LAST,
+    "only last": ONLY_LAST, "sorted": SORTED,
 }  # fmt: skip
 
 
