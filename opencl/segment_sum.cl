@@ -30,9 +30,9 @@
 
 #define STORE_SUM(V, TYPE, unit)                                                                                       \
     do {                                                                                                               \
-        TYPE total = 0.0f;                                                                                             \
+        TYPE total = (TYPE)(0.0f);                                                                                     \
         for (int k = at; k < stop;) {                                                                                  \
-            TYPE part = 0.0f;                                                                                          \
+            TYPE part = (TYPE)(0.0f);                                                                                  \
             for (const int until = min(k + BLOCK, stop); k < until; ++k)                                               \
                 part += JOIN(LOAD_, V)(g + (long)order[k] * (G_STEP) + (unit) * (G_UNIT));                             \
             total += part;                                                                                             \

@@ -32,12 +32,16 @@ template <class V> constexpr int width_of = sizeof(V) / sizeof(Item<V>);
 
 template <class V, class A> V make(A x)
 {
-    V y;
-    if constexpr (std::is_arithmetic_v<A>)
-        for (int i = 0; i < width_of<V>; i++) y[i] = x;
-    else
-        for (int i = 0; i < width_of<V>; i++) y[i] = x[i];
-    return y;
+    if constexpr (std::is_arithmetic_v<V>) {
+        return x;
+    } else {
+        V y;
+        if constexpr (std::is_arithmetic_v<A>)
+            for (int i = 0; i < width_of<V>; i++) y[i] = x;
+        else
+            for (int i = 0; i < width_of<V>; i++) y[i] = x[i];
+        return y;
+    }
 }
 template <class V, class A, class B, class... C> V make(A a, B b, C... c)
 {

@@ -28,7 +28,7 @@ MARGIN = 256
 HEADER = Path(__file__).with_name("host_kernels.h")
 
 _VECTOR_TYPE = re.compile(r"ext_vector_type\((\d+)\)")
-_LITERAL = re.compile(r"\(((?:float|int|uint|uchar)(?:2|4|8|16)|VECTOR)\)\(")
+_LITERAL = re.compile(r"\(((?:float|int|uint|uchar)(?:2|4|8|16)|VECTOR|TYPE)\)\(")
 _LANE = re.compile(r"\.s([0-9a-f])\b")
 _HALVES = re.compile(r"(\w+\[[^]]*\])\.(even|odd) = (\w+\[[^]]*\])\.(lo|hi);")
 
