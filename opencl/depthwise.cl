@@ -1,6 +1,7 @@
 /* Depthwise convolution over channels-last data, one filter a channel, and its gradient with respect to the input.
  *
- *   Y[n, y, x, c] = sum over ky, kx of X[n, y*stride + ky*dilation - top, x*stride + kx*dilation - left, c] W[c, ky, kx]
+ *   Y[n, y, x, c] = sum over ky, kx of X[n, y*stride + ky*dilation - top, x*stride + kx*dilation - left, c]
+ *                                  * W[c, ky, kx]
  *
  * What lies outside of X counts as zero: the padding is not stored. The gradient with respect to the input is a sum of
  * the same kind, of the output's gradient:
@@ -21,8 +22,8 @@
  *   +------------+ +----------------+
  *
  * On a CPU a work-item keeps the filters of BLOCKS blocks of LANES channels, and makes ROWS_EACH rows of them: for each
- * tile of places one block after another, so that data and result are passed through as they lie in memory. One block at
- * a time for all places takes two to four times as long. On a GPU a work-item makes one element.
+ * tile of places one block after another, so that data and result are passed through as they lie in memory. One block
+ * at a time for all places takes two to four times as long. On a GPU a work-item makes one element.
  *
  * Parameters
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of the data
@@ -30,7 +31,7 @@
  *   TAPS_Y, TAPS_X                  the extent of a filter
  *   STEP_Y, _X, PHASES_Y, _X, SIGN, DILATION_Y, _X, TOP, LEFT  as above
  *   ON_GPU                          1: the GPU's form
- *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, of which there are LANES at least
+ *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, at least LANES
  *   TILE, ROWS_EACH, BLOCKS         on a CPU places of a tile, rows of a work-item, and its blocks of channels
  * Global ids: CPU 0 = rows, 1 = blocks of channels; GPU 0 = channel, 1 = pixel. STORE(V, value, n, y, x, c).
  */

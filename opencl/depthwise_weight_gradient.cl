@@ -3,17 +3,19 @@
  *   dW[c, ky, kx] = sum over n, oy, ox of X[n, oy*stride + ky*dilation - top, ox*stride + kx*dilation - left, c]
  *                                         * G[n, oy, ox, c]
  *
- * What lies outside of X counts as zero. On a CPU a work-item holds the sums of all taps for LANES channels in registers
- * and goes over one of SPLITS parts of the lines of G. The sums of a line are added to those of the lines before it, so
- * that rounding stays small. On a GPU a work-item makes one tap of one channel. The splits are added by whoever asked.
+ * What lies outside of X counts as zero. On a CPU a work-item goes over one of SPLITS parts of the lines of G, and
+ * within a line over BLOCKS blocks of LANES channels, one after another: the sums of all taps of a block are held in
+ * registers. The sums of a line are added to those of the lines before it, so that rounding stays small. On a GPU a
+ * work-item makes one tap of one channel. The splits are added by whoever asked.
  *
  * Parameters
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X
  *   OUT_HEIGHT, OUT_WIDTH           the extent of G
  *   TAPS_Y, TAPS_X, STRIDE_Y, _X, DILATION_Y, _X, TOP, LEFT, SPLITS  as above
  *   ON_GPU                          1: the GPU's form
- *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, of which there are LANES at least
- * Global ids: CPU 0 = block of channels, 1 = split; GPU 0 = channel, 1 = tap, 2 = split.
+ *   LANES, COLUMNS                  on a CPU those of tile.cl; COLUMNS is the channels, at least LANES
+ *   BLOCKS                          on a CPU blocks of channels of a work-item
+ * Global ids: CPU 0 = blocks of channels, 1 = split; GPU 0 = channel, 1 = tap, 2 = split.
  * STORE(V, value, split, c, i, ky, kx), where i is 0.
  */
 #define TAPS (TAPS_Y * TAPS_X)
@@ -70,34 +72,43 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
     KERNEL_PROLOGUE
-    const int first = (int)get_global_id(0) * LANES, channel = LEAST(first, CHANNELS - LANES), skipped = first - channel;
+    const int first_channel = (int)get_global_id(0) * (BLOCKS * LANES);
+    const int blocks = LEAST(BLOCKS, (CHANNELS - first_channel + LANES - 1) / LANES);
     const int split = get_global_id(1);
-    float total[(TAPS + 1) * LANES] __attribute__((aligned(64)));
-    for (int k = 0; k < TAPS * LANES; k++)
+    float total[(BLOCKS * TAPS + 1) * LANES] __attribute__((aligned(64)));
+    for (int k = 0; k < BLOCKS * TAPS * LANES; k++)
         total[k] = 0.0f;
     for (int made_line = FIRST_LINE(split); made_line < FIRST_LINE(split + 1); made_line++) {
         const int top = made_line % OUT_HEIGHT * STRIDE_Y - (TOP);
-        const __global float *image = X + (size_t)(made_line / OUT_HEIGHT) * HEIGHT * WIDTH * CHANNELS + channel;
-        const __global float *gradient = G + (size_t)made_line * OUT_WIDTH * CHANNELS + channel;
         const int is_inner = top >= 0 && top + (TAPS_Y - 1) * DILATION_Y < HEIGHT;
-        VECTOR part[TAPS];
-        #pragma unroll
-        for (int k = 0; k < TAPS; k++)
-            part[k] = (VECTOR)(0.0f);
-        for (int x = 0; x < OUT_WIDTH; x++) {
-            const int left = x * STRIDE_X - (LEFT);
-            if (is_inner && left >= 0 && left + (TAPS_X - 1) * DILATION_X < WIDTH)
-                ADD_TAPS(EVERYWHERE);
-            else
-                ADD_TAPS(WITHIN);
+        for (int block = 0; block < blocks; block++) {
+            const int channel = LEAST(first_channel + block * LANES, CHANNELS - LANES);
+            const __global float *image = X + (size_t)(made_line / OUT_HEIGHT) * HEIGHT * WIDTH * CHANNELS + channel;
+            const __global float *gradient = G + (size_t)made_line * OUT_WIDTH * CHANNELS + channel;
+            VECTOR part[TAPS];
+            #pragma unroll
+            for (int k = 0; k < TAPS; k++)
+                part[k] = (VECTOR)(0.0f);
+            for (int x = 0; x < OUT_WIDTH; x++) {
+                const int left = x * STRIDE_X - (LEFT);
+                if (is_inner && left >= 0 && left + (TAPS_X - 1) * DILATION_X < WIDTH)
+                    ADD_TAPS(EVERYWHERE);
+                else
+                    ADD_TAPS(WITHIN);
+            }
+            float *sums = total + block * TAPS * LANES;
+            #pragma unroll
+            for (int k = 0; k < TAPS; k++)
+                SAVE(LOAD(sums + k * LANES) + part[k], sums + k * LANES);
         }
-        #pragma unroll
-        for (int k = 0; k < TAPS; k++)
-            SAVE(LOAD(total + k * LANES) + part[k], total + k * LANES);
     }
-    for (int k = 0; k < TAPS; k++) {
-        const int ky = k / TAPS_X, kx = k % TAPS_X;
-        STORE_COLUMN(LOAD(total + k * LANES + skipped), first);
+    /* The last block of channels began early enough to be full: it stores what the block before it has not. */
+    for (int block = 0; block < blocks; block++) {
+        const int first = first_channel + block * LANES, skipped = first - LEAST(first, CHANNELS - LANES);
+        for (int k = 0; k < TAPS; k++) {
+            const int ky = k / TAPS_X, kx = k % TAPS_X;
+            STORE_COLUMN(LOAD(total + (block * TAPS + k) * LANES + skipped), first);
+        }
     }
 }
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _MOST_PLACES = 8
 _KEPT_TAPS = 16384
-"""Numbers of the filters that a work-item keeps: 64 KiB, more than which would push the data out of a core's caches."""
+"""Numbers of the filters, or sums for them, that a work-item keeps: 64 KiB. More would push the data out of a core's
+caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class DepthwiseWeightFamily(Family[ConvolutionProblem, int]):
         lines = problem.batch * problem.output[0]
         if target.kind == "gpu":
             return [max(1, min(lines, 64, 64 * target.shares // (problem.channels * problem.taps)))]
-        return [min(lines, ceil_div(target.shares, ceil_div(problem.channels, _lanes(problem.channels, target))))]
+        return [min(lines, ceil_div(target.shares, _spans(problem, target)[1]))]
 
     def call(
         self, problem: ConvolutionProblem, candidate: int, target: Target, operands: Sequence[Operand] = ()
@@ -186,9 +187,19 @@ class DepthwiseWeightFamily(Family[ConvolutionProblem, int]):
             return _call(
                 source, "XG", problem, defines, (_whole(channels, width), problem.taps, candidate), (width, 1, 1)
             )
-        lanes = _lanes(channels, target)
-        defines |= {"LANES": lanes, "COLUMNS": channels}
-        return _call(source, "XG", problem, defines, (ceil_div(channels, lanes), candidate, 1), (1, 1, 1))
+        blocks, spans = _spans(problem, target)
+        defines |= {"LANES": _lanes(channels, target), "COLUMNS": channels, "BLOCKS": blocks}
+        return _call(source, "XG", problem, defines, (spans, candidate, 1), (1, 1, 1))
+
+
+def _spans(problem: ConvolutionProblem, target: Target) -> Pair:
+    """Blocks of channels of a work-item of a CPU, and into how many such spans the channels are parted: into several
+    where there are too few lines for an even load, or where a work-item would keep too much."""
+    lanes = _lanes(problem.channels, target)
+    blocks = ceil_div(problem.channels, lanes)
+    spans = ceil_div(target.shares, problem.batch * problem.output[0])
+    blocks = min(ceil_div(blocks, spans), max(1, _KEPT_TAPS // (problem.taps * lanes)))
+    return blocks, ceil_div(problem.channels, lanes * blocks)
 
 
 DEPTHWISE = DepthwiseFamily()
