@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from graphdl.graph import limits
@@ -282,10 +283,11 @@ def check_type(tensor_type: TensorType) -> None:
     Raises:
         GraphError: E0302, a dimension is below 1, or there are too many dimensions or elements.
     """
-    check_rank(tensor_type.rank)
-    if 0 in tensor_type.shape or any(length < 0 for length in tensor_type.shape):
+    shape = tensor_type.shape
+    check_rank(len(shape))
+    if shape and min(shape) < 1:
         raise GraphError("E0302", f"a dimension is at least 1, and this would be {tensor_type}")
-    if tensor_type.size > limits.ELEMENTS:
+    if prod(shape) > limits.ELEMENTS:
         elements = number_text(float(tensor_type.size))
         raise GraphError("E0302", f"a tensor {tensor_type} has {elements} elements, too many")
 

@@ -5,7 +5,7 @@ The expansion asks for the value, the checker whether there is one, and the edit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,15 +58,20 @@ def meaning(file: FileScope, name: str, *, initializer: bool = False) -> Meaning
     return word(name) if found is None else found
 
 
+def _words() -> Iterator[Word]:
+    yield from (Word(name, "function") for name in FUNCTIONS)
+    yield from (Word(name, "primitive") for name in PRIMITIVES if name not in HIDDEN)
+    yield from (Word(name, "initializer") for name in INITIALIZERS)
+    yield Word(TRAINING, "training")
+
+
+_WORDS = {word.name: word for word in _words()}
+"""By their names; of equal ones the last counts."""
+
+
 def word(name: str) -> Word | None:
     """What a name means in every file."""
-    if name == TRAINING:
-        return Word(name, "training")
-    if name in INITIALIZERS:
-        return Word(name, "initializer")
-    if name in PRIMITIVES and name not in HIDDEN:
-        return Word(name, "primitive")
-    return Word(name, "function") if name in FUNCTIONS else None
+    return _WORDS.get(name)
 
 
 def language_names() -> list[str]:
