@@ -47,7 +47,7 @@ def test_adding_another_shape_is_refused(store):
     [
         ("w", np.zeros((3, 2)), r"variable 'w' has shape \[3, 2\], expected \[2, 3\]"),
         ("w", np.zeros((2, 3), int), "variable 'w' holds int64, expected floating-point"),
-        ("n", 1.5, "variable 'n' holds float64, expected whole"),
+        ("n", 1.5, "variable 'n' holds float64, expected ints"),
         ("n", 2**40, "do not fit 32 bits"),
         ("mask", [0, 1, 0], "expected booleans"),
     ],
