@@ -141,7 +141,7 @@ class _Lowering:
             for state, start in zip(body.states, starts, strict=True)
         ]
         length = sequences[0].type.shape[0]
-        unrolls = worth_unrolling(length) if self.unrolled is None else self.unrolled
+        unrolls = worth_unrolling(body, length) if self.unrolled is None else self.unrolled
         run = self.unroll if unrolls else self.loop
         return run(body, length, sequences, first, captured, step)
 
@@ -214,9 +214,22 @@ class _Lowering:
         return broadcast_to(tensor, (self.batch, *tensor.shape)) if wanted and not has else tensor
 
 
-def worth_unrolling(length: int) -> bool:
-    """Whether a scan of so many steps is better unrolled."""
-    return length == 1
+MOST_FORMULAS = 32
+"""Steps up to which a scan of nothing but formulas is unrolled."""
+
+
+def worth_unrolling(body: ScanBody, length: int) -> bool:
+    """Whether a scan of so many steps is better unrolled.
+
+    The steps of formulas become one kernel: a running sum over 32 steps of [32, 16] takes 0.30 ms a training step
+    unrolled and 0.48 ms as a loop (PoCL 3.0, AMD Zen 5). With a product in the body the two are equal within the noise
+    (an RNN over 8 steps of 32 units: 0.75 and 0.79 ms of processor time), and a loop is compiled sooner.
+    """
+    formulas = all(
+        node.operator in ("item", "constant") or (node.operator in PRIMITIVES and PRIMITIVES[node.operator].elementwise)
+        for node in body.nodes
+    )
+    return length == 1 or (formulas and length <= MOST_FORMULAS)
 
 
 def _number_of_step(outer: Tensor | None, length: int, number: Tensor) -> Tensor:

@@ -359,3 +359,11 @@ class TestWhatIsComputedWhere:
         body = listing.operators(lowered.outputs)
         assert "loop(" in body
         assert body.count("becomes") == 1
+
+    @pytest.mark.parametrize(
+        ("text", "length", "loops"),
+        [(CUMULATIVE, 7, False), (ELMAN, 1, False), (ELMAN, 2, True), (UNBATCHED, 33, True)],
+    )
+    def test_what_is_unrolled(self, text: str, length: int, loops: bool) -> None:
+        graph = model(text, length).network.training
+        assert bool(build(step(graph, lower(graph, 3)), {}, CPU).loops) == loops
