@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
 _MOST_PLACES = 8
-_KEPT_TAPS = 16384
-"""Numbers of the filters, or sums for them, that a work-item keeps: 64 KiB. More would push the data out of a core's
-caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ class _SumFamily(Family[ConvolutionProblem, int]):
         wanted = min(32 * target.compute_units, problem.flops // target.tuning.item_flops)
         items = max(target.compute_units, wanted)
         spans = ceil_div(items, rows)
-        blocks = min(ceil_div(ceil_div(channels, lanes), spans), max(1, _KEPT_TAPS // (problem.taps * lanes)))
+        blocks = min(ceil_div(ceil_div(channels, lanes), spans), _most_blocks(problem, target))
         spans = ceil_div(channels, lanes * blocks)
         rows_each = ceil_div(rows * spans, items)
         defines |= {"LANES": lanes, "COLUMNS": channels, "TILE": candidate, "ROWS_EACH": rows_each, "BLOCKS": blocks}
@@ -198,7 +195,7 @@ def _spans(problem: ConvolutionProblem, target: Target) -> Pair:
     lanes = _lanes(problem.channels, target)
     blocks = ceil_div(problem.channels, lanes)
     spans = ceil_div(target.shares, problem.batch * problem.output[0])
-    blocks = min(ceil_div(blocks, spans), max(1, _KEPT_TAPS // (problem.taps * lanes)))
+    blocks = min(ceil_div(blocks, spans), _most_blocks(problem, target))
     return blocks, ceil_div(problem.channels, lanes * blocks)
 
 
@@ -218,6 +215,12 @@ def _lanes(channels: int, target: Target) -> int:
     while lanes > channels:
         lanes //= 2
     return lanes
+
+
+def _most_blocks(problem: ConvolutionProblem, target: Target) -> int:
+    """Blocks of channels whose filters, or sums for them, a work-item may keep without pushing the data out of a core's
+    caches."""
+    return max(1, target.tuning.private_floats // (4 * problem.taps * _lanes(problem.channels, target)))
 
 
 def _group(channels: int, target: Target) -> Pair:
