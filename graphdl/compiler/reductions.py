@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
+from graphdl.compiler.combining import Combining, combining, kind_of
 from graphdl.compiler.emit import Emitter
-from graphdl.compiler.expression import Apply, Expression, Number, Rebinder, Strides, Tracer, domain, indices_of
+from graphdl.compiler.expression import Expression, Rebinder, Strides, Tracer, domain, indices_of
 from graphdl.compiler.generate import (
     Body,
     Operands,
@@ -32,7 +33,6 @@ from graphdl.compiler.generate import (
 )
 from graphdl.compiler.loops import deal, memory_order, merge
 from graphdl.compiler.program import Target
-from graphdl.graph.elements import ELEMENTS
 from graphdl.operators.index import Index, Variable
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import Tensor
@@ -40,116 +40,6 @@ from graphdl.operators.tensor import Tensor
 BLOCK = 32
 
 SCALAR = Widths(1, 1)
-
-
-@dataclass
-class _Reduced:
-    """One reduction of a kernel: what it combines, and where its position is counted."""
-
-    root: Tensor
-    expression: Expression
-    position: Index
-    name: str
-    negated: bool = False
-    """Whether the result is what is combined, negated."""
-
-    @property
-    def kind(self) -> str:
-        assert isinstance(self.root.operation, Reduction)
-        return self.root.operation.kind
-
-    @property
-    def element(self) -> str:
-        return ELEMENTS[self.root.inputs[0].element].register
-
-    def better(self, kept: str, value: str) -> str:
-        """The better of two values. A NaN wins: one that is kept loses no comparison, another is asked for."""
-        comparison = ">" if self.kind == "min" else "<"
-        lost = f"({value} != {value}) ? {value} : " if self.element == "float" else ""
-        return f"{lost}({kept} {comparison} {value}) ? {value} : {kept}"
-
-    def beats(self, kept: str, value: str) -> str:
-        """Whether a later value of ``argmax`` takes the place of the kept one: it is greater, or the first NaN."""
-        if self.element == "int":
-            return f"{value} > {kept}"
-        return f"({value} > {kept}) | (({value} != {value}) & ({kept} == {kept}))"
-
-    def ties(self, kept: str, value: str) -> str:
-        """Whether two values of ``argmax`` are equal, or both a NaN."""
-        if self.element == "int":
-            return f"({value} == {kept})"
-        return f"(({value} == {kept}) | (({value} != {value}) & ({kept} != {kept})))"
-
-    def declare(self, width: int) -> list[str]:
-        suffix = str(width) if width > 1 else ""
-        start = {"sum": "0", "max": "-INFINITY", "argmax": "-INFINITY", "min": "INFINITY"}[self.kind]
-        if self.element == "int" and self.kind != "sum":
-            start = "INT_MAX" if self.kind == "min" else "INT_MIN"
-        lines = [f"{self.element}{suffix} {self.name} = ({self.element}{suffix})({start});"]
-        if self.kind == "argmax":
-            lines.append(f"int{suffix} {self.name}_at = (int{suffix})(0);")
-        return lines
-
-    def combine(self, value: str, position: str, width: int) -> list[str]:
-        name = self.name
-        if self.kind == "sum":
-            return [f"{name} += {value};"]
-        if self.kind != "argmax":
-            return [f"{name} = {self.better(name, value)};"]
-        if width == 1:
-            return [f"if ({self.beats(name, value)}) {{ {name} = {value}; {name}_at = {position}; }}"]
-        mask = f"{name}_mask"
-        return [
-            f"const int{width} {mask} = {self.beats(name, value)};",
-            f"{name}_at = {mask} ? {position} : {name}_at;",
-            f"{name} = {mask} ? {value} : {name};",
-        ]
-
-    def across(self, width: int) -> list[str]:
-        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, always in the same order."""
-        name = self.name
-        lines = [f"{self.element} {name}_all = {name}.s0;"]
-        if self.kind == "argmax":
-            lines.append(f"int {name}_all_at = {name}_at.s0;")
-        for digit in "123456789abcdef"[: width - 1]:
-            lane = f"{name}.s{digit}"
-            if self.kind == "sum":
-                lines.append(f"{name}_all += {lane};")
-            elif self.kind != "argmax":
-                lines.append(f"{name}_all = {self.better(f'{name}_all', lane)};")
-            else:
-                at = f"{name}_at.s{digit}"
-                first = f"{self.ties(f'{name}_all', lane)} & ({at} < {name}_all_at)"
-                wins = f"({self.beats(f'{name}_all', lane)}) | ({first})"
-                lines.append(f"if ({wins}) {{ {name}_all = {lane}; {name}_all_at = {at}; }}")
-        return lines
-
-    def result(self, suffix: str = "") -> str:
-        if self.negated:
-            return f"(0.0f - {self.name}{suffix})"  # 0, not -0, for a sum of nothing but zeros
-        return f"{self.name}{suffix}_at" if self.kind == "argmax" else f"{self.name}{suffix}"
-
-
-def _combining(root: Tensor, expression: Expression, position: Index, name: str) -> _Reduced:
-    if _kind(root) == "sum" and root.element == "float":
-        positive, negated = _without_sign(expression)
-        return _Reduced(root, positive, position, name, negated)
-    return _Reduced(root, expression, position, name)
-
-
-def _without_sign(expression: Expression) -> tuple[Expression, bool]:
-    """The expression, or if a sign stands before all of it, what it stands before; and whether one does."""
-    match expression:
-        case Number() if expression.value < 0:
-            return Number(expression.element, -expression.value), True
-        case Apply() if expression.operation.odd:
-            pairs = [_without_sign(x) for x in expression.operands]
-            signs = sum(negated for _, negated in pairs)
-            if expression.operation.negates:
-                return pairs[0][0], not signs
-            if signs:
-                return Apply(expression.element, expression.operation, tuple(x for x, _ in pairs)), signs == 1
-    return expression, False
 
 
 def reduction(
@@ -183,7 +73,7 @@ def reduction(
     count = Index(0)
     for a in operation.axes:
         count = count * x.shape[a] + index[a]
-    counts = [count] if any(_kind(r) == "argmax" for r in roots) else []
+    counts = [count] if any(kind_of(r).counts for r in roots) else []
 
     outer_loops, outer_values = merge(
         [v for v in order if v in outer], [*indices_of(traced), *places, *indices_of(tails)]
@@ -196,7 +86,7 @@ def reduction(
     tails = [rebinder.expression(e) for e in tails]
     places = [rebinder.index(p) for p in places]
     reduced = [
-        _combining(root, expression, rebinder.index(count), f"r{k}")
+        combining(root, expression, rebinder.index(count), f"r{k}")
         for k, (root, expression) in enumerate(zip(roots, traced, strict=True))
     ]
     nest = _Nest(reduced, outputs, tails, places, outer_loops, inner_loops, operands)
@@ -214,16 +104,11 @@ def reduction(
     return Body("\n".join(lines), plan.items, plan.local)
 
 
-def _kind(root: Tensor) -> str:
-    assert isinstance(root.operation, Reduction)
-    return root.operation.kind
-
-
 @dataclass
 class _Nest:
     """The loops of a reduction kernel and what stands in them."""
 
-    reduced: list[_Reduced]
+    reduced: list[Combining]
     outputs: Sequence[Tensor]
     tails: list[Expression]
     places: list[Index]
@@ -252,17 +137,17 @@ class _Nest:
         last = self.inner[-1]
         step = self.inner_width
         end = last.extent - last.extent % step
-        sums = [r for r in self.reduced if r.kind == "sum"]
+        sums = [r for r in self.reduced if r.in_blocks]
         count = prod(v.extent for v in self.inner) // step
         if not sums or count <= 2 * BLOCK:
             head = f"for (int {last.name} = 0; {last.name} < {end}; {last.name} += {step}) {{"
             return _around([head, *self._combine(self.reduced, lanes, vector), "}"], self.inner[:-1])
-        partial = [replace(r, name=f"{r.name}_part") if r.kind == "sum" else r for r in self.reduced]
+        partial = [replace(r, name=f"{r.name}_part") if r.in_blocks else r for r in self.reduced]
         block, name = BLOCK * step, last.name
         lines = [
             f"for (int {name}_block = 0; {name}_block < {end}; {name}_block += {block}) {{",
             f"const int {name}_end = min({name}_block + {block}, {end});",
-            *(line for r in partial if r.kind == "sum" for line in r.declare(lanes)),
+            *(line for r in partial if r.in_blocks for line in r.declare(lanes)),
             f"for (int {name} = {name}_block; {name} < {name}_end; {name} += {step}) {{",
             *self._combine(partial, lanes, vector),
             "}",
@@ -281,13 +166,13 @@ class _Nest:
         head = f"for (int {last.name} = {begin}; {last.name} < {last.extent}; ++{last.name}) {{"
         return _around([head, *self._combine(rest, 1, None), "}"], self.inner[:-1])
 
-    def _combine(self, reduced: Sequence[_Reduced], lanes: int, vector: Variable | None) -> list[str]:
+    def _combine(self, reduced: Sequence[Combining], lanes: int, vector: Variable | None) -> list[str]:
         emitter = Emitter(lanes_along(vector, lanes), self.operands, {})
         lines = []
         for r in reduced:
             value = emitter.value(r.expression)
             position = emitter.index(r.position)
-            if emitter.lanes is not None and r.kind == "argmax":
+            if emitter.lanes is not None and r.counts:
                 step = emitter.lanes.step(r.position) or 0
                 steps = ", ".join(str(lane * step) for lane in range(lanes))
                 position = f"((int{lanes})({position}) + (int{lanes})({steps}))"
