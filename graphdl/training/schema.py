@@ -34,7 +34,7 @@ class Table(msgspec.Struct, forbid_unknown_fields=True):
     """How an input lay in a text table."""
 
     columns: list[str]
-    """Their names; None where the file has no header."""
+    """Their names; empty where the file has no header."""
     separator: Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 
 

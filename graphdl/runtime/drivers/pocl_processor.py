@@ -6,7 +6,7 @@ CPU 'generic'" (PoCL's issue 1049). No variable and no build option of PoCL 3 ch
 
 The calls inside the library are bound when it is linked, so neither a symbol that comes first nor an entry of the GOT
 would reach them, and code pages cannot be written everywhere. None of that is needed: the record lies in ordinary
-memory, and the name in it is read afresh at each build. The record is searched for the one pointer to the refused name,
+memory, and the name in it is read afresh at each build. The record is searched for a pointer to the refused name,
 and a pointer to a known name takes its place. This works after a failed build, with any version of PoCL whose record
 holds the name, and nothing in the system forbids it.
 """
@@ -61,7 +61,7 @@ def known_processor(flags: frozenset[str]) -> str:
 
 
 def processor_flags() -> frozenset[str]:
-    """The flags of the first processor in ``/proc/cpuinfo``; None where there is no such file."""
+    """The flags of the first processor in ``/proc/cpuinfo``; empty where there is no such file."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -73,8 +73,11 @@ def processor_flags() -> frozenset[str]:
 def rename_processor(record: int, refused: str, known: str) -> None:
     """Makes the device whose record is at the address ``record`` build for ``known`` in place of ``refused``.
 
+    The first pointer to the refused name is the record's: the search goes beyond the record's end, and memory that was
+    freed there may hold a copy of it.
+
     Raises:
-        DeviceError: the record does not hold the refused name exactly once; nothing was changed.
+        DeviceError: the record does not hold the refused name; nothing was changed.
     """
     wanted = refused.encode() + b"\0"
     with _Memory() as memory:
@@ -84,7 +87,7 @@ def rename_processor(record: int, refused: str, known: str) -> None:
             for offset in range(0, len(words) - _POINTER.size + 1, _POINTER.size)
             if memory.read(_POINTER.unpack_from(words, offset)[0], len(wanted)) == wanted
         ]
-    if len(places) != 1:
+    if not places:
         raise DeviceError(f"its compiler does not know this processor ('{refused}'): {CURES}")
     duplicate = ctypes.CDLL(None).strdup  # PoCL may free the name, so it comes from the same allocator
     duplicate.restype = ctypes.c_void_p
