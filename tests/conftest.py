@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,42 @@ EVERY_DEVICE = (
 )  # fmt: skip
 """Folders and files whose tests a vendor's compiler or driver can fail. All others need a device, whichever it is."""
 
+_FORMS_OF_OTHERS = r"\[(narrow cpu|cpu with little local memory|gpu|small gpu)"
+LONG = re.compile(
+    "|".join(
+        [
+            r"cli/test_signals.py::test_other_signals_save_as_ctrl_c_does",
+            r"compiler/test_compiler.py::test_every_kind_of_device_gets_the_same_numbers",
+            r"compiler/test_recurrence.py::test_a_loop_is_the_scan_unrolled",
+            r"compiler/test_scattered_epilogue.py",
+            r"docs/test_contributing.py::test_the_examples_pass_their_tests",
+            r"docs/test_docs.py::test_blocks_do_what_the_page_says",
+            r"end_to_end/test_against_pytorch.py::test_(attention|residual)",
+            r"end_to_end/test_library.py",
+            r"end_to_end/test_own_layers.py",
+            r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences",
+            r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative)",
+            r"language/test_hostile_files.py::test_many_complaints_take_time_in_proportion",
+            r"operators/test_depthwise.py::test_(any_tile|forward_and_input_gradient|weight_gradient)",
+            r"operators/test_kernels.py::test_(convolution|input_gradient|weight_gradient)" + _FORMS_OF_OTHERS,
+            r"operators/test_kernels.py::test_(convolution_that_knows_of|input_gradient_without)_the_padding",
+            r"operators/test_kernels.py::test_matmul_of_any_(layout\[\w+-|size\[.*-)(narrow cpu|gpu|small gpu)",
+            r"operators/test_prefix_sum.py::.*" + _FORMS_OF_OTHERS,
+            r"operators/test_primitives.py::.*\[\w+-(5|5x3x7x33)\]$",
+            r"operators/test_sorting.py::.*" + _FORMS_OF_OTHERS,
+            r"runtime/drivers/test_pocl_cache.py",
+            r"tools/test_fuzz.py::test_some_inputs",
+            r"training/test_chain.py::test_the_paths_sum_to_the_gradient",
+            r"training/test_(halves|kept).py",
+            r"training/test_optimizers.py::.*(centered|nesterov|weight_decay)",
+            r"training/test_resume.py::test_a_killed_run_goes_on_to_the_same_weights\[1\]",
+            r"view/browser/test_page.py::.*resnet152",
+        ]
+    )
+)
+"""Tests whose seconds add up: most are further sizes and forms of what others try. CI runs them; the default run leaves
+them out."""
+
 # One setting chooses the device for all tests and the processes that they start.
 if os.environ.get("GRAPHDL_TEST_DEVICE"):
     os.environ["GRAPHDL_DEVICE"] = os.environ["GRAPHDL_TEST_DEVICE"]
@@ -38,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"{__file__} names what is not there: {', '.join(missing)}")
     for item in items:
         path = item.path.relative_to(TESTS)
+        if LONG.match(item.nodeid.partition("tests/")[2]):
+            item.add_marker(pytest.mark.long)
         places = {str(path), *map(str, path.parents)}
         if places.intersection(NO_DEVICE):
             item.add_marker(pytest.mark.no_device)

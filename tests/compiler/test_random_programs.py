@@ -46,7 +46,7 @@ def compiler() -> None:
 @given(start=st.integers(0, 10**9))
 @settings(max_examples=2, deadline=None, database=None)
 def test_random_programs(form: str, start: int) -> None:
-    differing = checked(form, range(start, start + 150))
+    differing = checked(form, range(start, start + 75))
     assert not differing, told(differing)
 
 
