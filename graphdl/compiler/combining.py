@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,7 @@ from graphdl.operators.tensor import Tensor
 
 
 @dataclass
-class Combining:
+class Combining(ABC):
     """One reduction of a kernel: what it combines, where its position is counted, and the variable that holds what is
     combined so far."""
 
@@ -31,18 +32,18 @@ class Combining:
     def element(self) -> str:
         return ELEMENTS[self.root.inputs[0].element].register
 
+    @abstractmethod
     def start(self) -> str:
         """The C text of what nothing combines to."""
-        raise NotImplementedError(type(self))
 
     def declare(self, width: int) -> list[str]:
         """Declares the variable, a vector of ``width`` or a scalar."""
         suffix = str(width) if width > 1 else ""
         return [f"{self.element}{suffix} {self.name} = ({self.element}{suffix})({self.start()});"]
 
+    @abstractmethod
     def combine(self, value: str, position: str, width: int) -> list[str]:
         """Combines a further value, or a vector of them, which stands at ``position``."""
-        raise NotImplementedError(type(self))
 
     def across(self, width: int) -> list[str]:
         """Combines the lanes of the vector ``name`` into the scalar ``name_all``, always in the same order."""
@@ -51,9 +52,9 @@ class Combining:
             lines.extend(self.combine_lane(digit))
         return lines
 
+    @abstractmethod
     def combine_lane(self, digit: str) -> list[str]:
         """Combines a lane of ``name`` into ``name_all``."""
-        raise NotImplementedError(type(self))
 
     def result(self, suffix: str = "") -> str:
         """The C text of the result, from the variable ``name`` with a suffix."""

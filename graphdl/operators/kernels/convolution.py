@@ -20,9 +20,9 @@ from graphdl.operators.kernels.geometry import (
     CHANNELS_LAST,
     UNPADDED,
     ConvolutionProblem,
+    OfPaddedInput,
     Padding,
     Pair,
-    cut_off,
     zeros_around,
 )
 from graphdl.operators.kernels.packing import FILTER_PACKING, Packing
@@ -191,21 +191,13 @@ class ConvolutionFamily(_WindowFamily):
         )  # fmt: skip
 
 
-class InputGradientFamily(_WindowFamily):
+class InputGradientFamily(OfPaddedInput, _WindowFamily):
     """dX[n, y, x, c] without the problem's padding: y = 0 is the first row that is no padding. ``X`` is the output's
     gradient, on a CPU with the zeros around it that ``gradient_padding`` says."""
 
     name = "input_gradient"
 
-    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
-        return self._prepared(y, inputs, UNPADDED, planner)
-
-    def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
-        """The gradient of a padded input, of which only what is no padding is wanted."""
-        padding = cut_off(view)
-        return None if padding is None else self._prepared(view.inputs[0], inputs, padding, planner)
-
-    def _prepared(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
+    def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
         g, w = inputs
         problem = ConvolutionProblem.of(y, y.shape, w.shape, padding)
         (top, bottom), (left, right) = self.gradient_padding(problem, planner.target)

@@ -17,9 +17,9 @@ from graphdl.operators.kernels.geometry import (
     CHANNELS_LAST,
     UNPADDED,
     ConvolutionProblem,
+    OfPaddedInput,
     Padding,
     Pair,
-    cut_off,
     zeros_around,
 )
 from graphdl.operators.kernels.template import TemplateCall, ceil_div, lanes_of, registers_of
@@ -121,20 +121,12 @@ class DepthwiseFamily(_SumFamily):
         return _Sums(problem.inner, problem.output, problem.stride, (1, 1), 1)
 
 
-class DepthwiseInputFamily(_SumFamily):
+class DepthwiseInputFamily(OfPaddedInput, _SumFamily):
     """dX[n, y, x, c] without the problem's padding; ``X`` is the output's gradient."""
 
     name = "depthwise_input_gradient"
 
-    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
-        return self._prepared(y, inputs, UNPADDED, planner)
-
-    def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
-        """The gradient of a padded input, of which only what is no padding is wanted."""
-        padding = cut_off(view)
-        return None if padding is None else self._prepared(view.inputs[0], inputs, padding, planner)
-
-    def _prepared(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
+    def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
         g, w = inputs
         problem = ConvolutionProblem.of(y, y.shape, w.shape, padding)
         return planner.made(self, problem, (g, w), (*y.shape[:2], *problem.inner), y, problem.flops)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from graphdl.graph.types import Shape
 from graphdl.operators.structure import Pad, Slice
 from graphdl.operators.tensor import Template, Tensor
+
+if TYPE_CHECKING:
+    from graphdl.operators.kernels.family import Planner
 
 Pair = tuple[int, int]
 
@@ -137,3 +142,19 @@ def cut_off(view: Tensor) -> Padding | None:
         for start, size, extent in zip(cut.starts[2:], view.shape[2:], whole.shape[2:], strict=True)
     )
     return rows, columns
+
+
+class OfPaddedInput(ABC):
+    """A family whose kernel computes the gradient of an input that may be padded, and leaves the padding out where only
+    what is no padding is wanted."""
+
+    @abstractmethod
+    def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
+        """The tensor that replaces ``y``, the gradient of the whole input, but for ``padding`` around it."""
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        return self.prepare_padded(y, inputs, UNPADDED, planner)
+
+    def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
+        padding = cut_off(view)
+        return None if padding is None else self.prepare_padded(view.inputs[0], inputs, padding, planner)
