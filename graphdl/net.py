@@ -7,7 +7,7 @@
     net.output("y", y)
     model = Model.of_graph(net.graph)
 
-Every operator of docs/operators.md is there under its name. Types and shapes are inferred at once: what does not fit
+Every primitive of docs/language.md is there under its name. Types and shapes are inferred at once: what does not fit
 raises, with the line of Python that asked for it.
 """
 

@@ -86,6 +86,7 @@ class _Fusion:
         self.order = topological([*results, *(o for many in operands.values() for o in many)])
         self.position = {t: k for k, t in enumerate(self.order)}
         self.users: dict[Tensor, list[Tensor]] = {t: [] for t in self.order}
+        """One that reads a tensor twice stands there twice."""
         for tensor in self.order:
             for x in self.inputs_of(tensor):
                 self.users[x].append(tensor)
@@ -122,8 +123,6 @@ class _Fusion:
                 moves = isinstance(after.operation, View) and after.operation.invertible
                 computes = isinstance(after.operation, Elementwise) and after.shape == tail.shape
                 if after in taken or not (moves or computes):
-                    break
-                if computes and sum(1 for x in after.inputs if x is tail) > 1:
                     break
                 taken.add(after)
                 chain.append(after)
