@@ -29,14 +29,16 @@ HEADER = Path(__file__).with_name("host_kernels.h")
 
 _VECTOR_TYPE = re.compile(r"ext_vector_type\((\d+)\)")
 _LITERAL = re.compile(r"\(((?:float|int|uint|uchar)(?:2|4|8|16)|VECTOR|TYPE)\)\(")
+_LOCAL_POINTER = re.compile(r"__local (?=\w+ \*)")
 _LANE = re.compile(r"\.s([0-9a-f])\b")
 _HALVES = re.compile(r"(\w+\[[^]]*\])\.(even|odd) = (\w+\[[^]]*\])\.(lo|hi);")
 
 
 def translated(text: str) -> str:
-    """OpenCL C as C++ with GCC's vectors."""
+    """OpenCL C as C++ with GCC's vectors. A pointer to local memory is private; an array there is shared."""
     text = _VECTOR_TYPE.sub(r"vector_size(\1 * sizeof(float))", text)
     text = _LITERAL.sub(r"make<\1>(", text)
+    text = _LOCAL_POINTER.sub("", text)
     text = _LANE.sub(r"[0x\1]", text)
     return _HALVES.sub(r"set_\2(\1, \4(\3));", text)
 
