@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import networkx
 
     from graphdl.data.known import Known
-    from graphdl.training.fit import Request, Run
+    from graphdl.training.fit import TrainingOptions, TrainingRun
     from graphdl.training.inference import Measurement
     from graphdl.training.loop import Observer
 
@@ -80,7 +80,9 @@ def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFold
     return model, folder
 
 
-def resume(path: Path, request: Request, *, device: str | None = None, observer: Observer | None = None) -> Run:
+def resume(
+    path: Path, request: TrainingOptions, *, device: str | None = None, observer: Observer | None = None
+) -> TrainingRun:
     """Continues a run; what ``request`` leaves open is as it was said when the run began.
 
     Raises:
@@ -304,7 +306,7 @@ class Model:
         data_root: str | os.PathLike[str] | None = None,
         download: bool = False,
         **inputs: Any,
-    ) -> Run:
+    ) -> TrainingRun:
         """Trains by all stages of the file, on its data, or on ``data`` (``"mnist"``, ``'csv("a.csv")'``), or on
         arrays for the inputs: ``model.fit(image=x, label=y)``.
 
@@ -320,7 +322,7 @@ class Model:
         if out is not None:
             _ = self.source
         root = Path(data_root) if data_root is not None else None
-        request = fit.Request(batch, epochs, seed, data, root, download)
+        request = fit.TrainingOptions(batch, epochs, seed, data, root, download)
         return fit.fit(self, request, arrays=inputs, out=Path(out) if out is not None else None)
 
     def evaluate(
@@ -339,7 +341,7 @@ class Model:
         from graphdl.training import fit
 
         root = Path(data_root) if data_root is not None else None
-        return fit.evaluate(self, fit.Request(data=data, data_root=root, download=download), split=split)
+        return fit.evaluate(self, fit.TrainingOptions(data=data, data_root=root, download=download), split=split)
 
     def compile(self, *, batch: int = 1, training: bool = False) -> Program:
         """The program of one training step (of the first stage), or of a prediction: kernels, launches, memory.

@@ -25,7 +25,7 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Call:
+class SettingCall:
     """A setting, and how to complain about it."""
 
     argument_code: ClassVar[str] = "E0702"
@@ -52,7 +52,7 @@ class Call:
         return ModelError(Diagnostic(code, message, self.span(argument), notes=tuple(notes), help=help))
 
 
-def bind(call: Call, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:
+def bind(call: SettingCall, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:
     """The keyword arguments for ``function`` that a setting gives, checked against its signature and annotations.
 
     The first parameter of ``function`` is the call itself and not the user's. ``extra`` are names that the caller

@@ -66,7 +66,7 @@ class Ready(Observer):
 
 def train(run: Path, epochs: int, device: str | None) -> None:
     """Begins or continues a run in this process."""
-    request = fit.Request(epochs=epochs, data=f'npz("{DATA}")', data_root=run.parent, save_seconds=SAVE_SECONDS)
+    request = fit.TrainingOptions(epochs=epochs, data=f'npz("{DATA}")', data_root=run.parent, save_seconds=SAVE_SECONDS)
     if (run / SETTINGS).exists():
         resume(run, request, device=device, observer=Ready())
     else:

@@ -37,7 +37,7 @@ def command(
     from graphdl.training import fit
 
     model, folder = open_target(target, weights, net=net, settings=settings, device=device)
-    request, origin = fit.Request(batch=batch, data=data, data_root=data_root, download=download), None
+    request, origin = fit.TrainingOptions(batch=batch, data=data, data_root=data_root, download=download), None
     if folder is not None:
         request, origin = fit.remembered(folder, request)
     found = fit.evaluate(model, request, split=split, origin=origin)

@@ -12,7 +12,7 @@ from graphdl import strict_json
 from graphdl.cli.target import data_of, open_model
 
 if TYPE_CHECKING:
-    from graphdl.training.chain import Chain, PathGradient
+    from graphdl.training.chain import ChainRule, PathGradient
 
 _WIDTH = 100
 
@@ -43,7 +43,7 @@ def explain_parameter(
     return _text(found, taken.origin)
 
 
-def _text(found: Chain, batch: str) -> str:
+def _text(found: ChainRule, batch: str) -> str:
     name = found.parameter
     if found.count == 0:
         return f"No path leads from {name} to a loss: its gradient is zero."
@@ -79,7 +79,7 @@ def _paths(count: int) -> str:
     return "one path" if count == 1 else f"{count:,} paths" if count < 10**9 else f"{count:.3g} paths"
 
 
-def _formula(found: Chain) -> str:
+def _formula(found: ChainRule) -> str:
     if found.count == 1:
         steps = found.paths[0].steps
         factors = [f"∂{after}/∂{before}" for before, after in zip([found.parameter, *steps], steps, strict=False)]

@@ -19,7 +19,7 @@ from graphdl.data.reading import Reading
 from graphdl.data.text_tables import Row, is_number, read_columns, read_rows
 from graphdl.graph.types import TensorType
 from graphdl.suggest import enumerated
-from graphdl.training.fit import Request, remembered
+from graphdl.training.fit import TrainingOptions, remembered
 from graphdl.training.preprocessing import pipeline_of, tables_of
 from graphdl.training.sources import limit_of
 
@@ -54,7 +54,7 @@ def prepare(paths: Sequence[Path], model: Model, folder: RunFolder | None, types
         ModelError: as ``read_inputs``; E0714 to E0717, the arrays do not fit the inputs; E0618, the run is damaged.
     """
     known: Mapping[str, Any] = folder.settings.get("inputs", {}) if folder is not None else {}
-    request = Request() if folder is None else remembered(folder, Request())[0]
+    request = TrainingOptions() if folder is None else remembered(folder, TrainingOptions())[0]
     pipeline = pipeline_of(known)
     wanted = {
         name: replace(kind, shape=tuple(known[name]["shape"])) if name in known else kind

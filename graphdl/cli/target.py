@@ -64,10 +64,10 @@ def data_of(target: Path, data: str | None, root: Path | None) -> tuple[Override
     Raises:
         ModelError: ``data`` names no data set, or the run is at fault.
     """
-    from graphdl.training.fit import Request, remembered
+    from graphdl.training.fit import TrainingOptions, remembered
     from graphdl.training.run import open_run
 
-    request, origin = Request(data=data, data_root=root), target.parent
+    request, origin = TrainingOptions(data=data, data_root=root), target.parent
     if target.is_dir():
         request, known = remembered(open_run(target), request)
         origin = known or origin

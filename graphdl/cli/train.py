@@ -61,7 +61,7 @@ def command(
     from graphdl.training.claim import fresh
     from graphdl.training.run import BEST, CURVES, LAST
 
-    request = fit.Request(batch, epochs, seed, data, data_root, download)
+    request = fit.TrainingOptions(batch, epochs, seed, data, data_root, download)
     if resume is not None:
         from graphdl.model import resume as go_on
 

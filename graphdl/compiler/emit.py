@@ -20,7 +20,7 @@ from graphdl.compiler.expression import (
 )
 from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
-from graphdl.operators.index import Guard, Index, Loaded, Quotient, Remainder, Variable
+from graphdl.operators.index import Guard, Index, Loaded, LoopVariable, Quotient, Remainder
 from graphdl.operators.tensor import Tensor
 
 
@@ -28,7 +28,7 @@ from graphdl.operators.tensor import Tensor
 class Lanes:
     """``width`` lanes along ``vector``. ``aligned``: the first lane's value is always a multiple of the width."""
 
-    vector: Variable
+    vector: LoopVariable
     width: int
     aligned: bool = True
 
@@ -45,7 +45,7 @@ class Lanes:
         step = 0
         for atom, coefficient in index.terms:
             match atom:
-                case Variable():
+                case LoopVariable():
                     step += coefficient if atom == self.vector else 0
                 case Loaded():
                     if self.vector in atom.uses:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphdl.graph.types import Element
-from graphdl.operators.index import Guard, Index, Loaded, Variable, variables_of
+from graphdl.operators.index import Guard, Index, Loaded, LoopVariable, variables_of
 from graphdl.operators.tensor import Constant, Elementwise, Generator, Tensor, View
 
 
@@ -128,9 +128,9 @@ def broadcast_index(index: tuple[Index, ...], x: Tensor) -> tuple[Index, ...]:
     return tuple(Index(0) if n == 1 else i for i, n in zip(tail, x.shape, strict=True))
 
 
-def domain(shape: Sequence[int], prefix: str = "i") -> tuple[Variable, ...]:
+def domain(shape: Sequence[int], prefix: str = "i") -> tuple[LoopVariable, ...]:
     """One loop variable for each dimension."""
-    return tuple(Variable(f"{prefix}{d}", n) for d, n in enumerate(shape))
+    return tuple(LoopVariable(f"{prefix}{d}", n) for d, n in enumerate(shape))
 
 
 def walk(expressions: Sequence[Expression]) -> Iterator[Expression]:
@@ -164,7 +164,7 @@ def _loaded(indices: Sequence[Index]) -> list[Expression]:
             if isinstance(atom, Loaded):
                 assert isinstance(atom.expression, Expression)
                 found.append(atom.expression)
-            elif not isinstance(atom, Variable):
+            elif not isinstance(atom, LoopVariable):
                 found.extend(_loaded([atom.value]))
     return found
 
@@ -186,7 +186,7 @@ def indices_of(expressions: Sequence[Expression]) -> list[Index]:
 class Rebinder:
     """Replaces loop variables in expressions; what was shared stays shared."""
 
-    def __init__(self, values: Mapping[Variable, Index]) -> None:
+    def __init__(self, values: Mapping[LoopVariable, Index]) -> None:
         self.values = values
         self._known: dict[int, Expression] = {}
 

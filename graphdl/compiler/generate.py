@@ -17,7 +17,7 @@ from graphdl.compiler.emit import Emitter, Lanes
 from graphdl.compiler.expression import Expression, Load, Rebinder, Strides, Tracer, domain, indices_of, walk
 from graphdl.compiler.loops import Deal, deal, decode, merge
 from graphdl.compiler.program import Target
-from graphdl.operators.index import Index, Variable
+from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.tensor import Tensor, View
 
 
@@ -191,7 +191,7 @@ class Widths:
 
 
 def widths_of(
-    vector: Variable | None, expressions: Sequence[Expression], places: Sequence[Index], target: Target
+    vector: LoopVariable | None, expressions: Sequence[Expression], places: Sequence[Index], target: Target
 ) -> Widths:
     """The widest vectors that the innermost loop fills and every access allows; the rest goes by narrower ones."""
     if vector is None:
@@ -211,12 +211,12 @@ def widths_of(
     return Widths(main, rest)
 
 
-def lanes_along(vector: Variable | None, width: int) -> Lanes | None:
+def lanes_along(vector: LoopVariable | None, width: int) -> Lanes | None:
     return Lanes(vector, width) if vector is not None and width > 1 else None
 
 
 def loop_nest(
-    loops: Sequence[Variable], plan: Deal, rows: int, widths: Widths, body: Callable[[int], list[str]]
+    loops: Sequence[LoopVariable], plan: Deal, rows: int, widths: Widths, body: Callable[[int], list[str]]
 ) -> list[str]:
     """The loops around a body that is written for vectors and, where a row leaves a rest, for narrower ones."""
     lines = ["const int item = get_global_id(0);"]

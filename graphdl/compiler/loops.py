@@ -8,15 +8,15 @@ from math import ceil, prod
 
 from graphdl.compiler.expression import Expression, Load, walk
 from graphdl.compiler.program import Target
-from graphdl.operators.index import Index, Loaded, Quotient, Remainder, Variable, variables_of
+from graphdl.operators.index import Index, Loaded, LoopVariable, Quotient, Remainder, variables_of
 
 
-def approximate_stride(index: Index, variable: Variable) -> float:
+def approximate_stride(index: Index, variable: LoopVariable) -> float:
     """About how far in memory one step of the variable goes."""
     total = 0.0
     for atom, coefficient in index.terms:
         match atom:
-            case Variable():
+            case LoopVariable():
                 total += abs(coefficient) if atom == variable else 0
             case Quotient():
                 total += abs(coefficient) * approximate_stride(atom.value, variable) / atom.divisor
@@ -27,7 +27,7 @@ def approximate_stride(index: Index, variable: Variable) -> float:
     return total
 
 
-def memory_order(variables: Sequence[Variable], expressions: Sequence[Expression]) -> list[Variable]:
+def memory_order(variables: Sequence[LoopVariable], expressions: Sequence[Expression]) -> list[LoopVariable]:
     """The variables from the longest stride in the largest operand to the shortest; those it lacks keep their place."""
     loads = [e for e in walk(expressions) if isinstance(e, Load)]
     loads.sort(key=lambda load: -load.tensor.size)
@@ -40,15 +40,17 @@ def memory_order(variables: Sequence[Variable], expressions: Sequence[Expression
     return order
 
 
-def merge(order: Sequence[Variable], indices: Sequence[Index]) -> tuple[list[Variable], dict[Variable, Index]]:
+def merge(
+    order: Sequence[LoopVariable], indices: Sequence[Index]
+) -> tuple[list[LoopVariable], dict[LoopVariable, Index]]:
     """Neighbouring loops that every index runs through as if they were one become one.
 
     Gives the new loops and, for each old variable, its value in terms of the new ones.
     """
     inside = frozenset().union(
-        *(variables_of(atom) for index in indices for atom, _ in index.terms if not isinstance(atom, Variable))
+        *(variables_of(atom) for index in indices for atom, _ in index.terms if not isinstance(atom, LoopVariable))
     )
-    groups: list[list[Variable]] = []
+    groups: list[list[LoopVariable]] = []
     for variable in order:
         if variable.extent == 1:
             continue
@@ -59,13 +61,13 @@ def merge(order: Sequence[Variable], indices: Sequence[Index]) -> tuple[list[Var
                 groups[-1].append(variable)
                 continue
         groups.append([variable])
-    loops: list[Variable] = []
-    values: dict[Variable, Index] = {v: Index(0) for v in order if v.extent == 1}
+    loops: list[LoopVariable] = []
+    values: dict[LoopVariable, Index] = {v: Index(0) for v in order if v.extent == 1}
     for group in groups:
         if len(group) == 1:
             loops.append(group[0])
             continue
-        merged = Variable("_".join(v.name for v in group), prod(v.extent for v in group))
+        merged = LoopVariable("_".join(v.name for v in group), prod(v.extent for v in group))
         loops.append(merged)
         # The last variable counts on beyond its extent, the others stay at 0: every index comes out the same.
         for variable in group[:-1]:
@@ -74,7 +76,7 @@ def merge(order: Sequence[Variable], indices: Sequence[Index]) -> tuple[list[Var
     return loops, values
 
 
-def _plain(index: Index, variable: Variable) -> int:
+def _plain(index: Index, variable: LoopVariable) -> int:
     return sum(c for atom, c in index.terms if atom == variable)
 
 
@@ -105,7 +107,7 @@ def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
     return Deal(1, columns_each, rows * chunks, chunks, 1)
 
 
-def decode(variables: Sequence[Variable], flat: str) -> list[str]:
+def decode(variables: Sequence[LoopVariable], flat: str) -> list[str]:
     """Statements that give each variable its value from the row-major number ``flat``."""
     lines = []
     rest = prod(v.extent for v in variables)

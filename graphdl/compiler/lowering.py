@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphdl.compiler.recurrence import Run, State
+from graphdl.compiler.recurrence import LoopBuilder, State
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering, OperatorError
@@ -199,7 +199,7 @@ class _Lowering:
         leaves = [values[state] for state in body.states]
         self.run(body.nodes, _number_of_step(step, length, number))
         states = map(State, leaves, first, self._following(body))
-        run = Run(length, False, items, list(states), invariants, [values[value] for value in body.emitted])
+        run = LoopBuilder(length, False, items, list(states), invariants, [values[value] for value in body.emitted])
         emitted = [run.sequence(place) for place in range(len(body.emitted))]
         stacked = [_steps_first(x) if value.batched else x for x, value in zip(emitted, body.emitted, strict=True)]
         return (*stacked, *(run.last(k) for k in range(len(leaves))))

@@ -115,7 +115,7 @@ class Loop(Operation):
 # --------------------------------------------------------------------------------------------------------- making one
 
 
-class Run:
+class LoopBuilder:
     """A loop in the graph, and what becomes of the values of its body."""
 
     def __init__(
@@ -375,7 +375,7 @@ class _Reverse:
         loop, count = self.loop, self.loop.count
         outer = dict(zip(loop.leaves, self.whole.inputs, strict=True))
         given_outside = {x: outer[x] for x in loop.invariants}
-        run = Run(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
+        run = LoopBuilder(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
         places = {leaf: place for place, leaf in enumerate(slopes)}
         totals = {x: run.total(places[x]) for x in loop.invariants if x in places}
         if None in totals.values():
@@ -388,7 +388,7 @@ class _Reverse:
                     for x, sum_ in zip(summed, accumulators, strict=True)
                 ),
             ]
-            run = Run(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
+            run = LoopBuilder(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
             totals = {x: run.total(places[x]) for x in totals if x not in summed}
             totals |= {x: run.last(len(order) + k) for k, x in enumerate(summed)}
         starts: dict[Tensor, Tensor] = {}

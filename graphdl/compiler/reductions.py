@@ -33,7 +33,7 @@ from graphdl.compiler.generate import (
 )
 from graphdl.compiler.loops import deal, memory_order, merge
 from graphdl.compiler.program import Target
-from graphdl.operators.index import Index, Variable
+from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import Tensor
 
@@ -112,8 +112,8 @@ class _Nest:
     outputs: Sequence[Tensor]
     tails: list[Expression]
     places: list[Index]
-    outer: list[Variable]
-    inner: list[Variable]
+    outer: list[LoopVariable]
+    inner: list[LoopVariable]
     operands: Operands
     outer_widths: Widths = SCALAR
     inner_width: int = 1
@@ -130,7 +130,7 @@ class _Nest:
             *declared, *self._loops(self.inner_width, self.inner[-1]), *across, *self._rest(), *self._finish(1, "_all"),
         ]  # fmt: skip
 
-    def _loops(self, lanes: int, vector: Variable | None) -> list[str]:
+    def _loops(self, lanes: int, vector: LoopVariable | None) -> list[str]:
         """The reduced dimensions; the innermost one in blocks if the sum is long."""
         if not self.inner:
             return self._combine(self.reduced, lanes, vector)
@@ -166,7 +166,7 @@ class _Nest:
         head = f"for (int {last.name} = {begin}; {last.name} < {last.extent}; ++{last.name}) {{"
         return _around([head, *self._combine(rest, 1, None), "}"], self.inner[:-1])
 
-    def _combine(self, reduced: Sequence[Combining], lanes: int, vector: Variable | None) -> list[str]:
+    def _combine(self, reduced: Sequence[Combining], lanes: int, vector: LoopVariable | None) -> list[str]:
         emitter = Emitter(lanes_along(vector, lanes), self.operands, {})
         lines = []
         for r in reduced:
@@ -187,6 +187,6 @@ class _Nest:
         return emitter.lines
 
 
-def _around(lines: list[str], loops: Sequence[Variable]) -> list[str]:
+def _around(lines: list[str], loops: Sequence[LoopVariable]) -> list[str]:
     heads = [f"for (int {v.name} = 0; {v.name} < {v.extent}; ++{v.name}) {{" for v in loops]
     return [*heads, *lines, *("}" for _ in loops)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from graphdl.compiler.expression import Load, Tracer, domain
 from graphdl.graph.types import Shape
-from graphdl.operators.index import Index, Variable
+from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.kernels.family import Operand, Prepared
 from graphdl.operators.kernels.geometry import CHANNELS_LAST
 from graphdl.operators.tensor import Constant, Layout, Part, Source, Template, Tensor, View
@@ -95,7 +95,7 @@ def strides_from(x: Tensor, base: Tensor, strides: Sequence[int]) -> Operand | N
     if not isinstance(expression, Load):
         return None
     terms = dict(expression.address.terms)
-    if any(not isinstance(atom, Variable) for atom in terms):
+    if any(not isinstance(atom, LoopVariable) for atom in terms):
         return None
     return Operand(expression.address.constant, tuple(terms.get(v, 0) for v in variables))
 

@@ -12,7 +12,7 @@ from graphdl.compiler.program import Target
 from graphdl.compiler.strided import memory_operands, strides_from
 from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
-from graphdl.operators.index import Index, Variable
+from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.kernels.family import Operand, Prepared
 from graphdl.operators.tensor import Part, Tensor
 
@@ -47,7 +47,7 @@ def template(
         pointer, rest = operands.locate(base, Index(read.offset))
         prologue.append(f"const __global {base.stored.memory} *{name} = {pointer} + ({rest.constant});")
     names = [f"c{k}" for k in range(len(coordinates))]
-    variables = {axis: Variable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
+    variables = {axis: LoopVariable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))
     vector = variables[vector_axis]
     family = root.operation.family

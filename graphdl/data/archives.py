@@ -10,13 +10,13 @@ import numpy as np
 from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, divide, numbers, pixels
 from graphdl.data.numpy_files import read_npz
 from graphdl.data.reading import Reading
-from graphdl.data.request import Request
+from graphdl.data.request import DataRequest
 from graphdl.suggest import enumerated
 
 _SPLITS = ("train", "test", "validation")
 
 
-def npz(request: Request, file: str, test: float) -> DataSet:
+def npz(request: DataRequest, file: str, test: float) -> DataSet:
     """See ``graphdl.data.catalog``."""
     path = request.place(file, "file", Path.is_file)
     arrays = read_npz(request.reading, path)
@@ -65,7 +65,7 @@ def field_of(reading: Reading, values: Array, origin: Origin) -> ArrayField:
     return numbers(values, origin)
 
 
-def _check(request: Request, path: Path, parts: Mapping[str, Mapping[str, Field]]) -> None:
+def _check(request: DataRequest, path: Path, parts: Mapping[str, Mapping[str, Field]]) -> None:
     """All arrays of a split are of one length, and all splits have the same fields."""
     if "" in parts and len(parts) > 1:
         raise request.error(

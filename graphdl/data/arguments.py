@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 from graphdl.suggest import did_you_mean
 
 
@@ -33,7 +33,7 @@ class Declared(Mapping[str, Callable[..., Any]]):
         return len(self._names)
 
 
-def named(call: Call, table: Mapping[str, Callable[..., Any]], code: str, kind: str) -> Callable[..., Any]:
+def named(call: SettingCall, table: Mapping[str, Callable[..., Any]], code: str, kind: str) -> Callable[..., Any]:
     name = call.setting.name
     if name not in table:
         notes = [f"known: {', '.join(table)}"]
@@ -41,13 +41,13 @@ def named(call: Call, table: Mapping[str, Callable[..., Any]], code: str, kind: 
     return table[name]
 
 
-def fraction(call: Call, name: str, value: float) -> None:
+def fraction(call: SettingCall, name: str, value: float) -> None:
     if not 0 <= value < 1:
         what = f"'{name}' of '{call.setting.name}'"
         raise call.error("E0703", f"{what} must be at least 0 and below 1, found {value}", argument=name)
 
 
-def two(call: Call, name: str, value: int | list[int]) -> tuple[int, int]:
+def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]:
     """A height and a width, or one number for both."""
     sizes = [value, value] if isinstance(value, int) else value
     if len(sizes) != 2 or min(sizes) < 1:

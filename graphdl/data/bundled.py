@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from graphdl.data.dataset import DataSet, Field, Split, divide, labels, noise_bytes, numbers, pixels
-from graphdl.data.request import Request
+from graphdl.data.request import DataRequest
 from graphdl.settings import written
 
 _TEST_FRACTION = 0.2
 
 
-def digits(request: Request) -> DataSet:
+def digits(request: DataRequest) -> DataSet:
     """See ``graphdl.data.catalog``."""
     from sklearn.datasets import load_digits
 
@@ -24,7 +24,7 @@ def digits(request: Request) -> DataSet:
     return _divided(request, {"image": pixels(images, divisor=16.0), "label": labels(bunch.target, 10)})
 
 
-def iris(request: Request) -> DataSet:
+def iris(request: DataRequest) -> DataSet:
     """See ``graphdl.data.catalog``."""
     from sklearn.datasets import load_iris
 
@@ -34,13 +34,13 @@ def iris(request: Request) -> DataSet:
 
 
 def _divided(
-    request: Request, fields: dict[str, Field], class_names: dict[str, tuple[str, ...]] | None = None
+    request: DataRequest, fields: dict[str, Field], class_names: dict[str, tuple[str, ...]] | None = None
 ) -> DataSet:
     train, test = divide(Split("train", fields), _TEST_FRACTION, "test", stratify="label")
     return DataSet(request.setting.name, {"train": train, "test": test}, class_names or {}, span=request.setting.span)
 
 
-def table(request: Request, fields: Mapping[str, object]) -> DataSet:
+def table(request: DataRequest, fields: Mapping[str, object]) -> DataSet:
     """See ``graphdl.data.catalog``."""
     columns: dict[str, Field] = {}
     for name, value in fields.items():
@@ -62,7 +62,7 @@ def table(request: Request, fields: Mapping[str, object]) -> DataSet:
     return DataSet("table", {split: Split(split, columns) for split in ("train", "test")}, span=request.setting.span)
 
 
-def noise(request: Request, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
+def noise(request: DataRequest, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
     """See ``graphdl.data.catalog``; ``counts`` says how many examples each split has."""
     request.reading.require(prod(shape) * max(counts.values()), "what 'noise' makes")
     splits = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graphdl.data.dataset import DataSet, Split, Statistics, labels, pixels
 from graphdl.data.download import Archive, write_atomically
-from graphdl.data.request import GET_HELP, Request
+from graphdl.data.request import GET_HELP, DataRequest
 
 ARCHIVE = Archive(
     "cifar-10-binary.tar.gz",
@@ -26,7 +26,7 @@ _RECORD = 1 + 3 * 32 * 32
 """A record is the label, then 1,024 bytes each of red, green and blue, row by row."""
 
 
-def cifar10(request: Request) -> DataSet:
+def cifar10(request: DataRequest) -> DataSet:
     """See ``graphdl.data.catalog``."""
     splits = {}
     files = []
@@ -49,7 +49,7 @@ def cifar10(request: Request) -> DataSet:
     )
 
 
-def _find(request: Request, name: str) -> Path:
+def _find(request: DataRequest, name: str) -> Path:
     home = request.root / "cifar10"
     candidates = [home / _FOLDER / name, home / name]
     for candidate in candidates:
@@ -63,7 +63,7 @@ def _find(request: Request, name: str) -> Path:
     raise request.missing(f"the file {name}", candidates, help=GET_HELP)
 
 
-def unpack(request: Request, archive: Path, folder: Path) -> None:
+def unpack(request: DataRequest, archive: Path, folder: Path) -> None:
     """Writes the record files of the official archive, and nothing else of it, into a folder.
 
     Raises:
@@ -83,7 +83,7 @@ def unpack(request: Request, archive: Path, folder: Path) -> None:
         raise request.error("E0708", f"{archive} cannot be unpacked: {error.strerror or error}") from error
 
 
-def _read(request: Request, path: Path) -> NDArray[np.uint8]:
+def _read(request: DataRequest, path: Path) -> NDArray[np.uint8]:
     content = request.read(path)
     if not content or len(content) % _RECORD:
         raise request.damaged(path, f"{len(content)} bytes are no multiple of one record of {_RECORD} bytes")

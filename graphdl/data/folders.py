@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics, labels
 from graphdl.data.pictures import SUFFIXES, decode
-from graphdl.data.request import Request
+from graphdl.data.request import DataRequest
 from graphdl.graph.types import TensorType
 from graphdl.suggest import enumerated
 
@@ -31,7 +31,7 @@ class ImageFiles(Field):
 
     paths: Sequence[Path]
     type: TensorType
-    request: Request
+    request: DataRequest
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -49,7 +49,7 @@ class ImageFiles(Field):
         return str(self.paths[row])
 
 
-def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
+def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
     """See ``graphdl.data.catalog``; ``shape`` is [channels, height, width]."""
     request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
@@ -74,7 +74,7 @@ def folder(request: Request, dir: str, shape: tuple[int, int, int], test: float)
     )
 
 
-def _listed(request: Request, home: Path, test: float) -> dict[str, list[Path]]:
+def _listed(request: DataRequest, home: Path, test: float) -> dict[str, list[Path]]:
     """The images of each split, in the order of their paths; there is always a training split."""
     if (home / "train").is_dir():
         listed = {split: _images(home / split) for split in _SPLITS if (home / split).is_dir()}
@@ -113,7 +113,9 @@ def _share(name: str) -> float:
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:6], "big") / 2**48
 
 
-def _numbered(request: Request, split: str, paths: Sequence[Path], numbering: Mapping[str, int]) -> NDArray[np.int32]:
+def _numbered(
+    request: DataRequest, split: str, paths: Sequence[Path], numbering: Mapping[str, int]
+) -> NDArray[np.int32]:
     kinds = np.zeros(len(paths), np.int32)
     for row, path in enumerate(paths):
         if path.parent.name not in numbering:

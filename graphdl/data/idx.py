@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from graphdl.data.dataset import DataSet, Origin, Split, Statistics, labels, pixels
 from graphdl.data.download import Archive
-from graphdl.data.request import GET_HELP, Request
+from graphdl.data.request import GET_HELP, DataRequest
 
 _MNIST_MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -57,18 +57,18 @@ _GARMENTS = (
 )  # fmt: skip
 
 
-def mnist(request: Request) -> DataSet:
+def mnist(request: DataRequest) -> DataSet:
     """See ``graphdl.data.catalog``."""
     return _load(request, "mnist", MNIST_ARCHIVES, (), Statistics((0.1307,), (0.3081,)))
 
 
-def fashion_mnist(request: Request) -> DataSet:
+def fashion_mnist(request: DataRequest) -> DataSet:
     """See ``graphdl.data.catalog``."""
     return _load(request, "fashion_mnist", FASHION_ARCHIVES, _GARMENTS, Statistics((0.2860,), (0.3530,)))
 
 
 def _load(
-    request: Request, name: str, archives: dict[str, Archive], class_names: tuple[str, ...], published: Statistics
+    request: DataRequest, name: str, archives: dict[str, Archive], class_names: tuple[str, ...], published: Statistics
 ) -> DataSet:
     folder = request.root / name
     splits = {}
@@ -107,7 +107,7 @@ def _load(
     )
 
 
-def _find(request: Request, folder: Path, name: str, archives: dict[str, Archive]) -> Path:
+def _find(request: DataRequest, folder: Path, name: str, archives: dict[str, Archive]) -> Path:
     candidates = [folder / name, folder / f"{name}.gz"]
     for candidate in candidates:
         if candidate.is_file():
@@ -117,7 +117,7 @@ def _find(request: Request, folder: Path, name: str, archives: dict[str, Archive
     raise request.missing(f"the file {name}.gz", candidates, help=GET_HELP)
 
 
-def read_idx(request: Request, path: Path, rank: int) -> NDArray[np.uint8]:
+def read_idx(request: DataRequest, path: Path, rank: int) -> NDArray[np.uint8]:
     """The unsigned bytes of an IDX file, packed by gzip or not; read-only.
 
     Raises:
@@ -132,7 +132,7 @@ def read_idx(request: Request, path: Path, rank: int) -> NDArray[np.uint8]:
             raise request.damaged(path, f"it cannot be unpacked ({error})") from error
 
 
-def _unpacked(request: Request, path: Path, file: gzip.GzipFile | BinaryIO, rank: int) -> NDArray[np.uint8]:
+def _unpacked(request: DataRequest, path: Path, file: gzip.GzipFile | BinaryIO, rank: int) -> NDArray[np.uint8]:
     """What a header and its elements say; one byte more than the header promises is asked for, never all there is."""
     header = 4 + 4 * rank
     begin = file.read(header)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphdl.data.augmentations import augmentation
-from graphdl.data.augmentations.step import Fixed, Place, Step
+from graphdl.data.augmentations.step import AugmentationStep, Fixed, Place
 from graphdl.data.dataset import Array, DataSet
 from graphdl.data.draws import uniform
 from graphdl.graph.train import Setting
@@ -20,7 +20,7 @@ class Pipeline:
     The fields of one example share a setting's random numbers: an image and its mask stay aligned.
     """
 
-    stages: tuple[Mapping[str, Step], ...] = ()
+    stages: tuple[Mapping[str, AugmentationStep], ...] = ()
 
     def types(self, before: Mapping[str, TensorType]) -> dict[str, TensorType]:
         """The fields' types afterwards."""
@@ -65,7 +65,7 @@ def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
     Raises:
         ModelError: E0702, E0703, E0710 or E0711, a setting is unknown, ill-formed, or does not fit the data.
     """
-    stages: list[Mapping[str, Step]] = []
+    stages: list[Mapping[str, AugmentationStep]] = []
     for setting in settings:
         make = augmentation(setting)
         stages.append(make(Place(setting, dataset, Pipeline(tuple(stages)).types(dataset.types))))

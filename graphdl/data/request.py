@@ -12,7 +12,7 @@ from graphdl.data.download import Archive, fetch
 from graphdl.data.known import Known
 from graphdl.data.reading import LIMIT, Reading
 from graphdl.diagnostics import ModelError
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 GET_HELP = (
     "name the folder that has it with --data-root or GRAPHDL_DATA, or let graphdl download it with --download "
@@ -36,7 +36,7 @@ def default_root() -> Path:
 
 
 @dataclass(frozen=True)
-class Request(Call):
+class DataRequest(SettingCall):
     """A data set that was asked for."""
 
     root: Path

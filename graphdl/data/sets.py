@@ -9,7 +9,7 @@ from pathlib import Path
 from graphdl.data.catalog import data_set
 from graphdl.data.dataset import DataSet, divide
 from graphdl.data.known import Known
-from graphdl.data.request import Request, default_root
+from graphdl.data.request import DataRequest, default_root
 from graphdl.graph.train import Setting, setting_of
 
 
@@ -40,7 +40,7 @@ def load(
     chosen = data_set(setting)
     fraction = chosen.validation
     wanted = {*splits, "train"} if fraction else {*splits}
-    request = Request(
+    request = DataRequest(
         setting,
         root=(root or default_root()).expanduser(),
         splits=tuple(sorted(wanted)),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, divide, labels, numbers
-from graphdl.data.request import Request
+from graphdl.data.request import DataRequest
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
 from graphdl.suggest import did_you_mean, enumerated
 
@@ -39,7 +39,7 @@ class _Chosen:
 
 
 def csv(
-    request: Request,
+    request: DataRequest,
     file: str,
     label: str | int | None,
     target: str | int | None,
@@ -90,7 +90,7 @@ def csv(
     )
 
 
-def _open(request: Request, name: str, argument: str, header: bool, separator: str) -> _Opened:
+def _open(request: DataRequest, name: str, argument: str, header: bool, separator: str) -> _Opened:
     path = request.place(name, argument, Path.is_file)
     rows = read_rows(request.reading, path, separator)
     head = next(rows, None)
@@ -120,7 +120,7 @@ def _may_be_names(texts: Sequence[str]) -> bool:
 
 
 def _choose(
-    request: Request,
+    request: DataRequest,
     table: _Opened,
     label: str | int | None,
     target: str | int | None,
@@ -157,7 +157,7 @@ def _choose(
     return _Chosen(inputs, special.get("target"), special.get("label"))
 
 
-def _column(request: Request, table: _Opened, chosen: str | int, argument: str) -> int:
+def _column(request: DataRequest, table: _Opened, chosen: str | int, argument: str) -> int:
     if isinstance(chosen, int):
         if -len(table.columns) <= chosen < len(table.columns):
             return chosen % len(table.columns)
@@ -173,7 +173,7 @@ def _column(request: Request, table: _Opened, chosen: str | int, argument: str) 
     )
 
 
-def _read(request: Request, table: _Opened, chosen: _Chosen) -> Columns:
+def _read(request: DataRequest, table: _Opened, chosen: _Chosen) -> Columns:
     numeric = [*chosen.inputs, *([chosen.target] if chosen.target is not None else [])]
     cure = "name the numeric columns with 'columns', or the column of classes with 'label'"
     return read_columns(request.reading, table.path, table.rows, table.columns, numeric, chosen.label, cure)
@@ -195,7 +195,7 @@ def classes(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct))
 
 
-def _numbered(request: Request, table: _Opened, part: Columns, numbering: Mapping[str, int]) -> Field:
+def _numbered(request: DataRequest, table: _Opened, part: Columns, numbering: Mapping[str, int]) -> Field:
     values: NDArray[Any] = np.zeros(len(part.texts), np.int32)
     for row, text in enumerate(part.texts):
         if text not in numbering:

@@ -26,7 +26,7 @@ def carries_gradient(value: Value, reader: Node | None = None) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class PathStep:
     """One step of a path: an applied block of the library, or an operator by itself."""
 
     label: str
@@ -41,7 +41,7 @@ class Link:
 
     source: Value
     target: Value
-    step: Step
+    step: PathStep
 
 
 Path = tuple[Link, ...]
@@ -125,7 +125,7 @@ class PathGraph:
         wanted = {id(end) for end in self.ends}
         for step in self.steps:
             wanted |= {id(value) for value in self.borders[id(step)]}
-        readers: dict[int, list[Step]] = {}
+        readers: dict[int, list[PathStep]] = {}
         for step in self.steps:
             for value in self.borders[id(step)]:
                 readers.setdefault(id(value), []).append(step)
@@ -143,7 +143,7 @@ class PathGraph:
                         pending.append(target)
         return links
 
-    def _through(self, step: Step, value: Value) -> Iterable[Value]:
+    def _through(self, step: PathStep, value: Value) -> Iterable[Value]:
         """The values of a step that one of its inputs reaches."""
         reached = {id(value)}
         for node in step.nodes:
@@ -172,7 +172,7 @@ class PathGraph:
         }
 
 
-def steps(nodes: Sequence[Node]) -> list[Step]:
+def steps(nodes: Sequence[Node]) -> list[PathStep]:
     """The nodes in steps, in a topological order of their first nodes."""
     groups: dict[Hashable, list[Node]] = {}
     labels: dict[Hashable, str] = {}
@@ -189,7 +189,7 @@ def steps(nodes: Sequence[Node]) -> list[Step]:
             key = node.id
             labels[key] = str(node.attributes["name"])
         groups.setdefault(key, []).append(node)
-    return [Step(labels[key], tuple(group)) for key, group in groups.items()]
+    return [PathStep(labels[key], tuple(group)) for key, group in groups.items()]
 
 
 def library_block(node: Node) -> Module | None:

@@ -35,7 +35,7 @@ ROWS: dict[str, Row] = {}
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """Code that calls a C function of ``graphdl.operators.division``."""
 
     function: str
@@ -75,7 +75,7 @@ def _row(
 
 
 def _function(code: Code) -> Callable[[int], Mapping[str, str]] | None:
-    return code.text if isinstance(code, Call) else None
+    return code.text if isinstance(code, FunctionCall) else None
 
 
 def _writer(code: Code) -> Callable[[Sequence[str], int], str]:
@@ -276,11 +276,13 @@ _row(
     wants="float", cost=4, odd=True,
 )  # fmt: skip
 _row(
-    "floor_divide", 2, Call("floored_quotient"), lambda a, b: a // b, of_ints=Call("whole_quotient"), cost=12,
+    "floor_divide", 2, FunctionCall("floored_quotient"), lambda a, b: a // b,
+    of_ints=FunctionCall("whole_quotient"), cost=12,
     documentation="The quotient, rounded down. Of ints it is an int, and 0 where b is 0.",
 )  # fmt: skip
 _row(
-    "remainder", 2, Call("floored_remainder"), lambda a, b: a % b, _remainder_gradient, of_ints=Call("whole_remainder"),
+    "remainder", 2, FunctionCall("floored_remainder"), lambda a, b: a % b, _remainder_gradient,
+    of_ints=FunctionCall("whole_remainder"),
     cost=10, documentation="a - b * (a // b): it has the sign of b. Of ints it is 0 where b is 0.",
 )  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)

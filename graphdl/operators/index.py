@@ -32,7 +32,7 @@ from typing import Union
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class LoopVariable:
     """A loop variable, 0 ≤ value < ``extent``."""
 
     name: str
@@ -88,7 +88,7 @@ class Loaded:
 
     expression: Hashable
     extent: int | None
-    uses: frozenset[Variable]
+    uses: frozenset[LoopVariable]
 
     @property
     def low(self) -> int:
@@ -99,7 +99,7 @@ class Loaded:
         return self.extent - 1 if self.extent is not None else 2**31 - 1
 
 
-Atom = Union[Variable, Quotient, Remainder, Loaded]  # noqa: UP007 - the classes refer to each other
+Atom = Union[LoopVariable, Quotient, Remainder, Loaded]  # noqa: UP007 - the classes refer to each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Index:
             return value
         if isinstance(value, int):
             return Index(value)
-        if isinstance(value, Variable) and value.extent == 1:
+        if isinstance(value, LoopVariable) and value.extent == 1:
             return Index(0)
         return Index(0, ((value, 1),))
 
@@ -180,7 +180,7 @@ class Index:
             parts.append(str(self.constant))
         return " + ".join(parts)
 
-    def substitute(self, values: Mapping[Variable, Index], loaded: Callable[[Loaded], Index]) -> Index:
+    def substitute(self, values: Mapping[LoopVariable, Index], loaded: Callable[[Loaded], Index]) -> Index:
         """The same form with variables and loaded integers replaced."""
         result = Index(self.constant)
         for atom, coefficient in self.terms:
@@ -190,7 +190,7 @@ class Index:
 
 def _atom_code(atom: Atom, loaded: Callable[[Loaded], str]) -> str:
     match atom:
-        case Variable():
+        case LoopVariable():
             return atom.name
         case Quotient():
             return f"(({atom.value.code(loaded)}) / {atom.divisor})"
@@ -200,9 +200,9 @@ def _atom_code(atom: Atom, loaded: Callable[[Loaded], str]) -> str:
             return loaded(atom)
 
 
-def _substituted(atom: Atom, values: Mapping[Variable, Index], loaded: Callable[[Loaded], Index]) -> Index:
+def _substituted(atom: Atom, values: Mapping[LoopVariable, Index], loaded: Callable[[Loaded], Index]) -> Index:
     match atom:
-        case Variable():
+        case LoopVariable():
             return values.get(atom, Index.of(atom))
         case Quotient():
             return atom.value.substitute(values, loaded) // atom.divisor
@@ -212,12 +212,12 @@ def _substituted(atom: Atom, values: Mapping[Variable, Index], loaded: Callable[
             return loaded(atom)
 
 
-def variables_of(value: Index | Atom) -> frozenset[Variable]:
+def variables_of(value: Index | Atom) -> frozenset[LoopVariable]:
     """The loop variables that a value depends on."""
     match value:
         case Index():
             return frozenset().union(*(variables_of(atom) for atom, _ in value.terms))
-        case Variable():
+        case LoopVariable():
             return frozenset((value,))
         case Loaded():
             return value.uses

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 
-class TrainingCall(Call):
+class TrainingCall(SettingCall):
     """A call in a train section that concerns training itself."""
 
     argument_code = "E0612"

@@ -41,7 +41,7 @@ class PathGradient:
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainRule:
     """All that was measured of a parameter's paths."""
 
     parameter: str
@@ -57,7 +57,7 @@ class Chain:
     """The norm of the difference of the two, in parts of the gradient's norm."""
 
 
-def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: int = _MOST_AT_ONCE) -> Chain:
+def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: int = _MOST_AT_ONCE) -> ChainRule:
     """Measures the gradient along every path from a parameter to the losses, for one batch in training mode.
 
     With more than ``most`` paths the strongest are measured, by the product of what each link keeps of a gradient's
@@ -80,7 +80,7 @@ def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: 
     count = paths.count()
     if count == 0:
         norms = measuring.run([measuring.squared(measuring.gradient)], arrays)
-        return Chain(parameter, 0, (), float(np.sqrt(norms[0])), 0.0, float(norms[0] > 0))
+        return ChainRule(parameter, 0, (), float(np.sqrt(norms[0])), 0.0, float(norms[0] > 0))
     total = measuring.summed()
     chosen = list(paths.paths()) if count <= most else paths.strongest(most, measuring.strengths(arrays))
     whole = measuring.gradient
@@ -101,7 +101,7 @@ def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: 
     ]
     found.sort(key=lambda each: -each.norm)
     norm = float(np.sqrt(norms[0]))
-    return Chain(
+    return ChainRule(
         parameter, count, tuple(found), norm, float(np.sqrt(norms[1])), float(np.sqrt(norms[2])) / max(norm, 1e-30)
     )
 

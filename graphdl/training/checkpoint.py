@@ -15,7 +15,7 @@ import numpy as np
 
 from graphdl import strict_json
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.language.expansion.run import visible
+from graphdl.language.expansion.context import visible
 from graphdl.suggest import did_you_mean
 from graphdl.training.network import Network
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphdl.data.batches import Batches
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.language.expansion.run import header, visible
+from graphdl.language.expansion.context import header, visible
 from graphdl.training.diagnosis import Fault
 from graphdl.training.inference import Measurement
 from graphdl.training.network import Network

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingOptions:
     """What a caller or the command line says of a run; what is None is as the file says."""
 
     batch: int | None = None
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A run that has ended."""
 
     records: list[dict[str, Any]] = field(repr=False)
@@ -66,12 +66,12 @@ class Run:
 
 def fit(
     model: Model,
-    request: Request,
+    request: TrainingOptions,
     *,
     arrays: Mapping[str, Any] | None = None,
     out: Path | None = None,
     observer: Observer | None = None,
-) -> Run:
+) -> TrainingRun:
     """Trains a model by all stages of its file, from data sets or from a caller's arrays; ``out`` is a new run folder.
 
     Raises:
@@ -90,7 +90,9 @@ def fit(
             raise
 
 
-def _fit(model: Model, request: Request, arrays: Mapping[str, Any], out: Path | None, observer: Observer | None) -> Run:
+def _fit(
+    model: Model, request: TrainingOptions, arrays: Mapping[str, Any], out: Path | None, observer: Observer | None
+) -> TrainingRun:
     stages = model.stages(request.overrides)
     if arrays:
         inputs = model.network.training.inputs
@@ -110,10 +112,12 @@ def _fit(model: Model, request: Request, arrays: Mapping[str, Any], out: Path | 
         model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
     )
     training.run()
-    return Run(training.records, training.steps, out)
+    return TrainingRun(training.records, training.steps, out)
 
 
-def go_on(model: Model, folder: RunFolder, request: Request, *, observer: Observer | None = None) -> Run:
+def go_on(
+    model: Model, folder: RunFolder, request: TrainingOptions, *, observer: Observer | None = None
+) -> TrainingRun:
     """Continues the run in a claimed folder with its model; ``request`` is complete: see ``remembered``.
 
     Raises:
@@ -130,10 +134,10 @@ def go_on(model: Model, folder: RunFolder, request: Request, *, observer: Observ
     )
     training.resume()
     training.run()
-    return Run(training.records, training.steps, folder.path)
+    return TrainingRun(training.records, training.steps, folder.path)
 
 
-def evaluate(model: Model, request: Request, *, split: str = "test", origin: Path | None = None) -> Measurement:
+def evaluate(model: Model, request: TrainingOptions, *, split: str = "test", origin: Path | None = None) -> Measurement:
     """Losses and metrics on a split of the data of the last stage that names data.
 
     Raises:
@@ -154,7 +158,7 @@ def evaluate(model: Model, request: Request, *, split: str = "test", origin: Pat
     return inference.measure(network, batches)
 
 
-def remembered(folder: RunFolder, request: Request) -> tuple[Request, Path | None]:
+def remembered(folder: RunFolder, request: TrainingOptions) -> tuple[TrainingOptions, Path | None]:
     """The request with what the run was begun with where it says nothing; and the original model file's folder."""
     before = folder.settings["overrides"]
     root = before.get("data_root")
@@ -174,7 +178,9 @@ def _origin(folder: RunFolder) -> Path | None:
     return Path(origin) if origin else None
 
 
-def _settings(model: Model, request: Request, stages: list[Stage], data: Callable[[Stage], DataSet]) -> dict[str, Any]:
+def _settings(
+    model: Model, request: TrainingOptions, stages: list[Stage], data: Callable[[Stage], DataSet]
+) -> dict[str, Any]:
     """What ``settings.json`` holds: what was asked for, and what it came to."""
     path = model.source.path
     return {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphdl.data.augmentations import restored
-from graphdl.data.augmentations.step import Step
+from graphdl.data.augmentations.step import AugmentationStep
 from graphdl.data.dataset import DataSet, Table
 from graphdl.data.known import Known
 from graphdl.data.pipeline import Pipeline, pipeline
@@ -46,7 +46,7 @@ def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
     Raises:
         ModelError: E0618, they are damaged.
     """
-    stages: list[Mapping[str, Step]] = []
+    stages: list[Mapping[str, AugmentationStep]] = []
     for name, known in described.items():
         try:
             values = np.zeros((1, *known["shape"]), np.float32)

@@ -47,7 +47,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class _Call(TrainingCall):
+class _ScheduleCall(TrainingCall):
     """A schedule's setting, and what else of the train section it depends on."""
 
     lr: float
@@ -64,19 +64,19 @@ class _Call(TrainingCall):
         return Schedule(curve, unit == "step", warmup)
 
 
-def constant(call: _Call, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
+def constant(call: _ScheduleCall, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``constant(warmup = 5)``: the optimizer's rate throughout."""
     return call.make(lambda position, total: call.lr, unit, warmup)
 
 
-def step(call: _Call, every: float, factor: float = 0.1, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
+def step(call: _ScheduleCall, every: float, factor: float = 0.1, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``step(every = 5, factor = 0.1)``: times ``factor`` after each ``every`` epochs."""
     call.in_range("every", every, low=0, high=None, open_low=True)
     call.in_range("factor", factor, low=0, high=None, open_low=True)
     return call.make(lambda position, total: call.lr * factor ** floor(position / every), unit, warmup)
 
 
-def cosine(call: _Call, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
+def cosine(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``cosine(warmup = 5)``: half a cosine from the optimizer's rate down to ``to`` times it (Loshchilov and Hutter,
     2017)."""
     call.in_range("to", to, low=0, high=None)
@@ -85,13 +85,15 @@ def cosine(call: _Call, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch
     )
 
 
-def linear(call: _Call, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
+def linear(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``linear(to = 0.01)``: a straight line from the optimizer's rate to ``to`` times it."""
     call.in_range("to", to, low=0, high=None)
     return call.make(lambda p, total: call.lr * (1 + (to - 1) * _share(p, warmup, total)), unit, warmup)
 
 
-def one_cycle(call: _Call, rise: float = 0.3, start: float = 0.04, to: float = 4e-6, unit: str = "epoch") -> Schedule:
+def one_cycle(
+    call: _ScheduleCall, rise: float = 0.3, start: float = 0.04, to: float = 4e-6, unit: str = "epoch"
+) -> Schedule:
     """``one_cycle(rise = 0.3)``: from ``start`` times the optimizer's rate up to it within the first ``rise`` of the
     training, then down to ``to`` times it, both along half a cosine (Smith and Topin, 2018)."""
     call.in_range("rise", rise, low=0, high=1, open_low=True)
@@ -107,7 +109,7 @@ def one_cycle(call: _Call, rise: float = 0.3, start: float = 0.04, to: float = 4
     return call.make(curve, unit, 0.0)
 
 
-def piecewise(call: _Call, pieces: list[list[float]], warmup: float = 0.0, unit: str = "epoch") -> Schedule:
+def piecewise(call: _ScheduleCall, pieces: list[list[float]], warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``piecewise([[0, 5, 0.1], [5, 8, 0.01]])``: from epoch 0 to 5 the rate 0.1, from 5 to 8 the rate 0.01.
 
     The pieces follow one another without a gap, and the last rate holds on; the optimizer's own is not used.
@@ -152,7 +154,7 @@ def schedule(setting: Setting | None, lr: float) -> Schedule:
     """
     if setting is None:
         return Schedule(lambda position, total: lr, True, 0.0)
-    call = _Call(setting, lr)
+    call = _ScheduleCall(setting, lr)
     if setting.name not in SCHEDULES:
         raise call.error(
             "E0611",

@@ -11,10 +11,10 @@ import numpy as np
 from graphdl.compiler.expression import Apply, Choose, Expression, Load, Number, Tracer, domain
 from graphdl.compiler.strided import row_major_strides
 from graphdl.operators.elementwise import ROWS
-from graphdl.operators.index import Guard, Index, Loaded, Quotient, Remainder, Variable
+from graphdl.operators.index import Guard, Index, Loaded, LoopVariable, Quotient, Remainder
 from graphdl.operators.tensor import Source, Tensor, topological
 
-Values = Mapping[Variable, int]
+Values = Mapping[LoopVariable, int]
 Arrays = Mapping[Tensor, np.ndarray]
 
 
@@ -23,7 +23,7 @@ def at(index: Index, values: Values, arrays: Arrays | None = None) -> int:
     total = index.constant
     for atom, coefficient in index.terms:
         match atom:
-            case Variable():
+            case LoopVariable():
                 total += coefficient * values[atom]
             case Quotient():
                 total += coefficient * (at(atom.value, values, arrays) // atom.divisor)
@@ -59,7 +59,7 @@ def value(expression: Expression, values: Values, arrays: Arrays) -> Any:
     raise AssertionError(expression)
 
 
-def everywhere(variables: tuple[Variable, ...]) -> list[Values]:
+def everywhere(variables: tuple[LoopVariable, ...]) -> list[Values]:
     return [dict(zip(variables, place, strict=True)) for place in product(*(range(v.extent) for v in variables))]
 
 

@@ -16,12 +16,12 @@ from graphdl.compiler.generate import Operands, widths_of
 from graphdl.compiler.program import Target
 from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import take
-from graphdl.operators.index import Guard, Index, Loaded, Variable
+from graphdl.operators.index import Guard, Index, Loaded, LoopVariable
 from graphdl.operators.structure import concat, pad, reshape, slice_
 from graphdl.operators.tensor import Tensor, feed
 
 WIDTH = 4
-VECTOR, ROW = Variable("v", 24), Variable("r", 3)
+VECTOR, ROW = LoopVariable("v", 24), LoopVariable("r", 3)
 LANES = Lanes(VECTOR, WIDTH)
 
 _leaves = st.one_of(
@@ -40,7 +40,7 @@ INDICES = st.recursive(
 )
 
 
-def vectors() -> list[list[dict[Variable, int]]]:
+def vectors() -> list[list[dict[LoopVariable, int]]]:
     """The places of the lanes of each vector that a kernel computes."""
     return [
         [{VECTOR: first + lane, ROW: row} for lane in range(WIDTH)]

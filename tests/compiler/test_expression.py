@@ -24,7 +24,7 @@ from graphdl.compiler.expression import (
 )
 from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import pick, take
-from graphdl.operators.index import Index, Variable
+from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.structure import broadcast_to, concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, feed
 from graphdl.operators.window import im2col
@@ -193,7 +193,7 @@ def test_variables_can_be_replaced() -> None:
     shared = apply("exp", pad(x, (0, 1), (0, 1)))
     i, j = domain((4, 8))
     expression = Tracer({x: (6, 1)}).trace(shared * shared, (Index.of(i), Index.of(j)))
-    flat = Variable("flat", 32)
+    flat = LoopVariable("flat", 32)
     rebinder = Rebinder({i: Index.of(flat) // 8, j: Index.of(flat) % 8})
     rebound = rebinder.expression(expression)
     assert len(list(walk([rebound]))) == len(list(walk([expression])))
@@ -209,7 +209,7 @@ def test_replacing_variables_reaches_loaded_integers() -> None:
     table, rows = feed("table", (5, 3)), feed("rows", (4,), "int")
     i, j = domain((4, 3))
     expression = Tracer({table: (3, 1), rows: (1,)}).trace(take(table, rows, known=True), (Index.of(i), Index.of(j)))
-    other = Variable("other", 4)
+    other = LoopVariable("other", 4)
     rebound = Rebinder({i: Index.of(other) * -1 + 3}).expression(expression)
     arrays = {table: np.arange(15, dtype=np.float32).reshape(5, 3), rows: np.int32([4, 0, 3, 1])}
     for place in everywhere((other, j)):

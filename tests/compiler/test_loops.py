@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graphdl.compiler.expression import Tracer, domain
 from graphdl.compiler.loops import approximate_stride, deal, decode, memory_order, merge
 from graphdl.compiler.program import Target
-from graphdl.operators.index import Index, Quotient, Remainder, Variable
+from graphdl.operators.index import Index, LoopVariable, Quotient, Remainder
 from graphdl.operators.tensor import feed
 
 CPU = Target("cpu", vector_width=8, compute_units=4)
@@ -75,7 +75,7 @@ def test_loops_inside_a_quotient_stay_apart() -> None:
 
 
 def test_a_loop_of_one_step_vanishes() -> None:
-    i, j = Variable("i", 1), Variable("j", 3)
+    i, j = LoopVariable("i", 1), LoopVariable("j", 3)
     loops, values = merge((i, j), [Index.of(j)])
     assert loops == [j]
     assert values == {i: Index(0)}
@@ -84,16 +84,16 @@ def test_a_loop_of_one_step_vanishes() -> None:
 @pytest.mark.parametrize(
     ("index", "stride"),
     [
-        (Index(0, ((Variable("i", 8), 3),)), 3),
-        (Index(0, ((Variable("i", 8), -3),)), 3),
+        (Index(0, ((LoopVariable("i", 8), 3),)), 3),
+        (Index(0, ((LoopVariable("i", 8), -3),)), 3),
         (Index(5), 0),
-        (Index(0, ((Variable("j", 8), 3),)), 0),
-        (Index(0, ((Quotient(Index.of(Variable("i", 8)), 4), 8),)), 2),
-        (Index(0, ((Remainder(Index.of(Variable("i", 8)), 4), 2),)), 2),
+        (Index(0, ((LoopVariable("j", 8), 3),)), 0),
+        (Index(0, ((Quotient(Index.of(LoopVariable("i", 8)), 4), 8),)), 2),
+        (Index(0, ((Remainder(Index.of(LoopVariable("i", 8)), 4), 2),)), 2),
     ],
 )
 def test_how_far_a_step_goes(index: Index, stride: float) -> None:
-    assert approximate_stride(index, Variable("i", 8)) == stride
+    assert approximate_stride(index, LoopVariable("i", 8)) == stride
 
 
 def test_loops_follow_the_largest_operand() -> None:

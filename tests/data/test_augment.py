@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from graphdl.data.augmentations import AUGMENTATIONS, restored
-from graphdl.data.augmentations.step import Fixed, Step
+from graphdl.data.augmentations.step import AugmentationStep, Fixed
 from graphdl.data.dataset import DataSet, Field, Split, numbers
 from graphdl.data.pipeline import Pipeline, pipeline
 from graphdl.graph.types import TensorType
@@ -228,7 +228,7 @@ def test_every_augmentation_declares_what_it_becomes_at_prediction(call, images)
 
 
 def test_a_step_that_declares_nothing_cannot_be_made():
-    class Silent(Step):
+    class Silent(AugmentationStep):
         def apply(self, values, draws):
             return values
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphdl.data.cifar import unpack
-from graphdl.data.request import Request
+from graphdl.data.request import DataRequest
 from graphdl.data.sets import load
 
 IMAGES = np.arange(5 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(5, 28, 28)
@@ -186,7 +186,7 @@ def archive(members: dict[str, bytes]) -> bytes:
 def test_cifar_archive_gives_its_records_and_nothing_else(cifar, tmp_path, call):
     members = {f"cifar-10-batches-bin/{path.name}": path.read_bytes() for path in cifar.iterdir()}
     put(tmp_path / "a.tar.gz", archive({**members, "../outside": b"x", "cifar-10-batches-bin/readme.html": b"x"}))
-    unpack(Request(call("cifar10"), tmp_path, ("train",)), tmp_path / "a.tar.gz", tmp_path / "out")
+    unpack(DataRequest(call("cifar10"), tmp_path, ("train",)), tmp_path / "a.tar.gz", tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         path.name: path.read_bytes() for path in cifar.iterdir()
     }
@@ -198,6 +198,6 @@ def test_cifar_archive_damaged(cifar, tmp_path, call, complaint, cut):
     name = "cifar-10-batches-bin/data_batch_1.bin"
     content = archive({name: np.random.default_rng(0).bytes(30_730)})
     put(tmp_path / "a.tar.gz", content[:20_000] if cut else content)
-    request = Request(call("cifar10"), tmp_path, ("train",))
+    request = DataRequest(call("cifar10"), tmp_path, ("train",))
     complaint("E0705", unpack, request, tmp_path / "a.tar.gz", tmp_path / "out")
     assert not (tmp_path / "out" / "data_batch_1.bin").exists() or not cut

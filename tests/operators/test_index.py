@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphdl.operators.index import Guard, Index, Quotient, Remainder, Variable
+from graphdl.operators.index import Guard, Index, LoopVariable, Quotient, Remainder
 from graphdl.operators.structure import flat, regroup, unflat
 
-VARIABLES = (Variable("i", 3), Variable("j", 4), Variable("k", 5), Variable("n", 1))
+VARIABLES = (LoopVariable("i", 3), LoopVariable("j", 4), LoopVariable("k", 5), LoopVariable("n", 1))
 
 Values = Mapping[str, int]
 
@@ -176,7 +176,7 @@ def test_guards_hold_where_their_condition_does(form: Form, low: int, length: in
     ("shape", "other"), [((3, 4), (2, 6)), ((2, 6), (4, 3)), ((2, 3, 4), (4, 6)), ((12,), (3, 2, 2))]
 )
 def test_a_reversed_reshape_stays_inside_the_tensor(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
-    variables = tuple(Variable(f"i{d}", n) for d, n in enumerate(other))
+    variables = tuple(LoopVariable(f"i{d}", n) for d, n in enumerate(other))
     backwards = tuple(Index.of(v) * -1 + (v.extent - 1) for v in variables)
     source = [compiled(i.code(_no_loads)) for i in regroup(backwards, other, shape)]
     for values in product(*(range(n) for n in other)):

@@ -81,12 +81,12 @@ def test_a_running_run_is_not_resumed(tmp_path, finished):
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
     try:
         with pytest.raises(ModelError, match=f"process {process.pid} trains there"):
-            resume(tmp_path / "run", fit.Request(epochs=2))
+            resume(tmp_path / "run", fit.TrainingOptions(epochs=2))
         assert before == {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
         graphdl.load(tmp_path / "run")  # it may be read all the same
     finally:
         end(process)
-    assert resume(tmp_path / "run", fit.Request(epochs=2)).steps > 0
+    assert resume(tmp_path / "run", fit.TrainingOptions(epochs=2)).steps > 0
 
 
 def test_a_killed_process_holds_nothing(tmp_path, holder):
@@ -142,7 +142,7 @@ def test_a_run_that_was_killed_while_it_was_made_starts_anew(moments):
     for moment in half_made:
         if any(moment.iterdir()):
             with pytest.raises(ModelError, match="was ended before it began") as caught:
-                resume(moment, fit.Request())
+                resume(moment, fit.TrainingOptions())
             assert "--out" in caught.value.diagnostics[0].help
         with claimed(moment):
             create(moment, [Source("b.net", "net b { }", "/p/b.net")], SETTINGS)
@@ -163,7 +163,7 @@ def test_what_a_kill_left_half_written_is_cleaned(tmp_path, finished):
     shutil.copytree(finished, tmp_path / "run")
     for name in (".last.safetensors.abc.part", ".settings.json.x.part"):
         (tmp_path / "run" / name).write_bytes(b"half")
-    resume(tmp_path / "run", fit.Request())
+    resume(tmp_path / "run", fit.TrainingOptions())
     assert not list((tmp_path / "run").glob(".*"))
 
 

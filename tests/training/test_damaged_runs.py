@@ -82,7 +82,7 @@ def test_a_wrong_setting_is_named(run, place, value, words):
     settings = json.loads((run / "settings.json").read_text())
     changed(settings, place, value)
     (run / "settings.json").write_text(json.dumps(settings))
-    for call in (open_run, graphdl.load, lambda path: resume(path, fit.Request())):
+    for call in (open_run, graphdl.load, lambda path: resume(path, fit.TrainingOptions())):
         found = complaint(call, run)
         assert found.code == "E0618"
         assert str(run) in found.message
@@ -145,7 +145,7 @@ def test_a_wrong_line_of_metrics_is_named(run, place, value, words):
     record = json.loads(line)
     changed(record, place, value)
     (run / "metrics.jsonl").write_text(line + json.dumps(record) + "\n" + line)
-    for call in (open_run, graphdl.load, lambda path: resume(path, fit.Request())):
+    for call in (open_run, graphdl.load, lambda path: resume(path, fit.TrainingOptions())):
         found = complaint(call, run)
         assert found.code == "E0618"
         assert f"{run / 'metrics.jsonl'} is damaged in line 2: " in found.message
@@ -162,7 +162,7 @@ def test_lines_that_are_no_records_are_refused(run, line):
 def test_lost_lines_of_metrics_are_missed(run):
     (run / "metrics.jsonl").unlink()
     assert graphdl.load(run).name == "mlp"
-    found = complaint(resume, run, fit.Request())
+    found = complaint(resume, run, fit.TrainingOptions())
     assert (found.code, "has lost lines: 0 of 1" in found.message) == ("E0618", True)
 
 

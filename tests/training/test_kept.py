@@ -109,8 +109,8 @@ def test_checkpoints_hold_them(tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     graphdl.loads(text).fit(out=whole)
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(text), fit.Request(), out=stopped, observer=Stop())
-    resume(stopped, fit.Request())
+        fit.fit(graphdl.loads(text), fit.TrainingOptions(), out=stopped, observer=Stop())
+    resume(stopped, fit.TrainingOptions())
     found, expected = (checkpoint.load(folder / "last.safetensors").tensors for folder in (stopped, whole))
     assert expected["train::count"] == 44
     assert "train:logits.linear.W:average" in expected

@@ -195,7 +195,7 @@ def test_a_training_that_diverges_is_warned_of_once():
     for rate, codes in ((1e10, ["W0601"]), (0.01, [])):
         model = graphdl.loads(text + f"train {{ optimizer sgd(lr = {rate}); batch 10; epochs 3 }}")
         observer = Warned()
-        fit.fit(model, fit.Request(), arrays=line_data(100), observer=observer)
+        fit.fit(model, fit.TrainingOptions(), arrays=line_data(100), observer=observer)
         assert [diagnostic.code for diagnostic in observer.heard] == codes
 
 
@@ -221,7 +221,7 @@ def test_weights_that_were_loaded_before_are_where_a_killed_run_starts(tmp_path)
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        fit.fit(model, fit.Request(), arrays=line_data(100), out=tmp_path / "run", observer=Stop())
+        fit.fit(model, fit.TrainingOptions(), arrays=line_data(100), out=tmp_path / "run", observer=Stop())
     assert checkpoint.load(tmp_path / "run" / "last.safetensors").tensors["fit.b"] == [7.0]
 
 
@@ -277,7 +277,7 @@ def test_an_observer_hears_of_every_step_and_record():
 
     listener = Listener()
     model = graphdl.loads(LINE + "train { batch 25; epochs 2 }")
-    fit.fit(model, fit.Request(), arrays=line_data(100), observer=listener)
+    fit.fit(model, fit.TrainingOptions(), arrays=line_data(100), observer=listener)
     assert listener.steps == tuple((1 + k // 4, k + 1) for k in range(8))
     assert listener.records == (4, 8)
 

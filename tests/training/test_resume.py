@@ -64,11 +64,11 @@ def assert_same(folder, whole):
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, whole, stage, step):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(TWO_STAGES), fit.Request(), out=folder, observer=StopAt(stage, step))
+        fit.fit(graphdl.loads(TWO_STAGES), fit.TrainingOptions(), out=folder, observer=StopAt(stage, step))
     position = final(folder).metadata["position"]
     assert position["stage"] == ("warm", "fine").index(stage)
     assert position["step"] >= step
-    run = resume(folder, fit.Request())
+    run = resume(folder, fit.TrainingOptions())
     assert run.steps > 0
     assert_same(folder, whole)
 
@@ -76,18 +76,18 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, whole, stage, 
 def test_a_run_may_be_interrupted_again_and_again(tmp_path, whole):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(TWO_STAGES), fit.Request(), out=folder, observer=StopAt("warm", 3))
+        fit.fit(graphdl.loads(TWO_STAGES), fit.TrainingOptions(), out=folder, observer=StopAt("warm", 3))
     for stage, step in (("warm", 25), ("fine", 20), ("fine", 60), ("fine", 100)):
         with pytest.raises(KeyboardInterrupt):
-            resume(folder, fit.Request(), observer=StopAt(stage, step))
-    resume(folder, fit.Request())
+            resume(folder, fit.TrainingOptions(), observer=StopAt(stage, step))
+    resume(folder, fit.TrainingOptions())
     assert_same(folder, whole)
 
 
 def test_the_interrupt_handlers_are_put_back(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(TWO_STAGES), fit.Request(), out=tmp_path / "run", observer=StopAt("warm", 1))
+        fit.fit(graphdl.loads(TWO_STAGES), fit.TrainingOptions(), out=tmp_path / "run", observer=StopAt("warm", 1))
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -95,16 +95,16 @@ def test_a_finished_run_has_nothing_left_and_may_be_prolonged(tmp_path, whole):
     folder = tmp_path / "run"
     model = graphdl.loads(TWO_STAGES)
     model.fit(out=folder)
-    assert resume(folder, fit.Request()).steps == 0
+    assert resume(folder, fit.TrainingOptions()).steps == 0
     assert_same(folder, whole)
-    longer = resume(folder, fit.Request(epochs=4))
+    longer = resume(folder, fit.TrainingOptions(epochs=4))
     assert longer.steps == 44
     assert longer.epochs[-1]["epoch"] == 4
 
 
 def test_saving_in_the_middle_of_epochs_changes_nothing(tmp_path, whole):
     folder = tmp_path / "run"
-    fit.fit(graphdl.loads(TWO_STAGES), fit.Request(save_seconds=0), out=folder)
+    fit.fit(graphdl.loads(TWO_STAGES), fit.TrainingOptions(save_seconds=0), out=folder)
     assert_same(folder, whole)
 
 
@@ -123,19 +123,19 @@ def long_whole(tmp_path_factory):
 def test_the_lines_within_epochs_are_those_of_a_run_that_was_not_stopped(tmp_path, long_whole):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(LONG), fit.Request(), out=folder, observer=StopAt("train", 37))
+        fit.fit(graphdl.loads(LONG), fit.TrainingOptions(), out=folder, observer=StopAt("train", 37))
     for step in (150, 196, 300, 470):
         with pytest.raises(KeyboardInterrupt):
-            resume(folder, fit.Request(), observer=StopAt("train", step))
-    resume(folder, fit.Request())
+            resume(folder, fit.TrainingOptions(), observer=StopAt("train", step))
+    resume(folder, fit.TrainingOptions())
     assert_same(folder, long_whole)
 
 
 def test_a_metric_that_is_not_finite_goes_through_a_resumption(tmp_path):
     text = LONG.replace("metric accuracy(logits, label)", "metric odd = log(mean(logits) * 0 - 1)")
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(text), fit.Request(), out=tmp_path / "run", observer=StopAt("train", 37))
-    run = resume(tmp_path / "run", fit.Request())
+        fit.fit(graphdl.loads(text), fit.TrainingOptions(), out=tmp_path / "run", observer=StopAt("train", 37))
+    run = resume(tmp_path / "run", fit.TrainingOptions())
     assert [record["metrics"]["odd"] for record in run.records] == [None] * 6
     assert "NaN" not in (tmp_path / "run" / METRICS).read_text()
 
@@ -149,17 +149,17 @@ def test_the_seed_alone_decides(tmp_path, whole):
 def test_a_changed_model_is_not_continued(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(TWO_STAGES), fit.Request(), out=folder, observer=StopAt("warm", 30))
+        fit.fit(graphdl.loads(TWO_STAGES), fit.TrainingOptions(), out=folder, observer=StopAt("warm", 30))
     file = open_run(folder).main
     file.write_text(file.read_text().replace("h = 24", "h = 25"))
     with pytest.raises(graphdl.ModelError, match="was changed"):
-        resume(folder, fit.Request())
+        resume(folder, fit.TrainingOptions())
 
 
 def stopped(folder, text=LONG, **settings):
     """A run that was interrupted after a few steps."""
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(graphdl.loads(text, **settings), fit.Request(), out=folder, observer=StopAt("train", 20))
+        fit.fit(graphdl.loads(text, **settings), fit.TrainingOptions(), out=folder, observer=StopAt("train", 20))
     return folder
 
 
@@ -168,13 +168,13 @@ def test_a_checkpoint_of_another_run_or_seed_is_not_continued(tmp_path):
     for foreign in (other, seeded):
         shutil.copy(foreign / "last.safetensors", run / "last.safetensors")
         with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
-            resume(run, fit.Request())
+            resume(run, fit.TrainingOptions())
         with pytest.raises(graphdl.ModelError, match=r"E0618: .* belongs to another run"):
             graphdl.load(run)
     settings = json.loads((seeded / "settings.json").read_text())
     (seeded / "settings.json").write_text(json.dumps({**settings, "seed": 2}))
     with pytest.raises(graphdl.ModelError, match="was begun with seed 1, the run with 2"):
-        resume(seeded, fit.Request())
+        resume(seeded, fit.TrainingOptions())
 
 
 POSITIONS = [
@@ -192,7 +192,7 @@ def test_a_position_that_is_none_is_refused(tmp_path, halfway, entry, value):
     metadata = {**found.metadata, "position": position}
     checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(found.tensors, metadata))
     with pytest.raises(graphdl.ModelError, match=r"E0616: .*how far the run has come|E0618: .*has lost lines"):
-        resume(run, fit.Request())
+        resume(run, fit.TrainingOptions())
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_a_checkpoint_without_the_optimizers_variables_is_refused(tmp_path, half
     ):
         checkpoint.save(run / "last.safetensors", checkpoint.Checkpoint(tensors, found.metadata))
         with pytest.raises(graphdl.ModelError, match=f"E0616: .*has no fitting '{slot}'"):
-            resume(run, fit.Request())
+            resume(run, fit.TrainingOptions())
 
 
 WORKER = """
@@ -223,7 +223,7 @@ from graphdl.training import fit
 from nets import TWO_STAGES
 
 folder = Path(sys.argv[1])
-request = fit.Request(save_seconds=0.0)
+request = fit.TrainingOptions(save_seconds=0.0)
 print("ready", flush=True)
 if (folder / "settings.json").exists():
     resume(folder, request)

@@ -54,7 +54,7 @@ def test_it_is_loaded_after_the_original_has_moved(run):
     folder, measured = run
     again = graphdl.load(folder)
     assert again.evaluate() == measured
-    assert resume(folder, fit.Request()).steps == 0
+    assert resume(folder, fit.TrainingOptions()).steps == 0
 
 
 def test_the_settings_are_resolved(run):
@@ -103,7 +103,7 @@ def test_damaged_settings_are_refused_with_words(tmp_path, text):
 
 def test_what_is_no_run_is_refused_with_words(tmp_path):
     with pytest.raises(ModelError, match="is no run folder"):
-        resume(tmp_path / "nothing", fit.Request())
+        resume(tmp_path / "nothing", fit.TrainingOptions())
     with pytest.raises(ModelError, match="is no run folder"):
         graphdl.load(tmp_path)
 

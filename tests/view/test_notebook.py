@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import graphdl
-from graphdl.training.fit import Run
+from graphdl.training.fit import TrainingRun
 
 NETS = Path(__file__).parent / "nets"
 
@@ -30,6 +30,6 @@ def test_a_run_shows_its_curves():
         {"kind": "epoch", "stage": "s", "epoch": k, "step": k, "loss": 1 / k, "metrics": {}, "lr": 0.1, "seconds": k}
         for k in (1, 2)
     ]
-    shown = html.unescape(Run(records)._repr_html_())
+    shown = html.unescape(TrainingRun(records)._repr_html_())
     assert "<polyline" in shown
     assert "epoch 2" in shown

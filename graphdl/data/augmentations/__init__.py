@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphdl.data.arguments import Declared, named
 from graphdl.data.augmentations.step import Fixed, Maker
-from graphdl.settings import Call, bind
+from graphdl.settings import SettingCall, bind
 
 if TYPE_CHECKING:
     from graphdl.graph.train import Setting
@@ -32,7 +32,7 @@ def augmentation(setting: Setting) -> Maker:
     Raises:
         ModelError: E0702, E0703 or E0710, it is unknown, or its arguments are wrong.
     """
-    call = Call(setting)
+    call = SettingCall(setting)
     make = named(call, AUGMENTATIONS, "E0710", "augmentation")
     maker: Maker = make(call, **bind(call, make))
     return maker

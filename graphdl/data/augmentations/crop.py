@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphdl.data.arguments import two
-from graphdl.data.augmentations.step import Fixed, Maker, Place, Step
+from graphdl.data.augmentations.step import AugmentationStep, Fixed, Maker, Place
 from graphdl.graph.types import TensorType
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.augmentations.step import Draws, Floats
 
 
 @dataclass(frozen=True)
-class Crop(Step):
+class Crop(AugmentationStep):
     """A window of ``height`` × ``width`` out of images [c, h, w] that get ``pad`` zeros on each side first."""
 
     height: int
@@ -74,7 +74,7 @@ def _windows(values: Floats, height: int, width: int, pad: int) -> Floats:
     return sliding_window_view(padded, (height, width), axis=(2, 3))
 
 
-def crop(call: Call, size: int | list[int], pad: int = 0) -> Maker:
+def crop(call: SettingCall, size: int | list[int], pad: int = 0) -> Maker:
     """``crop(32, pad = 4)``: a window at random; outside training, at the centre."""
     height, width = two(call, "size", size)
     if pad < 0:
@@ -86,7 +86,7 @@ def crop(call: Call, size: int | list[int], pad: int = 0) -> Maker:
             argument="pad",
         )
 
-    def make(place: Place) -> dict[str, Step]:
+    def make(place: Place) -> dict[str, AugmentationStep]:
         for name, kind in place.needs_images().items():
             if kind.shape[1] + 2 * pad < height or kind.shape[2] + 2 * pad < width:
                 raise place.error(

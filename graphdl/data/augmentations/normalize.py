@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphdl.data.augmentations.step import Fixed, Maker, Place, Step, listed
+from graphdl.data.augmentations.step import AugmentationStep, Fixed, Maker, Place, listed
 from graphdl.graph.types import TensorType
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.augmentations.step import Floats
@@ -36,7 +36,9 @@ class Normalize(Fixed, name="normalize"):
         return cls(np.array(settings["mean"], np.float32), np.array(settings["std"], np.float32))
 
 
-def normalize(call: Call, mean: float | list[float] | None = None, std: float | list[float] | None = None) -> Maker:
+def normalize(
+    call: SettingCall, mean: float | list[float] | None = None, std: float | list[float] | None = None
+) -> Maker:
     """``normalize(mean = [...], std = [...])``: by channel of images, else by the last dimension of float fields.
 
     Without arguments: the data set's published statistics, else those of its training split (a deviation of zero
@@ -48,7 +50,7 @@ def normalize(call: Call, mean: float | list[float] | None = None, std: float | 
     if given is not None and min(given[1], default=0.0) <= 0:
         raise call.error("E0703", "'std' of 'normalize' must be positive", argument="std")
 
-    def make(place: Place) -> dict[str, Step]:
+    def make(place: Place) -> dict[str, AugmentationStep]:
         from graphdl.data.dataset import Statistics
 
         chosen = place.images() or {
@@ -60,7 +62,7 @@ def normalize(call: Call, mean: float | list[float] | None = None, std: float | 
                 f"'normalize' needs a field of floats; '{place.dataset.name}' has none",
                 notes=[f"its fields are: {listed(place.types)}"],
             )
-        steps: dict[str, Step] = {}
+        steps: dict[str, AugmentationStep] = {}
         for name, kind in chosen.items():
             statistics = place.dataset.statistics(name) if given is None else Statistics(*given)
             steps[name] = Normalize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from graphdl.graph.types import TensorType
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     """``[examples, 4]``, each in [0, 1)."""
 
 
-class Step(ABC):
+class AugmentationStep(ABC):
     """What one setting does to one field."""
 
     def type(self, before: TensorType) -> TensorType:
@@ -40,7 +40,7 @@ class Step(ABC):
         """
 
 
-class Fixed(Step):
+class Fixed(AugmentationStep):
     """A step without chance, the same in training and outside of it. A run keeps it, for predictions."""
 
     kinds: ClassVar[dict[str, type[Fixed]]] = {}
@@ -82,7 +82,7 @@ class Fixed(Step):
 
 
 @dataclass(frozen=True)
-class Place(Call):
+class Place(SettingCall):
     """A setting of ``augment`` and the fields as they are when its turn comes."""
 
     dataset: DataSet
@@ -110,4 +110,4 @@ def listed(types: Mapping[str, TensorType]) -> str:
 class Maker(Protocol):
     """Makes an augmentation's step for each field that it concerns."""
 
-    def __call__(self, place: Place) -> dict[str, Step]: ...
+    def __call__(self, place: Place) -> dict[str, AugmentationStep]: ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from graphdl.data.arguments import Declared, named
 from graphdl.data.catalog.loader import Loader
 from graphdl.data.reading import LIMIT
-from graphdl.settings import Call, bind, fits, written
+from graphdl.settings import SettingCall, bind, fits, written
 
 if TYPE_CHECKING:
     from graphdl.graph.train import Setting
@@ -41,7 +41,7 @@ def data_set(setting: Setting) -> Chosen:
     Raises:
         ModelError: E0701 to E0703, it is unknown, or its arguments are wrong.
     """
-    call = Call(setting)
+    call = SettingCall(setting)
     make = named(call, DATA_SETS, "E0701", "data set")
     arguments = bind(call, make, extra=("validation", "limit"))
     fraction: Any = setting.keywords.get("validation", 0.0)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from graphdl.data.arguments import fraction
 from graphdl.data.catalog.loader import Loader
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
-    from graphdl.data.request import Request
+    from graphdl.data.request import DataRequest
 
 
 def csv(
-    call: Call,
+    call: SettingCall,
     file: str,
     label: str | int | None = None,
     target: str | int | None = None,
@@ -38,7 +38,7 @@ def csv(
     if not isinstance(test, str):
         fraction(call, "test", test)
 
-    def load(request: Request) -> DataSet:
+    def load(request: DataRequest) -> DataSet:
         from graphdl.data.tables import csv
 
         return csv(request, file, label, target, columns, header, separator, test)

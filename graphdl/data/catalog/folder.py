@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from graphdl.data.arguments import fraction, two
 from graphdl.data.catalog.loader import Loader
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
-    from graphdl.data.request import Request
+    from graphdl.data.request import DataRequest
 
 
-def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> Loader:
+def folder(call: SettingCall, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> Loader:
     """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
 
     ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
@@ -28,7 +28,7 @@ def folder(call: Call, dir: str, size: int | list[int] = 224, channels: int = 3,
         raise call.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
     fraction(call, "test", test)
 
-    def load(request: Request) -> DataSet:
+    def load(request: DataRequest) -> DataSet:
         from graphdl.data.folders import folder
 
         return folder(request, dir, (channels, height, width), test)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
-    from graphdl.data.request import Request
+    from graphdl.data.request import DataRequest
 
 
 class Loader(Protocol):
     """Reads a data set."""
 
-    def __call__(self, request: Request) -> DataSet: ...
+    def __call__(self, request: DataRequest) -> DataSet: ...

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from graphdl.data.arguments import fraction
 from graphdl.data.catalog.loader import Loader
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
-    from graphdl.data.request import Request
+    from graphdl.data.request import DataRequest
 
 
-def npz(call: Call, file: str, test: float = 0.2) -> Loader:
+def npz(call: SettingCall, file: str, test: float = 0.2) -> Loader:
     """The arrays of an ``.npz`` file, examples first; each name is a field.
 
     ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test``, as Keras writes them; likewise ``validation``) are the
@@ -22,7 +22,7 @@ def npz(call: Call, file: str, test: float = 0.2) -> Loader:
     """
     fraction(call, "test", test)
 
-    def load(request: Request) -> DataSet:
+    def load(request: DataRequest) -> DataSet:
         from graphdl.data.archives import npz
 
         return npz(request, file, test)

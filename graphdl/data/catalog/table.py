@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphdl.data.catalog.loader import Loader
-from graphdl.settings import Call
+from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
-    from graphdl.data.request import Request
+    from graphdl.data.request import DataRequest
 
 
-def table(call: Call, **fields: object) -> Loader:
+def table(call: SettingCall, **fields: object) -> Loader:
     """Examples written out: ``table(x = [[0, 0], [0, 1]], label = [0, 1])``; each name is a field.
 
     The splits ``train`` and ``test`` are both all of them: for truth tables and other functions of few inputs.
@@ -20,7 +20,7 @@ def table(call: Call, **fields: object) -> Loader:
     if not fields:
         raise call.error("E0702", "'table' needs a field", help="table(x = [[0, 1], [1, 0]], y = [0, 1])")
 
-    def load(request: Request) -> DataSet:
+    def load(request: DataRequest) -> DataSet:
         from graphdl.data.bundled import table
 
         return table(request, fields)

@@ -13,7 +13,7 @@ from graphdl.language.expansion.values import describe
 from graphdl.source import Span
 
 if TYPE_CHECKING:
-    from graphdl.language.expansion.run import Run
+    from graphdl.language.expansion.context import Expansion
 
 PRIMITIVE_OF = {
     "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "remainder",
@@ -32,10 +32,10 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def binary(sign: str, left: Any, right: Any, span: Span, run: Run) -> Any:
+def binary(sign: str, left: Any, right: Any, span: Span, expansion: Expansion) -> Any:
     """The value of ``left sign right`` without tensors. Raises Fault where the operands do not suit it."""
     if sign in ("==", "!="):
-        run.spend(_size(left), span)
+        expansion.spend(_size(left), span)
         return (left == right) == (sign == "==")
     if is_number(left) and is_number(right):
         if sign in _NUMBERS:
@@ -43,20 +43,20 @@ def binary(sign: str, left: Any, right: Any, span: Span, run: Run) -> Any:
         if sign in _ORDER:
             return _ORDER[sign](left, right)
         if sign == "..":
-            return run.listed(whole_range(left, right, span), span)
+            return expansion.listed(whole_range(left, right, span), span)
     if isinstance(left, bool) and isinstance(right, bool) and sign in ("and", "or"):
         return left and right if sign == "and" else left or right
     if isinstance(left, list) and isinstance(right, list) and sign == "+":
-        return run.listed([*left, *right], span)
+        return expansion.listed([*left, *right], span)
     if sign == "*" and {type(left), type(right)} == {list, int}:
         items, count = (left, right) if isinstance(left, list) else (right, left)
         if len(items) * max(count, 0) > limits.LIST:
             raise too_long(len(items) * count, span)
-        return run.listed(items * count, span)
+        return expansion.listed(items * count, span)
     if isinstance(left, str) and isinstance(right, str):
-        run.spend(min(len(left), len(right)) // limits.TEXT_COPIES, span)
+        expansion.spend(min(len(left), len(right)) // limits.TEXT_COPIES, span)
         if sign == "+":
-            run.spend(max(len(left), len(right)) // limits.TEXT_COPIES, span)
+            expansion.spend(max(len(left), len(right)) // limits.TEXT_COPIES, span)
             return limited_text(left + right, span)
         if sign in _ORDER:
             return _ORDER[sign](left, right)

@@ -8,19 +8,19 @@ from typing import Any
 from graphdl.graph.model import Value
 from graphdl.language.expansion import modules
 from graphdl.language.expansion.arguments import bind, check_names
+from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.primitives import fold_list, initializer, primitive
-from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Argument,
-    Chain,
     Definition,
     Function,
     InitializerName,
     Instance,
     Labelled,
     Partial,
+    Pipeline,
     PrimitiveCall,
     Recipe,
     Repeated,
@@ -33,28 +33,35 @@ from graphdl.source import Span
 
 
 def call(
-    run: Run, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, scope: Scope
+    expansion: Expansion,
+    callee: Any,
+    positional: Sequence[Argument],
+    named: Mapping[str, Argument],
+    span: Span,
+    scope: Scope,
 ) -> Any:
     """The value of ``callee(…)``: tensors if every port is filled, else a module."""
     if isinstance(callee, Instance) and isinstance(callee.module, Primitive):
         callee = callee.module
     if isinstance(callee, Primitive):
         folded = fold_list(callee, positional, named, span)
-        return primitive(run, callee, positional, named, span, scope.frame) if folded is None else folded
+        return primitive(expansion, callee, positional, named, span, scope.frame) if folded is None else folded
     if isinstance(callee, InitializerName):
-        return initializer(run, callee.name, positional, named, span, scope.frame)
+        return initializer(expansion, callee.name, positional, named, span, scope.frame)
     if isinstance(callee, Function):
-        return _function(run, callee.name, positional, named, span, scope.frame)
-    module = waiting(run, callee, positional, named, span)
+        return _function(expansion, callee.name, positional, named, span, scope.frame)
+    module = waiting(expansion, callee, positional, named, span)
     if is_complete(module):
-        return one_or_more(modules.apply(run, module, (), scope.frame, span))
+        return one_or_more(modules.apply(expansion, module, (), scope.frame, span))
     return module
 
 
-def waiting(run: Run, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Any:
+def waiting(
+    expansion: Expansion, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
+) -> Any:
     """The module that a call makes, with the tensors that it has been given so far."""
     if isinstance(callee, list):
-        callee = Chain(tuple(Argument(item, span) for item in callee), span)
+        callee = Pipeline(tuple(Argument(item, span) for item in callee), span)
     match callee:
         case Primitive():
             check_names(callee.name, named, [*callee.inputs, *(h.name for h in callee.hypers)])
@@ -65,7 +72,7 @@ def waiting(run: Run, callee: Any, positional: Sequence[Argument], named: Mappin
             isinstance(a.value, Value) for a in (*positional, *named.values())
         ):
             return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, no module yet
-        case Recipe() | Chain() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
+        case Recipe() | Pipeline() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
             for argument in (*positional, *named.values()):
                 if not _is_tensor(argument):
                     raise Fault(
@@ -100,7 +107,12 @@ def _unfilled(recipe: Recipe, tensors: int) -> list[str]:
 
 
 def _function(
-    run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
+    expansion: Expansion,
+    name: str,
+    positional: Sequence[Argument],
+    named: Mapping[str, Argument],
+    span: Span,
+    frame: Frame,
 ) -> Any:
     if named or len(positional) != 1:
         raise Fault("E0206", f"'{name}' takes one argument", span)
@@ -111,7 +123,7 @@ def _function(
         raise Fault("E0301", f"'{name}' works on a list, not {describe(argument.value)}", argument.span)
     if name == "len":
         return len(argument.value)
-    return run.tensor_of_numbers(argument.value, None, frame.naming.module, argument.span)
+    return expansion.tensor_of_numbers(argument.value, None, frame.naming.module, argument.span)
 
 
 def _is_tensor(argument: Argument) -> bool:

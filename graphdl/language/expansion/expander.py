@@ -10,13 +10,13 @@ from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, ModuleGraph
 from graphdl.language.expansion import expressions, limits, modules, names, settings, statements, training, warnings
+from graphdl.language.expansion.context import Expansion, Recursion
 from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.indices import limit_inputs
 from graphdl.language.expansion.registry import Registry
 from graphdl.language.expansion.resolver import resolve
-from graphdl.language.expansion.run import Recursion, Run
 from graphdl.language.expansion.values import Definition
 from graphdl.language.expansion.watching import Abandoned, Watcher
 from graphdl.source import Source
@@ -144,7 +144,7 @@ def _expand(
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
     hypers, lets = settings.sort(given, definition, file, reporter)
-    run = Run(graph, file, reporter, lets, _RECURSION, watcher)
+    expansion = Expansion(graph, file, reporter, lets, _RECURSION, watcher)
     file.let_values.clear()
     frame = Frame(file, definition, Naming(root), None, written.span)
     scope = Scope(frame)
@@ -155,19 +155,19 @@ def _expand(
                     "E0205", f"the net '{definition.name}' wants '{hyper.name}', and it is not given", hyper.span,
                     help=f"give it a default, or set it: --set {hyper.name}=…",
                 )  # fmt: skip
-        modules.bind_hypers(run, written.hypers, hypers, scope)
+        modules.bind_hypers(expansion, written.hypers, hypers, scope)
         graph.hyperparameters = {name: scope.names[name] for name in (h.name for h in written.hypers)}
         root.hyperparameters = dict(graph.hyperparameters)
         outer = dict(scope.names)
-        statements.execute(run, written.body, scope)
+        statements.execute(expansion, written.body, scope)
         if is_model:
             sections = Scope(frame)
             sections.names = outer
-            graph.stages = training.sections(run, file.tree, sections)
+            graph.stages = training.sections(expansion, file.tree, sections)
             for let in file.lets:
-                settings.let_into(run, let, file)
+                settings.let_into(expansion, let, file)
     except Fault as fault:
-        run.report(fault, frame)
+        expansion.report(fault, frame)
         return None
     except Poisoned:
         return None

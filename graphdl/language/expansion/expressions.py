@@ -10,22 +10,22 @@ from graphdl.graph.model import Value
 from graphdl.graph.numbers import is_numeric
 from graphdl.language import syntax
 from graphdl.language.expansion import arithmetic, calls, indexing, modules, scans
+from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING, Frame, Scope
 from graphdl.language.expansion.meaning import Word, language_names, meaning, undefined
 from graphdl.language.expansion.primitives import initializer, primitive
-from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Applied,
     Argument,
-    Chain,
     Definition,
     Function,
     InitializerName,
     Labelled,
     Namespace,
     Outputs,
+    Pipeline,
     Repeated,
     describe,
     is_module,
@@ -37,25 +37,25 @@ from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
 
 
-def evaluate(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+def evaluate(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
     """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
-    value = _HANDLERS[type(expression)](run, expression, scope)
-    if run.watcher is not None:
-        run.watcher.evaluated(expression, value)
+    value = _HANDLERS[type(expression)](expansion, expression, scope)
+    if expansion.watcher is not None:
+        expansion.watcher.evaluated(expression, value)
     return value
 
 
-def operand(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+def operand(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
     """The value as an operand: the first of several outputs."""
-    value = _HANDLERS[type(expression)](run, expression, scope)
-    if run.watcher is not None:
-        run.watcher.evaluated(expression, value)
+    value = _HANDLERS[type(expression)](expansion, expression, scope)
+    if expansion.watcher is not None:
+        expansion.watcher.evaluated(expression, value)
     return value.values[0] if type(value) is Outputs else value
 
 
-def condition(run: Run, expression: syntax.Expression, scope: Scope, what: str) -> bool:
+def condition(expansion: Expansion, expression: syntax.Expression, scope: Scope, what: str) -> bool:
     """A bool that is known while the file is expanded."""
-    value = operand(run, expression, scope)
+    value = operand(expansion, expression, scope)
     if isinstance(value, bool):
         return value
     if isinstance(value, Value):
@@ -75,13 +75,13 @@ def condition(run: Run, expression: syntax.Expression, scope: Scope, what: str) 
 # ----------------------------------------------------------------------------------------------------------- names
 
 
-def look_up(run: Run, name: str, span: Span, scope: Scope) -> Any:
+def look_up(expansion: Expansion, name: str, span: Span, scope: Scope) -> Any:
     """What a name holds. Raises Fault when nothing has that name."""
     value = scope.find(name)
     if value is MISSING:
-        value = _of_file(run, name, span, scope.frame.file)
+        value = _of_file(expansion, name, span, scope.frame.file)
     if value is MISSING:
-        if scope.frame.file.is_excused(name) or run.reporter.complained_at(span):
+        if scope.frame.file.is_excused(name) or expansion.reporter.complained_at(span):
             raise Poisoned
         raise undefined(name, span, known_names(scope))
     if isinstance(value, Poison) or (isinstance(value, Definition) and value.is_spoilt):
@@ -95,15 +95,15 @@ def known_names(scope: Scope) -> Iterator[str]:
     yield from language_names()
 
 
-def _of_file(run: Run, name: str, span: Span, file: FileScope) -> Any:
+def _of_file(expansion: Expansion, name: str, span: Span, file: FileScope) -> Any:
     found = meaning(file, name)
     if isinstance(found, syntax.Let):
-        return let_value(run, name, span, file)
+        return let_value(expansion, name, span, file)
     if not isinstance(found, Word):
         return MISSING if found is None else found
     match found.kind:
         case "training":
-            return run.training
+            return expansion.training
         case "initializer":
             return InitializerName(name)
         case "primitive":
@@ -111,27 +111,27 @@ def _of_file(run: Run, name: str, span: Span, file: FileScope) -> Any:
     return Function(name)
 
 
-def let_value(run: Run, name: str, span: Span, file: FileScope) -> Any:
+def let_value(expansion: Expansion, name: str, span: Span, file: FileScope) -> Any:
     """The value of a ``let``: what the command line set, else what the file says."""
     if name in file.let_values:
         value = file.let_values[name]
         if value is MISSING:
             raise Fault("E0203", f"'{name}' is used before it is defined", span)
         return value
-    if file is run.file and name in run.let_settings:
-        file.let_values[name] = run.let_settings[name]
+    if file is expansion.file and name in expansion.let_settings:
+        file.let_values[name] = expansion.let_settings[name]
         return file.let_values[name]
     let = file.lets[name]
     if file.is_spoilt(let):
         raise Poisoned
     file.let_values[name] = MISSING
-    frame = Frame(file, None, Naming(run.graph.root), None, let.span)
+    frame = Frame(file, None, Naming(expansion.graph.root), None, let.span)
     try:
-        value = operand(run, let.value, Scope(frame))
+        value = operand(expansion, let.value, Scope(frame))
         if isinstance(value, Value):
             raise Fault("E0301", f"a let names a hyperparameter, not {describe(value)}", let.value.span)
     except Fault as fault:
-        run.report(fault, frame)
+        expansion.report(fault, frame)
         value = POISON
     except Poisoned:
         value = POISON
@@ -139,17 +139,17 @@ def let_value(run: Run, name: str, span: Span, file: FileScope) -> Any:
     return value
 
 
-def _name(run: Run, expression: syntax.Name, scope: Scope) -> Any:
-    value = look_up(run, expression.name, expression.span, scope)
+def _name(expansion: Expansion, expression: syntax.Name, scope: Scope) -> Any:
+    value = look_up(expansion, expression.name, expression.span, scope)
     if type(value) is Applied:
         return value.values
     if type(value) is Primitive and not value.inputs and not value.hypers:
-        return primitive(run, value, (), {}, expression.span, scope.frame)
+        return primitive(expansion, value, (), {}, expression.span, scope.frame)
     return value
 
 
-def _attribute(run: Run, expression: syntax.Attribute, scope: Scope) -> Any:
-    value = operand(run, expression.value, scope)
+def _attribute(expansion: Expansion, expression: syntax.Attribute, scope: Scope) -> Any:
+    value = operand(expansion, expression.value, scope)
     if isinstance(value, Namespace):
         member = value.members.get(expression.name)
         if expression.name in value.lost or (member is not None and member.is_spoilt):
@@ -161,42 +161,42 @@ def _attribute(run: Run, expression: syntax.Attribute, scope: Scope) -> Any:
             )  # fmt: skip
         return member
     if isinstance(value, Value):
-        return indexing.attribute(run, value, expression)
+        return indexing.attribute(expansion, value, expression)
     raise Fault("E0215", f"{describe(value)} has no '{expression.name}'", expression.name_span)
 
 
 # ------------------------------------------------------------------------------------------------------- operators
 
 
-def _literal(run: Run, expression: syntax.Literal, scope: Scope) -> Any:
+def _literal(expansion: Expansion, expression: syntax.Literal, scope: Scope) -> Any:
     return expression.value
 
 
-def _unary(run: Run, expression: syntax.Unary, scope: Scope) -> Any:
-    value = operand(run, expression.operand, scope)
+def _unary(expansion: Expansion, expression: syntax.Unary, scope: Scope) -> Any:
+    value = operand(expansion, expression.operand, scope)
     if isinstance(value, Value):
         if expression.operator == "+":
             return value
         name = "logical_not" if expression.operator == "not" else "negative"
         argument = Argument(value, expression.operand.span)
-        return primitive(run, PRIMITIVES[name], (argument,), {}, expression.span, scope.frame)
+        return primitive(expansion, PRIMITIVES[name], (argument,), {}, expression.span, scope.frame)
     return arithmetic.unary(expression.operator, value, expression.span)
 
 
-def _binary(run: Run, expression: syntax.Binary, scope: Scope) -> Any:
+def _binary(expansion: Expansion, expression: syntax.Binary, scope: Scope) -> Any:
     spine = [expression]  # long sums lean to the left: a loop, not a recursion
     while isinstance(spine[-1].left, syntax.Binary):
         spine.append(spine[-1].left)
-    value = operand(run, spine[-1].left, scope)
+    value = operand(expansion, spine[-1].left, scope)
     for step in reversed(spine):
         sign = step.operator
         if sign in ("and", "or") and isinstance(value, bool) and value == (sign == "or"):
             continue
-        value = _combine(run, step, value, operand(run, step.right, scope), scope)
+        value = _combine(expansion, step, value, operand(expansion, step.right, scope), scope)
     return value
 
 
-def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope) -> Any:
+def _combine(expansion: Expansion, step: syntax.Binary, left: Any, right: Any, scope: Scope) -> Any:
     sign = step.operator
     if isinstance(left, Value) or isinstance(right, Value):
         if sign == "..":
@@ -206,42 +206,42 @@ def _combine(run: Run, step: syntax.Binary, left: Any, right: Any, scope: Scope)
                 raise Fault("E0301", f"'{sign}' does not work on {describe(value)}", side.span)
         arguments = (Argument(left, step.left.span), Argument(right, step.right.span))
         return primitive(
-            run, PRIMITIVES[arithmetic.PRIMITIVE_OF[sign]], arguments, {}, step.span, scope.frame, convert=True
+            expansion, PRIMITIVES[arithmetic.PRIMITIVE_OF[sign]], arguments, {}, step.span, scope.frame, convert=True
         )
-    return arithmetic.binary(sign, left, right, step.span, run)
+    return arithmetic.binary(sign, left, right, step.span, expansion)
 
 
-def _conditional(run: Run, expression: syntax.Conditional, scope: Scope) -> Any:
-    holds = condition(run, expression.condition, scope, "'if'")
-    return evaluate(run, expression.then if holds else expression.otherwise, scope)
+def _conditional(expansion: Expansion, expression: syntax.Conditional, scope: Scope) -> Any:
+    holds = condition(expansion, expression.condition, scope, "'if'")
+    return evaluate(expansion, expression.then if holds else expression.otherwise, scope)
 
 
 # ------------------------------------------------------------------------------------------------------------ lists
 
 
-def _list(run: Run, expression: syntax.ListExpression, scope: Scope) -> list[Any]:
-    run.spend(len(expression.items), expression.span)
-    return run.listed([operand(run, item, scope) for item in expression.items], expression.span)
+def _list(expansion: Expansion, expression: syntax.ListExpression, scope: Scope) -> list[Any]:
+    expansion.spend(len(expression.items), expression.span)
+    return expansion.listed([operand(expansion, item, scope) for item in expression.items], expression.span)
 
 
-def _tuple(run: Run, expression: syntax.Tuple, scope: Scope) -> Any:
+def _tuple(expansion: Expansion, expression: syntax.Tuple, scope: Scope) -> Any:
     raise Fault("E0301", "several values stand only left of '->' and right of 'a, b ='", expression.span)
 
 
-def _comprehension(run: Run, expression: syntax.Comprehension, scope: Scope) -> list[Any]:
+def _comprehension(expansion: Expansion, expression: syntax.Comprehension, scope: Scope) -> list[Any]:
     result = []
     inner = Scope(scope.frame, scope, passing=True)
-    for item in iterate(run, expression.iterable, scope):
-        run.spend(1, expression.span)
+    for item in iterate(expansion, expression.iterable, scope):
+        expansion.spend(1, expression.span)
         bind_names(inner, expression.names, item, expression.iterable.span)
-        if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
-            result.append(operand(run, expression.element, inner))
-    return run.listed(result, expression.span)
+        if expression.condition is None or condition(expansion, expression.condition, inner, "a comprehension"):
+            result.append(operand(expansion, expression.element, inner))
+    return expansion.listed(result, expression.span)
 
 
-def iterate(run: Run, expression: syntax.Expression, scope: Scope) -> list[Any]:
+def iterate(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> list[Any]:
     """The items that a loop runs over."""
-    value = operand(run, expression, scope)
+    value = operand(expansion, expression, scope)
     if not isinstance(value, list):
         help = "scan runs over the first dimension of a tensor" if isinstance(value, Value) else None
         raise Fault("E0301", f"a loop runs over a list or a range, not {describe(value)}", expression.span, help=help)
@@ -258,24 +258,26 @@ def bind_names(scope: Scope, names: tuple[str, ...], item: Any, span: Span) -> N
     scope.names.update(zip(names, item, strict=True))
 
 
-def _index(run: Run, expression: syntax.Index, scope: Scope) -> Any:
-    return indexing.index(run, operand(run, expression.value, scope), expression, scope)
+def _index(expansion: Expansion, expression: syntax.Index, scope: Scope) -> Any:
+    return indexing.index(expansion, operand(expansion, expression.value, scope), expression, scope)
 
 
 # ----------------------------------------------------------------------------------------------- calls and modules
 
 
-def _call(run: Run, expression: syntax.Call, scope: Scope) -> Any:
-    callee, positional, named = _called(run, expression, scope)
-    return calls.call(run, callee, positional, named, expression.span, scope)
+def _call(expansion: Expansion, expression: syntax.Call, scope: Scope) -> Any:
+    callee, positional, named = _called(expansion, expression, scope)
+    return calls.call(expansion, callee, positional, named, expression.span, scope)
 
 
-def _called(run: Run, expression: syntax.Call, scope: Scope) -> tuple[Any, list[Argument], dict[str, Argument]]:
-    callee = raw(run, expression.callee, scope)
+def _called(
+    expansion: Expansion, expression: syntax.Call, scope: Scope
+) -> tuple[Any, list[Argument], dict[str, Argument]]:
+    callee = raw(expansion, expression.callee, scope)
     positional: list[Argument] = []
     named: dict[str, Argument] = {}
     for argument in expression.arguments:
-        value = evaluate(run, argument.value, scope)
+        value = evaluate(expansion, argument.value, scope)
         if type(value) is Outputs:
             value = value.values[0]
         if argument.name is None:
@@ -289,57 +291,57 @@ def _called(run: Run, expression: syntax.Call, scope: Scope) -> tuple[Any, list[
     return callee, positional, named
 
 
-def raw(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+def raw(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
     """A name's value as a module: that of an ``as`` name is the module, not its value."""
     if isinstance(expression, syntax.Name):
-        value = look_up(run, expression.name, expression.span, scope)
+        value = look_up(expansion, expression.name, expression.span, scope)
         if type(value) is Applied and value.module is not None:
             return value.module
         return value.values if type(value) is Applied else value
-    return operand(run, expression, scope)
+    return operand(expansion, expression, scope)
 
 
-def module_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+def module_of(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
     """What stands right of an arrow, as a module that waits for its tensors."""
     match expression:
         case syntax.Name():
-            return as_module(run, raw(run, expression, scope), expression.span)
+            return as_module(expansion, raw(expansion, expression, scope), expression.span)
         case syntax.Call():
-            callee, positional, named = _called(run, expression, scope)
-            return calls.waiting(run, callee, positional, named, expression.span)
+            callee, positional, named = _called(expansion, expression, scope)
+            return calls.waiting(expansion, callee, positional, named, expression.span)
         case syntax.Named():
-            inner = module_of(run, expression.value, scope)
+            inner = module_of(expansion, expression.value, scope)
             return Labelled(inner, expression.name, expression.span, scope)
         case syntax.ListExpression() | syntax.Comprehension():
-            return as_module(run, _modules(run, expression, scope), expression.span)
+            return as_module(expansion, _modules(expansion, expression, scope), expression.span)
         case syntax.Pipe():
             head, steps = _spine(expression)
-            members = [Argument(module_of(run, part, scope), part.span) for part in (head, *steps)]
-            return Chain(tuple(members), expression.span)
+            members = [Argument(module_of(expansion, part, scope), part.span) for part in (head, *steps)]
+            return Pipeline(tuple(members), expression.span)
         case syntax.Conditional():
-            holds = condition(run, expression.condition, scope, "'if'")
-            return module_of(run, expression.then if holds else expression.otherwise, scope)
-    return as_module(run, operand(run, expression, scope), expression.span)
+            holds = condition(expansion, expression.condition, scope, "'if'")
+            return module_of(expansion, expression.then if holds else expression.otherwise, scope)
+    return as_module(expansion, operand(expansion, expression, scope), expression.span)
 
 
-def _modules(run: Run, expression: syntax.ListExpression | syntax.Comprehension, scope: Scope) -> list[Any]:
+def _modules(expansion: Expansion, expression: syntax.ListExpression | syntax.Comprehension, scope: Scope) -> list[Any]:
     if isinstance(expression, syntax.ListExpression):
-        run.spend(len(expression.items), expression.span)
-        return [module_of(run, item, scope) for item in expression.items]
+        expansion.spend(len(expression.items), expression.span)
+        return [module_of(expansion, item, scope) for item in expression.items]
     result = []
     inner = Scope(scope.frame, scope, passing=True)
-    for item in iterate(run, expression.iterable, scope):
-        run.spend(1, expression.span)
+    for item in iterate(expansion, expression.iterable, scope):
+        expansion.spend(1, expression.span)
         bind_names(inner, expression.names, item, expression.iterable.span)
-        if expression.condition is None or condition(run, expression.condition, inner, "a comprehension"):
-            result.append(module_of(run, expression.element, inner))
-    return run.listed(result, expression.span)
+        if expression.condition is None or condition(expansion, expression.condition, inner, "a comprehension"):
+            result.append(module_of(expansion, expression.element, inner))
+    return expansion.listed(result, expression.span)
 
 
-def as_module(run: Run, value: Any, span: Span) -> Any:
+def as_module(expansion: Expansion, value: Any, span: Span) -> Any:
     if isinstance(value, list):
-        run.spend(len(value), span)
-        return Chain(tuple(Argument(as_module(run, item, span), span) for item in value), span)
+        expansion.spend(len(value), span)
+        return Pipeline(tuple(Argument(as_module(expansion, item, span), span) for item in value), span)
     if is_module(value):
         return value
     raise Fault("E0310", f"what stands right of '->' is a module, not {describe(value)}", span)
@@ -356,26 +358,26 @@ def _spine(expression: syntax.Pipe) -> tuple[syntax.Expression, list[syntax.Expr
     return head, steps
 
 
-def _pipe(run: Run, expression: syntax.Pipe, scope: Scope) -> Any:
+def _pipe(expansion: Expansion, expression: syntax.Pipe, scope: Scope) -> Any:
     head, steps = _spine(expression)
     if isinstance(head, syntax.Tuple):
-        flowing = [Argument(_tensor(operand(run, item, scope), item.span), item.span) for item in head.items]
+        flowing = [Argument(_tensor(operand(expansion, item, scope), item.span), item.span) for item in head.items]
     else:
-        value = operand(run, head, scope)
+        value = operand(expansion, head, scope)
         if is_module(value) or (isinstance(value, list) and value and all(map(is_module, value))):
-            first = value if isinstance(head, syntax.Call | syntax.Named) else as_module(run, value, head.span)
+            first = value if isinstance(head, syntax.Call | syntax.Named) else as_module(expansion, value, head.span)
             members = [Argument(first, head.span)]
-            members += [Argument(module_of(run, step, scope), step.span) for step in steps]
-            return Chain(tuple(members), expression.span)
+            members += [Argument(module_of(expansion, step, scope), step.span) for step in steps]
+            return Pipeline(tuple(members), expression.span)
         if isinstance(value, list) and value and all(isinstance(item, Value) for item in value):
             flowing = [Argument(item, head.span) for item in value]
         else:
             flowing = [Argument(_tensor(value, head.span), head.span)]
     values: tuple[Value, ...] = ()
     for step in steps:
-        values = modules.apply(run, module_of(run, step, scope), flowing, scope.frame, step.span)
-        if run.watcher is not None:
-            run.watcher.evaluated(step, one_or_more(values))
+        values = modules.apply(expansion, module_of(expansion, step, scope), flowing, scope.frame, step.span)
+        if expansion.watcher is not None:
+            expansion.watcher.evaluated(step, one_or_more(values))
         flowing = [Argument(values[0], step.span)]
     return one_or_more(values)
 
@@ -386,39 +388,39 @@ def _tensor(value: Any, span: Span) -> Value:
     raise Fault("E0301", f"what flows along '->' is a tensor, not {describe(value)}", span)
 
 
-def _named(run: Run, expression: syntax.Named, scope: Scope) -> Any:
+def _named(expansion: Expansion, expression: syntax.Named, scope: Scope) -> Any:
     """``f(x) as name`` at the head of a chain."""
     if isinstance(expression.value, syntax.Call):
-        callee, positional, named = _called(run, expression.value, scope)
-        waiting = calls.waiting(run, callee, positional, named, expression.value.span)
+        callee, positional, named = _called(expansion, expression.value, scope)
+        waiting = calls.waiting(expansion, callee, positional, named, expression.value.span)
         if calls.is_complete(waiting):
             labelled = Labelled(waiting, expression.name, expression.span, scope)
-            return one_or_more(modules.apply(run, labelled, (), scope.frame, expression.value.span))
+            return one_or_more(modules.apply(expansion, labelled, (), scope.frame, expression.value.span))
         return Labelled(waiting, expression.name, expression.span, scope)
-    value = evaluate(run, expression.value, scope)
+    value = evaluate(expansion, expression.value, scope)
     if is_module(value) or isinstance(value, list):
-        return Labelled(as_module(run, value, expression.value.span), expression.name, expression.span, scope)
+        return Labelled(as_module(expansion, value, expression.value.span), expression.name, expression.span, scope)
     scope.home.names[expression.name] = value
     return value
 
 
-def _repeat(run: Run, expression: syntax.Repeat, scope: Scope) -> Repeated:
-    count = operand(run, expression.count, scope)
+def _repeat(expansion: Expansion, expression: syntax.Repeat, scope: Scope) -> Repeated:
+    count = operand(expansion, expression.count, scope)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise Fault("E0304", f"repeat wants an int from 0 on, not {describe(count)}", expression.count.span)
-    body = Argument(module_of(run, expression.body, scope), expression.body.span)
+    body = Argument(module_of(expansion, expression.body, scope), expression.body.span)
     return Repeated(count, body, expression.span)
 
 
-def _scan(run: Run, expression: syntax.Scan, scope: Scope) -> Any:
-    return scans.scan(run, expression, scope)
+def _scan(expansion: Expansion, expression: syntax.Scan, scope: Scope) -> Any:
+    return scans.scan(expansion, expression, scope)
 
 
-def _slice(run: Run, expression: syntax.Slice, scope: Scope) -> Any:
+def _slice(expansion: Expansion, expression: syntax.Slice, scope: Scope) -> Any:
     raise Fault("E0301", "a slice stands only inside an index", expression.span)
 
 
-_HANDLERS: dict[type, Callable[[Run, Any, Scope], Any]] = {
+_HANDLERS: dict[type, Callable[[Expansion, Any, Scope], Any]] = {
     syntax.Literal: _literal,
     syntax.Name: _name,
     syntax.Unary: _unary,
@@ -438,7 +440,7 @@ _HANDLERS: dict[type, Callable[[Run, Any, Scope], Any]] = {
 }
 
 
-def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any:
+def initializer_of(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
     """The value after ``param W: […] =``. An initializer's name wins over the library's block of that name."""
     called = expression.callee if isinstance(expression, syntax.Call) else expression
     if (
@@ -450,16 +452,16 @@ def initializer_of(run: Run, expression: syntax.Expression, scope: Scope) -> Any
         named: dict[str, Argument] = {}
         if isinstance(expression, syntax.Call):
             for argument in expression.arguments:
-                value = Argument(operand(run, argument.value, scope), argument.value.span)
+                value = Argument(operand(expansion, argument.value, scope), argument.value.span)
                 if argument.name is None:
                     positional.append(value)
                 else:
                     named[argument.name] = Argument(value.value, value.span, argument.name_span)
-        return initializer(run, called.name, positional, named, expression.span, scope.frame)
+        return initializer(expansion, called.name, positional, named, expression.span, scope.frame)
     if isinstance(expression, syntax.Conditional):
-        holds = condition(run, expression.condition, scope, "'if'")
-        return initializer_of(run, expression.then if holds else expression.otherwise, scope)
-    value = operand(run, expression, scope)
+        holds = condition(expansion, expression.condition, scope, "'if'")
+        return initializer_of(expansion, expression.then if holds else expression.otherwise, scope)
+    value = operand(expansion, expression, scope)
     if isinstance(value, InitializerName):
-        return initializer(run, value.name, [], {}, expression.span, scope.frame)
+        return initializer(expansion, value.name, [], {}, expression.span, scope.frame)
     return value

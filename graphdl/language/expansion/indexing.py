@@ -7,10 +7,10 @@ from typing import Any
 from graphdl.diagnostics import Label
 from graphdl.graph.model import Value
 from graphdl.language import syntax
+from graphdl.language.expansion.context import Expansion, visible
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Scope
 from graphdl.language.expansion.primitives import primitive
-from graphdl.language.expansion.run import Run, visible
 from graphdl.language.expansion.values import Argument, describe, plural
 from graphdl.operators import PRIMITIVES
 from graphdl.suggest import did_you_mean
@@ -21,7 +21,7 @@ DIMENSIONS = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "l
 _RANKS = {(3,): "images [channels, height, width]", (1, 2): "sequences [length] and [length, n]"}
 
 
-def attribute(run: Run, value: Value, expression: syntax.Attribute) -> Any:
+def attribute(expansion: Expansion, value: Value, expression: syntax.Attribute) -> Any:
     """``x.shape``, ``x.rank`` and the named dimensions."""
     name = expression.name
     if name == "shape":
@@ -41,10 +41,10 @@ def attribute(run: Run, value: Value, expression: syntax.Attribute) -> Any:
     return value.type.shape[axis]
 
 
-def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
+def index(expansion: Expansion, value: Any, expression: syntax.Index, scope: Scope) -> Any:
     """``x[0]``, ``x[:, 1:3]``; of a list an item or a part."""
     if isinstance(value, list):
-        return _of_list(run, value, expression, scope)
+        return _of_list(expansion, value, expression, scope)
     if not isinstance(value, Value):
         raise Fault("E0301", f"{describe(value)} has no parts", expression.value.span)
     shape = value.type.shape
@@ -59,11 +59,11 @@ def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
         if item is None:
             start, stop, step = 0, length, 1
         elif isinstance(item, syntax.Slice):
-            start, stop, step = _bounds(run, item, length, scope)
+            start, stop, step = _bounds(expansion, item, length, scope)
             if stop <= start:
                 raise Fault("E0405", f"nothing is left of dimension {axis}, which has {length}", item.span)
         else:
-            start = _whole(run, item, scope)
+            start = _whole(expansion, item, scope)
             if not -length <= start < length:
                 raise Fault("E0417", f"index {start} is out of range: dimension {axis} has {length}", item.span)
             start %= length
@@ -75,39 +75,39 @@ def index(run: Run, value: Any, expression: syntax.Index, scope: Scope) -> Any:
     attributes = {"starts": starts, "stops": stops, "steps": steps, "squeeze": squeeze}
     arguments = {name: Argument(numbers, expression.span) for name, numbers in attributes.items()}
     base = Argument(value, expression.value.span)
-    return primitive(run, PRIMITIVES["slice"], (base,), arguments, expression.span, scope.frame)
+    return primitive(expansion, PRIMITIVES["slice"], (base,), arguments, expression.span, scope.frame)
 
 
-def _of_list(run: Run, value: list[Any], expression: syntax.Index, scope: Scope) -> Any:
+def _of_list(expansion: Expansion, value: list[Any], expression: syntax.Index, scope: Scope) -> Any:
     result: Any = value
     for item in expression.items:
         if not isinstance(result, list):
             raise Fault("E0301", f"{describe(result)} has no parts", item.span)
         if isinstance(item, syntax.Slice):
-            start, stop, step = _bounds(run, item, len(result), scope)
-            result = run.listed(result[start:stop:step], item.span)
+            start, stop, step = _bounds(expansion, item, len(result), scope)
+            result = expansion.listed(result[start:stop:step], item.span)
         else:
-            place = _whole(run, item, scope)
+            place = _whole(expansion, item, scope)
             if not -len(result) <= place < len(result):
                 raise Fault("E0417", f"index {place} is out of range: the list has {len(result)} items", item.span)
             result = result[place]
     return result
 
 
-def _bounds(run: Run, item: syntax.Slice, length: int, scope: Scope) -> tuple[int, int, int]:
+def _bounds(expansion: Expansion, item: syntax.Slice, length: int, scope: Scope) -> tuple[int, int, int]:
     """As in Python: negative bounds count from the end, and bounds beyond it stop there."""
-    step = 1 if item.step is None else _whole(run, item.step, scope)
+    step = 1 if item.step is None else _whole(expansion, item.step, scope)
     if step < 1:
         raise Fault(
             "E0304", f"the step of a slice is at least 1, not {step}", item.span, help="reverse(x) runs backwards"
         )
-    start = 0 if item.start is None else _whole(run, item.start, scope)
-    stop = length if item.stop is None else _whole(run, item.stop, scope)
+    start = 0 if item.start is None else _whole(expansion, item.start, scope)
+    stop = length if item.stop is None else _whole(expansion, item.stop, scope)
     return *slice(start, stop).indices(length)[:2], step
 
 
-def _whole(run: Run, expression: syntax.Expression, scope: Scope) -> int:
-    value = run.operand(expression, scope)
+def _whole(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> int:
+    value = expansion.operand(expression, scope)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     help = "take(table, index) takes rows, pick(x, index) an element of each" if isinstance(value, Value) else None

@@ -11,19 +11,19 @@ from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
 from graphdl.language.expansion import limits, shapes
 from graphdl.language.expansion.arguments import bind, missing, too_many
+from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault, Poison, Poisoned, Refused
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.primitives import primitive
-from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import (
     Applied,
     Argument,
-    Chain,
     Definition,
     Instance,
     Labelled,
     Outputs,
     Partial,
+    Pipeline,
     PrimitiveCall,
     Recipe,
     Repeated,
@@ -37,42 +37,42 @@ from graphdl.source import Span
 
 
 def apply(
-    run: Run, module: Any, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None = None
+    expansion: Expansion, module: Any, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None = None
 ) -> tuple[Value, ...]:
     """The outputs of a module for the tensors that flow into it. ``home`` is what it has become, if it has a name."""
-    run.spend(1, span)
+    expansion.spend(1, span)
     match module:
         case Recipe():
-            return _block(run, module, tensors, frame, span, home)
+            return _block(expansion, module, tensors, frame, span, home)
         case Definition():
-            return _block(run, bind(module, (), {}, span), tensors, frame, span, home)
+            return _block(expansion, bind(module, (), {}, span), tensors, frame, span, home)
         case PrimitiveCall():
-            return _primitive(run, module.primitive, (*tensors, *module.positional), module.named, frame, span)
+            return _primitive(expansion, module.primitive, (*tensors, *module.positional), module.named, frame, span)
         case Primitive():
-            return _primitive(run, module, tensors, {}, frame, span)
+            return _primitive(expansion, module, tensors, {}, frame, span)
         case Partial():
-            return apply(run, module.module, (*tensors, *module.tensors), frame, span, home)
+            return apply(expansion, module.module, (*tensors, *module.tensors), frame, span, home)
         case Instance():
-            return _instance(run, module, tensors, frame, span)
+            return _instance(expansion, module, tensors, frame, span)
         case Labelled():
-            return _labelled(run, module, tensors, frame, span)
-        case Chain():
-            return _chain(run, module.members, tensors, frame, span, home)
+            return _labelled(expansion, module, tensors, frame, span)
+        case Pipeline():
+            return _chain(expansion, module.members, tensors, frame, span, home)
         case Repeated():
-            run.spend(module.count, span)
-            return _chain(run, (module.body,) * module.count, tensors, frame, span, home)
+            expansion.spend(module.count, span)
+            return _chain(expansion, (module.body,) * module.count, tensors, frame, span, home)
     raise Fault("E0310", f"what stands right of '->' is a module, not {describe(module)}", span)
 
 
 def _primitive(
-    run: Run,
+    expansion: Expansion,
     operator: Primitive,
     positional: Sequence[Argument],
     named: Mapping[str, Argument],
     frame: Frame,
     span: Span,
 ) -> tuple[Value, ...]:
-    value = primitive(run, operator, positional, named, span, frame)
+    value = primitive(expansion, operator, positional, named, span, frame)
     if isinstance(value, PrimitiveCall):
         given = sum(isinstance(argument.value, Value) for argument in (*positional, *named.values()))
         raise Fault(
@@ -84,11 +84,16 @@ def _primitive(
 
 
 def _chain(
-    run: Run, members: Sequence[Argument], tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None
+    expansion: Expansion,
+    members: Sequence[Argument],
+    tensors: Sequence[Argument],
+    frame: Frame,
+    span: Span,
+    home: Module | None,
 ) -> tuple[Value, ...]:
     """One member after the other; inside a module of its own where the chain has a name."""
     outer = frame.naming
-    first = run.builder.count
+    first = expansion.builder.count
     if home is not None:
         frame.naming = Naming(home)
         home.inputs = [argument.value for argument in tensors]
@@ -96,7 +101,7 @@ def _chain(
         values = tuple(argument.value for argument in tensors)
         flowing = tensors
         for member in members:
-            values = apply(run, member.value, flowing, frame, member.span)
+            values = apply(expansion, member.value, flowing, frame, member.span)
             flowing = (Argument(values[0], member.span),)
     finally:
         frame.naming = outer
@@ -104,21 +109,25 @@ def _chain(
         raise Fault("E0310", "an empty list of modules gives nothing by itself", span)
     if home is not None:
         home.outputs = list(values)
-        home.applications.append((first, run.builder.count))
+        home.applications.append((first, expansion.builder.count))
     return values
 
 
-def _instance(run: Run, instance: Instance, tensors: Sequence[Argument], frame: Frame, span: Span) -> tuple[Value, ...]:
+def _instance(
+    expansion: Expansion, instance: Instance, tensors: Sequence[Argument], frame: Frame, span: Span
+) -> tuple[Value, ...]:
     module = instance.module
     if isinstance(module, Instance):
-        return _instance(run, module, tensors, frame, span)
+        return _instance(expansion, module, tensors, frame, span)
     if instance.made is None and not isinstance(module, Primitive | PrimitiveCall):
-        kind = "chain" if isinstance(module, Chain | Repeated) else kind_of(module)
-        instance.made = run.builder.module(instance.naming, instance.name, kind, instance.span, level=False)
-    return apply(run, module, tensors, frame, span, instance.made)
+        kind = "chain" if isinstance(module, Pipeline | Repeated) else kind_of(module)
+        instance.made = expansion.builder.module(instance.naming, instance.name, kind, instance.span, level=False)
+    return apply(expansion, module, tensors, frame, span, instance.made)
 
 
-def _labelled(run: Run, labelled: Labelled, tensors: Sequence[Argument], frame: Frame, span: Span) -> tuple[Value, ...]:
+def _labelled(
+    expansion: Expansion, labelled: Labelled, tensors: Sequence[Argument], frame: Frame, span: Span
+) -> tuple[Value, ...]:
     """``as``: names the module and its value; in loops the copies are numbered."""
     module = labelled.module
     complete: Sequence[Argument] = ()
@@ -128,7 +137,7 @@ def _labelled(run: Run, labelled: Labelled, tensors: Sequence[Argument], frame: 
         complete = module.tensors
         module = Recipe(module.definition, (), module.ports, module.hypers, module.span)
     instance = module if isinstance(module, Instance) else Instance(module, labelled.name, frame.naming, span)
-    values = _instance(run, instance, (*tensors, *complete), frame, span)
+    values = _instance(expansion, instance, (*tensors, *complete), frame, span)
     home = labelled.scope.home
     if home.frame is frame:
         held = Applied(one_or_more(values), instance)
@@ -146,18 +155,18 @@ def _labelled(run: Run, labelled: Labelled, tensors: Sequence[Argument], frame: 
 
 
 def _block(
-    run: Run, recipe: Recipe, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None
+    expansion: Expansion, recipe: Recipe, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None
 ) -> tuple[Value, ...]:
     """Expands the body of a block for these tensors."""
     definition = recipe.definition
     if frame.depth >= limits.DEPTH:
         raise _too_deep(frame, span)
-    run.spend(limits.BLOCK_STEPS, span)
+    expansion.spend(limits.BLOCK_STEPS, span)
     if not definition.outputs:
         raise Fault("E0501", f"'{definition.name}' has no output, so it gives nothing as a block", span)
     filled = _ports(recipe, [*tensors, *recipe.tensors], span)
     if home is None:
-        home = run.builder.module(frame.naming, definition.name, definition.name, span, level=True)
+        home = expansion.builder.module(frame.naming, definition.name, definition.name, span, level=True)
     home.documentation = definition.written.documentation
     inner = Frame(
         definition.file, definition, Naming(home), frame, span,
@@ -165,43 +174,43 @@ def _block(
     )  # fmt: skip
     scope = Scope(inner)
     bound: dict[str, str] = {}
-    first = run.builder.count
-    with reported(run, inner):
-        bind_hypers(run, definition.written.hypers, {n: a.value for n, a in recipe.hypers.items()}, scope)
+    first = expansion.builder.count
+    with reported(expansion, inner):
+        bind_hypers(expansion, definition.written.hypers, {n: a.value for n, a in recipe.hypers.items()}, scope)
     home.hyperparameters = {hyper.name: scope.names[hyper.name] for hyper in definition.written.hypers}
     for port in definition.inputs:
         if port.name in filled:
             argument = filled[port.name]
             if port.type is not None and definition.needed is None:
                 shapes.match(
-                    run, port.name, port.type, argument.value, scope, span,
+                    expansion, port.name, port.type, argument.value, scope, span,
                     owner=definition.name, binds=True, bound=bound,
                 )  # fmt: skip
             inner.given[port.name] = argument.value
-    with reported(run, inner):
+    with reported(expansion, inner):
         for port in definition.inputs:
             if port.name not in filled:
-                inner.given[port.name] = _default(run, port, scope, bound)
+                inner.given[port.name] = _default(expansion, port, scope, bound)
     if definition.needed is None:
         scope.names.update(inner.given)
     home.inputs = [inner.given[port.name] for port in definition.inputs]
     try:
-        run.execute(definition.written.body, scope)
+        expansion.execute(definition.written.body, scope)
     except Refused:
         raise Poisoned from None
-    outputs = _outputs(run, definition, scope, bound)
+    outputs = _outputs(expansion, definition, scope, bound)
     home.outputs = list(outputs)
-    home.applications.append((first, run.builder.count))
+    home.applications.append((first, expansion.builder.count))
     return outputs
 
 
 @contextmanager
-def reported(run: Run, frame: Frame) -> Iterator[None]:
+def reported(expansion: Expansion, frame: Frame) -> Iterator[None]:
     """Reports a fault of a block's own text there, and poisons what asked for the block."""
     try:
         yield
     except Fault as fault:
-        run.report(fault, frame)
+        expansion.report(fault, frame)
         raise Poisoned from None
 
 
@@ -233,28 +242,30 @@ def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str,
     return filled
 
 
-def bind_hypers(run: Run, written: Sequence[syntax.Hyper], given: Mapping[str, Any], scope: Scope) -> None:
+def bind_hypers(expansion: Expansion, written: Sequence[syntax.Hyper], given: Mapping[str, Any], scope: Scope) -> None:
     """Gives each hyperparameter its value or its default, which may speak of those before it."""
     for hyper in written:
         if hyper.name in given:
             scope.names[hyper.name] = given[hyper.name]
             continue
         assert hyper.default is not None  # the call has been checked for what is missing
-        scope.names[hyper.name] = run.operand(hyper.default, scope)
+        scope.names[hyper.name] = expansion.operand(hyper.default, scope)
 
 
-def _default(run: Run, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value:
+def _default(expansion: Expansion, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value:
     assert port.default is not None
-    value = run.operand(port.default, scope)
+    value = expansion.operand(port.default, scope)
     if not isinstance(value, Value):
-        value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, port.default.span)
+        value = expansion.tensor_of_numbers(value, "float", scope.frame.naming.module, port.default.span)
     if port.type is not None:
         owner = scope.frame.definition.name if scope.frame.definition else "the net"
-        shapes.match(run, port.name, port.type, value, scope, port.default.span, owner=owner, binds=True, bound=bound)
+        shapes.match(
+            expansion, port.name, port.type, value, scope, port.default.span, owner=owner, binds=True, bound=bound
+        )
     return value
 
 
-def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, str]) -> tuple[Value, ...]:
+def _outputs(expansion: Expansion, definition: Definition, scope: Scope, bound: dict[str, str]) -> tuple[Value, ...]:
     written = definition.written
     values = []
     for number, name in enumerate(definition.outputs):
@@ -266,7 +277,7 @@ def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, st
             raise Poisoned
         place = port.span if port is not None else written.name_span
         if value is None:
-            if run.reporter.complained_at(place):
+            if expansion.reporter.complained_at(place):
                 raise Poisoned
             raise Fault(
                 "E0501", f"the output '{name}' of '{definition.name}' is not assigned", scope.frame.span,
@@ -274,11 +285,11 @@ def _outputs(run: Run, definition: Definition, scope: Scope, bound: dict[str, st
             )  # fmt: skip
         value = first_of(value)
         if not isinstance(value, Value):
-            value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, place)
+            value = expansion.tensor_of_numbers(value, "float", scope.frame.naming.module, place)
         if port is not None and port.type is not None:
-            with reported(run, scope.frame):
+            with reported(expansion, scope.frame):
                 shapes.match(
-                    run, name, port.type, value, scope, port.span, owner=definition.name, binds=True, bound=bound,
+                    expansion, name, port.type, value, scope, port.span, owner=definition.name, binds=True, bound=bound,
                     code="E0418",
                 )  # fmt: skip
         values.append(value)

@@ -12,9 +12,9 @@ from graphdl.graph.types import Element, TensorType
 from graphdl.language.expansion import arithmetic
 from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many
 from graphdl.language.expansion.builder import at, fault_of
+from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame
-from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.shapes import whole_dimension
 from graphdl.language.expansion.values import (
     Argument,
@@ -37,7 +37,7 @@ _COMBINING: dict[str, Callable[[list[Any]], Any]] = {
 
 
 def primitive(
-    run: Run,
+    expansion: Expansion,
     operator: Primitive,
     positional: Sequence[Argument],
     named: Mapping[str, Argument],
@@ -84,7 +84,7 @@ def primitive(
         inputs = [slot for slot in slots if slot is not None]
     if inputs and not any(isinstance(slot.value, Value) for slot in inputs):
         return _fold(operator, inputs, span)
-    return _emit(run, operator, inputs, _hypers(operator, given, span), given, span, frame)
+    return _emit(expansion, operator, inputs, _hypers(operator, given, span), given, span, frame)
 
 
 def _is_nested(value: Any) -> bool:
@@ -93,7 +93,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _emit(
-    run: Run,
+    expansion: Expansion,
     operator: Primitive,
     inputs: Sequence[Argument],
     attributes: dict[str, Any],
@@ -111,14 +111,14 @@ def _emit(
                 raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(value)}", argument.span)
             if element is None:
                 element = element_for([a.value for a in inputs])
-            value = run.tensor_of_numbers(value, element, module, argument.span)
+            value = expansion.tensor_of_numbers(value, element, module, argument.span)
         values.append(value)
-    run.spend(1, span)
+    expansion.spend(1, span)
     try:
-        return one_or_more(run.builder.apply(operator, values, attributes, module, span))
+        return one_or_more(expansion.builder.apply(operator, values, attributes, module, span))
     except OperatorError as error:
         spans = {name: argument.span for name, argument in given.items()}
-        raise run.operator_fault(error, values, span, spans, frame) from None
+        raise expansion.operator_fault(error, values, span, spans, frame) from None
 
 
 def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
@@ -164,7 +164,12 @@ def _hypers(operator: Primitive, given: Mapping[str, Argument], span: Span) -> d
 
 
 def initializer(
-    run: Run, name: str, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span, frame: Frame
+    expansion: Expansion,
+    name: str,
+    positional: Sequence[Argument],
+    named: Mapping[str, Argument],
+    span: Span,
+    frame: Frame,
 ) -> Any:
     """``uniform(-1, 1)`` is an initializer; with a shape first, ``uniform([n], -1, 1)``, a tensor."""
     known = INITIALIZERS[name]
@@ -197,7 +202,7 @@ def initializer(
     constant = {"zeros": 0.0, "ones": 1.0}.get(name, numbers[0] if name == "constant" else None)
     if constant is not None:
         attributes = {"shape": sizes, "value": constant}
-        return _emit(run, PRIMITIVES["fill"], (), attributes, {}, span, frame)
+        return _emit(expansion, PRIMITIVES["fill"], (), attributes, {}, span, frame)
     attributes = {"initializer": made, "shape": sizes}
-    node = run.builder.node("draw", (), attributes, (TensorType(tuple(sizes)),), frame.naming.module, span)
+    node = expansion.builder.node("draw", (), attributes, (TensorType(tuple(sizes)),), frame.naming.module, span)
     return node.outputs[0]

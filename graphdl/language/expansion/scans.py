@@ -11,18 +11,18 @@ from graphdl.graph.model import Node, ScanBody, Value
 from graphdl.graph.types import TensorType
 from graphdl.language import syntax
 from graphdl.language.expansion.builder import at
+from graphdl.language.expansion.context import Expansion, header, visible
 from graphdl.language.expansion.faults import POISON, Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
-from graphdl.language.expansion.run import Run, header, visible
 from graphdl.language.expansion.values import describe, first_of, one_or_more
 from graphdl.operators import PRIMITIVES
 
 
-def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
+def scan(expansion: Expansion, written: syntax.Scan, scope: Scope) -> Any:
     """One node ``scan``; its values are the emitted sequences, then the final states."""
-    frame, builder = scope.frame, run.builder
+    frame, builder = scope.frame, expansion.builder
     module = frame.naming.module
-    sequences, starts = _bindings(run, written, scope)
+    sequences, starts = _bindings(expansion, written, scope)
     length = _length(sequences, written)
 
     body = Body(builder.body)
@@ -43,9 +43,9 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
             state = builder.item(value.type, value.batched, module, start.span, start.name)
             inner.names[start.name] = state
             states.append(state)
-        run.execute(written.body, inner)
-        next_states = _next_states(run, starts, inner)
-        emitted = [_within(run, value, body) for value in inner.emitted]
+        expansion.execute(written.body, inner)
+        next_states = _next_states(expansion, starts, inner)
+        emitted = [_within(expansion, value, body) for value in inner.emitted]
     finally:
         builder.body = outer_body
         frame.in_scan -= 1
@@ -66,22 +66,22 @@ def scan(run: Run, written: syntax.Scan, scope: Scope) -> Any:
 
 
 def _bindings(
-    run: Run, written: syntax.Scan, scope: Scope
+    expansion: Expansion, written: syntax.Scan, scope: Scope
 ) -> tuple[list[tuple[syntax.ScanSequence, Value]], list[tuple[syntax.ScanState, Value]]]:
     sequences: list[tuple[syntax.ScanSequence, Value]] = []
     starts: list[tuple[syntax.ScanState, Value]] = []
     for binding in written.bindings:
         if isinstance(binding, syntax.ScanSequence):
-            value = first_of(run.evaluate(binding.sequence, scope))
+            value = first_of(expansion.evaluate(binding.sequence, scope))
             if not isinstance(value, Value):
                 raise Fault("E0301", f"a scan runs over a tensor, not {describe(value)}", binding.sequence.span)
             if not value.type.rank:
                 raise Fault("E0402", "a scan runs over the first dimension, and this has none", binding.sequence.span)
             sequences.append((binding, value))
             continue
-        value = first_of(run.evaluate(binding.start, scope))
+        value = first_of(expansion.evaluate(binding.start, scope))
         if not isinstance(value, Value):
-            value = run.tensor_of_numbers(value, "float", scope.frame.naming.module, binding.start.span)
+            value = expansion.tensor_of_numbers(value, "float", scope.frame.naming.module, binding.start.span)
         starts.append((binding, value))
     return sequences, starts
 
@@ -102,15 +102,15 @@ def _length(sequences: list[tuple[syntax.ScanSequence, Value]], written: syntax.
     return length
 
 
-def _next_states(run: Run, starts: list[tuple[syntax.ScanState, Value]], inner: Scope) -> list[Value]:
+def _next_states(expansion: Expansion, starts: list[tuple[syntax.ScanState, Value]], inner: Scope) -> list[Value]:
     results = []
     for binding, start in starts:
         value = first_of(inner.names[binding.name])
         if value is POISON:
             raise Poisoned
         if not isinstance(value, Value):
-            value = run.tensor_of_numbers(value, start.type.element, inner.frame.naming.module, binding.span)
-        value = _within(run, value, run.builder.body)
+            value = expansion.tensor_of_numbers(value, start.type.element, inner.frame.naming.module, binding.span)
+        value = _within(expansion, value, expansion.builder.body)
         if value.type.shape != start.type.shape or value.type.element != start.type.element:
             raise Fault(
                 "E0415",
@@ -122,12 +122,12 @@ def _next_states(run: Run, starts: list[tuple[syntax.ScanState, Value]], inner: 
     return results
 
 
-def _within(run: Run, value: Any, body: Body) -> Value:
+def _within(expansion: Expansion, value: Any, body: Body) -> Value:
     """A value of the body, though it may come from outside."""
     if value is POISON:
         raise Poisoned
     assert isinstance(value, Value)
-    return run.builder.bring(value, body)
+    return expansion.builder.bring(value, body)
 
 
 def spread_batches(node: Node) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from graphdl.diagnostics import Diagnostic
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions, limits
+from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Reporter
 from graphdl.language.expansion.files import FileScope
-from graphdl.language.expansion.run import Run
 from graphdl.language.expansion.values import Definition, describe
 from graphdl.language.words import normal
 from graphdl.source import Source
@@ -49,11 +49,11 @@ def sort(
     return hypers, lets
 
 
-def let_into(run: Run, name: str, file: FileScope) -> None:
+def let_into(expansion: Expansion, name: str, file: FileScope) -> None:
     """Puts the value of a let among the graph's hyperparameters, unless the net has one of that name."""
-    value = expressions.let_value(run, name, file.lets[name].span, file)
+    value = expressions.let_value(expansion, name, file.lets[name].span, file)
     if isinstance(value, int | float | str | list | None):
-        run.graph.hyperparameters.setdefault(name, value)
+        expansion.graph.hyperparameters.setdefault(name, value)
 
 
 def _is_text(default: syntax.Expression | None) -> bool:

@@ -11,23 +11,23 @@ from graphdl.graph.operator import is_number
 from graphdl.graph.types import TensorType
 from graphdl.graph.wording import number_text
 from graphdl.language import syntax
+from graphdl.language.expansion.context import Expansion, visible
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import MISSING, Scope
-from graphdl.language.expansion.run import Run, visible
 from graphdl.language.expansion.values import describe, plural
 from graphdl.source import Span
 
 
-def concrete(run: Run, written: syntax.TypeExpression, scope: Scope) -> TensorType:
+def concrete(expansion: Expansion, written: syntax.TypeExpression, scope: Scope) -> TensorType:
     """The type, all of whose dimensions are known. Raises Fault where one is not a positive int."""
     dimensions = []
     for dimension in written.dimensions:
         if isinstance(dimension, syntax.Rest):
             raise Fault("E0302", "'..' stands for dimensions only in the ports of a block", dimension.span)
-        dimensions.append(dimension_of(run, dimension, scope))
+        dimensions.append(dimension_of(expansion, dimension, scope))
     classes = None
     if written.classes is not None:
-        classes = dimension_of(run, written.classes, scope)
+        classes = dimension_of(expansion, written.classes, scope)
     return TensorType(tuple(dimensions), element_of(written), classes)
 
 
@@ -35,8 +35,8 @@ def element_of(written: syntax.TypeExpression) -> Any:
     return "int" if written.base == "class" else written.base
 
 
-def dimension_of(run: Run, written: syntax.Expression, scope: Scope) -> int:
-    value = run.evaluate(written, scope)
+def dimension_of(expansion: Expansion, written: syntax.Expression, scope: Scope) -> int:
+    value = expansion.evaluate(written, scope)
     return whole_dimension(value, written.span)
 
 
@@ -55,7 +55,7 @@ def whole_dimension(value: Any, span: Span) -> int:
 
 
 def match(
-    run: Run,
+    expansion: Expansion,
     port: str,
     written: syntax.TypeExpression,
     value: Value,
@@ -97,18 +97,20 @@ def match(
     if written.classes is not None:
         if found.classes is None:
             raise fault("E0301", "how many classes there are is not known")
-        _one(run, written.classes, found.classes, scope, fault, port, binds, bound, "it has {found} classes", code)
+        _one(
+            expansion, written.classes, found.classes, scope, fault, port, binds, bound, "it has {found} classes", code
+        )
     pairs = _aligned(written, found, fault)
     late = []
     for axis, (dimension, length) in enumerate(pairs):
         if dimension is None:
             continue
         if isinstance(dimension, syntax.Name) or not binds:
-            _one(run, dimension, length, scope, fault, port, binds, bound, f"dimension {axis} is {{found}}", code)
+            _one(expansion, dimension, length, scope, fault, port, binds, bound, f"dimension {axis} is {{found}}", code)
         else:
             late.append((axis, dimension, length))
     for axis, dimension, length in late:
-        _one(run, dimension, length, scope, fault, port, False, bound, f"dimension {axis} is {{found}}", code)
+        _one(expansion, dimension, length, scope, fault, port, False, bound, f"dimension {axis} is {{found}}", code)
 
 
 def _aligned(written: syntax.TypeExpression, found: TensorType, fault: Any) -> list[tuple[Any, int]]:
@@ -129,8 +131,8 @@ def _aligned(written: syntax.TypeExpression, found: TensorType, fault: Any) -> l
 
 
 def _one(
-    run: Run, dimension: Any, length: int, scope: Scope, fault: Any, port: str, binds: bool, bound: dict[str, str],
-    detail: str, code: str,
+    expansion: Expansion, dimension: Any, length: int, scope: Scope, fault: Any, port: str, binds: bool,
+    bound: dict[str, str], detail: str, code: str,
 ) -> None:  # fmt: skip
     detail = detail.format(found=length)
     if isinstance(dimension, syntax.Name):
@@ -146,7 +148,7 @@ def _one(
             raise fault(code, f"{detail}, and {dimension.name} is {known}")
         if is_number(known):
             return
-    value = whole_dimension(run.evaluate(dimension, scope), dimension.span)
+    value = whole_dimension(expansion.evaluate(dimension, scope), dimension.span)
     if value != length:
         written = dimension.span.text
         raise fault(code, f"{detail}, not {written}" + (f" = {value}" if written != str(value) else ""))

@@ -11,22 +11,22 @@ from graphdl.graph.operator import is_number
 from graphdl.graph.train import WORDS, Kind, Setting, TrainSection, matches
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions
+from graphdl.language.expansion.context import Expansion, header
 from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
-from graphdl.language.expansion.run import Run, header
 from graphdl.language.expansion.values import Applied, describe, is_module, text
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
 
 
-def sections(run: Run, file: syntax.File, scope: Scope) -> list[TrainSection]:
+def sections(expansion: Expansion, file: syntax.File, scope: Scope) -> list[TrainSection]:
     """The stages of the file. ``scope`` holds the net's hyperparameters, of which settings may speak."""
     stages = []
     names: dict[str, Span] = {}
     for declaration in file.declarations:
         if isinstance(declaration, syntax.Train):
             if declaration.name is not None and declaration.name in names:
-                run.reporter.add(
+                expansion.reporter.add(
                     Diagnostic(
                         "E0602", f"there are two stages '{declaration.name}'", header(declaration.span),
                         labels=(Label(names[declaration.name], "the first"),),
@@ -34,32 +34,32 @@ def sections(run: Run, file: syntax.File, scope: Scope) -> list[TrainSection]:
                 )  # fmt: skip
             if declaration.name is not None:
                 names.setdefault(declaration.name, header(declaration.span))
-            stages.append(_section(run, declaration, scope))
-            if not run.graph.losses and not _may_be_lost(run):
-                run.reporter.add(
+            stages.append(_section(expansion, declaration, scope))
+            if not expansion.graph.losses and not _may_be_lost(expansion):
+                expansion.reporter.add(
                     Diagnostic(
-                        "E0608", f"the net '{run.graph.name}' has no loss to train for", header(declaration.span)
+                        "E0608", f"the net '{expansion.graph.name}' has no loss to train for", header(declaration.span)
                     )
                 )
     return stages
 
 
-def _section(run: Run, written: syntax.Train, scope: Scope) -> TrainSection:
+def _section(expansion: Expansion, written: syntax.Train, scope: Scope) -> TrainSection:
     fields: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     for setting in written.settings:
-        if run.file.is_spoilt(setting):
+        if expansion.file.is_spoilt(setting):
             spans.setdefault(setting.word, setting.word_span)
             continue
         try:
-            _read(run, setting, scope, fields, spans)
+            _read(expansion, setting, scope, fields, spans)
         except Fault as fault:
-            run.report(fault, scope.frame)
+            expansion.report(fault, scope.frame)
         except Poisoned:
             pass
         spans.setdefault(setting.word, setting.word_span)
     if "epochs" in fields and "steps" in fields:
-        run.reporter.add(
+        expansion.reporter.add(
             Diagnostic(
                 "E0607", "a stage lasts for epochs or for steps, not for both", spans["steps"],
                 labels=(Label(spans["epochs"], "the other"),),
@@ -68,7 +68,9 @@ def _section(run: Run, written: syntax.Train, scope: Scope) -> TrainSection:
     return TrainSection(written.name, written.span, spans=spans, **fields)
 
 
-def _read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any], spans: dict[str, Span]) -> None:
+def _read(
+    expansion: Expansion, setting: syntax.Setting, scope: Scope, fields: dict[str, Any], spans: dict[str, Span]
+) -> None:
     word = setting.word
     known = WORDS.get(word)
     if known is None:
@@ -80,13 +82,13 @@ def _read(run: Run, setting: syntax.Setting, scope: Scope, fields: dict[str, Any
         raise Fault("E0602", f"'{word}' is given twice", setting.word_span, labels=(Label(spans[word], "the first"),))
     if setting.name is not None and known.kind != "feed":
         raise Fault("E0606", f"'{word}' assigns to no name", setting.span)
-    fields[word] = _READERS[known.kind](run, setting, scope, fields.get(word))
+    fields[word] = _READERS[known.kind](expansion, setting, scope, fields.get(word))
 
 
 # ------------------------------------------------------------------------------------------------------ the settings
 
 
-def _called(run: Run, written: syntax.Expression, scope: Scope) -> Setting:
+def _called(expansion: Expansion, written: syntax.Expression, scope: Scope) -> Setting:
     """``sgd(lr = 0.01)`` or ``mnist``: the name stays a name, the arguments become plain values."""
     callee = written.callee if isinstance(written, syntax.Call) else written
     if not isinstance(callee, syntax.Name):
@@ -95,7 +97,7 @@ def _called(run: Run, written: syntax.Expression, scope: Scope) -> Setting:
     keywords: dict[str, Any] = {}
     keyword_spans: dict[str, Span] = {}
     for argument in written.arguments if isinstance(written, syntax.Call) else ():
-        value = _plain(run, argument.value, scope)
+        value = _plain(expansion, argument.value, scope)
         if argument.name is None:
             positional.append(value)
         elif argument.name in keywords:
@@ -106,8 +108,8 @@ def _called(run: Run, written: syntax.Expression, scope: Scope) -> Setting:
     return Setting(callee.name, tuple(positional), keywords, written.span, keyword_spans)
 
 
-def _plain(run: Run, written: syntax.Expression, scope: Scope) -> Any:
-    value = expressions.operand(run, written, scope)
+def _plain(expansion: Expansion, written: syntax.Expression, scope: Scope) -> Any:
+    value = expressions.operand(expansion, written, scope)
     if isinstance(value, Value | Applied) or is_module(value):
         raise Fault(
             "E0606", f"a setting is a number, a text, true, false or a list, not {describe(value)}", written.span
@@ -115,12 +117,14 @@ def _plain(run: Run, written: syntax.Expression, scope: Scope) -> Any:
     return value
 
 
-def _one_call(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> Setting:
-    return _called(run, _single(setting), scope)
+def _one_call(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> Setting:
+    return _called(expansion, _single(setting), scope)
 
 
-def _calls(run: Run, setting: syntax.Setting, scope: Scope, before: tuple[Setting, ...] | None) -> tuple[Setting, ...]:
-    calls = tuple(_called(run, value, scope) for value in setting.values)
+def _calls(
+    expansion: Expansion, setting: syntax.Setting, scope: Scope, before: tuple[Setting, ...] | None
+) -> tuple[Setting, ...]:
+    calls = tuple(_called(expansion, value, scope) for value in setting.values)
     return (*(before or ()), *calls)
 
 
@@ -130,9 +134,9 @@ def _single(setting: syntax.Setting) -> syntax.Expression:
     return setting.values[0]
 
 
-def _number(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> float:
+def _number(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> float:
     written, word = _single(setting), WORDS[setting.word]
-    value = _plain(run, written, scope)
+    value = _plain(expansion, written, scope)
     whole = word.kind == "int"
     kind = "an int" if whole else "a number"
     bound = f"above {text(word.least)}" if word.exclusive else f"from {text(word.least)} on"
@@ -147,28 +151,28 @@ def _number(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> fl
     return number
 
 
-def _word(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> str:
+def _word(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> str:
     written = _single(setting)
-    value = written.name if isinstance(written, syntax.Name) else _plain(run, written, scope)
+    value = written.name if isinstance(written, syntax.Name) else _plain(expansion, written, scope)
     if not isinstance(value, str):
         raise Fault("E0606", f"'{setting.word}' is a word, not {describe(value)}", written.span)
     return value
 
 
-def _may_be_lost(run: Run) -> bool:
+def _may_be_lost(expansion: Expansion) -> bool:
     """Whether the net lacks what a fault of its own has spoilt: then nothing is said of what it does not have."""
-    return not run.is_sound or bool(run.file.tree.spoilt or run.file.lost)
+    return not expansion.is_sound or bool(expansion.file.tree.spoilt or expansion.file.lost)
 
 
-def _losses(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
-    losses = run.graph.losses
+def _losses(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
+    losses = expansion.graph.losses
     names = []
     for written in setting.values:
         name = _dotted(written)
         if name is None:
             raise Fault("E0603", f"'{setting.word}' names losses of the net", written.span)
         if name not in losses:
-            if _may_be_lost(run):
+            if _may_be_lost(expansion):
                 raise Poisoned
             known = enumerated(losses) or "none"
             raise Fault(
@@ -190,16 +194,16 @@ def _dotted(written: syntax.Expression) -> str | None:
     return None
 
 
-def _parameters(run: Run, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
+def _parameters(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
     patterns = []
     for written in setting.values:
         pattern = _dotted(written)
         if pattern is None:
             raise Fault("E0604", f"'{setting.word}' names parameters, by patterns such as encoder.*", written.span)
-        if not any(matches(pattern, path) for path in run.graph.parameters) and not _may_be_lost(run):
+        if not any(matches(pattern, path) for path in expansion.graph.parameters) and not _may_be_lost(expansion):
             raise Fault(
                 "E0604", f"no parameter of the net matches '{pattern}'", written.span,
-                help=did_you_mean(pattern, run.graph.parameters) or _some_paths(run.graph),
+                help=did_you_mean(pattern, expansion.graph.parameters) or _some_paths(expansion.graph),
             )  # fmt: skip
         patterns.append(pattern)
     return tuple(patterns)
@@ -212,14 +216,16 @@ def _some_paths(graph: ModuleGraph) -> str:
     return "its parameters: " + ", ".join(paths[:6]) + (", …" if len(paths) > 6 else "")
 
 
-def _feed(run: Run, setting: syntax.Setting, scope: Scope, before: Mapping[str, str] | None) -> Mapping[str, str]:
+def _feed(
+    expansion: Expansion, setting: syntax.Setting, scope: Scope, before: Mapping[str, str] | None
+) -> Mapping[str, str]:
     field = _dotted(_single(setting))
     if setting.name is None or field is None:
         raise Fault("E0606", "'feed' is written feed input = field", setting.span)
-    if setting.name not in run.graph.inputs and not _may_be_lost(run):
+    if setting.name not in expansion.graph.inputs and not _may_be_lost(expansion):
         raise Fault(
             "E0605", f"the net has no input '{setting.name}'", setting.span,
-            help=did_you_mean(setting.name, run.graph.inputs),
+            help=did_you_mean(setting.name, expansion.graph.inputs),
         )  # fmt: skip
     feed = before or {}
     if setting.name in feed:
@@ -227,7 +233,7 @@ def _feed(run: Run, setting: syntax.Setting, scope: Scope, before: Mapping[str, 
     return {**feed, setting.name: field}
 
 
-_READERS: Mapping[Kind, Callable[[Run, syntax.Setting, Scope, Any], Any]] = {
+_READERS: Mapping[Kind, Callable[[Expansion, syntax.Setting, Scope, Any], Any]] = {
     "call": _one_call,
     "calls": _calls,
     "int": _number,

@@ -100,7 +100,7 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chain:
+class Pipeline:
     """Modules one after the other, each with the place where it was written."""
 
     members: tuple[Argument, ...]
@@ -169,7 +169,7 @@ class Namespace:
     """The names that it would have, were there no syntax error in the file."""
 
 
-MODULES = (Definition, Recipe, PrimitiveCall, Partial, Chain, Repeated, Instance, Labelled, Primitive)
+MODULES = (Definition, Recipe, PrimitiveCall, Partial, Pipeline, Repeated, Instance, Labelled, Primitive)
 
 
 def is_module(value: Any) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphdl.diagnostics import Diagnostic
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.graph.train import matches
+from graphdl.language.expansion.context import header, visible
 from graphdl.language.expansion.faults import Reporter
-from graphdl.language.expansion.run import header, visible
 from graphdl.operators import PRIMITIVES
 from graphdl.source import Places, Source, Span
 

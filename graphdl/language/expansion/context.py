@@ -26,15 +26,15 @@ class Recursion:
     """The functions that the parts of an expansion reach each other by: an expression holds calls, a call expands a
     body, a body holds statements, and these hold expressions."""
 
-    evaluate: Callable[[Run, syntax.Expression, Scope], Any]
+    evaluate: Callable[[Expansion, syntax.Expression, Scope], Any]
     """``expressions.evaluate``."""
-    operand: Callable[[Run, syntax.Expression, Scope], Any]
+    operand: Callable[[Expansion, syntax.Expression, Scope], Any]
     """``expressions.operand``."""
-    execute: Callable[[Run, Iterable[syntax.Statement], Scope], None]
+    execute: Callable[[Expansion, Iterable[syntax.Statement], Scope], None]
     """``statements.execute``."""
 
 
-class Run:
+class Expansion:
     """One net, being expanded for training or for inference."""
 
     def __init__(
