@@ -17,11 +17,13 @@ import linecache
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from graphdl.diagnostics import Diagnostic, Label, ModelError
 from graphdl.graph.builder import Builder, Naming, first_values
+from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.model import Initializer, Module, ModuleGraph, Value, Variable
 from graphdl.graph.numbers import element_for, is_numeric
 from graphdl.graph.operator import GraphError, OperatorError, hyperparameters
@@ -80,11 +82,19 @@ class Net:
         """A tensor that is fed; with ``classes`` its ints lie from 0 to below that.
 
         Raises:
-            ModelError: E0202, there is one of this name; E0302, the shape is no tensor's.
+            ModelError: E0202, there is one of this name; E0302, the shape or the classes are no tensor's; E0301, there
+                is no such element.
         """
         place = self._place()
-        tensor_type = TensorType(tuple(shape), "int" if classes is not None else element, classes)
         with _complaining(place):
+            if element not in ELEMENTS:
+                help = did_you_mean(element, ELEMENTS)
+                raise GraphError(
+                    "E0301", f"the elements of a tensor are {', '.join(ELEMENTS)}, not {element}", help=help
+                )
+            if classes is not None:
+                element, classes = "int", _dimension(classes)
+            tensor_type = TensorType(tuple(map(_dimension, shape)), element, classes)
             if name in self._graph.inputs:
                 raise GraphError("E0202", f"the net has an input '{name}' already")
             return self._builder.input(name, tensor_type, self._naming.module, place)
@@ -162,8 +172,8 @@ class Net:
 
     def _variable(self, word: str, name: str, shape: Sequence[int], first: Any, arguments: Sequence[float]) -> Variable:
         place = self._place()
-        tensor_type = TensorType(tuple(shape))
         with _complaining(place):
+            tensor_type = TensorType(tuple(map(_dimension, shape)))
             named = isinstance(first, str)
             initializer = _initializer(first, arguments) if named else first_values(first, tensor_type)
             return self._builder.variable(word, name, tensor_type, initializer, self._naming.module, place)
@@ -194,6 +204,18 @@ def _complaining(place: Span, inputs: Sequence[Value] = ()) -> Iterator[None]:
         labels = dict.fromkeys(Label(inputs[port].node.span, str(inputs[port].type)) for port in ports)
         shown = tuple(label for label in labels if label.span != place)
         raise ModelError(Diagnostic(error.code, error.message, place, labels=shown, help=error.help)) from None
+
+
+def _dimension(length: Any) -> int:
+    """
+    Raises:
+        GraphError: E0302, it is no int, or below 1.
+    """
+    if isinstance(length, bool) or not isinstance(length, SupportsIndex):
+        raise GraphError("E0302", f"a dimension is an int, not {describe(length)}")
+    if index(length) < 1:
+        raise GraphError("E0302", f"a dimension is at least 1, not {index(length)}")
+    return index(length)
 
 
 def _known(operator: str, given: dict[str, Any]) -> Primitive:

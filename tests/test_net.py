@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 import pytest
@@ -164,6 +164,13 @@ def faulty(build) -> Diagnostic:
         (lambda net, x: net.update(net.state("s", [6]), x), "E0506", "from example to example"),
         (lambda net, x: net.update(net.state("s", [2]), x), "E0418", "is [2], and its next value [6]"),
         (lambda net, x: net.input("x", [2]), "E0202", "an input 'x' already"),
+        (lambda net, x: net.input("y", [2, 1.5]), "E0302", "a dimension is an int, not 1.5"),
+        (lambda net, x: net.input("y", [True]), "E0302", "a dimension is an int, not true"),
+        (lambda net, x: net.input("y", [2], classes=0), "E0302", "a dimension is at least 1, not 0"),
+        (lambda net, x: net.input("y", element="flaot"), "E0301", "float, int, bool, not flaot"),
+        (lambda net, x: net.parameter("W", [2.0], "zeros"), "E0302", "a dimension is an int, not 2.0"),
+        (lambda net, x: net.apply("sum", x, axis=inf), "E0301", "'axis' is an int or a list of them, not inf"),
+        (lambda net, x: net.apply("reshape", x, shape=[nan]), "E0301", "'shape' is a list of ints, not the list [nan]"),
     ],
 )
 def test_what_does_not_fit_raises_with_its_line_of_python(build, code, words):
@@ -171,6 +178,13 @@ def test_what_does_not_fit_raises_with_its_line_of_python(build, code, words):
     assert diagnostic.code == code
     assert words in diagnostic.message
     assert "lambda net, x: net." in diagnostic.span.text
+
+
+def test_numpys_ints_are_dimensions():
+    net = graphdl.Net("sized")
+    x = net.input("x", np.array([2, 3]), classes=np.int64(7))
+    assert x.type == TensorType((2, 3), "int", 7)
+    assert {type(length) for length in (*x.type.shape, x.type.classes)} == {int}
 
 
 def test_a_complaint_points_at_what_made_the_inputs():

@@ -121,7 +121,7 @@ def _checked(hyper: Hyper, value: Any, describe: Describe) -> Any:
     }[hyper.kind]
     if not fits:
         help = None
-        if isinstance(value, float) and hyper.kind in ("int", "ints") and value == int(value):
+        if isinstance(value, float) and hyper.kind in ("int", "ints") and value.is_integer():
             help = "divide with '//' for an int"
         message = f"'{hyper.name}' is {_KINDS[hyper.kind]}, not {describe(value)}"
         raise OperatorError("E0301", message, hyper=hyper.name, help=help)

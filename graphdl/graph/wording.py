@@ -34,7 +34,7 @@ def describe(value: Any, other: Describe = lambda value: f"a value of type {type
 def number_text(value: float) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**20 else "beyond 10^20"
-    return f"{value:.1f}" if value == int(value) and abs(value) < 1e6 else f"{value:.6g}"
+    return f"{value:.1f}" if abs(value) < 1e6 and value == int(value) else f"{value:.6g}"
 
 
 def text(value: Any, room: int = 6, other: Describe = describe) -> str:
