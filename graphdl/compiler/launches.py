@@ -114,9 +114,14 @@ def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[Aren
         bytes=sum(bytes_of(t) for t in tensors),
         spans=tuple(dict.fromkeys(node.span for node in nodes)),
         modules=tuple(dict.fromkeys(node.module.path for node in nodes)),
-        reads=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.inputs if t in blocks)),
+        reads=tuple(dict.fromkeys(numbers[blocks[t]] for t in _read(group) if t in blocks)),
         writes=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
     )
+
+
+def _read(group: Group) -> list[Tensor]:
+    """What the kernels read. A plan may name more: what no element of the results turns out to lie at."""
+    return [t for kernel in group for t in kernel.operands.tensors if t not in kernel.operands.written]
 
 
 def _source(group: Group) -> Kernel:
