@@ -54,3 +54,61 @@ def test_thousands_of_lives_are_planned_in_time() -> None:
     assert time.process_time() - start < 6
     assert size < 1.01 * most_alive(lives)
     assert len(offsets) == len(lives)
+
+
+@given(LIVES)
+def test_no_more_is_alive_than_is_counted(lives: list[Life]) -> None:
+    """Against the plain sum over the lives of each launch."""
+    launches = range(max(life.last for life in lives) + 1)
+    rounded = [-(-life.nbytes // ALIGNMENT) * ALIGNMENT for life in lives]
+    alive = [
+        sum(size for life, size in zip(lives, rounded, strict=True) if life.first <= launch <= life.last)
+        for launch in launches
+    ]
+    assert most_alive(lives) == max(alive)
+    offsets, size = plan(lives)
+    assert size == max(offset + nbytes for offset, nbytes in zip(offsets, rounded, strict=True))
+    assert size >= max(alive)
+
+
+def first_fit(lives: list[Life], sequence: list[int]) -> int:
+    """The size of the arena when each life in turn goes to the lowest place that is free for all of it."""
+    placed: list[tuple[int, int, Life]] = []
+    for k in sequence:
+        nbytes = -(-lives[k].nbytes // ALIGNMENT) * ALIGNMENT
+        taken = sorted((a, b) for a, b, life in placed if life.first <= lives[k].last and lives[k].first <= life.last)
+        offset = 0
+        for begin, end in taken:
+            if offset + nbytes <= begin:
+                break
+            offset = max(offset, end)
+        placed.append((offset, offset + nbytes, lives[k]))
+    return max(end for _, end, _ in placed)
+
+
+@given(LIVES)
+def test_no_simple_order_needs_less(lives: list[Life]) -> None:
+    """By size, by length of life, by their product, by the first launch and by the last."""
+    keys = [
+        [-life.nbytes for life in lives],
+        [life.first - life.last for life in lives],
+        [(life.first - life.last - 1) * life.nbytes for life in lives],
+        [life.first for life in lives],
+        [-life.last for life in lives],
+    ]
+    ties = [[life.first for life in lives], *[[-life.nbytes for life in lives]] * 4]
+    ties[2] = ties[0]
+    _, size = plan(lives)
+    numbers = range(len(lives))
+    orders = [
+        sorted(numbers, key=lambda k, key=key, tie=tie: (key[k], tie[k]))  # type: ignore[misc]
+        for key, tie in zip(keys, ties, strict=True)
+    ]
+    assert size <= min(first_fit(lives, order) for order in orders)
+
+
+def test_a_gap_is_used_before_the_arena_grows() -> None:
+    lives = [Life(1024, 0, 5), Life(512, 0, 1), Life(1024, 0, 5), Life(512, 3, 5)]
+    offsets, size = plan(lives)
+    assert size == 2560
+    assert offsets[1] == offsets[3]
