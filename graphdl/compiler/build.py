@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from graphdl.compiler.assembly import assemble
 from graphdl.compiler.fusion import fuse
-from graphdl.compiler.grouping import generated, grouped
+from graphdl.compiler.grouping import generated, grouped, launch_count
 from graphdl.compiler.in_place import write_in_place
 from graphdl.compiler.launches import launched
 from graphdl.compiler.layout import layouts
@@ -15,6 +15,7 @@ from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Program, Result, Target
 from graphdl.compiler.repeating import settle
 from graphdl.compiler.schedule import order
+from graphdl.compiler.setup import setup_plans
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.storage import Stores, by_element, stored
 from graphdl.compiler.strided import fixed_operands, memory_operands
@@ -29,12 +30,19 @@ def build(
     fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores = by_element
 ) -> Program:
     """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values.
-    Intermediate results are stored in the form that ``stores`` chooses."""
+    Intermediate results are stored in the form that ``stores`` chooses. Without updates, what depends on variables
+    alone comes first, so that later runs can leave it out."""
+    return _build(fetches, updates, target, stores, has_setup=not updates)
+
+
+def _build(
+    fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores, *, has_setup: bool
+) -> Program:
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
     results = simplify(prepare(simplify(results), target))
-    results = settle(results, lambda fetches, updates: build(fetches, updates, target, stores))
+    results = settle(results, lambda fetches, updates: _build(fetches, updates, target, stores, has_setup=False))
     results = stored(assemble(_apart(results)), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
@@ -42,9 +50,11 @@ def build(
     kept = set(results.values())
     strides = layouts(plans, operands, kept)
     sequence = order(plans, written.before, kept)
-    groups = grouped(generated(sequence, strides, target), target)
-    placement = place(results, plans, strides, groups)
-    made = launched(groups, placement)
+    setup = setup_plans(plans, written.before) if has_setup else set()
+    first = grouped(generated([p for p in sequence if p in setup], strides, target), target)
+    later = grouped(generated([p for p in sequence if p not in setup], strides, target), target)
+    placement = place(results, plans, strides, first, later)
+    made = launched([*first, *later], placement)
     return Program(
         target,
         made.kernels,
@@ -56,6 +66,8 @@ def build(
         fetches=fetch_slots(results),
         constants=constant_values(plans),
         loops=tuple(made.loops),
+        setup_launches=sum(launch_count(group[0]) for group in first),
+        updates=tuple(updates),
     )
 
 

@@ -57,12 +57,17 @@ class Placement:
 
 
 def place(
-    results: Mapping[Result, Tensor], plans: Sequence[KernelPlan], strides: Strides, groups: Sequence[Group]
+    results: Mapping[Result, Tensor],
+    plans: Sequence[KernelPlan],
+    strides: Strides,
+    setup: Sequence[Group],
+    groups: Sequence[Group],
 ) -> Placement:
-    """A place for every tensor that the launches of ``groups`` read or write."""
+    """A place for every tensor that the launches of ``setup`` and then of ``groups`` read or write. What ``setup``
+    makes for ``groups`` keeps its place."""
     named = {tensor: result for result, tensor in results.items()}
     pieces = _pieces(plans, strides)
-    blocks, arena_bytes = _in_arena(groups, named, pieces)
+    blocks, arena_bytes = _in_arena(setup, groups, named, pieces)
     return Placement(named, pieces, blocks, arena_bytes)
 
 
@@ -77,17 +82,18 @@ def _pieces(plans: Sequence[KernelPlan], strides: Strides) -> Pieces:
 
 
 def _in_arena(
-    groups: Sequence[Group], named: Mapping[Tensor, Result], pieces: Pieces
+    setup: Sequence[Group], groups: Sequence[Group], named: Mapping[Tensor, Result], pieces: Pieces
 ) -> tuple[dict[Tensor, ArenaBlock], int]:
     """The block of every tensor in the arena, and the size of the arena."""
-    kernels = [kernel for group in groups for kernel in group]
-    lives = _lives(kernels, pieces)
+    kernels = [kernel for group in (*setup, *groups) for kernel in group]
+    lives = _lives(kernels, pieces, sum(len(group) for group in setup))
     owner = {t: pieces[t][0] if t in pieces else t for t in lives if t not in named}
     owner = {t: whole for t, whole in owner.items() if whole not in named}
     lives = {t: lives[t] for t, whole in owner.items() if whole is t}
     _share(kernels, pieces, owner, lives)
     offsets, size = plan([Life(bytes_of(t), *life) for t, life in lives.items()]) if lives else ([], 0)
-    launch = _launch_numbers(groups)
+    launch = _launch_numbers([*setup, *groups])
+    launch.append(launch[-1])
     made = {
         t: ArenaBlock(offset, bytes_of(t), launch[begin][0], launch[end][1], label_of([t]))
         for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)
@@ -106,8 +112,9 @@ def _launch_numbers(groups: Sequence[Group]) -> list[tuple[int, int]]:
     return found
 
 
-def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> dict[Tensor, tuple[int, int]]:
-    """For every tensor the numbers of the first kernel that writes it and of the last one that needs it."""
+def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces, setup: int) -> dict[Tensor, tuple[int, int]]:
+    """For every tensor the numbers of the first kernel that writes it and of the last one that needs it. A later run
+    needs what the first ``setup`` kernels make for the others: no kernel is the last."""
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
     for number, kernel in enumerate(kernels):
@@ -116,7 +123,8 @@ def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> dict[Tensor, t
     for piece, (whole, _) in pieces.items():
         first[whole] = min(first.get(whole, first[piece]), first[piece])
         last[whole] = max(last.get(whole, 0), last.get(piece, 0))
-    return {t: (begin, last.get(t, begin)) for t, begin in first.items()}
+    lives = {t: (begin, last.get(t, begin)) for t, begin in first.items()}
+    return {t: (begin, len(kernels) if begin < setup <= end else end) for t, (begin, end) in lives.items()}
 
 
 def _share(

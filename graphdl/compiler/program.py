@@ -188,6 +188,10 @@ class Program:
     fetches: Mapping[str, Slot]
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     loops: tuple[Repeat, ...] = ()
+    setup_launches: int = 0
+    """How many of the first launches depend on variables alone: a run after which none was written leaves them out."""
+    updates: tuple[str, ...] = ()
+    """The variables that a run changes."""
 
     def calls(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """The launches in the order in which they run: the number of each, and the turns of the loops around it."""

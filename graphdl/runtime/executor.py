@@ -73,6 +73,9 @@ class Executor:
             for _ in range(_RUNS_AHEAD)
         ]
         self._order = [number for number, _ in program.calls()]
+        self._setup = sum(number < program.setup_launches for number in self._order)
+        self._version = -1
+        """Of the variables, when the setup ran."""
         self._calls = self._bound(kernels)
         self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
         self._runs = 0
@@ -85,7 +88,7 @@ class Executor:
             DeviceError: the device refuses a launch.
         """
         self.write_feeds(feeds or {})
-        events = self.enqueue(self.device.queue)
+        events = self.enqueue(self.device.queue, 0 if self._version != self.store.version else self._setup)
         self._in_flight[self._runs % _RUNS_AHEAD] += events[-1:]
         self._runs += 1
 
@@ -107,25 +110,27 @@ class Executor:
             # PyOpenCL waits for a copy whose event is dropped, so they are kept until the next turn.
             self._in_flight[turn] = [self._write(name, array, turn) for name, array in arrays.items()]
 
-    def enqueue(self, queue: cl.CommandQueue) -> list[cl.Event]:
-        """Enqueues all launches on a queue of the device's context and returns their events.
+    def enqueue(self, queue: cl.CommandQueue, first: int = 0) -> list[cl.Event]:
+        """Enqueues all launches from a number on, on a queue of the device's context, and returns their events.
 
         Raises:
             DeviceError: the device refuses a launch; the message names it and its lines of the model.
         """
         launch_kernel = cl.enqueue_nd_range_kernel
-        events = []
+        calls, events = self._calls[first:], []
         try:
-            for call in self._calls[:_FLUSH_AFTER]:
+            for call in calls[:_FLUSH_AFTER]:
                 events.append(launch_kernel(queue, *call))
             queue.flush()
-            for call in self._calls[_FLUSH_AFTER:]:
+            for call in calls[_FLUSH_AFTER:]:
                 events.append(launch_kernel(queue, *call))
             queue.flush()
         except cl.Error as error:
-            launch = self.program.launches[self._order[len(events)]] if len(events) < len(self._calls) else None
+            launch = self.program.launches[self._order[first + len(events)]] if len(events) < len(calls) else None
             what = "the launches" if launch is None else describe_launch(launch)
             raise DeviceError(f"{what} failed on {self.device.info.name}: {error}") from error
+        self.store.version += bool(self.program.updates)
+        self._version = self.store.version
         return events
 
     def fetch(self, name: str) -> np.ndarray:

@@ -21,6 +21,8 @@ class VariableStore(MutableMapping[str, np.ndarray]):
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.version = 0
+        """Another number whenever a variable may have changed."""
         self._slots: dict[str, Slot] = {}
         self._buffers: dict[str, cl.Buffer] = {}
 
@@ -68,6 +70,7 @@ class VariableStore(MutableMapping[str, np.ndarray]):
         stored = stored_array(slot, check_array("variable", slot, value))
         with device_errors(f"writing variable '{name}'"):
             cl.enqueue_copy(self.device.queue, self._buffers[name], stored)
+        self.version += 1
 
     def __delitem__(self, name: str) -> None:
         """Forgets a variable. Executors that were made before keep its memory."""
