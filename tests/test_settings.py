@@ -8,34 +8,34 @@ import pytest
 
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.train import Setting
-from graphdl.settings import Call, bind, describe, fits, written
+from graphdl.settings import SettingCall, bind, describe, fits, written
 from graphdl.source import Source, Span
 
 
-def made(*arguments: Any, **keywords: Any) -> Call:
+def made(*arguments: Any, **keywords: Any) -> SettingCall:
     """A call of ``crop``; the span of each keyword argument holds its name."""
     source = Source("a.net", "augment crop " + " ".join(keywords))
     spans = {
         name: Span(source, source.text.index(name, 12), source.text.index(name, 12) + len(name)) for name in keywords
     }
-    return Call(Setting("crop", arguments, keywords, Span(source, 0, 12), spans))
+    return SettingCall(Setting("crop", arguments, keywords, Span(source, 0, 12), spans))
 
 
 def crop(
-    call: Call, size: int, pad: int | None = None, *, scale: float | list[float] = 1.0, mode: str = "zeros"
+    call: SettingCall, size: int, pad: int | None = None, *, scale: float | list[float] = 1.0, mode: str = "zeros"
 ) -> None:
     """What a maker's signature looks like."""
 
 
-def anything(call: Call, path: str, **fields: str) -> None:
+def anything(call: SettingCall, path: str, **fields: str) -> None:
     """One that takes names of the user's."""
 
 
-def nothing(call: Call) -> None:
+def nothing(call: SettingCall) -> None:
     """One without arguments."""
 
 
-def complaints(call: Call, function: Any = crop, extra: tuple[str, ...] = ()) -> list[Diagnostic]:
+def complaints(call: SettingCall, function: Any = crop, extra: tuple[str, ...] = ()) -> list[Diagnostic]:
     with pytest.raises(ModelError) as caught:
         bind(call, function, extra)
     return list(caught.value.diagnostics)
@@ -64,7 +64,7 @@ def test_what_the_caller_takes_care_of_is_left_out() -> None:
         (made(), "'crop' needs 'size', an int", "augment crop"),
     ],
 )
-def test_arguments_that_do_not_fit_the_signature(call: Call, message: str, place: str) -> None:
+def test_arguments_that_do_not_fit_the_signature(call: SettingCall, message: str, place: str) -> None:
     (found,) = complaints(call)
     assert (found.code, found.message) == ("E0702", message)
     assert found.span is not None
@@ -91,7 +91,7 @@ def test_an_unknown_argument_is_told_what_there_is() -> None:
         (made(1, mode=3), "'mode' of 'crop' must be a text, found 3"),
     ],
 )
-def test_values_of_the_wrong_kind(call: Call, message: str) -> None:
+def test_values_of_the_wrong_kind(call: SettingCall, message: str) -> None:
     (found,) = complaints(call)
     assert (found.code, found.message) == ("E0703", message)
 
@@ -107,7 +107,7 @@ def test_every_complaint_is_gathered() -> None:
 
 
 def test_a_subclass_has_codes_of_its_own() -> None:
-    class TrainingCall(Call):
+    class TrainingCall(SettingCall):
         argument_code = "E0612"
         value_code = "E0613"
 
