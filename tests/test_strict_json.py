@@ -43,6 +43,7 @@ def test_what_json_has_no_word_for_becomes_null(value: float) -> None:
 
 
 def test_the_form_may_be_chosen() -> None:
+    assert encode({"b": 1, "a": 2}) == '{"b": 1, "a": 2}'
     assert encode({"b": 1, "a": 2}, sort_keys=True) == '{"a": 2, "b": 1}'
     assert encode({"b": 1}, indent=1) == '{\n "b": 1\n}'
 
