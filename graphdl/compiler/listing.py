@@ -18,10 +18,10 @@ def modules(graph: ModuleGraph) -> str:
     lines = [f"{graph.name} for {'training' if graph.training else 'inference'}"]
     for node in graph.nodes:
         path = node.module.path or graph.name
-        inputs = ", ".join(_value(value) for value in node.inputs)
-        attributes = "".join(f", {name} = {_short(value)}" for name, value in node.attributes.items())
+        arguments = [_value(value) for value in node.inputs]
+        arguments += [f"{name} = {_short(value)}" for name, value in node.attributes.items()]
         types = ", ".join(str(value.type) for value in node.outputs)
-        lines.append(f"%{node.id} = {node.operator}({inputs}{attributes}): {types}  # {path} {node.span}")
+        lines.append(f"%{node.id} = {node.operator}({', '.join(arguments)}): {types}  # {path} {node.span}")
     for kind in ("outputs", "losses", "metrics", "updates"):
         lines += [f"{kind[:-1] if kind != 'losses' else 'loss'} {name} = {_value(value)}"
                   for name, value in getattr(graph, kind).items()]  # fmt: skip
