@@ -1,7 +1,7 @@
-"""Concatenations without copies: each piece is written where it belongs by the kernel that makes it.
+"""Concatenations without copies: the kernel that computes a piece stores it at its place in the whole.
 
-A concatenation that a hand-written kernel reads, or one of many pieces (the steps of a scan), lies in memory as a
-whole. Then no kernel joins the pieces: their own kernels store them with the strides of the whole.
+Two kinds of concatenation are assembled: one that a hand-written kernel reads, and one of many pieces (the steps of a
+scan). No kernel joins their pieces. The kernel of each piece stores it with the strides of the whole.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from graphdl.operators.tensor import Elementwise, Template, Tensor, View, topolo
 Key = TypeVar("Key")
 
 MANY = 8
-"""Pieces from which a concatenation is assembled: choosing among more in every element costs more than it saves."""
+"""Number of pieces above which a concatenation is assembled: a choice among more pieces for every element costs more
+than the concatenation saves.
+"""
 
 
 @dataclass(frozen=True)
 class Assembled(Template):
-    """A concatenation along ``axis`` that is there as soon as its pieces are; ``slots`` are the shapes they fill.
+    """A concatenation along ``axis`` that is complete once the kernels of its pieces have run.
 
-    The inputs may lack dimensions of length 1 that the slots have.
+    ``slots`` are the shapes that the pieces fill. The inputs may lack dimensions of length 1 that the slots have.
     """
 
     takes_epilogue = False
@@ -39,7 +41,7 @@ class Assembled(Template):
         return 0
 
     def regions(self, y: Tensor, strides: Sequence[int]) -> list[tuple[Tensor, int, tuple[int, ...]]]:
-        """For each piece its offset in the whole and its strides, both in elements."""
+        """Each piece with its offset in the whole and its strides, both in elements."""
         found = []
         start = 0
         for piece, slot in zip(y.inputs, self.slots, strict=True):
@@ -52,7 +54,7 @@ class Assembled(Template):
 
 
 def assemble(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
-    """The same results with the concatenations that are worth it assembled."""
+    """Returns the same results, with assembled concatenations where these save a copy."""
     order = topological(results.values())
     templates = [t for t in order if isinstance(t.operation, Template)]
     read_whole = {x for t in templates for x in memory_operands(t)}
@@ -82,7 +84,7 @@ def _assembled(tensor: Tensor, axis: int, taken: set[Tensor], replaced: Replaced
 
 
 def _bare(x: Tensor) -> Tensor:
-    """What ``x`` is but for dimensions of length 1."""
+    """The tensor that ``x`` views with only dimensions of length 1 added or removed."""
     while isinstance(x.operation, View) and x.operation.keeps_order:
         inner = x.inputs[0]
         if [n for n in inner.shape if n != 1] != [n for n in x.shape if n != 1]:

@@ -1,4 +1,4 @@
-"""The compiler's driver: from results of the operator graph to a program."""
+"""The driver of the compiler: from results of the operator graph to a program."""
 
 from __future__ import annotations
 
@@ -29,9 +29,15 @@ _MOST_ELEMENTS = 2**31 - 1
 def build(
     fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores = by_element
 ) -> Program:
-    """A program that computes ``fetches`` and gives variables the values of ``updates``, all from their old values.
-    Intermediate results are stored in the form that ``stores`` chooses. Without updates, what depends on variables
-    alone comes first, so that later runs can leave it out."""
+    """Compiles a program that computes ``fetches`` and sets the variables named in ``updates`` to new values.
+
+    All results are computed from the old values of the variables. ``stores`` chooses the form in which an intermediate
+    result is stored. In a program without updates, the kernels that depend on variables alone come first; later runs
+    can skip them.
+
+    Raises:
+        ModelError: a tensor has more than 2³¹ − 1 elements.
+    """
     return _build(fetches, updates, target, stores, has_setup=not updates)
 
 
@@ -72,7 +78,7 @@ def _build(
 
 
 def _refuse_giants(tensors: Sequence[Tensor]) -> None:
-    """Raises ModelError for a tensor whose elements the kernels cannot count: their indices have 32 bits."""
+    """Raises ModelError for a tensor of more than 2³¹ − 1 elements: kernels index with 32 bits."""
     for tensor in tensors:
         if tensor.size > _MOST_ELEMENTS:
             message = f"with the batch, a tensor has {tensor.size:,} elements: the limit is {_MOST_ELEMENTS:,}"
@@ -81,8 +87,11 @@ def _refuse_giants(tensors: Sequence[Tensor]) -> None:
 
 
 def _apart(results: Mapping[Result, Tensor]) -> dict[Result, Tensor]:
-    """Each result as a tensor of its own, row-major: what comes from outside, is two results at once or is read by a
-    hand-written kernel in that kernel's layout is copied."""
+    """Returns results that are separate row-major tensors.
+
+    A result is copied if it is a source, if it is another result too, or if a hand-written kernel reads it in that
+    kernel's own layout.
+    """
     taken = fixed_operands(topological(results.values()))
     made = {}
     for name, tensor in results.items():

@@ -1,4 +1,4 @@
-"""How a reduction combines values in generated kernels: one class for each kind, which writes its own statements."""
+"""How a reduction combines values in a generated kernel: one class per kind of reduction writes the statements."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from graphdl.operators.tensor import Tensor
 
 @dataclass
 class Combining(ABC):
-    """One reduction of a kernel: what it combines, where its position is counted, and the variable that holds what is
-    combined so far."""
+    """One reduction of a kernel.
+
+    It has the expression of its terms, their ``position`` along the reduced axes, and the C variable ``name`` that
+    accumulates them.
+    """
 
     root: Tensor
     expression: Expression
     position: Index
     name: str
     in_blocks: ClassVar[bool] = False
-    """Whether many values go in blocks, each combined apart, so that rounding stays small."""
+    """Whether long reductions are accumulated in blocks, each with its own partial result, to bound the rounding error.
+    """
     counts: ClassVar[bool] = False
-    """Whether the positions of values count: then they come in their order."""
+    """Whether the result depends on the positions of the values. The values are then combined in order."""
 
     @property
     def element(self) -> str:
@@ -34,7 +38,7 @@ class Combining(ABC):
 
     @abstractmethod
     def start(self) -> str:
-        """The C text of what nothing combines to."""
+        """The C text of the initial value, which is the result of an empty reduction."""
 
     def declare(self, width: int) -> list[str]:
         """Declares the variable, a vector of ``width`` or a scalar."""
@@ -43,10 +47,10 @@ class Combining(ABC):
 
     @abstractmethod
     def combine(self, value: str, position: str, width: int) -> list[str]:
-        """Combines a further value, or a vector of them, which stands at ``position``."""
+        """Combines the accumulated value with a further value, or a vector of values, at ``position``."""
 
     def across(self, width: int) -> list[str]:
-        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, always in the same order."""
+        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, in a fixed order."""
         lines = [f"{self.element} {self.name}_all = {self.name}.s0;"]
         for digit in "123456789abcdef"[: width - 1]:
             lines.extend(self.combine_lane(digit))
@@ -54,16 +58,16 @@ class Combining(ABC):
 
     @abstractmethod
     def combine_lane(self, digit: str) -> list[str]:
-        """Combines a lane of ``name`` into ``name_all``."""
+        """Combines one lane of ``name`` into ``name_all``."""
 
     def result(self, suffix: str = "") -> str:
-        """The C text of the result, from the variable ``name`` with a suffix."""
+        """The C text of the result, read from the variable ``name`` with a suffix."""
         return f"{self.name}{suffix}"
 
 
 @dataclass
 class Sum(Combining):
-    """A sum. One of negated terms is the negated sum of the terms."""
+    """A sum. The sum of negated terms is computed as the negated sum of the terms."""
 
     negated: bool = False
     in_blocks: ClassVar[bool] = True
@@ -85,11 +89,14 @@ class Sum(Combining):
 
 @dataclass
 class Maximum(Combining):
-    """The greatest value. A NaN wins: one that is kept loses no comparison, another is asked for."""
+    """The greatest value, or NaN if any value is NaN.
+
+    A comparison with NaN is false, so an accumulated NaN stays. A new NaN is tested for explicitly.
+    """
 
     comparison: ClassVar[str] = "<"
     least: ClassVar[tuple[str, str]] = ("-INFINITY", "INT_MIN")
-    """What loses to every value, of floats and of ints."""
+    """Initial values for floats and for ints: no other value is smaller (for a minimum: greater)."""
 
     def start(self) -> str:
         return self.least[self.element == "int"]
@@ -107,7 +114,7 @@ class Maximum(Combining):
 
 @dataclass
 class Minimum(Maximum):
-    """The least value, and a NaN wins."""
+    """The least value, or NaN if any value is NaN."""
 
     comparison: ClassVar[str] = ">"
     least: ClassVar[tuple[str, str]] = ("INFINITY", "INT_MAX")
@@ -120,13 +127,13 @@ class ArgMax(Maximum):
     counts: ClassVar[bool] = True
 
     def beats(self, kept: str, value: str) -> str:
-        """Whether a later value takes the place of the kept one: it is greater, or the first NaN."""
+        """Whether a later value replaces the accumulated one: it is greater, or it is the first NaN."""
         if self.element == "int":
             return f"{value} > {kept}"
         return f"({value} > {kept}) | (({value} != {value}) & ({kept} == {kept}))"
 
     def ties(self, kept: str, value: str) -> str:
-        """Whether two values are equal, or both a NaN."""
+        """Whether two values are equal or both NaN."""
         if self.element == "int":
             return f"({value} == {kept})"
         return f"(({value} == {kept}) | (({value} != {value}) & ({kept} != {kept})))"
@@ -165,13 +172,13 @@ _KINDS: Mapping[str, type[Combining]] = {"sum": Sum, "max": Maximum, "min": Mini
 
 
 def kind_of(root: Tensor) -> type[Combining]:
-    """The class of a reduction's kind."""
+    """The class that combines a reduction of this kind."""
     assert isinstance(root.operation, Reduction)
     return _KINDS[root.operation.kind]
 
 
 def combining(root: Tensor, expression: Expression, position: Index, name: str) -> Combining:
-    """What combines the values of ``expression`` to ``root``, in the variable ``name``."""
+    """The combination of the values of ``expression`` into ``root``, in the variable ``name``."""
     kind = kind_of(root)
     if kind is Sum and root.element == "float":
         positive, negated = _without_sign(expression)
@@ -180,7 +187,10 @@ def combining(root: Tensor, expression: Expression, position: Index, name: str) 
 
 
 def _without_sign(expression: Expression) -> tuple[Expression, bool]:
-    """The expression, or if a sign stands before all of it, what it stands before; and whether one does."""
+    """Moves a sign out of an expression.
+
+    Returns the expression without the sign, and whether the original is its negation.
+    """
     match expression:
         case Number() if expression.value < 0:
             return Number(expression.element, -expression.value), True

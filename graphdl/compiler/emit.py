@@ -1,4 +1,4 @@
-"""From expressions to OpenCL C: one emitter writes the statements of one loop body, for vectors or for scalars."""
+"""From expressions to OpenCL C: one emitter writes the statements of a loop body, for vectors or for scalars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from graphdl.operators.tensor import Tensor
 
 @dataclass(frozen=True)
 class Lanes:
-    """``width`` lanes along ``vector``. ``aligned``: the first lane's value is always a multiple of the width."""
+    """``width`` lanes along the loop variable ``vector``. ``aligned``: the variable of the first lane is always a
+    multiple of the width.
+    """
 
     vector: LoopVariable
     width: int
@@ -38,9 +40,10 @@ class Lanes:
         return index.constant % self.width == 0 and all(c % self.width == 0 or a == self.vector for a, c in index.terms)
 
     def step(self, index: Index) -> int | None:
-        """By how much ``index`` grows from lane to lane; None if unevenly.
+        """The difference of ``index`` between neighbouring lanes; None if the differences are not all equal.
 
-        A quotient by a multiple of the width stays the same over the lanes, a remainder counts on.
+        A quotient by a multiple of the width is constant over the lanes. A remainder by such a multiple advances with
+        its dividend.
         """
         step = 0
         for atom, coefficient in index.terms:
@@ -60,7 +63,7 @@ class Lanes:
         return step
 
     def agree(self, guard: Guard) -> bool:
-        """Whether a guard decides alike for all lanes."""
+        """Whether a guard has the same value in all lanes."""
         step = self.step(guard.value)
         if step == 0:
             return True
@@ -70,7 +73,9 @@ class Lanes:
         return low_fits and (guard.value.high < guard.high or guard.high % self.width == 0)
 
     def can_run(self, expressions: Sequence[Expression]) -> bool:
-        """Whether all guards agree and every access is a vector, one number for all lanes, or evenly spaced."""
+        """Whether all guards agree over the lanes, and every address is constant, contiguous or evenly spaced over
+        them.
+        """
         for expression in walk(expressions):
             if isinstance(expression, Choose) and not all(
                 self.agree(guard) for guards, _ in expression.cases for guard in guards
@@ -95,17 +100,19 @@ def literal(value: float | int | bool, element: Element) -> str:
 
 
 class Pointers(Protocol):
-    """What a kernel's text refers to: tensors in memory, and C functions that stand before it."""
+    """The names that the text of a kernel refers to: pointers to tensors in memory, and C functions
+    defined before it.
+    """
 
     functions: dict[str, str]
-    """By name; the emitter adds those that it calls."""
+    """C functions by name. The emitter adds those that it calls."""
 
     def locate(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
-        """The pointer of a tensor and the address from there."""
+        """The pointer of a tensor, and ``address`` relative to that pointer."""
 
 
 class Emitter:
-    """Writes C statements, for ``lanes`` or for scalars; values that do not vary along the lanes stay scalar."""
+    """Writes C statements, for ``lanes`` or for scalars. Values that do not vary along the lanes stay scalar."""
 
     def __init__(
         self,
@@ -124,7 +131,7 @@ class Emitter:
         self.scopes: list[dict[int, tuple[str, bool]]] = [{}]
 
     def value(self, expression: Expression) -> str:
-        """The C name of an expression, as a vector of ``width`` (or a scalar when the width is 1)."""
+        """The C name of an expression's value: a vector of ``width`` lanes, or a scalar if the width is 1."""
         text, wide = self._emit(expression)
         return text if wide or self.width == 1 else self._widen(text, expression.element)
 
@@ -133,7 +140,7 @@ class Emitter:
         return f"({ELEMENTS[element].register}{self.width})({inner})"
 
     def _emit(self, expression: Expression) -> tuple[str, bool]:
-        """The C text and whether it is a vector."""
+        """The C text of an expression, and whether it is a vector."""
         for scope in reversed(self.scopes):
             if id(expression) in scope:
                 return scope[id(expression)]
@@ -247,11 +254,11 @@ class Emitter:
         )
 
     def keep(self, expression: Expression) -> str:
-        """The C name of a variable that holds the value, at full width."""
+        """Declares a variable of full width that holds the value. Returns its C name."""
         return self._keep(self.value(expression), expression.element, self.width > 1)
 
     def store(self, tensor: Tensor, pointer: str, address: Index, text: str) -> None:
-        """Writes the value named ``text``, an element of a tensor, to memory."""
+        """Stores the value named ``text`` as the element of ``tensor`` at ``address``."""
         form = tensor.stored
         step = self._step(address)
         place = self.index(address)

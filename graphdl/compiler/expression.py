@@ -1,7 +1,7 @@
-"""What one generated kernel computes for one element: a tree of loads and formulas with linear addresses.
+"""The computation of one element in a generated kernel: a tree of loads and formulas with linear addresses.
 
-``Tracer`` follows a tensor back to the realized tensors it is made of. Views vanish on the way: they only change the
-index at which their input is read.
+``Tracer`` follows a tensor back to the realized tensors that it depends on. A view leaves no node in the tree: it only
+changes the index at which its input is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from graphdl.operators.tensor import Constant, Elementwise, Generator, Tensor, V
 
 @dataclass(frozen=True, eq=False)
 class Expression:
-    """A value in a kernel. Identity counts, so that a shared value is computed once."""
+    """A value in a kernel. Expressions compare by identity, so that a shared value is computed once."""
 
     element: Element
 
@@ -28,7 +28,7 @@ class Number(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Load(Expression):
-    """The element of a realized tensor at ``address``, counted in elements from the tensor's first."""
+    """The element of a realized tensor at ``address``, in elements from the tensor's first."""
 
     tensor: Tensor
     index: tuple[Index, ...]
@@ -50,14 +50,16 @@ class Generate(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Result(Expression):
-    """What the kernel itself has just computed: a reduction's or a template's value, or an output stored before."""
+    """A value that the kernel itself has computed: the result of a reduction or template, or an
+    output stored earlier.
+    """
 
     tensor: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Choose(Expression):
-    """The first case whose guards all hold; ``otherwise`` if none does."""
+    """The value of the first case whose guards all hold, or ``otherwise`` if there is no such case."""
 
     cases: tuple[tuple[tuple[Guard, ...], Expression], ...]
     otherwise: float
@@ -67,7 +69,10 @@ Strides = Mapping[Tensor, tuple[int, ...]]
 
 
 class Tracer:
-    """Traces tensors at an index. ``strides`` holds every realized tensor; ``results`` are the kernel's own."""
+    """Traces tensors at an index.
+
+    ``strides`` has an entry for every realized tensor. ``results`` are the tensors that the kernel itself computes.
+    """
 
     def __init__(self, strides: Strides, results: Sequence[Tensor] = ()) -> None:
         self.strides = strides
@@ -75,7 +80,7 @@ class Tracer:
         self._known: dict[tuple[int, tuple[Index, ...]], Expression] = {}
 
     def trace(self, tensor: Tensor, index: tuple[Index, ...], *, root: bool = False) -> Expression:
-        """The expression of ``tensor`` at ``index``; with ``root``, its formula even though it is realized."""
+        """The expression of ``tensor`` at ``index``; with ``root``, its formula even if the tensor is realized."""
         key = (id(tensor), index)
         if not root and key in self._known:
             return self._known[key]
@@ -123,7 +128,7 @@ class Tracer:
 
 
 def broadcast_index(index: tuple[Index, ...], x: Tensor) -> tuple[Index, ...]:
-    """The index into an operand that NumPy's broadcasting gives."""
+    """The index into an operand under NumPy's broadcasting."""
     tail = index[len(index) - x.rank :]
     return tuple(Index(0) if n == 1 else i for i, n in zip(tail, x.shape, strict=True))
 
@@ -134,7 +139,7 @@ def domain(shape: Sequence[int], prefix: str = "i") -> tuple[LoopVariable, ...]:
 
 
 def walk(expressions: Sequence[Expression]) -> Iterator[Expression]:
-    """Every expression in the trees, each once."""
+    """Yields every expression of the trees once."""
     seen: set[int] = set()
     stack = list(reversed(expressions))
     while stack:
@@ -170,7 +175,7 @@ def _loaded(indices: Sequence[Index]) -> list[Expression]:
 
 
 def indices_of(expressions: Sequence[Expression]) -> list[Index]:
-    """Every linear form in the trees: addresses, positions and guards."""
+    """All linear forms in the trees: addresses, positions and the values of guards."""
     result = []
     for expression in walk(expressions):
         match expression:
@@ -184,7 +189,7 @@ def indices_of(expressions: Sequence[Expression]) -> list[Index]:
 
 
 class Rebinder:
-    """Replaces loop variables in expressions; what was shared stays shared."""
+    """Replaces loop variables in expressions. Shared subexpressions stay shared."""
 
     def __init__(self, values: Mapping[LoopVariable, Index]) -> None:
         self.values = values

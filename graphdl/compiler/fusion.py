@@ -1,9 +1,9 @@
-"""Fusion: which tensors get memory of their own, and which kernel computes each of them.
+"""Fusion: which tensors are stored in memory, and which kernel computes each of them.
 
-A tensor is *realized* if a kernel stores it. All others are computed in place wherever they are used. Reductions and
-templates are always the heart (*root*) of a kernel; the elementwise chain that follows a root is computed in the same
-kernel (its *epilogue*) as long as nobody else needs what lies between. A template with several outputs stores them all
-as they are; elementwise kernels may still join it.
+A tensor is *realized* if a kernel stores it. All others are recomputed wherever they are used. Reductions and templates
+are the *roots* of kernels. The elementwise chain that follows a root is computed in the same kernel (its *epilogue*) as
+long as no other tensor uses an intermediate value of the chain. A template with several outputs has no epilogue: it
+stores all its outputs. Elementwise kernels may still be merged into its kernel.
 """
 
 from __future__ import annotations
@@ -31,28 +31,31 @@ from graphdl.operators.tensor import (
 )
 
 MOST_OPERANDS = 60
-"""OpenCL promises 1024 bytes of kernel arguments; an operand takes 16."""
+"""OpenCL guarantees 1024 bytes of kernel arguments; an operand takes 16."""
 
 MOST_OUTPUTS = 6
-"""What one kernel stores at most, but for reductions that share a pass."""
+"""The most tensors that one kernel stores, except for reductions that share a pass."""
 
 TOO_LARGE = 150
-"""No expression is inlined whose cost is above this: kernels stay small."""
+"""The cost above which an expression is never inlined, so that kernels stay small."""
 
 
 @dataclass(eq=False)
 class KernelPlan:
-    """One kernel to be: ``roots`` (reductions or one template; none if elementwise) and what it stores.
+    """A kernel to be generated: its ``roots`` and the ``outputs`` that it stores.
 
-    The outputs of a root that has several are parts of it.
+    The roots are several reductions or one template; an elementwise kernel has none. If a root has several outputs, the
+    outputs of the kernel are its parts.
     """
 
     roots: list[Tensor]
     outputs: list[Tensor]
     inputs: list[Tensor] = field(default_factory=list)
-    """Realized tensors that it reads."""
+    """The realized tensors that the kernel reads."""
     chains: dict[Tensor, list[Tensor]] = field(default_factory=dict)
-    """For each output of a kernel with roots: the way from a root to the tensor whose index the output shares."""
+    """For each output of a kernel with roots, the chain of tensors from a root to the tensor whose index the output
+    shares.
+    """
 
     @property
     def is_elementwise(self) -> bool:
@@ -65,14 +68,14 @@ class KernelPlan:
 
     @property
     def is_assembled(self) -> bool:
-        """Whether there is nothing to launch: the kernels of the inputs have done it all."""
+        """Whether the kernel needs no launch: the kernels of its inputs have already stored everything."""
         return bool(self.roots) and isinstance(self.roots[0].operation, Assembled)
 
 
 def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]], target: Target) -> list[KernelPlan]:
     """The kernels that compute ``results``, in topological order.
 
-    ``operands`` names for each template the tensors that must lie in memory for it.
+    ``operands`` maps each template to the tensors that it reads from memory.
     """
     return _Fusion(results, operands, target.tuning.load_cost).run()
 
@@ -80,13 +83,13 @@ def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]],
 class _Fusion:
     def __init__(self, results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]], load: int) -> None:
         self.load = load
-        """What reading an element costs, beside one floating-point operation."""
+        """The cost of reading an element, in floating-point operations."""
         self.results = [r for r in results if not isinstance(r.operation, Source)]
         self.operands = operands
         self.order = topological([*results, *(o for many in operands.values() for o in many)])
         self.position = {t: k for k, t in enumerate(self.order)}
         self.users: dict[Tensor, list[Tensor]] = {t: [] for t in self.order}
-        """One that reads a tensor twice stands there twice."""
+        """A tensor that reads another one twice is in its list twice."""
         for tensor in self.order:
             for x in self.inputs_of(tensor):
                 self.users[x].append(tensor)
@@ -94,7 +97,7 @@ class _Fusion:
         for tensor in self.order:
             self.realized.update(o for o in operands.get(tensor, ()) if not isinstance(o.operation, Source))
         self.absorbed: dict[Tensor, list[Tensor]] = {}
-        """From the last tensor of an epilogue to the way from its root to it."""
+        """Maps the last tensor of an epilogue to the chain from its root to it."""
 
     def inputs_of(self, tensor: Tensor) -> Sequence[Tensor]:
         return self.operands.get(tensor, tensor.inputs)
@@ -106,7 +109,7 @@ class _Fusion:
         plans = _merge_reductions(plans, self.position)
         return _merge_elementwise(plans, self.position)
 
-    # The epilogue of a root goes on while there is one way on.
+    # An epilogue is extended while its last tensor has exactly one user.
     def _absorb_epilogues(self) -> None:
         taken: set[Tensor] = set()
         for root in reversed(self.order):
@@ -130,7 +133,7 @@ class _Fusion:
             self.absorbed[tail] = chain
             self.realized.add(tail)
 
-    # Where a tensor is used more than once, is it cheaper to compute it again or to store it?
+    # A tensor with several uses is stored if recomputing it for each use would cost more than storing it once.
     def _choose_realized(self) -> None:
         inside = {tensor for chain in self.absorbed.values() for tensor in chain}
         cost: dict[Tensor, int] = {}
@@ -154,14 +157,16 @@ class _Fusion:
     def _decide(self, tensor: Tensor, evaluations: float, cost: Mapping[Tensor, int]) -> None:
         x = tensor.inputs[0] if tensor.inputs else tensor
         if isinstance(tensor.operation, View) and (x in self.realized or isinstance(x.operation, Source)):
-            return  # moved at each use, for nothing
+            return  # a view of a tensor in memory costs nothing
         times = evaluations / max(1, tensor.size)
         saved = (times - 1) * cost[tensor]
         if cost[tensor] > TOO_LARGE or saved > self.load + self.load * times:
             self.realized.add(tensor)
 
     def _total(self, user: Tensor, tensor: Tensor) -> float:
-        """How often ``user`` evaluates ``tensor``, its own repeated evaluations counted."""
+        """How many elements of ``tensor`` are computed for ``user``, including repeated evaluations
+        of ``user`` itself.
+        """
         if user in self.realized or not isinstance(user.operation, Elementwise | View):
             return _evaluations(user, tensor)
         users = self.users[user]
@@ -206,7 +211,7 @@ class _Fusion:
 
 
 def _evaluations(user: Tensor, tensor: Tensor) -> int:
-    """How many elements of ``tensor`` one computation of ``user`` asks for."""
+    """The number of elements of ``tensor`` that one computation of ``user`` reads."""
     return user.operation.evaluations(user, tensor)
 
 
@@ -214,7 +219,7 @@ def _evaluations(user: Tensor, tensor: Tensor) -> int:
 
 
 def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
-    """Reductions over the same elements that do not wait for one another share one pass."""
+    """Merges independent reductions over the same elements, so that they share one pass."""
     groups: dict[tuple[object, ...], list[KernelPlan]] = {}
     for plan in plans:
         operation = plan.roots[0].operation if plan.roots else None
@@ -231,7 +236,8 @@ def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -
         for place, first in enumerate(members):
             at = place
             while first not in joined and len(first.roots) < 4 and first.inputs:
-                # those that read its largest input, too, in their order; a new one may bring a larger input
+                # Candidates are the later kernels that read the same largest input. A merged kernel may bring a larger
+                # input.
                 large = readers[max(first.inputs, key=lambda t: t.size)]
                 rest = large[bisect_right(large, at, key=lambda entry: entry[0]) :]
                 found = (
@@ -256,7 +262,10 @@ def _independent(
 def _depends(
     plan: KernelPlan, on: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
 ) -> bool:
-    """Whether a kernel waits for another. What comes before all that the other makes cannot wait for it."""
+    """Whether ``plan`` needs a result of ``on``, directly or through other kernels.
+
+    Kernels whose outputs all precede the first output of ``on`` cannot depend on it and are not searched.
+    """
     first = min(position[t] for t in on.outputs)
     stack, seen = [plan], {plan}
     while stack:
@@ -278,7 +287,9 @@ def _join(first: KernelPlan, other: KernelPlan) -> None:
 
 
 def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
-    """An elementwise kernel moves into the kernel that computes what it starts from, if it waits for nothing else."""
+    """Merges an elementwise kernel into the kernel of one of its inputs, if none of its other inputs depends on that
+    kernel.
+    """
     makers = {t: p for p in plans for t in p.outputs}
     joined: set[KernelPlan] = set()
     for plan in sorted(plans, key=lambda p: position[p.outputs[0]]):
@@ -301,9 +312,10 @@ def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) 
 def _may_join(
     plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
 ) -> bool:
-    """Whether the elementwise ``plan`` may be computed by the kernel ``maker``: element by element of what that makes.
+    """Whether the kernel ``maker`` can also compute the elementwise ``plan``.
 
-    A kernel has of its own results only the element that it is at, so the plan may read each of them there alone.
+    A kernel knows of its own results only the current element. So the plan must read each of them at that element
+    alone.
     """
     if not maker.takes_epilogue or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:
         return False
@@ -335,7 +347,7 @@ def elementwise_of(output: Tensor, source: Tensor, realized: AbstractSet[Tensor]
 
 
 def reads(operands: Iterable[Tensor], source: Tensor, realized: set[Tensor]) -> bool:
-    """Whether the formulas of ``operands``, which end at ``realized`` tensors, hold ``source``."""
+    """Whether the formulas of ``operands`` contain ``source``. The search stops at ``realized`` tensors."""
     stack, seen = list(operands), set()
     while stack:
         tensor = stack.pop()
@@ -348,7 +360,7 @@ def reads(operands: Iterable[Tensor], source: Tensor, realized: set[Tensor]) -> 
 
 
 def label_of(tensors: Sequence[Tensor]) -> str:
-    """What computes these tensors and for which module, for people."""
+    """A label for people: the operations that compute these tensors, and the modules that they belong to."""
     names = dict.fromkeys(t.operation.name for t in tensors)
     modules = dict.fromkeys(t.origin.module.path for t in tensors if t.origin is not None)
     return " ".join(("+".join(names), *list(modules)[:2])).strip()

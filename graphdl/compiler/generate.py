@@ -1,9 +1,9 @@
-"""Generated kernels: what they share, and elementwise loops.
+"""Elementwise kernels, and the parts that all generated kernels share.
 
-An elementwise kernel runs over the elements of its outputs, innermost dimension in vectors:
+An elementwise kernel runs over the elements of its outputs. The innermost dimension runs in vectors:
 
     for rows of this work-item:
-        for vectors of a row: load operands, compute, store outputs;  then the rest of the row by narrower vectors
+        for vectors of a row: load operands, compute, store outputs;  then the remainder of the row in narrower vectors
 """
 
 from __future__ import annotations
@@ -23,32 +23,34 @@ from graphdl.operators.tensor import Tensor, View
 
 @dataclass(frozen=True)
 class Body:
-    """A kernel's statements and how it is launched. Pointers are ``p0, p1, …`` in the order of ``operands``."""
+    """The statements of a kernel and its launch sizes. Pointers are named ``p0, p1, …`` in the
+    order of ``operands``.
+    """
 
     text: str
     global_size: int
     local_size: int
     in_place: tuple[tuple[Tensor, Tensor], ...] = ()
-    """Pairs of an operand and an output that may share memory if nobody needs the operand later."""
+    """Pairs of an operand and an output that may share memory if the operand is not needed later."""
 
 
 class Operands:
-    """Names the pointers of a kernel in the order in which they are first used.
+    """Names the pointers of a kernel in the order of their first use.
 
-    What is constant in a tensor's first address goes into its pointer, so that kernels which differ in nothing else are
-    one: the steps of a scan, say.
+    The constant part of a tensor's first address is added to its pointer. Kernels that differ only in it, such as the
+    steps of a scan, then have the same text.
     """
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.starts: list[int] = []
-        """For each tensor the element that its pointer points at."""
+        """For each tensor, the element to which its pointer points."""
         self.written: set[Tensor] = set()
         self.functions: dict[str, str] = {}
-        """The C functions that the kernel's text calls, by name."""
+        """The C functions that the kernel calls, by name."""
 
     def locate(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
-        """The pointer of a tensor and the address from there."""
+        """The pointer of a tensor, and ``address`` relative to that pointer."""
         if tensor not in self.tensors:
             self.tensors.append(tensor)
             self.starts.append(max(0, address.constant))
@@ -68,7 +70,7 @@ def address_of(index: Sequence[Index], strides: Sequence[int]) -> Index:
 
 
 def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[Index, ...]:
-    """The index in the last tensor of a chain of what the first holds at ``index``."""
+    """The index in the last tensor of a chain that corresponds to ``index`` in the first."""
     for before, after in pairwise(chain):
         if isinstance(after.operation, View):
             index = after.operation.inverse(after, index)
@@ -81,7 +83,10 @@ def forward_index(chain: Sequence[Tensor], index: tuple[Index, ...]) -> tuple[In
 
 
 class ElementwiseKernels:
-    """Writes elementwise kernels, each form once: updates of parameters of one shape differ in their tensors only."""
+    """Writes elementwise kernels and caches their texts.
+
+    Updates of parameters of one shape differ only in their tensors, so they share one text.
+    """
 
     def __init__(self, strides: Strides, target: Target) -> None:
         self.strides = strides
@@ -89,7 +94,7 @@ class ElementwiseKernels:
         self._known: dict[Hashable, tuple[Body, Operands, Sequence[Tensor]]] = {}
 
     def write(self, outputs: Sequence[Tensor], operands: Operands) -> Body:
-        """A kernel that computes tensors of one shape, each perhaps from those before it."""
+        """A kernel that computes ``outputs`` of one shape. Each output may depend on those before it."""
         form, tensors = _form(outputs, self.strides)
         if form not in self._known:
             made = Operands()
@@ -104,7 +109,9 @@ class ElementwiseKernels:
 
 
 def _form(outputs: Sequence[Tensor], strides: Strides) -> tuple[Hashable, list[Tensor]]:
-    """What decides the text of an elementwise kernel, with numbers in place of tensors, and the tensors by number."""
+    """The key that determines the text of an elementwise kernel, in which numbers stand for tensors; and the tensors by
+    number.
+    """
     number: dict[Tensor, int] = {}
     stack = list(outputs)
     while stack:
@@ -123,7 +130,7 @@ def _form(outputs: Sequence[Tensor], strides: Strides) -> tuple[Hashable, list[T
 
 
 def elementwise(outputs: Sequence[Tensor], strides: Strides, target: Target, operands: Operands) -> Body:
-    """A kernel that computes tensors of one shape, each perhaps from those before it."""
+    """A kernel that computes ``outputs`` of one shape. Each output may depend on those before it."""
     shape = outputs[0].shape
     variables = domain(shape)
     index = tuple(Index.of(v) for v in variables)
@@ -158,7 +165,7 @@ def write(
     places: Sequence[Index],
     operands: Operands,
 ) -> None:
-    """Computes all outputs, then stores them: an output may lie where an operand of another one lies."""
+    """Computes all outputs before it stores any: an output may share memory with an operand of another one."""
     for output, expression in zip(outputs, expressions, strict=True):
         emitter.results[output] = emitter.keep(expression)
     for output, place in zip(outputs, places, strict=True):
@@ -169,7 +176,9 @@ def write(
 def _in_place(
     outputs: Sequence[Tensor], expressions: Sequence[Expression], places: Sequence[Index]
 ) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Pairs (operand, output) that may share memory: the operand is read only where the output is written."""
+    """Pairs (operand, output) that may share memory: the operand is read only at the address where the output is
+    written.
+    """
     addresses: dict[Tensor, set[Index]] = {}
     for expression in walk(expressions):
         if isinstance(expression, Load):
@@ -184,7 +193,7 @@ def _in_place(
 
 @dataclass(frozen=True)
 class Widths:
-    """Lanes of the vectors of a row, and of those of the rest that they leave."""
+    """The number of lanes of the vectors of a row, and of the narrower vectors for its remainder."""
 
     main: int
     rest: int
@@ -193,7 +202,7 @@ class Widths:
 def widths_of(
     vector: LoopVariable | None, expressions: Sequence[Expression], places: Sequence[Index], target: Target
 ) -> Widths:
-    """The widest vectors that the innermost loop fills and every access allows; the rest goes by narrower ones."""
+    """The widest vectors that fit into the innermost loop and suit every access; and the width for its remainder."""
     if vector is None:
         return Widths(1, 1)
 
@@ -218,7 +227,7 @@ def lanes_along(vector: LoopVariable | None, width: int) -> Lanes | None:
 def loop_nest(
     loops: Sequence[LoopVariable], plan: Deal, rows: int, widths: Widths, body: Callable[[int], list[str]]
 ) -> list[str]:
-    """The loops around a body that is written for vectors and, where a row leaves a rest, for narrower ones."""
+    """The loops around a body. The body is written for vectors and, if a row leaves a remainder, for narrower ones."""
     lines = ["const int item = get_global_id(0);"]
     if not loops:
         return [*lines, "if (item == 0) {", *body(1), "}"]

@@ -1,4 +1,4 @@
-"""Kernels and their groups: what each plan becomes, and which kernels share a launch."""
+"""The kernel generated for each plan, and the groups of kernels that share a launch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphdl.operators.tensor import Given, Part, Tensor
 
 @dataclass(frozen=True)
 class GeneratedKernel:
-    """What one plan becomes: statements over pointers ``p0, p1, …``, or a template's whole text."""
+    """The kernel generated for one plan: statements over pointers ``p0, p1, …``, or the whole text of a template."""
 
     plan: KernelPlan
     operands: Operands
@@ -29,18 +29,18 @@ class GeneratedKernel:
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     in_place: tuple[tuple[Tensor, Tensor], ...]
-    """Pairs of an operand and an output that may share memory if nobody needs the operand later."""
+    """Pairs of an operand and an output that may share memory if the operand is not needed later."""
     own: tuple[Tensor, ...] = ()
-    """Memory that is needed while it runs."""
+    """Tensors whose memory the kernel needs only while it runs."""
 
     @property
     def alone(self) -> bool:
-        """Whether one work-item does it all."""
+        """Whether a single work-item does all the work."""
         return not self.template and self.global_size == (1,)
 
 
 def generated(plans: Sequence[KernelPlan], strides: Strides, target: Target) -> list[GeneratedKernel]:
-    """The kernels of plans whose tensors lie in memory with ``strides``; an assembled tensor has none of its own."""
+    """The kernels of plans whose tensors are laid out with ``strides``. An assembled tensor has no kernel."""
     kernels = ElementwiseKernels(strides, target)
     return [_generated(plan, strides, target, kernels) for plan in plans if not plan.is_assembled]
 
@@ -62,11 +62,11 @@ def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: Elem
 
 
 def _loop(plan: KernelPlan, root: Tensor, loop: Repeated) -> GeneratedKernel:
-    """A loop stands among the kernels as one; its launches are those of its programs."""
+    """A loop is represented by one kernel. Its launches are those of its programs."""
     own = [Tensor(Given(), (), (loop.own_bytes // 4,), origin=root.origin)] if loop.own_bytes else []
     stored = {x.operation.number for x in plan.outputs if isinstance(x.operation, Part)}
     for number, (shape, element) in enumerate(loop.outputs):
-        if number not in stored:  # what simplification has found to be of no use to anybody
+        if number not in stored:  # no tensor of the program needs this output after simplification
             own.append(Tensor(Part(number), (root,), shape, element, root.origin))
     operands = Operands()
     for tensor in dict.fromkeys((*memory_operands(root), *plan.outputs, *own)):
@@ -75,11 +75,11 @@ def _loop(plan: KernelPlan, root: Tensor, loop: Repeated) -> GeneratedKernel:
 
 
 Group = Sequence[GeneratedKernel]
-"""The kernels of one launch, in their order."""
+"""The kernels of one launch, in order."""
 
 
 def grouped(kernels: Sequence[GeneratedKernel], target: Target) -> list[Group]:
-    """Neighbours that a single work-item does are one launch: on a CPU a launch costs more than they do."""
+    """Merges neighbouring kernels of a single work-item into one launch: on a CPU, a launch costs more than they do."""
     groups: list[list[GeneratedKernel]] = []
     for kernel in kernels:
         joins = target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone
@@ -91,12 +91,12 @@ def grouped(kernels: Sequence[GeneratedKernel], target: Target) -> list[Group]:
 
 
 def parameters(group: Group) -> list[tuple[Tensor, int]]:
-    """The tensors of a launch, each with the element where a pointer to it starts."""
+    """The tensors of a launch, each with the element to which its pointer points."""
     pairs = [p for kernel in group for p in zip(kernel.operands.tensors, kernel.operands.starts, strict=True)]
     return list(dict.fromkeys(pairs))
 
 
 def launch_count(kernel: GeneratedKernel) -> int:
-    """How many launches a kernel comes to: one, but for loops."""
+    """The number of launches of a kernel: one, except for loops."""
     root = kernel.plan.roots[0].operation if kernel.plan.roots else None
     return sum(len(linked.program.launches) for linked in root.programs) if isinstance(root, Repeated) else 1

@@ -1,5 +1,4 @@
-"""What is written in place: a variable gets its new value where the old one lies, once every kernel has read the old
-one."""
+"""Updates in place: a variable's new value overwrites the old one once every kernel has read the old one."""
 
 from __future__ import annotations
 
@@ -17,20 +16,20 @@ from graphdl.operators.tensor import Read, Tensor
 
 @dataclass(frozen=True)
 class InPlace:
-    """The results and the plans of a program whose variables are written in place."""
+    """The results and the plans of a program that writes variables in place."""
 
     results: dict[Result, Tensor]
     plans: list[KernelPlan]
     before: dict[KernelPlan, list[KernelPlan]]
-    """For each plan that writes a variable the plans that must run before it: they read the old value."""
+    """For each plan that writes a variable, the plans that read the old value and must run before it."""
 
 
 def write_in_place(
     results: Mapping[Result, Tensor], plans: Sequence[KernelPlan], operands: Mapping[Tensor, Sequence[Tensor]]
 ) -> InPlace:
-    """The plans, with a copy wherever a kernel that computes a new value cannot write it over the old one.
+    """Inserts a copy wherever the kernel that computes a variable's new value cannot overwrite the old one.
 
-    ``operands`` names for each template the tensors that it reads in memory.
+    ``operands`` maps each template to the tensors that it reads from memory.
     """
     made = InPlace(dict(results), list(plans), {})
     old_values = _old_values(plans)
@@ -58,7 +57,7 @@ def write_in_place(
 
 
 def _old_values(plans: Sequence[KernelPlan]) -> dict[str, Tensor]:
-    """The variables that some kernel reads."""
+    """The variables that some kernel reads, by name."""
     return {x.operation.key: x for p in plans for x in p.inputs if isinstance(x.operation, Read)}
 
 
@@ -69,7 +68,7 @@ def _reads_in_step(
     makers: Mapping[Tensor, KernelPlan],
     operands: Mapping[Tensor, Sequence[Tensor]],
 ) -> bool:
-    """Whether a kernel reads the old value, if at all, only where it writes the new one."""
+    """Whether a kernel reads the old value only at the index where it writes the new one, or not at all."""
     if old not in maker.inputs:
         return True
     realized = {t for t in maker.inputs if t in makers}
@@ -83,7 +82,7 @@ def _reads_in_step(
 
 
 def _is_at(plan: KernelPlan, output: Tensor, other: Tensor) -> bool:
-    """Whether a kernel stores both outputs at the same index: chains of several roots may lead to different ones."""
+    """Whether a kernel stores both outputs at the same index. Chains from several roots may lead to different ones."""
     chains = plan.chains
     if not chains or chains[output] is chains[other]:
         return True

@@ -1,4 +1,4 @@
-"""The launches of a program: the OpenCL C of each, its arguments, and what it does and costs."""
+"""The launches of a program: OpenCL C, arguments, and costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphdl.resources import resource
 
 @dataclass
 class Launched:
-    """The kernels of a program by name, its launches in their order, and its loops."""
+    """The kernels of a program by name, its launches in order, and its loops."""
 
     kernels: dict[str, Kernel] = field(default_factory=dict)
     launches: list[Launch] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Launched:
 
 
 def launched(groups: Sequence[Group], placement: Placement) -> Launched:
-    """What the groups come to."""
+    """Makes the launches of the groups, in order."""
     numbers = {block: number for number, block in enumerate(placement.arena_blocks)}
     made = Launched()
     for group in groups:
@@ -53,7 +53,7 @@ def _launch_loop(linker: _Linker, loop: Repeated, made: Launched) -> None:
 
 
 class _Linker:
-    """Puts the memory of a program in the place of the buffers of a loop's programs."""
+    """Binds the buffers of a loop's programs to the memory of the program that contains the loop."""
 
     def __init__(
         self,
@@ -73,7 +73,10 @@ class _Linker:
         self.placement, self.numbers = placement, numbers
 
     def linked(self, launch: Launch, arguments: Arguments, count: int | None) -> Launch:
-        """A launch of one of the programs; ``count`` are the turns of the loop, none of what comes before it."""
+        """A launch of one of the loop's programs, bound to the outer program's memory.
+
+        ``count`` is the number of the loop's turns, or None for a launch that runs once before the loop.
+        """
         bindings, reads, writes = [], [], []
         for binding in launch.bindings:
             argument = arguments.get((binding.place, binding.name))
@@ -120,12 +123,12 @@ def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[Aren
 
 
 def _read(group: Group) -> list[Tensor]:
-    """What the kernels read. A plan may name more: what no element of the results turns out to lie at."""
+    """The tensors that the kernels read. A plan may list further inputs, of which no element is used."""
     return [t for kernel in group for t in kernel.operands.tensors if t not in kernel.operands.written]
 
 
 def _source(group: Group) -> Kernel:
-    """The OpenCL C of a launch; equal texts get equal names."""
+    """The OpenCL C of a launch. Equal texts get equal names."""
     vectors = resource("opencl/vectors.cl").read_text("utf-8")
     pointed = parameters(group)
     written = {t for kernel in group for t in kernel.operands.written}

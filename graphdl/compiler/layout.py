@@ -1,8 +1,8 @@
-"""How realized tensors lie in memory.
+"""The memory layouts of realized tensors.
 
-People write images channels first; convolution kernels want them channels last. A rank-4 tensor that a convolution
-makes or reads lies channels last, and so does one that is made from such a tensor; everything else is row-major.
-What comes from outside, and what leaves, is always row-major.
+Models hold images channels first; convolution kernels read them channels last. A rank-4 tensor is stored channels last
+if a convolution computes or reads it, or if it is computed from such a tensor. All other tensors are row-major. So is
+everything that enters or leaves the program.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def layouts(
 
 
 def _demands(operands: Mapping[Tensor, Sequence[Tensor]]) -> tuple[set[Tensor], set[Tensor]]:
-    """The tensors that a kernel wants channels last, and those that one wants row-major."""
+    """The tensors that some kernel reads channels last, and those that some kernel reads row-major."""
     wanted: set[Tensor] = set()
     plain: set[Tensor] = set()
     for template, tensors in operands.items():

@@ -1,4 +1,4 @@
-"""The stages from the module graph on as text: what ``graphdl compile --emit`` prints."""
+"""The compiler's stages as text, from the module graph on: the output of ``graphdl compile --emit``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_VALUE = 60
 
 
 def modules(graph: ModuleGraph) -> str:
-    """The module graph: every node under the block that it stands in."""
+    """The module graph: one line for each node, with its module."""
     lines = [f"{graph.name} for {'training' if graph.training else 'inference'}"]
     for node in graph.nodes:
         path = node.module.path or graph.name
@@ -29,7 +29,7 @@ def modules(graph: ModuleGraph) -> str:
 
 
 def operators(results: Mapping[str, Tensor]) -> str:
-    """The operator graph that the results need; the body of a loop stands below it."""
+    """The operator graph of the results. The body of a loop is printed below it."""
     names: dict[Tensor, str] = {}
     lines = _graph(list(results.values()), (), "%", "", names)
     lines += [f"{name} = {names[tensor]}" for name, tensor in results.items()]
@@ -60,7 +60,7 @@ def _graph(
 
 
 def schedule(program: Program) -> str:
-    """The launches in order; those of a loop are indented."""
+    """The launches in order. Those of a loop are indented."""
     lines: list[str] = []
     _schedule(program, 0, len(program.launches), program.loops, "", lines)
     return "\n".join(lines)
@@ -87,7 +87,7 @@ def _launch(program: Program, number: int, indent: str) -> str:
 
 
 def memory(program: Program) -> str:
-    """What lies where, and from which launch to which."""
+    """The arena's blocks with their offsets and lives, and the named buffers with their sizes."""
     lines = [f"intermediate: {program.arena_bytes:,} bytes, {program.live_bytes:,} alive at once"]
     for block in sorted(program.arena_blocks, key=lambda block: (block.first, block.offset)):
         lines.append(

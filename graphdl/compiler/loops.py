@@ -1,4 +1,4 @@
-"""Loop nests of generated kernels: the order of loops, which neighbours become one, and how the work is dealt out."""
+"""Loop nests of generated kernels: the order of loops, merging of neighbours, and division of the work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphdl.operators.index import Index, Loaded, LoopVariable, Quotient, Remai
 
 
 def approximate_stride(index: Index, variable: LoopVariable) -> float:
-    """About how far in memory one step of the variable goes."""
+    """The approximate distance in memory, in elements, between steps of the variable."""
     total = 0.0
     for atom, coefficient in index.terms:
         match atom:
@@ -28,7 +28,7 @@ def approximate_stride(index: Index, variable: LoopVariable) -> float:
 
 
 def memory_order(variables: Sequence[LoopVariable], expressions: Sequence[Expression]) -> list[LoopVariable]:
-    """The variables from the longest stride in the largest operand to the shortest; those it lacks keep their place."""
+    """The variables by falling stride in the largest operand. Variables that it does not use keep their place."""
     loads = [e for e in walk(expressions) if isinstance(e, Load)]
     loads.sort(key=lambda load: -load.tensor.size)
     order = list(variables)
@@ -43,9 +43,9 @@ def memory_order(variables: Sequence[LoopVariable], expressions: Sequence[Expres
 def merge(
     order: Sequence[LoopVariable], indices: Sequence[Index]
 ) -> tuple[list[LoopVariable], dict[LoopVariable, Index]]:
-    """Neighbouring loops that every index runs through as if they were one become one.
+    """Merges neighbouring loops wherever every index advances through both as through one longer loop.
 
-    Gives the new loops and, for each old variable, its value in terms of the new ones.
+    Returns the new loops, and for each old variable its value in terms of the new ones.
     """
     inside = frozenset().union(
         *(variables_of(atom) for index in indices for atom, _ in index.terms if not isinstance(atom, LoopVariable))
@@ -69,7 +69,7 @@ def merge(
             continue
         merged = LoopVariable("_".join(v.name for v in group), prod(v.extent for v in group))
         loops.append(merged)
-        # The last variable counts on beyond its extent, the others stay at 0: every index comes out the same.
+        # The last variable runs beyond its extent and the others stay at 0. Every index has the same value as before.
         for variable in group[:-1]:
             values[variable] = Index(0)
         values[group[-1]] = Index.of(merged)
@@ -82,7 +82,7 @@ def _plain(index: Index, variable: LoopVariable) -> int:
 
 @dataclass(frozen=True)
 class Deal:
-    """How a loop nest of ``rows`` by ``columns`` steps is dealt to work-items."""
+    """How a loop nest of ``rows`` by ``columns`` steps is divided among work-items."""
 
     rows_each: int
     columns_each: int
@@ -92,7 +92,10 @@ class Deal:
 
 
 def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
-    """``work``: element operations in all. A CPU gets a few long shares, a GPU one step an item."""
+    """Divides the steps among work-items: a few long chunks on a CPU, one step for each work-item on a GPU.
+
+    ``work`` is the total number of element operations.
+    """
     if target.kind == "gpu":
         items = rows * columns
         local = min(target.tuning.group_items, target.max_work_group)

@@ -1,4 +1,4 @@
-"""From the module graph to the operator graph: the batch becomes a dimension, primitives become tensors."""
+"""Lowering: from the module graph to the operator graph. The batch becomes a dimension, primitives become tensors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from graphdl.operators.tensor import number as number_of
 
 @dataclass(frozen=True)
 class Lowered:
-    """The operator tensors of a module graph's values. Inputs are feeds and variables reads, by their names.
+    """The operator tensors of a module graph's values.
 
-    ``losses`` are the means over the batch (scalars); ``examples`` holds losses and metrics for each example, [batch].
+    Inputs become feeds and variables become reads, under their own names. ``losses`` and ``metrics`` are means over the
+    batch, of shape []. ``examples`` has losses and metrics for each example, of shape [batch].
     """
 
     graph: ModuleGraph
@@ -34,13 +35,14 @@ class Lowered:
 
 
 def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, unrolled: bool | None = None) -> Lowered:
-    """Every value of ``graph`` for ``batch`` examples; those of ``separate`` are tensors of their own, all others may
-    vanish in what is made of them. With ``unrolled`` every scan is its steps one after the other, and the values of its
-    body are those of the last step; otherwise that is done where it is faster, and the values of a body that is a
-    loop's are not to be had.
+    """Lowers every value of ``graph`` for ``batch`` examples.
+
+    Values of ``separate`` become tensors that later passes do not look through; any other value may be fused away.
+    ``unrolled`` decides whether scans are unrolled; with None, each scan is unrolled where that is faster. The values
+    of the body of an unrolled scan are those of its last step. The values of a loop's body are not available.
 
     Raises:
-        ModelError: a lowering rule refuses.
+        ModelError: the lowering rule of a primitive refuses its inputs.
     """
     lowering = _Lowering(graph, batch, separate, unrolled)
     lowering.run(graph.nodes, None)
@@ -66,7 +68,7 @@ def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, u
 
 
 def _check(node: Node, value: Value, tensor: Tensor, batch: int) -> None:
-    """Lowering makes what the shape rule has promised: the language, the devices and the files rely on it."""
+    """Asserts that lowering made the shape and element type that the shape rule inferred."""
     promised = (batch, *value.type.shape) if value.batched else value.type.shape
     assert (tensor.shape, tensor.element) == (promised, value.type.element), (
         f"'{node.operator}' was lowered to {tensor}, and promised {list(promised)} {value.type.element}"
@@ -88,9 +90,9 @@ class _Lowering:
         self.values: dict[Value, Tensor] = {}
 
     def run(self, nodes: Sequence[Node], step: Tensor | None) -> None:
-        """``step`` is the number of the step in a scan: random draws are keyed on it."""
+        """Lowers nodes in order. ``step`` is the number of the step in a scan; random draws are keyed on it."""
         for node in nodes:
-            if node.operator == "item":  # what comes from outside a scan's body: the scan has set it
+            if node.operator == "item":  # a value from outside the body of a scan: the scan has set it
                 continue
             for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
                 _check(node, value, tensor, self.batch)
@@ -154,7 +156,7 @@ class _Lowering:
         captured: Sequence[Value],
         step: Tensor | None,
     ) -> Sequence[Tensor]:
-        """The steps one after the other; the body's nodes are lowered anew for each."""
+        """One copy of the body for each step: its nodes are lowered anew every time."""
         values = self.values
         values.update((inner, values[x]) for inner, x in zip(body.captured, captured, strict=True))
         values.update(zip(body.states, first, strict=True))
@@ -179,7 +181,7 @@ class _Lowering:
         captured: Sequence[Value],
         step: Tensor | None,
     ) -> Sequence[Tensor]:
-        """One operation; the body's nodes are lowered once."""
+        """One operation for all steps: the body's nodes are lowered once."""
         values = self.values
         items: dict[Tensor, Tensor] = {}
         for item, sequence in zip(body.items, sequences, strict=True):
@@ -215,11 +217,11 @@ class _Lowering:
 
 
 MOST_FORMULAS = 32
-"""Steps up to which a scan of nothing but formulas is unrolled."""
+"""The most steps at which a scan of elementwise formulas alone is unrolled."""
 
 
 def worth_unrolling(body: ScanBody, length: int) -> bool:
-    """Whether a scan of so many steps is better unrolled.
+    """Whether a scan of ``length`` steps is faster unrolled.
 
     The steps of formulas become one kernel: a running sum over 32 steps of [32, 16] takes 0.30 ms a training step
     unrolled and 0.48 ms as a loop (PoCL 3.0, AMD Zen 5). With a product in the body the two are equal within the noise
@@ -233,12 +235,12 @@ def worth_unrolling(body: ScanBody, length: int) -> bool:
 
 
 def _number_of_step(outer: Tensor | None, length: int, number: Tensor) -> Tensor:
-    """The number of a step, counted through all scans around it."""
+    """The number of a step, counted through all enclosing scans."""
     return number if outer is None else apply("add", apply("multiply", outer, length), number)
 
 
 def _steps_first(x: Tensor) -> Tensor:
-    """Exchanges the first two dimensions: the batch and the steps."""
+    """Exchanges the first two dimensions, which are the batch and the steps."""
     return transpose(x, (1, 0, *range(2, x.rank)))
 
 
@@ -256,7 +258,7 @@ def _stack(pieces: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def _drawn(node: Node) -> Tensor:
-    """A fixed random tensor (an initializer used as a value): drawn once, when the program is compiled."""
+    """A fixed random tensor (an initializer used as a value), drawn once at compile time."""
     import zlib
 
     from graphdl.operators.initializers import initialize

@@ -1,4 +1,4 @@
-"""The memory plan: where in one arena each tensor lies while it is needed."""
+"""The memory plan: the offset of each tensor in one arena during its life."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 256
-"""Bytes; a vector load must never straddle more lines than it needs to, and sub-arrays suit every device so."""
+"""Alignment of offsets, in bytes: a vector load touches no more cache lines than it needs, and every device accepts the
+offsets.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """``nbytes`` needed from launch ``first`` to launch ``last``, both included."""
+    """``nbytes`` bytes that are needed from launch ``first`` to launch ``last``, both included."""
 
     nbytes: int
     first: int
@@ -19,7 +21,8 @@ class Life:
 
 
 def plan(lives: Sequence[Life]) -> tuple[list[int], int]:
-    """An offset for each life, and the size of the arena; lives that overlap in time never overlap in place.
+    """The offset of each life, and the size of the arena, in bytes. Lives that overlap in time do not overlap in
+    memory.
 
     Several greedy orders are tried, and the smallest arena wins.
     """
@@ -42,7 +45,9 @@ def plan(lives: Sequence[Life]) -> tuple[list[int], int]:
 
 
 def most_alive(lives: Sequence[Life]) -> int:
-    """The most bytes, rounded up to the alignment, that are alive at one launch: no plan can do with less."""
+    """The largest number of bytes, each life rounded up to the alignment, alive at one launch: a lower bound for every
+    plan.
+    """
     changes: dict[int, int] = {}
     for life in lives:
         nbytes = _rounded(life.nbytes)
@@ -60,19 +65,19 @@ def _rounded(nbytes: int) -> int:
 
 
 def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], int]:
-    """Each life in turn goes to the lowest gap that is free for all of it."""
+    """Places each life in turn in the lowest gap that is free during all of it."""
     import numpy as np
 
     offsets = [0] * len(lives)
     size = 0
-    # What is placed, in the order of the offsets: where each begins and ends in the arena, its first and last launch.
+    # The lives placed so far, sorted by offset: begin and end in the arena, first and last launch.
     placed = np.empty((4, len(lives)), np.int64)
     for count, k in enumerate(sequence):
         life = lives[k]
         nbytes = _rounded(life.nbytes)
         begin, end, first, last = placed[:, :count]
         alive = (first <= life.last) & (last >= life.first)
-        floors = np.maximum.accumulate(np.concatenate(([0], end[alive])))  # below them all is taken
+        floors = np.maximum.accumulate(np.concatenate(([0], end[alive])))  # all bytes below are taken
         fits = np.append(floors[:-1] + nbytes <= begin[alive], True)
         offset = offsets[k] = int(floors[fits.argmax()])
         at = int(np.searchsorted(begin, offset))

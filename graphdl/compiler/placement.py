@@ -1,4 +1,4 @@
-"""Where every tensor of a program lies: in the arena, in a slot with a name, or as a piece of an assembled tensor."""
+"""The place of every tensor of a program: in the arena, in a named slot, or inside an assembled tensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Pieces = Mapping[Tensor, tuple[Tensor, int]]
-"""For each piece of an assembled tensor the whole, and the element of it where the piece begins."""
+"""For each piece of an assembled tensor, the whole and the element at which the piece begins."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Placement:
 
     @property
     def arena_blocks(self) -> tuple[ArenaBlock, ...]:
-        """Every stretch of the arena once."""
+        """The blocks of the arena, each once."""
         return tuple(dict.fromkeys(self.blocks.values()))
 
     def binding(self, tensor: Tensor, start: int) -> Binding:
-        """The argument that points at element ``start`` of a tensor."""
+        """The argument that points to element ``start`` of a tensor."""
         operation, size = tensor.operation, tensor.stored.bytes
         if tensor in self.pieces:
             whole, offset = self.pieces[tensor]
@@ -63,8 +63,10 @@ def place(
     setup: Sequence[Group],
     groups: Sequence[Group],
 ) -> Placement:
-    """A place for every tensor that the launches of ``setup`` and then of ``groups`` read or write. What ``setup``
-    makes for ``groups`` keeps its place."""
+    """Places every tensor that the launches of ``setup`` and then of ``groups`` read or write.
+
+    Tensors that ``setup`` computes for ``groups`` keep their memory for good.
+    """
     named = {tensor: result for result, tensor in results.items()}
     pieces = _pieces(plans, strides)
     blocks, arena_bytes = _in_arena(setup, groups, named, pieces)
@@ -84,7 +86,7 @@ def _pieces(plans: Sequence[KernelPlan], strides: Strides) -> Pieces:
 def _in_arena(
     setup: Sequence[Group], groups: Sequence[Group], named: Mapping[Tensor, Result], pieces: Pieces
 ) -> tuple[dict[Tensor, ArenaBlock], int]:
-    """The block of every tensor in the arena, and the size of the arena."""
+    """The block of every tensor in the arena, and the size of the arena in bytes."""
     kernels = [kernel for group in (*setup, *groups) for kernel in group]
     lives = _lives(kernels, pieces, sum(len(group) for group in setup))
     owner = {t: pieces[t][0] if t in pieces else t for t in lives if t not in named}
@@ -102,7 +104,7 @@ def _in_arena(
 
 
 def _launch_numbers(groups: Sequence[Group]) -> list[tuple[int, int]]:
-    """For every kernel the numbers of its first and its last launch: a loop has several."""
+    """The numbers of the first and the last launch of every kernel. A loop has several launches."""
     found = []
     begin = 0
     for group in groups:
@@ -113,8 +115,10 @@ def _launch_numbers(groups: Sequence[Group]) -> list[tuple[int, int]]:
 
 
 def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces, setup: int) -> dict[Tensor, tuple[int, int]]:
-    """For every tensor the numbers of the first kernel that writes it and of the last one that needs it. A later run
-    needs what the first ``setup`` kernels make for the others: no kernel is the last."""
+    """The numbers of the first kernel that writes each tensor and of the last one that needs it.
+
+    Later runs need what the first ``setup`` kernels compute for the others: the life of such a tensor never ends.
+    """
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
     for number, kernel in enumerate(kernels):
@@ -133,7 +137,9 @@ def _share(
     owner: dict[Tensor, Tensor],
     lives: dict[Tensor, tuple[int, int]],
 ) -> None:
-    """Lets an output lie where an operand lies that its kernel reads last, and in step with the output."""
+    """Lets an output share the memory of an operand that its kernel is the last to read, at the
+    index that it writes.
+    """
     for number, kernel in enumerate(kernels):
         for operand, output in kernel.in_place:
             if operand not in owner or operand in pieces or owner.get(output) is not output:
@@ -151,12 +157,12 @@ def variable_slots(results: Mapping[Result, Tensor], plans: Sequence[KernelPlan]
 
 
 def feed_slots(plans: Sequence[KernelPlan]) -> dict[str, Slot]:
-    """What a program is fed, by name."""
+    """The feeds of a program, by name."""
     return _slots({x.operation.key: x for p in plans for x in p.inputs if isinstance(x.operation, Feed)})
 
 
 def fetch_slots(results: Mapping[Result, Tensor]) -> dict[str, Slot]:
-    """What is fetched from a program, by name."""
+    """The fetches of a program, by name."""
     return _slots(_named("fetch", results))
 
 
@@ -169,7 +175,7 @@ def _slots(tensors: Mapping[str, Tensor]) -> dict[str, Slot]:
 
 
 def constant_values(plans: Sequence[KernelPlan]) -> dict[str, np.ndarray]:
-    """The constant tensors that a program reads."""
+    """The constant tensors that a program reads, by name."""
     import numpy as np
 
     found: dict[str, np.ndarray] = {}

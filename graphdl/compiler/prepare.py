@@ -1,5 +1,8 @@
-"""Brings a graph into the form that kernels take: hand-written kernels as their families want them, and long reductions
-to few results in two steps."""
+"""Prepares a graph for code generation.
+
+Hand-written kernels get the operands and the form that their families choose. Long reductions to few results are split
+into two steps.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Key = TypeVar("Key")
 
 
 def prepare(results: Mapping[Key, Tensor], target: Target, choose: Choose = predicted) -> dict[Key, Tensor]:
-    """The same results with every hand-written kernel in the form that ``choose`` takes for its problem."""
+    """Returns the same results, with every hand-written kernel in the form that ``choose`` selects for its problem."""
     planner = Planner(target, choose)
 
     def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
@@ -36,7 +39,7 @@ def prepare(results: Mapping[Key, Tensor], target: Target, choose: Choose = pred
 
 
 def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | None:
-    """A view of what a hand-written kernel makes, where that kernel can make the view itself."""
+    """The view of a template's result, computed by the template's own kernel; None if that cannot do it."""
     if len(tensor.inputs) != 1 or not isinstance(tensor.inputs[0].operation, Template):
         return None
     whole = tensor.inputs[0]
@@ -45,7 +48,9 @@ def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | No
 
 
 def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:
-    """A long reduction to few results, in two steps: partial results first, in an order that never changes."""
+    """Splits a long reduction to few results into two steps: partial results, then their reduction,
+    in a fixed order.
+    """
     shares, long = target.shares, target.tuning.long_reduction
     vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
     if not operation.in_parts or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < long:

@@ -1,4 +1,4 @@
-"""What the compiler hands to the runtime: kernels, buffers and the launches in order. Plain data, no device in it."""
+"""The compiler's output and the runtime's input: kernels, buffers and launches in order. Plain data, no device."""
 
 from __future__ import annotations
 
@@ -16,47 +16,50 @@ if TYPE_CHECKING:
 
 
 Result = tuple[str, str]
-"""What a program computes: ``("fetch", name)`` or ``("variable", name)``."""
+"""A result of a program: ``("fetch", name)`` or ``("variable", name)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the choice of kernels takes for granted of a device's cores. The figures of CPUs were measured with AVX2 and
-    AVX-512; those of GPUs are estimates. They hold for all devices until one is measured to be different."""
+    """Assumptions about a device's cores on which the choice of kernels depends.
+
+    The figures for CPUs were measured with AVX2 and AVX-512; those for GPUs are estimates. They are used for every
+    device that has no measured figures of its own.
+    """
 
     load_cost: int = 2
-    """What reading an element costs, beside one floating-point operation."""
+    """The cost of reading an element, in floating-point operations."""
     item_cycles: int = 500
-    """What a work-item of a CPU costs before it does anything."""
+    """Fixed cost of a work-item on a CPU, in cycles."""
     item_share: int = 16384
-    """Element operations below which another work-item of a CPU costs more than it saves."""
+    """Element operations below which a further work-item on a CPU costs more than it saves."""
     item_flops: int = 500_000
-    """The same for a convolution."""
+    """Floating-point operations below which a further work-item of a convolution costs more than it saves."""
     long_reduction: int = 16384
-    """Elements from which a reduction with few results is done in two steps, for the sake of work for all cores."""
+    """Elements from which a reduction to few results is split into two steps, so that all cores have work."""
     cpu_shares: int = 4
-    """Pieces of work for each core that make an even load."""
+    """Chunks of work for each core of a CPU that balance the load."""
     gpu_shares: int = 1024
-    """The same for a compute unit of a GPU, which hides its latency behind many."""
+    """Chunks of work for each compute unit of a GPU: many hide its latency."""
     multiply_ports: int = 2
     load_ports: int = 2
     multiply_latency: int = 4
-    """Cycles until the result of a multiply-add can be added to."""
+    """Cycles from a multiply-add to the first one that can use its result."""
     page: int = 1024
-    """Floats of a memory page: elements that lie so far apart miss the caches' sets and the TLB."""
+    """Floats of a memory page: elements at this distance conflict in the caches and miss the TLB."""
     panel_steps: int = 1024
-    """Steps of a product for which a panel of the second factor stays in a core's second cache."""
+    """Steps of a product for which a panel of the second factor stays in a core's second-level cache."""
     strip_steps: int = 256
-    """The same where a strip of the first factor has to stay there, too."""
+    """Steps of a product if a strip of the first factor has to stay in that cache, too."""
     private_floats: int = 65536
-    """Floats that a work-item may keep in private memory: 256 KiB, a part of a core's second cache."""
+    """Floats that a work-item may keep in private memory: 256 KiB, a part of a core's second-level cache."""
     group_items: int = 64
     """Work-items of a work-group of a generated kernel on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What of a device the compiler needs to know."""
+    """The properties of a device that the compiler needs."""
 
     kind: Literal["cpu", "gpu"]
     vector_width: int
@@ -64,30 +67,30 @@ class Target:
     compute_units: int
     max_work_group: int = 256
     local_memory: int = 32768
-    """Bytes of local memory a work-group may have."""
+    """Bytes of local memory for a work-group."""
     max_buffer: int = 1 << 30
     """Bytes of the largest single buffer."""
     memory: int = 1 << 32
     """Bytes of the device's memory."""
     cache: int = 0
-    """Bytes of the cache in front of the device's memory; 0 if there is none, or nobody says."""
+    """Bytes of the cache in front of the device's memory; 0 if there is none or its size is unknown."""
     cache_line: int = 64
-    """Bytes."""
+    """Bytes of a cache line."""
     name: str = ""
-    """As the driver names the device; empty for one that is not there."""
+    """The device's name as its driver reports it; empty for a target without a device."""
     driver: str = ""
-    """The platform with its version, and the driver's version."""
+    """The platform with its version, and the version of the driver."""
     tuning: Tuning = Tuning()
 
     @property
     def shares(self) -> int:
-        """Pieces of work that make an even load."""
+        """The number of chunks of work that balances the load."""
         return self.compute_units * (self.tuning.cpu_shares if self.kind == "cpu" else self.tuning.gpu_shares)
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One OpenCL C function ``name`` and everything its text needs. Equal texts are one kernel."""
+    """One OpenCL C function ``name`` with everything that its text needs. Equal texts are one kernel."""
 
     name: str
     source: str
@@ -95,20 +98,20 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An operand of a launch: a pointer argument followed by a ``ulong`` offset argument, counted in elements.
+    """An operand of a launch: a pointer argument and a ``ulong`` offset argument, in elements.
 
-    ``place`` names the buffer: the arena, or a variable, feed, fetch or constant by ``name``.
+    ``place`` says which buffer: the arena, or the variable, feed, fetch or constant ``name``.
     """
 
     place: Literal["arena", "variable", "feed", "fetch", "constant"]
     name: str = ""
     offset: int = 0
     steps: tuple[int, ...] = ()
-    """How far the offset moves on with each turn of the loops around the launch, the outermost first."""
+    """The increment of the offset with each turn of the enclosing loops, the outermost first, in elements."""
     element_bytes: int = 4
 
     def at(self, turns: Sequence[int]) -> int:
-        """The offset at a turn of each of the loops around the launch."""
+        """The offset, in elements, at the given turn of each enclosing loop."""
         return self.offset + sum(step * turn for step, turn in zip(self.steps, turns, strict=False))
 
 
@@ -124,20 +127,22 @@ class Launch:
     """For people: ``conv c1``, ``add+relu features``."""
     flops: int = 0
     bytes: int = 0
-    """Bytes that it must read and write at least."""
+    """The fewest bytes that the launch must read and write."""
     spans: tuple[Span, ...] = ()
-    """The lines of the ``.net`` file that asked for it."""
+    """The places in the ``.net`` file that the launch computes."""
     modules: tuple[str, ...] = ()
     reads: tuple[int, ...] = ()
     """Indices into ``Program.arena_blocks``."""
     writes: tuple[int, ...] = ()
     times: int = 1
-    """How often it runs, with all turns of the loops around it."""
+    """How often the launch runs in all turns of its enclosing loops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The launches from number ``first`` to before ``end`` run ``count`` times; ``inner`` are the loops among them."""
+    """The launches from ``first`` up to but not including ``end`` run ``count`` times. ``inner`` are the loops among
+    them.
+    """
 
     first: int
     end: int
@@ -145,7 +150,7 @@ class Repeat:
     inner: tuple[Repeat, ...] = ()
 
     def moved(self, by: int) -> Repeat:
-        """The same loop of launches whose numbers are greater."""
+        """The same loop with all launch numbers increased by ``by``."""
         return Repeat(self.first + by, self.end + by, self.count, tuple(loop.moved(by) for loop in self.inner))
 
 
@@ -164,7 +169,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ArenaBlock:
-    """A stretch of the arena and its life: written first by launch ``first``, last read by launch ``last``."""
+    """A block of the arena and its life: launch ``first`` writes it first, launch ``last`` reads it last."""
 
     offset: int
     nbytes: int
@@ -175,7 +180,7 @@ class ArenaBlock:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled program. ``execute`` it with ``graphdl.runtime.Executor``."""
+    """A compiled program. ``graphdl.runtime.Executor`` runs it."""
 
     target: Target
     kernels: Mapping[str, Kernel]
@@ -183,18 +188,19 @@ class Program:
     arena_bytes: int
     arena_blocks: tuple[ArenaBlock, ...]
     variables: Mapping[str, Slot]
-    """Persistent: parameters, states, the optimizer's slots. They are shared with other programs."""
+    """Persistent buffers: parameters, states, the optimizer's variables. Other programs may share them."""
     feeds: Mapping[str, Slot]
     fetches: Mapping[str, Slot]
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     loops: tuple[Repeat, ...] = ()
     setup_launches: int = 0
-    """How many of the first launches depend on variables alone: a run after which none was written leaves them out."""
+    """The number of leading launches that depend on variables alone. A run skips them if no variable was written since.
+    """
     updates: tuple[str, ...] = ()
     """The variables that a run changes."""
 
     def calls(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """The launches in the order in which they run: the number of each, and the turns of the loops around it."""
+        """The launches in the order in which they run: the number of each, and the turns of its enclosing loops."""
         return _calls(0, len(self.launches), self.loops, ())
 
     @property
@@ -203,7 +209,7 @@ class Program:
 
     @property
     def live_bytes(self) -> int:
-        """The most bytes of the arena that are alive at one launch: no plan can need less."""
+        """The most bytes of the arena that are alive at one launch: a lower bound for every plan."""
         changes: dict[int, int] = {}
         for block in self.arena_blocks:
             changes[block.first] = changes.get(block.first, 0) + block.nbytes

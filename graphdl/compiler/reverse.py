@@ -1,7 +1,7 @@
-"""The reverse pass: from a scalar loss to the gradients, as further tensors of the same graph.
+"""The reverse pass: from a scalar loss to its gradients, as further tensors of the same graph.
 
-Tensors are visited in reverse topological order. A tensor that is used in several places receives the sum of the
-gradients over all paths; one that no wanted tensor reaches gets none.
+Tensors are visited in reverse topological order. A tensor with several uses receives the sum of the gradients over all
+paths. Tensors that do not depend on a wanted tensor are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from graphdl.operators.tensor import Part, Tensor, adopt, constant, topological
 
 
 def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
-    """d loss / d tensor for each of ``wanted``; zeros where no path leads there. The loss has the shape []."""
+    """d ``loss`` / d tensor for each of ``wanted``; zeros where ``loss`` does not depend on the tensor.
+
+    Raises:
+        ValueError: ``loss`` is not of shape [].
+    """
     if loss.shape != ():
         raise ValueError(f"gradients start from a scalar, not from {loss}")
     found = pull_back(loss, constant(1.0), wanted)
@@ -24,9 +28,9 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
 def pull_back(
     output: Tensor, seed: Tensor, wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
 ) -> list[Tensor | None]:
-    """What reaches each of ``wanted`` when the gradient ``seed`` reaches ``output``; none where no path leads there.
+    """The gradients for ``wanted`` when the gradient of ``output`` is ``seed``; None where no path leads to a tensor.
 
-    Paths end at the tensors of ``borders``, so that what lies before them counts for nothing.
+    No gradient is propagated through the tensors of ``borders``.
     """
     return pull_back_all([(output, seed)], wanted, borders)
 
@@ -34,14 +38,14 @@ def pull_back(
 def pull_back_all(
     seeds: Sequence[tuple[Tensor, Tensor]], wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
 ) -> list[Tensor | None]:
-    """``pull_back`` from several outputs, each with the gradient that reaches it."""
+    """``pull_back`` from several outputs, each with its gradient."""
     order = topological([output for output, _ in seeds], {id(x) for x in borders})
     reaches = _reached_from(wanted, order)
     received: dict[int, list[Tensor]] = {}
     for output, seed in seeds:
         received.setdefault(id(output), []).append(seed)
     divided: dict[int, dict[int, Tensor]] = {}
-    """For a tensor that stands for several outputs what has reached each of them."""
+    """For a tensor with several outputs, the gradient received by each of them, by number."""
     ends = {id(x) for x in borders}
     totals: dict[int, Tensor] = {}
     for tensor in reversed(order):
@@ -73,7 +77,7 @@ def _hand_on(
     reaches: set[int],
     received: dict[int, list[Tensor]],
 ) -> None:
-    """Gives the inputs of ``tensor`` the gradients that a reverse rule has found for them."""
+    """Adds the gradients that a reverse rule returned to those received by the inputs of ``tensor``."""
     for x, g in zip(tensor.inputs, found, strict=True):
         if g is None or id(x) not in reaches or x.element != "float":
             continue
@@ -91,7 +95,7 @@ def _sum(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:
-    """The tensors that depend on one of ``sources``."""
+    """The tensors that depend on one of ``sources``, which themselves belong to them."""
     reached = {id(x) for x in sources}
     for tensor in order:
         if any(id(x) in reached for x in tensor.inputs):

@@ -1,4 +1,4 @@
-"""Rewriting a graph: one walk, inputs first, that every pass uses."""
+"""Rewriting of graphs: one walk, inputs first, that every pass uses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from graphdl.operators.tensor import Tensor, adopt, topological
 Key = TypeVar("Key")
 
 Replaced = Mapping[Tensor, Tensor]
-"""What every tensor before the present one has become."""
+"""Maps every tensor before the current one to its replacement."""
 
 Rule = Callable[[Tensor, tuple[Tensor, ...], Replaced], Tensor]
-"""From a tensor, what its inputs have become, and what all before it have become, to the tensor that replaces it."""
+"""Maps a tensor, the replacements of its inputs, and the replacements of all tensors before it, to its own replacement.
+"""
 
 
 def rewrite(results: Mapping[Key, Tensor], rule: Rule) -> dict[Key, Tensor]:
-    """The results of a graph in which ``rule`` has replaced every tensor. New tensors belong to the node that asked for
-    the tensor they replace."""
+    """Returns the results of a graph in which ``rule`` has replaced every tensor.
+
+    A new tensor gets the origin of the tensor that it replaces.
+    """
     replaced: dict[Tensor, Tensor] = {}
     for tensor in topological(results.values()):
         inputs = tuple(replaced[x] for x in tensor.inputs)
@@ -29,7 +32,7 @@ def rewrite(results: Mapping[Key, Tensor], rule: Rule) -> dict[Key, Tensor]:
 
 
 def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-    """The same operation on other inputs; the tensor itself where they are its own."""
+    """The operation of ``tensor`` on other inputs; the tensor itself if the inputs are its own."""
     if inputs == tensor.inputs:
         return tensor
     return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin, tensor.stored)

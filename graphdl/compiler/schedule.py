@@ -1,4 +1,8 @@
-"""The order of kernels: topological, and of those that could run next the one that leaves fewest bytes alive."""
+"""The order of kernels.
+
+The order is topological. Of the kernels that can run next, those that free at least as many bytes of the arena as they
+write come first.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ def order(
 ) -> list[KernelPlan]:
     """The kernels in the order of their launches.
 
-    ``before`` names for a kernel those that must come first beside the makers of its inputs. Tensors of ``kept`` lie
-    outside the arena and cost nothing.
+    ``before`` lists, for a kernel, those that must precede it in addition to the makers of its inputs. Tensors of
+    ``kept`` are stored outside the arena and do not count.
     """
     makers = {t: plan for plan in plans for t in plan.outputs}
     waits: dict[KernelPlan, set[KernelPlan]] = {
@@ -37,7 +41,7 @@ def order(
     left = {t: len(many) for t, many in readers.items()}
     number = {plan: k for k, plan in enumerate(plans)}
     ready: list[tuple[bool, int]] = []
-    """A heap. A kernel comes in again when it frees more than before; it is taken once."""
+    """A heap. A kernel is pushed again when it frees more than before; only its first entry counts."""
     launched: set[KernelPlan] = set()
     result: list[KernelPlan] = []
 

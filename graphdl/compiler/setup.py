@@ -1,6 +1,6 @@
-"""What an inference program computes from variables alone: packed filters, scales of batch normalization.
+"""The setup of an inference program: the kernels that depend on variables alone, such as those that pack filters.
 
-These kernels run first, and only when a variable has been written since; what they make stays in memory between runs.
+These kernels run first, and only if a variable has been written since. Their results stay in memory between runs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from graphdl.operators.tensor import Array, Read, Tensor
 
 
 def setup_plans(plans: Sequence[KernelPlan], before: Mapping[KernelPlan, Sequence[KernelPlan]]) -> set[KernelPlan]:
-    """The plans that depend on variables and constants alone. ``before`` is that of ``schedule.order``.
+    """The plans that depend on variables and constants alone. ``before`` is as in ``schedule.order``.
 
-    What reads nothing is left where it is: a fill is cheap, and its result would take memory for good. A piece of an
-    assembled tensor belongs here only if all of its pieces do.
+    Plans without inputs are left out: a fill is cheap, and its result would occupy memory for good. A piece of an
+    assembled tensor is included only if all pieces are.
     """
     makers = {t: plan for plan in plans for t in plan.outputs}
     found = {plan for plan in plans if plan.inputs}
@@ -36,7 +36,7 @@ def _depends_on(
     makers: Mapping[Tensor, KernelPlan],
     before: Mapping[KernelPlan, Sequence[KernelPlan]],
 ) -> bool:
-    """Whether a plan reads and waits for nothing but variables, constants and what the plans ``found`` make."""
+    """Whether a plan depends only on variables, constants and the plans ``found``."""
     if any(earlier not in found for earlier in before.get(plan, ())):
         return False
     return all(makers[t] in found if t in makers else isinstance(t.operation, Read | Array) for t in plan.inputs)

@@ -1,6 +1,6 @@
-"""Simplification: common subexpressions become one tensor, and what no result needs is dropped.
+"""Simplification: common subexpressions become one tensor, and tensors that no result needs are dropped.
 
-Plain rules of arithmetic (times one, constants of constants) hold as soon as a tensor is made: see
+Rules of arithmetic (times one, constants of constants) are applied when a tensor is made: see
 ``graphdl.operators.elementwise``.
 """
 
@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 
 
 def simplify(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
-    """The same results from a graph in which equal tensors are one; only what they need is left."""
+    """Returns the same results from a graph in which equal tensors are one and every tensor is needed."""
     known: dict[tuple[object, ...], Tensor] = {}
 
     def simplified(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
@@ -40,9 +40,10 @@ def _rewritten(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _sum_of_pieces(operands: tuple[Tensor, ...]) -> Tensor | None:
-    """A sum of tensors laid into zeros side by side is their concatenation; None if they are not so.
+    """The concatenation that equals a sum of tensors padded with zeros side by side; None if the operands are not of
+    this form.
 
-    This is what the gradient of a sequence that was read element by element comes to.
+    The gradient of a sequence that was read element by element is such a sum.
     """
     pieces: list[tuple[int, Tensor]] = []
     along: set[int] = set()

@@ -1,7 +1,7 @@
-"""Which form the elements of intermediate results have in memory.
+"""The form in memory of intermediate results.
 
-What comes from outside or leaves has the form of its element type, and so has what a hand-written kernel reads: its
-text loads that form. Everything else is read and written by generated text, for which any form will do.
+Tensors that enter or leave the program are stored in the form of their element type. So are the operands of
+hand-written kernels, whose text loads that form. Generated text reads and writes all other tensors in any form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def by_element(tensor: Tensor) -> Stored:
 
 
 def stored(results: Mapping[Key, Tensor], stores: Stores) -> dict[Key, Tensor]:
-    """The same results with every intermediate tensor in the form that ``stores`` chooses."""
+    """Returns the same results, with every intermediate tensor in the form that ``stores`` chooses."""
     fixed = set(results.values())
     for tensor in topological(results.values()):
         if isinstance(tensor.operation, Template):

@@ -1,4 +1,4 @@
-"""Tensors in memory: the strides of layouts, and what a hand-written kernel reads of which tensor."""
+"""Tensors in memory: the strides of layouts, and the tensors from which hand-written kernels read their operands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from graphdl.operators.tensor import Constant, Layout, Part, Source, Template, T
 
 
 def memory_operands(tensor: Tensor) -> list[Tensor]:
-    """The tensors that must lie in memory for a template: its operands, or what its strided operands view."""
+    """The tensors that must be in memory for a template: its operands, or the tensors that its
+    strided operands view.
+    """
     found = []
     for x, layout in zip(tensor.inputs, operand_layouts(tensor), strict=True):
         match layout:
@@ -27,7 +29,7 @@ def memory_operands(tensor: Tensor) -> list[Tensor]:
 
 
 def operand_layouts(tensor: Tensor) -> Sequence[Layout]:
-    """How the operands of a template lie in memory; an assembled tensor's lie as it does."""
+    """The memory layouts of a template's operands. Those of an assembled tensor have its layout."""
     if isinstance(tensor.operation, Prepared):
         return tensor.operation.family.operand_layouts
     assert isinstance(tensor.operation, Template)
@@ -35,7 +37,7 @@ def operand_layouts(tensor: Tensor) -> Sequence[Layout]:
 
 
 def fixed_operands(tensors: Iterable[Tensor]) -> set[Tensor]:
-    """The tensors that some kernel reads in a layout of its own choice."""
+    """The tensors that some kernel reads in a layout that it prescribes."""
     return {
         x
         for tensor in tensors
@@ -47,7 +49,10 @@ def fixed_operands(tensors: Iterable[Tensor]) -> set[Tensor]:
 
 
 def strided_base(x: Tensor) -> Tensor:
-    """The tensor from which ``x`` can be read with a stride for each of its dimensions; ``x`` itself if need be."""
+    """The farthest tensor, back through views, from which ``x`` can be read with one stride for each dimension.
+
+    This is ``x`` itself if no view can be read through.
+    """
     best = base = x
     while isinstance(base.operation, View) and len(base.inputs) == 1:
         base = base.inputs[0]
@@ -57,8 +62,11 @@ def strided_base(x: Tensor) -> Tensor:
 
 
 def contiguous_base(x: Tensor) -> tuple[Tensor, int]:
-    """The tensor of whose memory ``x`` is a stretch, row-major, and the element where it begins; ``x`` itself if need
-    be."""
+    """The farthest tensor, back through views, that contains ``x`` as a contiguous row-major range; and the element
+    where the range begins.
+
+    This is ``x`` itself, at element 0, if no view can be read through.
+    """
     best, start = base, _ = x, 0
     while isinstance(base.operation, View) and len(base.inputs) == 1:
         base = base.inputs[0]
@@ -76,8 +84,11 @@ def _is_row_major(shape: Shape, strides: Sequence[int]) -> bool:
 
 
 def stays_row_major(x: Tensor) -> bool:
-    """Whether a tensor lies row-major in memory, whoever else reads it: one of rank 4 may lie channels last, unless it
-    comes from outside or from a loop, and a constant number does not lie there at all."""
+    """Whether a tensor is row-major in memory whatever else reads it.
+
+    A tensor of rank 4 may be stored channels last unless it is a source or an output of a loop. A constant number is
+    not in memory.
+    """
     return not isinstance(x.operation, Constant) and (x.rank != 4 or isinstance(x.operation, Source | Part))
 
 
@@ -89,7 +100,9 @@ def _layouts(x: Tensor) -> list[tuple[int, ...]]:
 
 
 def strides_from(x: Tensor, base: Tensor, strides: Sequence[int]) -> Operand | None:
-    """How ``x`` is read from ``base`` laid out with ``strides``; None if unevenly."""
+    """The offset and the strides with which ``x`` is read from ``base`` laid out with ``strides``; None if there are
+    none.
+    """
     variables = domain(x.shape)
     expression = Tracer({base: tuple(strides)}).trace(x, tuple(Index.of(v) for v in variables))
     if not isinstance(expression, Load):
@@ -105,7 +118,7 @@ def row_major_strides(shape: Shape) -> tuple[int, ...]:
 
 
 def permuted_strides(shape: Shape, order: Sequence[int]) -> tuple[int, ...]:
-    """The strides of a tensor whose dimensions lie in memory in ``order``, the last one contiguous."""
+    """The strides of a tensor whose dimensions are stored in ``order``, the last one contiguous."""
     strides = [0] * len(shape)
     step = 1
     for axis in reversed(order):

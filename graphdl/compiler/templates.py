@@ -1,4 +1,6 @@
-"""The text that joins a hand-written kernel to the rest: its pointers, and ``STORE``, into which the epilogue goes."""
+"""The text that connects a hand-written kernel to the program: its pointers, and the macro
+``STORE`` with the epilogue.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from graphdl.operators.tensor import Part, Tensor
 
 @dataclass(frozen=True)
 class TemplateText:
-    """A kernel's source but for its name, and how it is launched."""
+    """The source of a kernel without its name, and its launch sizes."""
 
     preamble: str
     text: str
@@ -41,7 +43,7 @@ def template(
     bases = memory_operands(root)
     reads = [_read(x, base, strides) for x, base in zip(root.inputs, bases, strict=True)]
     call = root.operation.call(target, reads)
-    # one pointer a name, even where both operands lie in the same tensor
+    # Each operand has its own pointer, even if two operands are in the same tensor.
     prologue = []
     for name, base, read in zip(call.operands, bases, reads, strict=True):
         pointer, rest = operands.locate(base, Index(read.offset))
@@ -78,7 +80,7 @@ def template(
 
 
 def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], width: int) -> list[str]:
-    """Variables, named with a suffix, for the values that ``STORE`` is given."""
+    """Declares variables, named with a suffix, for the values passed to ``STORE``."""
     lanes = str(width) if width > 1 else ""
     return [
         f"const {ELEMENTS[element].register}{lanes} {value}{suffix} = ({value});"
@@ -99,7 +101,7 @@ def _by_lanes(
 
 
 def _read(x: Tensor, base: Tensor, strides: Strides) -> Operand:
-    """How an operand is read from the tensor in memory that it views."""
+    """The offset and strides of an operand in ``base``, the tensor in memory that it views."""
     read = Operand(0, strides[base]) if x is base else strides_from(x, base, strides[base])
     assert read is not None, "strided_base promised strides"
     return read
