@@ -1,5 +1,7 @@
-"""The primitive operators, over which every library layer is written. A new one is a file here with ``PRIMITIVES``
-and their ``CATEGORY``."""
+"""The primitive operators from which all library layers are built.
+
+A new primitive is a file here with ``PRIMITIVES`` and ``CATEGORY``.
+"""
 
 from dataclasses import replace
 from importlib import import_module
@@ -9,7 +11,8 @@ from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitiv
 
 
 def _declared() -> dict[str, Primitive]:
-    """What the files of this folder declare, in the order of the files' names, each with the file's ``CATEGORY``.
+    """The primitives that the files of this folder declare, in the order of the file names, each with its file's
+    ``CATEGORY``.
 
     Raises:
         ValueError: two files declare the same name.
@@ -25,6 +28,6 @@ def _declared() -> dict[str, Primitive]:
 
 
 PRIMITIVES: dict[str, Primitive] = _declared()
-"""Every primitive by its name in the language."""
+"""All primitives, by their names in the language."""
 
 __all__ = ["PRIMITIVES", "Hyper", "Lowering", "OperatorError", "Primitive"]

@@ -1,4 +1,4 @@
-"""Convolution of images (cross-correlation, as the field calls it), its two gradients and its transpose."""
+"""Convolution of images (a cross-correlation, as usual in deep learning), its two gradients and its transpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphdl.operators.window import Pair, image_rank, pair, window_size
 
 @dataclass(frozen=True)
 class Convolution(Convolving):
-    """``y[n, o, p, q] = Σ x[n, i, p·s + a·d, q·s + b·d] · w[o, i, a, b]`` over i, a, b; nothing is padded."""
+    """``y[n, o, p, q] = Σ x[n, i, p·s + a·d, q·s + b·d] · w[o, i, a, b]`` over i, a, b. ``x`` is padded already."""
 
     family: ClassVar[Family[Any, Any]] = CONVOLUTION
 
@@ -41,7 +41,7 @@ class Convolution(Convolving):
 
 @dataclass(frozen=True)
 class ConvolutionInputGradient(Convolving):
-    """From ``g`` (shaped as the convolution's result) and ``w`` the gradient that reaches ``x`` of ``shape``."""
+    """The gradient with respect to ``x``, of ``shape``, from ``g`` (of the convolution's output shape) and ``w``."""
 
     shape: Shape
     family: ClassVar[Family[Any, Any]] = INPUT_GRADIENT
@@ -64,8 +64,9 @@ class ConvolutionInputGradient(Convolving):
 
 @dataclass(frozen=True)
 class ConvolutionWeightGradient(Convolving):
-    """From ``x`` and ``g`` the gradient that reaches ``w``, in ``splits`` partial sums over the batch:
-    ``[splits, O, I/groups, KH, KW]``."""
+    """The gradient with respect to ``w`` from ``x`` and ``g``, in ``splits`` partial sums over the batch: ``[splits, O,
+    I/groups, KH, KW]``.
+    """
 
     shape: Shape
     family: ClassVar[Family[Any, Any]] = WEIGHT_GRADIENT
@@ -79,19 +80,19 @@ class ConvolutionWeightGradient(Convolving):
         return 2 * g.size * (y.size // self.shape[0])
 
     def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
-        """The applications are further examples of one batch."""
+        """All applications are examples of one batch."""
         x, g = (_images(for_each(x, own.shape, count)) for x, own in zip(inputs, y.inputs, strict=True))
         return weight_gradient(x, g, self.shape, self.geometry)
 
 
 def _images(x: Tensor) -> Tensor:
-    """The images of many applications as one batch."""
+    """Merges the applications and the batch into one dimension: ``[count, N, …]`` to ``[count·N, …]``."""
     return reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
 @dataclass(frozen=True)
 class Depthwise(Convolution):
-    """A convolution with one filter a channel."""
+    """A convolution with one filter for each channel."""
 
     family = DEPTHWISE
 
@@ -111,7 +112,7 @@ def _is_depthwise(filters: Shape, geometry: Geometry) -> bool:
 
 
 def convolution(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
-    """``x [N, C, H, W]`` (already padded) with filters ``w [O, C/groups, KH, KW]``."""
+    """Convolves ``x [N, C, H, W]``, which is padded already, with filters ``w [O, C/groups, KH, KW]``."""
     (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
     n, _, h, width = x.shape
     o, _, kh, kw = w.shape
@@ -141,7 +142,7 @@ def _geometry(attributes: Mapping[str, Any]) -> Geometry:
 
 
 def _padding(attributes: Mapping[str, Any], kernel: Pair, geometry: Geometry) -> tuple[Pair, Pair]:
-    """Rows and columns added before and after; ``"same"`` keeps the size when the stride is 1."""
+    """The rows and columns added before and after the image. ``"same"`` keeps the size and needs a stride of 1."""
     if attributes["pad"] == "same":
         if geometry.stride != (1, 1):
             raise OperatorError("E0304", 'pad = "same" needs stride 1', hyper="pad")
@@ -156,7 +157,7 @@ def _padding(attributes: Mapping[str, Any], kernel: Pair, geometry: Geometry) ->
 
 
 def _only_floats(types: Sequence[TensorType]) -> None:
-    """Sums of products are made of floats: a conversion is the user's to write."""
+    """Raises OperatorError unless both inputs are floats: a conversion must be written explicitly."""
     for port, (given, what) in enumerate(zip(types, ("the image is", "the filters are"), strict=True)):
         if given.element != "float":
             raise OperatorError(
@@ -209,7 +210,7 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
 
 
 def _transposed_size(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[Pair, Pair, Pair, Pair]:
-    """Stride, pad, output pad and the size of the result."""
+    """The stride, the padding, the output padding and the size of the result, each for height and width."""
     x, w = types
     stride = pair(attributes["stride"], "stride")
     around = pair(attributes["pad"], "pad", 0)

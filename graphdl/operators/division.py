@@ -1,6 +1,6 @@
-"""The C functions of division by the floor, for scalars and for vectors of each width.
+"""C functions of floor division, for scalars and for vectors of each width.
 
-A function's name ends in its width: ``floored_remainder8``.
+The name of a function ends in its width: ``floored_remainder8``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ def _suffix(width: int) -> str:
 
 
 _OTHER_SIGN = "((r != 0) & ((r < 0) != (b < 0)))"
-"""Whether the remainder of the division towards zero has to move by one divisor, so that it has the divisor's sign."""
+"""Whether the remainder of division towards zero must be shifted by one divisor to get the divisor's sign."""
 
 
 def _floored_remainder(width: int) -> str:
-    """``a - b * floor(a / b)`` without the rounding of ``a / b``: ``fmod`` is exact."""
+    """``a - b * floor(a / b)``, computed without rounding ``a / b``: ``fmod`` is exact."""
     kind = f"float{_suffix(width)}"
     return (
         f"inline {kind} floored_remainder{width}({kind} a, {kind} b) {{\n"
@@ -28,7 +28,7 @@ def _floored_remainder(width: int) -> str:
 
 
 def _floored_quotient(width: int) -> str:
-    """``floor(a / b)`` of the exact quotient; ``a / b`` where b is 0."""
+    """``floor(a / b)`` of the exact quotient, or ``a / b`` where b is 0."""
     kind = f"float{_suffix(width)}"
     return (
         f"inline {kind} floored_quotient{width}({kind} a, {kind} b) {{\n"
@@ -39,8 +39,10 @@ def _floored_quotient(width: int) -> str:
 
 
 def _whole_quotient(width: int) -> str:
-    """``floor(a / b)``; 0 where b is 0. The processor must not see the two divisions that it traps: by 0, and of the
-    least number by -1."""
+    """``floor(a / b)`` of ints, or 0 where b is 0.
+
+    The divisor is replaced where the processor would trap: division by 0, and of the least int by -1.
+    """
     kind, suffix = f"int{_suffix(width)}", _suffix(width)
     return (
         f"inline {kind} whole_quotient{width}({kind} a, {kind} divisor) {{\n"
@@ -54,7 +56,9 @@ def _whole_quotient(width: int) -> str:
 
 
 def _whole_remainder(width: int) -> str:
-    """``a - b * floor(a / b)``; 0 where b is 0. (The simulator Oclgrind 19.10 takes the vector form's 1 for 255.)"""
+    """``a - b * floor(a / b)`` of ints, or 0 where b is 0. (The simulator Oclgrind 19.10 takes the vector form's 1 for
+    255.)
+    """
     kind = f"int{_suffix(width)}"
     return (
         f"inline {kind} whole_remainder{width}({kind} a, {kind} divisor) {{\n"

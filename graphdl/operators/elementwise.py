@@ -1,4 +1,6 @@
-"""Elementwise operators: one row each of a table says how it is computed, folded for plain numbers and reversed."""
+"""Elementwise operators: each is one row of a table, with its C code, its function on plain numbers and its reverse
+rule.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,11 @@ Gradient = Callable[[Tensor, Tensor], Sequence[Tensor | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """One elementwise operator. ``element``: the result's element type, or None for the operands' common one.
-    ``of_ints`` computes it where all operands are ints; None if ``operation`` does that, too."""
+    """One elementwise operator.
+
+    ``element`` is the element type of the result; with None, it is the operands' common one. ``of_ints`` is the
+    operation for operands that are all ints, or None if ``operation`` covers them.
+    """
 
     operation: Elementwise
     of_ints: Elementwise | None
@@ -66,7 +71,7 @@ def _row(
     odd: bool = False,
     negates: bool = False,
 ) -> None:
-    """``wants`` is the element type that operands are turned into first ("float" for ``exp``)."""
+    """Adds a row. ``wants`` is the element type to which operands are converted first ("float" for ``exp``)."""
     operation = Elementwise(key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates)
     on_ints = None
     if of_ints is not None:
@@ -83,11 +88,11 @@ def _writer(code: Code) -> Callable[[Sequence[str], int], str]:
 
 
 def apply(key: str, *operands: Tensor | float) -> Tensor:
-    """The elementwise operator ``key`` on tensors and numbers, with NumPy's broadcasting and element promotion."""
+    """Applies the elementwise operator ``key`` to tensors and numbers, with NumPy's broadcasting and type promotion."""
     row = ROWS[key]
     tensors = [operand if isinstance(operand, Tensor) else constant(operand) for operand in operands]
     if key in ("maximum", "minimum") and isinstance(tensors[0].operation, Constant):
-        tensors.reverse()  # the code and the slopes ask whether the second operand is a number
+        tensors.reverse()  # the code and the gradient test whether the second operand is a constant
     simple = _simplified(key, tensors)
     if simple is not None:
         return simple
@@ -103,7 +108,7 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
         try:
             return constant(row.fold(*numbers), result)
         except (ArithmeticError, ValueError):
-            pass  # the device answers with an infinity or a NaN, as the standard says
+            pass  # the device computes the infinity or NaN of the IEEE standard
     operation = row.of_ints if row.of_ints is not None and tensors[-1].element != "float" else row.operation
     return Tensor(operation, tuple(tensors), broadcast([t.shape for t in tensors]), result)
 
@@ -112,7 +117,7 @@ define_arithmetic(apply)
 
 
 def cast(x: Tensor, element: Element) -> Tensor:
-    """``x`` as another element type; numbers become bools by ``!= 0``."""
+    """Converts ``x`` to another element type. Numbers become bools by ``!= 0``."""
     if x.element == element:
         return x
     value = number(x)
@@ -123,14 +128,18 @@ def cast(x: Tensor, element: Element) -> Tensor:
 
 
 def whole_number(value: float) -> int:
-    """The int that a float becomes: cut off towards 0, at the ends of 32 bits, and 0 for a NaN."""
+    """Converts a float to an int of 32 bits: it is truncated towards 0 and saturated; NaN becomes 0."""
     if math.isnan(value):
         return 0
     return int(max(LEAST, min(GREATEST, value)))
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """The shape that NumPy's broadcasting gives. Raises ValueError where it has none."""
+    """The shape to which NumPy broadcasts the shapes.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+    """
     rank = max(len(s) for s in shapes)
     result = [1] * rank
     for shape in shapes:
@@ -147,13 +156,17 @@ def _common(elements: Sequence[Element]) -> Element:
 
 
 def _operated(key: str, elements: Sequence[Element]) -> Element:
-    """The element type in which operands meet; bools count as 0 and 1 where they are not only told apart."""
+    """The common element type to which operands are converted. Bools become ints, except where they are only compared
+    or selected.
+    """
     common = _common(elements)
     return "int" if common == "bool" and key not in ("where", "equal", "not_equal") else common
 
 
 def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
-    """What the operator comes to when an operand is 0 or 1 or the rule is plain; None if nothing is known."""
+    """A simpler tensor that equals the operator's result, for instance where an operand is 0 or 1; None if there is
+    none.
+    """
     x = operands[0]
     numbers = [number(t) for t in operands]
     if key in ("add", "multiply") and numbers[0] is not None and numbers[1] is None:
@@ -175,7 +188,7 @@ def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
 
 
 def _power(x: Tensor, exponent: float) -> Tensor | None:
-    if exponent == 0:  # 1 everywhere, of a NaN, too, and without a slope
+    if exponent == 0:  # 1 everywhere, even for NaN, and without a gradient
         return broadcast_to(constant(1.0), x.shape)
     if exponent == 2:
         return apply("multiply", x, x)
@@ -191,20 +204,21 @@ def _power(x: Tensor, exponent: float) -> Tensor | None:
 
 
 # ------------------------------------------------------------------------------------------------------- gradients
-# Each takes the result y and the gradient g that reaches it; y.inputs are the operands.
+# Each takes the result y and its gradient g; y.inputs are the operands.
 
 
 def _extreme_gradient(beaten: str, beats: str) -> Gradient:
-    """The slope of ``maximum`` (``minimum``): ``beaten`` is the comparison by which an operand loses to the other.
+    """The gradient of ``maximum`` or ``minimum``.
 
-    A NaN loses to nothing, so the gradient goes where it came from.
+    ``beaten`` is the comparison that holds for an operand that is not selected, ``beats`` the opposite one. Both are
+    false for NaN, so the gradient reaches the operand that is NaN.
     """
 
     def gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         a, b = y.inputs
-        if isinstance(b.operation, Constant):  # ReLU: the slope at the corner is 0, and y alone tells the side
+        if isinstance(b.operation, Constant):  # ReLU: the gradient at 0 is 0, and y alone decides
             return apply("where", apply(f"{beaten}_equal", y, b), 0.0, g), None
-        half = apply("where", apply("equal", a, b), g * 0.5, g)  # equal operands share the gradient
+        half = apply("where", apply("equal", a, b), g * 0.5, g)  # equal operands get half the gradient each
         return apply("where", apply(beaten, a, b), 0.0, half), apply("where", apply(beats, a, b), 0.0, half)
 
     return gradient
@@ -215,9 +229,9 @@ def _power_gradient(y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
     to_base = g * b * apply("power", a, b - 1.0)
     if isinstance(b.operation, Constant):
         return to_base, None
-    # x ** 0 is 1 and has no slope in x, not even at 0, where x ** -1 is infinite
+    # x ** 0 is constant in x; its gradient is 0 even at x = 0, where x ** -1 is infinite
     to_base = apply("where", apply("equal", b, 0.0), 0.0, to_base)
-    # 0 ** b has no slope in b; log(0) must not make a NaN of it
+    # 0 ** b is constant in b; log(0) must not turn the gradient into NaN
     log = apply("where", apply("less_equal", a, 0.0), 0.0, apply("log", apply("maximum", a, 1e-38)))
     return to_base, g * y * log
 
@@ -254,7 +268,7 @@ def _lesser(a: float, b: float) -> float:
 
 
 def _sign(x: float) -> float:
-    """-1, 0 or 1 of the operand's own kind; a NaN stays one."""
+    """-1, 0 or 1 in the operand's type; NaN for NaN."""
     return x if x != x else type(x)((x > 0) - (x < 0))
 
 
@@ -264,7 +278,7 @@ def _sign_of_ints(operands: Sequence[str], width: int) -> str:
 
 
 def _magnitude(operands: Sequence[str], width: int) -> str:
-    """The magnitude of the least int has no place in 32 bits, and stays negative, as in NumPy."""
+    """The magnitude. That of the least int does not fit into 32 bits and stays negative, as in NumPy."""
     return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
 
 
@@ -278,17 +292,17 @@ _row(
 _row(
     "floor_divide", 2, FunctionCall("floored_quotient"), lambda a, b: a // b,
     of_ints=FunctionCall("whole_quotient"), cost=12,
-    documentation="The quotient, rounded down. Of ints it is an int, and 0 where b is 0.",
+    documentation="The quotient, rounded down. For ints it is an int, and 0 where b is 0.",
 )  # fmt: skip
 _row(
     "remainder", 2, FunctionCall("floored_remainder"), lambda a, b: a % b, _remainder_gradient,
     of_ints=FunctionCall("whole_remainder"),
-    cost=10, documentation="a - b * (a // b): it has the sign of b. Of ints it is 0 where b is 0.",
+    cost=10, documentation="a - b * (a // b), which has the sign of b. For ints it is 0 where b is 0.",
 )  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
 _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,), odd=True, negates=True)
 
-# A NaN wins. Where the second operand is a number, the compiler sees that it is none and drops the first question.
+# NaN propagates. If the second operand is a constant, the compiler removes the test of whether it is NaN.
 _row(
     "maximum", 2, "({1} != {1} ? {1} : {0} < {1} ? {1} : {0})", _greater, _extreme_gradient("less", "greater"),
     of_ints="max({0}, {1})",
@@ -297,12 +311,12 @@ _row(
 _row(
     "minimum", 2, "({1} != {1} ? {1} : {1} < {0} ? {1} : {0})", _lesser, _extreme_gradient("greater", "less"),
     of_ints="min({0}, {1})",
-    documentation="The lesser, element by element.",
+    documentation="The smaller, element by element.",
 )  # fmt: skip
 _row(
     "where", 3, _where, lambda c, a, b: a if c else b,
     lambda y, g: (None, apply("where", y.inputs[0], g, 0.0), apply("where", y.inputs[0], 0.0, g)),
-    documentation="The first value where the mask holds, the second elsewhere.",
+    documentation="a where the mask is true, b elsewhere.",
 )  # fmt: skip
 
 for _key, _sign_text, _fold in (
@@ -331,7 +345,14 @@ _row("abs", 1, "fabs({0})", abs, lambda y, g: (g * apply("sign", y.inputs[0]),),
 _row("sign", 1, "({0} != {0} ? {0} : sign({0}))", _sign, of_ints=_sign_of_ints)
 _row("floor", 1, "floor({0})", math.floor, wants="float")
 _row("ceil", 1, "ceil({0})", math.ceil, wants="float")
-_row("round", 1, "rint({0})", round, wants="float", documentation="The nearest integer; halves go to the even one.")
+_row(
+    "round",
+    1,
+    "rint({0})",
+    round,
+    wants="float",
+    documentation="The nearest integer; halves are rounded to the even one.",
+)
 _row("sin", 1, "sin({0})", math.sin, lambda y, g: (g * apply("cos", y.inputs[0]),), wants="float", cost=20)
 _row("cos", 1, "cos({0})", math.cos, lambda y, g: (-(g * apply("sin", y.inputs[0])),), wants="float", cost=20)
 _row("tanh", 1, "tanh({0})", math.tanh, lambda y, g: (g * (1.0 - y * y),), wants="float", cost=20)
@@ -354,7 +375,7 @@ def _as_float_from_bool(operands: Sequence[str], width: int) -> str:
 
 
 def _as_int_from_bool(operands: Sequence[str], width: int) -> str:
-    """The magnitude of 0 or -1. Oclgrind takes the plain negative of a comparison for 255."""
+    """The magnitude of 0 or -1. Oclgrind evaluates the negated comparison to 255."""
     return operands[0] if width == 1 else f"as_int{width}(abs({operands[0]}))"
 
 
@@ -363,7 +384,7 @@ def _as_float_from_int(operands: Sequence[str], width: int) -> str:
 
 
 def _as_int_from_float(operands: Sequence[str], width: int) -> str:
-    """What has no place in 32 bits becomes the nearest number that has, a NaN 0: the same on every device."""
+    """Saturates values that do not fit into 32 bits, and converts NaN to 0: the same on every device."""
     (x,) = operands
     kind = f"int{width if width > 1 else ''}"
     return f"({x} == {x} ? convert_{kind}_sat({x}) : ({kind})(0))"
@@ -395,7 +416,11 @@ def _infer(row: Row) -> Callable[[Sequence[TensorType], Mapping[str, Any]], Sequ
 
 
 def broadcast_types(types: Sequence[TensorType]) -> Shape:
-    """The broadcast shape of examples' tensors; an OperatorError names the dimension that does not fit."""
+    """The broadcast shape of tensors without the batch.
+
+    Raises:
+        OperatorError: the shapes do not broadcast; it names the dimension.
+    """
     result: list[int] = []
     sources: list[int] = []
     for port, tensor_type in enumerate(types):
@@ -465,7 +490,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         infer=lambda types, attributes: (types[0],),
         lower=lambda node: (stop_gradient(node.inputs[0]),),
         flat=True,
-        documentation="x, through which no gradient flows back.",
+        documentation="x, with no gradient to it.",
     ),
 )
 
@@ -473,7 +498,7 @@ _STOP = Elementwise("stop_gradient", lambda operands, width: operands[0], None, 
 
 
 def stop_gradient(x: Tensor) -> Tensor:
-    """The value of ``x``; the reverse pass ends here."""
+    """Returns ``x``, with no gradient to it."""
     return Tensor(_STOP, (x,), x.shape, x.element)
 
 
@@ -481,5 +506,5 @@ _APART = Elementwise("apart", lambda operands, width: operands[0], lambda y, g: 
 
 
 def apart(x: Tensor) -> Tensor:
-    """A copy of ``x``. Rules that simplify a formula do not look behind it."""
+    """Returns a copy of ``x`` through which rules of simplification do not look."""
     return Tensor(_APART, (x,), x.shape, x.element)

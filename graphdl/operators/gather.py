@@ -1,4 +1,4 @@
-"""Operators steered by ints: one-hot, picking along a dimension, rows of a table, rank."""
+"""Operators indexed by ints: one-hot, gather along a dimension, gather of rows, rank."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from graphdl.operators.tensor import Access, Lookup, Template, Tensor, View
 
 
 def _missing(element: Element) -> float:
-    """What an index outside of its tensor finds: a NaN, the least int, or false."""
+    """The value for an index out of range: NaN, the least int, or false."""
     return {"float": math.nan, "int": LEAST, "bool": 0}[element]
 
 
 @dataclass(frozen=True)
 class _Gather(View):
-    """What the two views by an index share. ``known``: the index's type says that no number lies outside."""
+    """The common part of both gathers. ``known``: the type of the index guarantees that it is in range."""
 
     known: bool
     otherwise: float
 
     def found(self, at: Sequence[Index], extent: int, lookup: Lookup) -> tuple[Index, tuple[Guard, ...]]:
-        """The number that the index holds at ``at``, and what has to be asked before it is used."""
+        """The index held at ``at``, and the guards of the access."""
         guards = () if self.known else (Guard(lookup(1, at, None), 0, extent),)
         return lookup(1, at, extent), guards
 
 
 @dataclass(frozen=True)
 class GatherRows(_Gather):
-    """Rows: ``y[i.., j..] = table[index[i..], j..]``. ``own``: both have the batch in front, and each example takes
-    from a table of its own."""
+    """Gathers rows: ``y[i.., j..] = table[index[i..], j..]``.
+
+    ``own``: both inputs have the batch as their first dimension, and each example has its own table.
+    """
 
     own: bool = False
 
@@ -62,7 +64,7 @@ class GatherRows(_Gather):
         if table.rank == y.inputs[0].rank and not self.own:
             return Tensor(self, (table, index), (count, *y.shape), y.element)
         table, index = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
-        if self.own:  # each application, and each example in it, has a table of its own
+        if self.own:  # each application, and each example in it, has its own table
             table, index = (reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in (table, index))
         rows = (*index.shape, *table.shape[2:])
         taken = Tensor(GatherRows(self.known, self.otherwise, own=True), (table, index), rows, y.element)
@@ -71,7 +73,9 @@ class GatherRows(_Gather):
 
 @dataclass(frozen=True)
 class SegmentSum(Template):
-    """``y[t, r, u] = Σ over k with index[t, k] = r of g[t, k, u]``, in the order of k; rows without an index are 0."""
+    """``y[t, r, u] = Σ over k with index[t, k] = r of g[t, k, u]``, added in the order of k. Rows without an index are
+    0.
+    """
 
     family = SEGMENT_SUM
 
@@ -81,7 +85,7 @@ class SegmentSum(Template):
         return (None, Tensor(GatherRows(known=False, otherwise=0.0, own=True), (g, index), shape, summed.element))
 
     def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
-        """The applications are further indices."""
+        """All applications add to the same rows."""
         index, summed = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
         tables, rows, units = y.shape
         return segment_sum(
@@ -96,7 +100,7 @@ class SegmentSum(Template):
 
 @dataclass(frozen=True)
 class GatherAlong(_Gather):
-    """One element along the last dimension: ``y[i..] = x[i.., index[i..]]``."""
+    """Gathers one element along the last dimension: ``y[i..] = x[i.., index[i..]]``."""
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         place, guards = self.found(index, y.inputs[0].shape[-1], lookup)
@@ -113,23 +117,25 @@ class GatherAlong(_Gather):
 
 
 def take(table: Tensor, index: Tensor, *, known: bool, own: bool = False) -> Tensor:
-    """Rows of ``table``; see ``GatherRows``."""
+    """Gathers rows of ``table``; see ``GatherRows``."""
     shape = (*index.shape, *table.shape[2 if own else 1 :])
     return Tensor(GatherRows(known, _missing(table.element), own), (table, index), shape, table.element)
 
 
 def segment_sum(index: Tensor, g: Tensor, rows: int) -> Tensor:
-    """The rows of ``g`` [tables, count, units] summed by their ``index`` [tables, count] to [tables, rows, units]."""
+    """Sums the rows of ``g`` [tables, count, units] by ``index`` [tables, count]. The result is
+    [tables, rows, units].
+    """
     return Tensor(SegmentSum(), (index, g), (g.shape[0], rows, g.shape[2]), g.element)
 
 
 def pick(x: Tensor, index: Tensor, *, known: bool) -> Tensor:
-    """The elements along the last dimension of ``x`` that the index names."""
+    """Gathers the elements at ``index`` along the last dimension of ``x``."""
     return Tensor(GatherAlong(known, _missing(x.element)), (x, index), index.shape, x.element)
 
 
 def one_hot(x: Tensor, classes: int) -> Tensor:
-    """Ints to rows of zeros with a one: ``[..] -> [.., classes]``."""
+    """One-hot rows of ints: ``[..] -> [.., classes]``."""
     hit = apply("equal", reshape(x, (*x.shape, 1)), positions((*x.shape, classes), (x.rank,)))
     return cast(hit, "float")
 
@@ -155,7 +161,7 @@ def _infer_one_hot(types: Sequence[TensorType], attributes: Mapping[str, Any]) -
 
 def _lower_one_hot(node: Lowering) -> Sequence[Tensor]:
     classes = node.types[0].classes
-    assert classes is not None  # the shape rule has seen to it
+    assert classes is not None  # the shape rule has checked this
     return (one_hot(node.inputs[0], classes),)
 
 
@@ -198,7 +204,7 @@ def _axis_last(x: Tensor, axis: int) -> Tensor:
 
 
 def _paired(node: Lowering) -> tuple[Tensor, Tensor]:
-    """The tensor with the chosen dimension last, and the index, both with the batch where one has it."""
+    """The tensor with the chosen dimension last, and the index. Both have the batch if either input has it."""
     x, index = node.inputs
     if any(node.batched):
         x = x if node.batched[0] else broadcast_to(x, (node.batch, *x.shape))
@@ -207,7 +213,9 @@ def _paired(node: Lowering) -> tuple[Tensor, Tensor]:
 
 
 def _known(node: Lowering) -> bool:
-    """Whether the index is of classes: the shape rule has compared their count, and data is checked where it is fed."""
+    """Whether the index is of a class type. The shape rule has compared its number of classes, and
+    fed data is checked.
+    """
     return node.types[1].classes is not None
 
 
@@ -222,15 +230,16 @@ def _infer_rank(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
 
 
 def _lower_rank(node: Lowering) -> Sequence[Tensor]:
-    """How many elements come before the chosen one if the greatest is first, equal ones keep their order, and a NaN
-    comes last."""
+    """The number of elements before the chosen one in descending order. Equal elements keep their order, and NaN is
+    last.
+    """
     x, index = _paired(node)
     if x.element == "bool":
         x = cast(x, "int")
     chosen = reshape(pick(x, index, known=_known(node)), (*index.shape, 1))
     place = reshape(index, (*index.shape, 1))
     earlier = apply("less", positions(x.shape, (x.rank - 1,)), place)
-    if not _known(node):  # what lies outside comes last, on either side
+    if not _known(node):  # an index out of range is last, whatever its sign
         earlier = apply("logical_or", earlier, apply("less", place, 0))
     tied = apply("equal", x, chosen)
     before = apply("greater", x, chosen)
@@ -268,19 +277,19 @@ CATEGORY = "Classes and look-up"
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="class(n) to a row of n with a single one."
+        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="class(n) as a row of n: 1 at the class, 0 elsewhere."
     ),
     Primitive(
         "pick", ("x", "index"), _infer_pick, _lower_pick, (Hyper("axis", "int", -1),), places=_places,
-        documentation="The element of x that the index names along a dimension; a NaN where it lies outside.",
+        documentation="The element of x at the index along a dimension; NaN where the index is out of range.",
     ),
     Primitive(
         "rank_of", ("x", "index"), _infer_rank, _lower_rank, (Hyper("axis", "int", -1),), flat=True, places=_places,
-        documentation="How many elements along a dimension come before the one that the index names, if the greatest "
-        "is first, equal ones keep their order and a NaN comes last.",
+        documentation="The number of elements along a dimension that precede the one at the index in descending order; "
+        "equal elements keep their order, and NaN is last.",
     ),
     Primitive(
         "take", ("table", "index"), _infer_take, _lower_take, places=lambda types, attributes: types[0].shape[0],
-        documentation="Rows of a table; a NaN where the index lies outside.",
+        documentation="Rows of a table; NaN where the index is out of range.",
     ),
 )  # fmt: skip

@@ -33,7 +33,7 @@ from typing import Union
 
 @dataclass(frozen=True, slots=True)
 class LoopVariable:
-    """A loop variable, 0 ≤ value < ``extent``."""
+    """A loop variable with 0 ≤ value < ``extent``."""
 
     name: str
     extent: int
@@ -49,7 +49,7 @@ class LoopVariable:
 
 @dataclass(frozen=True, slots=True)
 class Quotient:
-    """``value // divisor``; ``value`` is never negative, whatever its variables are."""
+    """``value // divisor``. ``value`` is never negative, for any values of its variables."""
 
     value: Index
     divisor: int
@@ -65,7 +65,7 @@ class Quotient:
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """``value % divisor``; ``value`` is never negative, whatever its variables are."""
+    """``value % divisor``. ``value`` is never negative, for any values of its variables."""
 
     value: Index
     divisor: int
@@ -81,9 +81,9 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An integer that the kernel reads: ``expression`` is what the compiler has traced; ``uses`` its variables.
+    """An integer that the kernel loads: the traced ``expression``, which depends on the loop variables ``uses``.
 
-    It lies from 0 to below ``extent`` where it is used; with none it may be any number of 32 bits.
+    Where it is used, 0 ≤ value < ``extent``. If the extent is None, it may be any integer of 32 bits.
     """
 
     expression: Hashable
@@ -104,7 +104,7 @@ Atom = Union[LoopVariable, Quotient, Remainder, Loaded]  # noqa: UP007 - the cla
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """``constant + Σ coefficient · atom``; terms keep the order in which they came, without zero coefficients."""
+    """``constant + Σ coefficient · atom``. The terms are in the order in which they were added; no coefficient is 0."""
 
     constant: int = 0
     terms: tuple[tuple[Atom, int], ...] = ()
@@ -143,24 +143,24 @@ class Index:
         return self + Index.of(other) * -1
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
-        """``(whole, rest)`` with ``self = divisor·whole + rest``; the rest begins in ``0 ≤ rest.low < divisor``."""
+        """``(whole, rest)`` with ``self = divisor·whole + rest`` and ``0 ≤ rest.low < divisor``."""
         whole = Index(0, tuple((a, c // divisor) for a, c in self.terms if c % divisor == 0))
         rest = Index(self.constant, tuple((a, c) for a, c in self.terms if c % divisor))
         least = rest.low // divisor
         return whole + least, rest - least * divisor
 
     def __floordiv__(self, divisor: int) -> Index:
-        """Floor division by a positive number."""
+        """Floor division by a positive integer."""
         whole, rest = self._split(divisor)
         return whole if rest.high < divisor else whole + Index(0, ((Quotient(rest, divisor), 1),))
 
     def __mod__(self, divisor: int) -> Index:
-        """The remainder of floor division by a positive number, 0 ≤ remainder < divisor."""
+        """The remainder of floor division by a positive integer: 0 ≤ remainder < divisor."""
         _, rest = self._split(divisor)
         return rest if rest.high < divisor else Index(0, ((Remainder(rest, divisor), 1),))
 
     def recombined(self) -> Index:
-        """The same value with ``d·(x // d) + x % d`` written as ``x`` again."""
+        """The same value with each ``d·(x // d) + x % d`` replaced by ``x``."""
         for atom, coefficient in self.terms:
             if not isinstance(atom, Remainder):
                 continue
@@ -171,7 +171,7 @@ class Index:
         return self
 
     def code(self, loaded: Callable[[Loaded], str]) -> str:
-        """The C expression; ``loaded`` names the variable that holds a loaded integer."""
+        """The C expression. ``loaded`` returns the name of the variable that holds a loaded integer."""
         parts = []
         for atom, coefficient in self.terms:
             text = _atom_code(atom, loaded)
@@ -181,7 +181,7 @@ class Index:
         return " + ".join(parts)
 
     def substitute(self, values: Mapping[LoopVariable, Index], loaded: Callable[[Loaded], Index]) -> Index:
-        """The same form with variables and loaded integers replaced."""
+        """The same form with loop variables and loaded integers replaced."""
         result = Index(self.constant)
         for atom, coefficient in self.terms:
             result = result + _substituted(atom, values, loaded) * coefficient
@@ -247,7 +247,7 @@ class Guard:
         return self.value.high < self.low or self.value.low >= self.high
 
     def code(self, loaded: Callable[[Loaded], str]) -> str:
-        """The C condition. C's ``%`` is 0 wherever that of floor division is, so it may stand before any number."""
+        """The C condition. C's ``%`` is 0 exactly where that of floor division is, so it suits any dividend."""
         value = self.value.code(loaded)
         if self.divisor:
             return f"(({value}) % {self.divisor} == 0)"

@@ -1,7 +1,7 @@
-"""Initializers: the names that the language knows, and the numbers that they draw.
+"""Initializers: their names in the language, and the values that they draw.
 
 The names are plain data, so that ``graphdl check`` need not import NumPy. Conventions are PyTorch's: filters are
-``[out, in, height, width]``; but a matrix is ``[n, units]``, as ``x @ W`` uses it, so its fan-in comes first.
+``[out, in, height, width]``. A matrix, however, is ``[n, units]`` as in ``x @ W``, so its fan-in comes first.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ INITIALIZERS: dict[str, dict[str, float | None]] = {
     "orthogonal": {"gain": 1.0},
     "identity": {},
 }
-"""From each name to its numbers, in order, with their defaults; None where one must be given."""
+"""The parameters of each initializer, in order, with their defaults; None if a parameter is required."""
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """How many numbers feed each output, and how many outputs each input feeds."""
+    """The fan-in and the fan-out: the inputs of each output, and the outputs of each input."""
     if len(shape) < 2:
         size = shape[0] if shape else 1
         return size, size
@@ -46,12 +46,15 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 
 def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequence[int]) -> np.ndarray[Any, Any]:
-    """The first values of a variable, float32.
+    """The initial values of a variable: a float32 array of ``shape``.
 
-    The draws depend on ``seed_key`` alone (the run's seed and what names the variable), never on what was drawn before.
+    The draws depend only on ``seed_key``, the run's seed and a key of the variable, and not on earlier draws.
 
-    Sources: Glorot and Bengio 2010 (``glorot``), He et al. 2015 (``he``; ``slope`` is that of a leaky ReLU),
-    LeCun et al. 1998 (``lecun``), Saxe et al. 2014 (``orthogonal``).
+    Sources: Glorot and Bengio 2010 (``glorot``), He et al. 2015 (``he``; ``slope`` is that of a leaky ReLU), LeCun et
+    al. 1998 (``lecun``), Saxe et al. 2014 (``orthogonal``).
+
+    Raises:
+        KeyError: the initializer is unknown.
     """
     import numpy as np
 
@@ -85,7 +88,7 @@ def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequenc
 
 
 def _spread(random: Any, name: str, shape: Shape, deviation: float) -> Any:
-    """Draws of one standard deviation, uniform or normal as the name ends."""
+    """Draws with the standard deviation ``deviation``: uniform if ``name`` ends in "uniform", else normal."""
     if name.endswith("uniform"):
         bound = math.sqrt(3.0) * deviation
         return random.uniform(-bound, bound, shape)
@@ -93,7 +96,10 @@ def _spread(random: Any, name: str, shape: Shape, deviation: float) -> Any:
 
 
 def _truncated(random: Any, shape: Shape, mean: float, deviation: float, low: float, high: float) -> Any:
-    """Normal draws between ``low`` and ``high``: those outside are drawn again, and at last laid on the bounds."""
+    """Normal draws between ``low`` and ``high``.
+
+    Values outside are drawn again, up to 64 times, and then clipped.
+    """
     import numpy as np
 
     values = random.normal(mean, deviation, shape)
@@ -106,7 +112,7 @@ def _truncated(random: Any, shape: Shape, mean: float, deviation: float, low: fl
 
 
 def _orthogonal(random: Any, shape: Shape) -> Any:
-    """A matrix with orthonormal rows or columns, whichever are fewer; further dimensions count as columns."""
+    """A matrix with orthonormal rows or columns, whichever are fewer. Dimensions after the first count as columns."""
     import numpy as np
 
     if len(shape) < 2:

@@ -16,7 +16,7 @@ from graphdl.operators.tensor import Template, Tensor
 
 @dataclass(frozen=True)
 class MatMul(Template):
-    """``C[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]``; both operands and the result have three dimensions."""
+    """``C[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]``. Operands and result have three dimensions."""
 
     family = MATMUL
 
@@ -30,7 +30,7 @@ class MatMul(Template):
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
         a, b = inputs
         batch, rows, _ = y.shape
-        if batch == 1 and b.rank == y.rank:  # one matrix for all: every application has further rows
+        if batch == 1 and b.rank == y.rank:  # one matrix for all applications: these are further rows
             c = _product(reshape(a, (1, count * rows, a.shape[-1])), b)
         else:
             a, b = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
@@ -38,7 +38,7 @@ class MatMul(Template):
         return reshape(c, (count, *y.shape))
 
     def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
-        """The sum over the applications is a part of the sum over the inner dimension."""
+        """The sum over the applications is merged into the sum over the inner dimension."""
         a, b = (for_each(x, own.shape, count) for x, own in zip(inputs, y.inputs, strict=True))
         batch, rows, columns = y.shape
         inner = count * a.shape[-1]
@@ -57,9 +57,9 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """NumPy's ``a @ b`` for tensors of two dimensions or more."""
+    """NumPy's ``a @ b`` for tensors of at least two dimensions."""
     lead = broadcast([a.shape[:-2], b.shape[:-2]])
-    if b.rank == 2:  # one matrix for all: the leading dimensions of a are so many further rows
+    if b.rank == 2:  # one matrix for all: the leading dimensions of a are further rows
         rows = a.size // a.shape[-1]
         c = _product(reshape(a, (1, rows, a.shape[-1])), reshape(b, (1, *b.shape)))
         return reshape(c, (*a.shape[:-1], b.shape[-1]))
@@ -100,7 +100,7 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
         b = reshape(b, (*b.shape, 1))
     if a_type.rank == 1 and (b_batched or not a_batched):
         a = reshape(a, (*a.shape[:-1], 1, a.shape[-1]))
-    # a batch of matrices against one matrix of higher rank: the batch stays in front
+    # a batch of matrices times one tensor of higher rank: the batch stays the first dimension
     example_rank = max(a_type.rank, b_type.rank, 2)
     if a_batched and b_type.rank > 2:
         a = reshape(a, (a.shape[0], *([1] * (example_rank + 1 - a.rank)), *a.shape[1:]))

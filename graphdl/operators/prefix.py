@@ -1,4 +1,4 @@
-"""Prefix sums: at each place of a dimension the sum of all that comes before it."""
+"""Prefix sums: at each position along a dimension, the sum of the elements up to it or before it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CATEGORY = "Sorting and prefix sums"
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "cumsum", ("x",), _infer, _lower, (Hyper("axis", "int", -1), Hyper("exclusive", "bool", False)),
-        documentation="At each place of a dimension the sum of all elements up to it; with `exclusive = true` of those "
-        "before it.",
+        documentation="At each position along a dimension, the sum of all elements up to it; with `exclusive = true`, "
+        "of the elements before it.",
     ),
 )  # fmt: skip

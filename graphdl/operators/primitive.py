@@ -1,7 +1,7 @@
-"""What a primitive operator is to the language: its ports, its hyperparameters, its shape rule and its lowering.
+"""The interface of a primitive operator to the language: ports, hyperparameters, shape rule and lowering.
 
-A primitive is declared in one file of this folder and found by name in ``graphdl.operators.PRIMITIVES``. Nothing here
-may import NumPy or a device: ``graphdl check`` reads this table and must answer at once.
+A primitive is declared in one file of this folder and found by name in ``graphdl.operators.PRIMITIVES``. This file must
+not import NumPy or a device: ``graphdl check`` reads the table and must answer at once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ CATEGORIES = (
     "Classes and look-up",
     "Chance",
 )
-"""The groups of primitives, in the order of the reference."""
+"""The groups of primitives, in the order of the language reference."""
 
 Lower = Callable[["Lowering"], Sequence["Tensor"]]
 
 
 @dataclass(frozen=True)
 class Lowering:
-    """What a lowering rule is given: the inputs as operator tensors, batch dimension first where ``batched``."""
+    """The arguments of a lowering rule: operator tensors, with the batch as first dimension where ``batched``, and
+    types.
+    """
 
     inputs: tuple[Tensor, ...]
     batched: tuple[bool, ...]
@@ -43,19 +45,19 @@ class Lowering:
     outputs: tuple[TensorType, ...]
     batch: int
     key: str
-    """Names the node, the same from run to run: random draws are keyed on it, and on ``step``."""
+    """Identifies the node from run to run. Random draws are keyed on it and on ``step``."""
     step: Tensor | None = None
     """The number of the step in a scan, an int of shape []; None outside of scans."""
 
 
 @dataclass(frozen=True)
 class Primitive:
-    """One primitive operator as the language sees it.
+    """A primitive operator as the language sees it.
 
-    ``elementwise`` primitives take numbers for tensors and broadcast. A primitive with ``foldable`` gives a number when
-    all its inputs are numbers. ``unbatched`` ones reduce over the batch: their results belong to no example. ``random``
-    ones draw anew for each example, also where their inputs are the same for all. A ``flat`` one has no slope: no
-    gradient comes through it.
+    ``elementwise`` primitives broadcast, and accept numbers as tensors. A primitive with ``foldable`` returns a number
+    if all its inputs are numbers. ``unbatched`` primitives reduce over the batch: their results are not per example.
+    ``random`` primitives draw separately for each example, even if their inputs are the same for all. ``flat``
+    primitives have no gradient.
     """
 
     name: str
@@ -65,24 +67,24 @@ class Primitive:
     hypers: tuple[Hyper, ...] = ()
     outputs: tuple[str, ...] = ("y",)
     optional_inputs: int = 0
-    """How many of the last inputs may be left out."""
+    """The number of last inputs that may be omitted."""
     variadic: bool = False
-    """Any number of inputs, or a list of them (``concat``)."""
+    """Whether it takes any number of inputs, or a list of them (``concat``)."""
     elementwise: bool = False
     foldable: Callable[..., float] | None = None
     unbatched: bool = False
     random: bool = False
     flat: bool = False
     moves: bool = False
-    """Whether the result holds elements of the first input, and no others."""
+    """Whether every element of the result is an element of the first input."""
     places: Callable[[Sequence[TensorType], Mapping[str, Any]], int] | None = None
-    """Of a primitive whose second input is an index into the first: how many places there are to choose from."""
+    """For a primitive whose second input is an index into the first: the number of valid indices."""
     documentation: str = ""
     category: str = ""
-    """One of ``CATEGORIES``: where the reference lists it. Its file says which."""
+    """One of ``CATEGORIES``, under which the reference lists it; declared by its file."""
 
     def batched(self, inputs: Iterable[bool]) -> bool:
-        """Whether each example has its own result, from whether it has its own of each input."""
+        """Whether each example has its own result, given which inputs are separate for each example."""
         return self.random or (any(inputs) and not self.unbatched)
 
 

@@ -1,4 +1,4 @@
-"""Random draws: functions of the run's seed, the step, the node and the element's position, and of nothing else.
+"""Random draws: functions of the run's seed, the step, the node and the position of the element.
 
 The generator is Philox-2x32 with ten rounds (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
 """
@@ -18,16 +18,16 @@ from graphdl.operators.structure import flat
 from graphdl.operators.tensor import Generator, Tensor, feed
 
 SEED = "random.seed"
-"""The feed that a program with random draws reads: two ints, the run's seed and the step."""
+"""The feed of programs with random draws: two ints, the run's seed and the step."""
 
 ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class Uniform(Generator):
-    """Uniform draws from [0, 1), 24 bits each; ``key`` tells the nodes apart.
+    """Uniform draws from [0, 1) of 24 bits. ``key`` distinguishes the nodes.
 
-    The inputs are the run's seed and its step, and in a scan the number of the scan's step.
+    The inputs are the run's seed, the training step and, in a scan, the number of the scan's step.
     """
 
     key: int
@@ -45,7 +45,7 @@ class Uniform(Generator):
         kind = f"uint{width if width > 1 else ''}"
         seed, step, *scanned = operands
         key = f"(uint)({seed}) ^ {self.key}u"
-        if scanned:  # an odd factor: no two steps have one key
+        if scanned:  # The factor is odd, so no two steps have the same key.
             key = f"({key}) + (uint)({scanned[0]}) * 0x85EBCA6Bu"
         return (
             f"(convert_float{width if width > 1 else ''}(philox{width}(({kind})({position}), ({kind})({step}), "
@@ -54,7 +54,9 @@ class Uniform(Generator):
 
 
 def uniform(shape: Shape, key: str, scanned: Tensor | None = None) -> Tensor:
-    """Draws of ``shape``, the same from run to run for one seed, step and key, and number of a scan's step."""
+    """Uniform draws of ``shape``. They depend only on the seed, the training step, ``key`` and the number of a scan's
+    step.
+    """
     from graphdl.operators.structure import reshape, slice_
 
     seeds = feed(SEED, (2,), "int")
@@ -64,7 +66,7 @@ def uniform(shape: Shape, key: str, scanned: Tensor | None = None) -> Tensor:
 
 
 def philox_source(width: int) -> str:
-    """The C function ``philox<width>(position, step, key)``: 32 random bits."""
+    """The C function ``philox<width>(position, step, key)`` that returns 32 random bits."""
     kind = f"uint{width if width > 1 else ''}"
     return (
         f"inline {kind} philox{width}({kind} a, {kind} b, {kind} key) {{\n"
@@ -78,7 +80,7 @@ def philox_source(width: int) -> str:
 
 
 def _drawn(node: Lowering, suffix: str = "") -> Tensor:
-    """Draws for every example, also where the operand is one for all of them."""
+    """Separate draws for every example, even if the operand is the same for all."""
     return uniform((node.batch, *node.types[0].shape), node.key + suffix, node.step)
 
 
@@ -87,7 +89,7 @@ def _lower_bernoulli(node: Lowering) -> Sequence[Tensor]:
 
 
 def _lower_normal(node: Lowering) -> Sequence[Tensor]:
-    """Box and Muller's transform of two uniform draws."""
+    """The Box–Muller transform of two uniform draws."""
     radius = apply("sqrt", apply("log", 1.0 - _drawn(node, "/radius")) * -2.0)
     return (radius * apply("cos", _drawn(node, "/angle") * 6.283185307179586),)
 

@@ -16,7 +16,7 @@ from graphdl.operators.tensor import Operation, Tensor, constant
 
 @dataclass(frozen=True)
 class Reduction(Operation):
-    """Combines the elements along ``axes``, which stay as dimensions of length 1.
+    """Combines the elements along ``axes``, which become dimensions of length 1.
 
     The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over ``axes``).
     """
@@ -30,11 +30,11 @@ class Reduction(Operation):
 
     @property
     def in_parts(self) -> bool:
-        """Whether the results of parts, reduced again, are those of the whole."""
+        """Whether the reduction of partial results equals the reduction of all elements."""
         return self.kind != "argmax"
 
     def simplified(self, y: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
-        """A sum over dimensions that were only repeated is a multiplication."""
+        """A sum over broadcast dimensions becomes a multiplication."""
         (wide,) = inputs
         if self.kind != "sum" or not isinstance(wide.operation, BroadcastTo):
             return None
@@ -48,7 +48,9 @@ class Reduction(Operation):
         return y.inputs[0].size
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        """A sum hands its gradient to every element, an extreme to the first that reached it."""
+        """The gradient of a sum is broadcast to all elements. That of a maximum or minimum goes to its first
+        occurrence.
+        """
         (x,) = y.inputs
         if self.kind == "sum":
             return (broadcast_to(g, x.shape),)
@@ -69,7 +71,7 @@ class Reduction(Operation):
 
 
 def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
-    """``x`` reduced over ``axes`` (not negative). Without ``keep`` the reduced dimensions are dropped."""
+    """Reduces ``x`` over ``axes``, which are not negative. Without ``keep`` the reduced dimensions are dropped."""
     dropped = set(axes)
     axes = tuple(sorted(a for a in dropped if kind == "argmax" or x.shape[a] != 1))
     if kind == "sum" and x.element == "bool":
@@ -81,7 +83,7 @@ def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> T
 
 
 def sum_to(g: Tensor, shape: Shape) -> Tensor:
-    """The gradient of a broadcast: sums what was repeated."""
+    """The gradient of a broadcast: sums ``g`` over the dimensions that were repeated to ``shape``."""
     if g.shape == shape:
         return g
     lead = g.rank - len(shape)
@@ -90,7 +92,11 @@ def sum_to(g: Tensor, shape: Shape) -> Tensor:
 
 
 def axes_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:
-    """The hyperparameter ``axis`` (none, a number or a list) as sorted dimensions of the example."""
+    """The hyperparameter ``axis`` (None, a number or a list) as sorted, non-negative dimensions of the example.
+
+    Raises:
+        OperatorError: a dimension is out of range or given twice.
+    """
     rank = types[0].rank
     axis = attributes.get("axis")
     if axis is None:
@@ -163,14 +169,16 @@ def _over_batch(node: Lowering) -> Tensor:
 
 
 def _first(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """The first element along ``axes``, which stay as dimensions of length 1; a constant for the reverse pass."""
+    """The first element along ``axes``, which become dimensions of length 1. No gradient flows to it."""
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     return stop_gradient(slice_(x, (0,) * x.rank, (1,) * x.rank, shape))
 
 
 def _mean(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """The mean, as the first element and the mean distance from it: of equal values it is exactly that value, and
-    of values far from zero it is not rounded as their sum is."""
+    """The mean, computed as the first element plus the mean difference from it.
+
+    The mean of equal values is then exact, and values far from zero lose no accuracy to a large sum.
+    """
     origin = _first(x, axes)
     return origin + reduce("sum", x - origin, axes) / prod(x.shape[a] for a in axes)
 
@@ -181,7 +189,7 @@ def _lower_batch_mean(node: Lowering) -> Sequence[Tensor]:
 
 def _lower_batch_var(node: Lowering) -> Sequence[Tensor]:
     x, axes = _over_batch(node), _batch_axes(node)
-    # the slope of the variance in the mean is zero, so the reverse pass may leave that path out
+    # the derivative of the variance with respect to the mean is zero, so no gradient is needed there
     centred = x - stop_gradient(_mean(x, axes))
     return (reshape(reduce("sum", centred * centred, axes) / prod(x.shape[a] for a in axes), node.outputs[0].shape),)
 
@@ -210,6 +218,6 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "batch_count", (), lambda types, attributes: (TensorType(()),),
         lambda node: (constant(float(node.batch)),), unbatched=True,
-        documentation="How many examples the batch has.",
+        documentation="The number of examples in the batch.",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sorting along a dimension: the elements in order, and the places where they stood."""
+"""Sorting along a dimension: the elements in order, and their original indices."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ def _axis(node: Lowering) -> int:
 
 
 def as_rows(x: Tensor, axis: int) -> Tensor:
-    """What lies along ``axis`` as rows of a matrix."""
+    """The elements along ``axis`` as the rows of a matrix."""
     last = transpose(x, (*(a for a in range(x.rank) if a != axis), axis))
     return reshape(last, (prod(last.shape[:-1]), last.shape[-1]))
 
 
 def from_rows(rows: Tensor, shape: Sequence[int], axis: int) -> Tensor:
-    """A tensor of ``shape``, but for the length of ``axis``, from rows along that dimension."""
+    """The inverse of ``as_rows``: ``shape`` is that of the result, except that the length of ``axis`` is that of the
+    rows.
+    """
     others = [n for a, n in enumerate(shape) if a != axis]
     last = reshape(rows, (*others, rows.shape[1]))
     return transpose(last, (*range(axis), len(others), *range(axis, len(others))))
 
 
 def places_in_order(rows: Tensor, *, descending: bool) -> Tensor:
-    """For each row the places of its elements in order. Equal ones keep theirs, and a NaN is the greatest."""
+    """For each row, the indices that sort its elements. Equal elements keep their order, and NaN is the greatest."""
     return argsort(cast(rows, "int") if rows.element == "bool" else rows, descending=descending)
 
 
@@ -66,11 +68,11 @@ CATEGORY = "Sorting and prefix sums"
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "sort", ("x",), _infer_sort, _lower_sort, _HYPERS, moves=True,
-        documentation="The elements along a dimension from the least to the greatest, or the other way round; a NaN is "
-        "greater than any number.",
+        documentation="The elements along a dimension in ascending or descending order; NaN is greater than any number.",
     ),
     Primitive(
         "argsort", ("x",), _infer_argsort, _lower_argsort, _HYPERS, flat=True,
-        documentation="The places of the elements along a dimension in the order of `sort`; equal ones keep theirs.",
+        documentation="The indices of the elements along a dimension in the order of `sort`; equal elements keep their "
+        "order.",
     ),
 )  # fmt: skip

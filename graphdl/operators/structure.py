@@ -14,7 +14,7 @@ from graphdl.operators.tensor import Access, Generator, Lookup, Tensor, View, co
 
 
 def flat(index: Sequence[Index], shape: Shape) -> Index:
-    """The row-major number of an element."""
+    """The row-major number of the element at ``index``."""
     position = Index(0)
     for i, length in zip(index, shape, strict=True):
         position = position * length + i
@@ -22,7 +22,7 @@ def flat(index: Sequence[Index], shape: Shape) -> Index:
 
 
 def unflat(position: Index, shape: Shape) -> tuple[Index, ...]:
-    """The index of the element with that row-major number."""
+    """The index of the element with the row-major number ``position``."""
     index = []
     for length in reversed(shape):
         index.append(position % length if length > 1 else Index(0))
@@ -35,7 +35,7 @@ def unflat(position: Index, shape: Shape) -> tuple[Index, ...]:
 
 @dataclass(frozen=True)
 class Reshape(View):
-    """The same elements in row-major order under another shape."""
+    """The same elements, in row-major order, in another shape."""
 
     shape: Shape
     invertible = True
@@ -129,7 +129,7 @@ def transpose(x: Tensor, order: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class BroadcastTo(View):
-    """Repeats dimensions of length 1, and adds dimensions in front."""
+    """Repeats dimensions of length 1, and adds leading dimensions."""
 
     shape: Shape
     broadcasts = True
@@ -158,7 +158,9 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def for_each(x: Tensor, shape: Shape, count: int) -> Tensor:
-    """``x``, repeated ``count`` times along a new first dimension if it has the shape of one application."""
+    """``x`` repeated ``count`` times along a new first dimension if it has the ``shape`` of one application; else
+    ``x``.
+    """
     return broadcast_to(x, (count, *shape)) if x.rank == len(shape) else x
 
 
@@ -181,7 +183,7 @@ class Slice(View):
 
 
 def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """Element ``i`` of the result is element ``starts + i·steps`` of ``x``."""
+    """The tensor of ``shape`` whose element ``i`` is element ``starts + i·steps`` of ``x``."""
     starts, steps, shape = tuple(starts), tuple(steps), tuple(shape)
     if shape == x.shape and not any(starts) and all(k == 1 for k, n in zip(steps, shape, strict=True) if n > 1):
         return x
@@ -190,11 +192,11 @@ def slice_(x: Tensor, starts: Sequence[int], steps: Sequence[int], shape: Sequen
 
 @dataclass(frozen=True)
 class Pad(View):
-    """Lays a tensor into a larger one of ``otherwise``: element ``i`` goes to ``starts + i·steps``.
+    """Places a tensor inside a larger one filled with ``otherwise``: element ``i`` goes to ``starts + i·steps``.
 
-    With steps of 1 it is an ordinary pad, with larger ones there is padding between the elements, too. Three elements
-    with start 1 and step 2 in a shape of [7]: ``- a - b - c -``. Output 5 is element (5 - 1) / 2 = 2; output 4 is none,
-    as 4 - 1 is not divisible by 2; output 0 is none, as 0 - 1 is negative.
+    With steps of 1 it is ordinary padding; larger steps also pad between the elements. Three elements with start 1 and
+    step 2 in a shape of [7] give ``- a - b - c -``. Output 5 is element (5 - 1) / 2 = 2. Output 4 is padding, as 4 - 1
+    is not divisible by 2. Output 0 is padding, as 0 - 1 is negative.
     """
 
     starts: tuple[int, ...]
@@ -233,7 +235,7 @@ class Pad(View):
 def pad_to(
     x: Tensor, shape: Sequence[int], starts: Sequence[int], steps: Sequence[int], otherwise: float = 0.0
 ) -> Tensor:
-    """``x`` laid into a tensor of ``shape``; see ``Pad``."""
+    """Pads ``x`` to ``shape``; see ``Pad``."""
     shape, starts, steps = tuple(shape), tuple(starts), tuple(steps)
     if shape == x.shape and not any(starts):
         return x
@@ -241,14 +243,14 @@ def pad_to(
 
 
 def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
-    """``x`` with ``before`` and ``after`` further elements of ``value`` at the ends of each dimension."""
+    """Pads ``x`` with ``before`` and ``after`` elements of ``value`` at the ends of each dimension."""
     shape = tuple(b + n + a for b, n, a in zip(before, x.shape, after, strict=True))
     return pad_to(x, shape, before, (1,) * x.rank, value)
 
 
 @dataclass(frozen=True)
 class Concat(View):
-    """The inputs one after the other along ``axis``."""
+    """Concatenates the inputs along ``axis``."""
 
     axis: int
 
@@ -294,7 +296,7 @@ def concat(inputs: Sequence[Tensor], axis: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Positions(Generator):
-    """The row-major number of an element, counted over ``axes`` alone."""
+    """The row-major number of an element, counted over ``axes`` only."""
 
     shape: Shape
     axes: tuple[int, ...]
@@ -307,7 +309,7 @@ class Positions(Generator):
 
 
 def positions(shape: Shape, axes: Sequence[int]) -> Tensor:
-    """Ints of ``shape`` that count along ``axes``; the other dimensions are 1 long, to be broadcast."""
+    """Ints that count along ``axes`` of ``shape``, row-major. The other dimensions have length 1, to be broadcast."""
     axes = tuple(axes)
     kept = tuple(n if a in axes else 1 for a, n in enumerate(shape))
     return Tensor(Positions(kept, axes), (), kept, "int")
@@ -370,7 +372,9 @@ def _lower_transpose(node: Lowering) -> Sequence[Tensor]:
 
 
 def align(inputs: Sequence[Tensor], batched: Sequence[bool], types: Sequence[TensorType], rank: int) -> list[Tensor]:
-    """Batched tensors of a lower rank get dimensions of length 1 after the batch, so that the right ends line up."""
+    """Inserts dimensions of length 1 after the batch of tensors of lower rank, so that their last
+    dimensions line up.
+    """
     aligned = []
     for tensor, is_batched, tensor_type in zip(inputs, batched, types, strict=True):
         missing = rank - tensor_type.rank
@@ -443,7 +447,11 @@ def _lower_pad(node: Lowering) -> Sequence[Tensor]:
 
 
 def axis_of(types: Sequence[TensorType], attributes: Mapping[str, Any], *, inputs: Sequence[int] = (0,)) -> int:
-    """The hyperparameter ``axis``, one dimension of the first input, made positive."""
+    """The hyperparameter ``axis`` as a non-negative dimension of the first input.
+
+    Raises:
+        OperatorError: the dimension is out of range.
+    """
     rank, axis = types[0].rank, attributes["axis"]
     if not -rank <= axis < rank:
         raise OperatorError(
@@ -520,13 +528,13 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "broadcast_to", ("x",), _infer_broadcast, _lower_broadcast, (Hyper("shape", "shape"),),
         moves=True,
-        documentation="x repeated to a larger shape.",
+        documentation="x broadcast to a larger shape.",
     ),
     Primitive(
         "slice", ("x",), _infer_slice, _lower_slice,
         (Hyper("starts", "shape"), Hyper("stops", "shape"), Hyper("steps", "shape"), Hyper("squeeze", "shape")),
         moves=True,
-        documentation="What x[1:3, ::2, 0] means.",
+        documentation="The elements that x[1:3, ::2, 0] selects.",
     ),
     Primitive(
         "pad", ("x",), _infer_pad, _lower_pad,
@@ -536,16 +544,16 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "reverse", ("x",), _infer_reverse, _lower_reverse, (Hyper("axis", "int", 0),),
         moves=True,
-        documentation="x backwards along a dimension.",
+        documentation="x in reverse order along a dimension.",
     ),
     Primitive(
         "concat", ("x",), _infer_concat, _lower_concat, (Hyper("axis", "int", 0),), variadic=True,
-        documentation="Tensors one after the other, along the channels unless `axis` says otherwise.",
+        documentation="Tensors concatenated along `axis`; by default along the channels.",
     ),
     Primitive(
         "fill", (), lambda types, attributes: (TensorType(tuple(attributes["shape"])),), _lower_fill,
         (Hyper("shape", "shape"), Hyper("value", "number", REQUIRED)),
-        documentation="A tensor of one number.",
+        documentation="A tensor filled with one number.",
     ),
 )  # fmt: skip
 

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class Operation:
-    """What makes a tensor. Subclasses are frozen data classes: their fields are the attributes.
+    """The operation that computes a tensor. Subclasses are frozen data classes whose fields are the attributes.
 
-    Methods that raise NotImplementedError are the interface of a kind. The kinds are no abstract base classes:
-    ``isinstance`` takes ten times as long of those, and the compiler asks it of every tensor in every pass.
+    Methods that raise NotImplementedError are the interface of a kind. The kinds are not abstract base classes:
+    ``isinstance`` takes ten times as long for those, and the compiler calls it for every tensor in every pass.
     """
 
     @property
@@ -47,56 +47,67 @@ class Operation:
         return type(self).__name__.lower()
 
     def functions(self, width: int) -> Mapping[str, str]:
-        """The C functions, by name, that the operation's ``code`` calls when it is written for vectors of ``width``."""
+        """The C functions, by name, that ``code`` calls in its form for vectors of ``width``."""
         return {}
 
     def flops(self, y: Tensor) -> int:
-        """The floating-point operations that make ``y`` from its inputs."""
+        """The number of floating-point operations that compute ``y`` from its inputs."""
         return 0
 
     def evaluations(self, y: Tensor, x: Tensor) -> int:
-        """How many elements of the input ``x`` are asked for when ``y`` is computed once."""
+        """The number of elements of the input ``x`` that one computation of ``y`` reads."""
         return x.size
 
     def recomputed(self, operands: Sequence[int]) -> int | None:
-        """What an element costs where it is computed at each use, from what an element of each input costs; None for
-        what is always stored, or comes from outside."""
+        """The cost of one element if it is recomputed at each use, given the cost of an element of each input.
+
+        None for a tensor that is always stored or is a source.
+        """
         return None
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
-        """The results of ``count`` applications, ``[count, *y.shape]``, as one operation; None where there is none.
+        """The results of ``count`` applications, ``[count, *y.shape]``, as one operation; None if there is no rule.
 
-        Each input holds that of all applications, with a further first dimension of ``count``, or it is the same for
-        all and has the shape that it has in ``y``. Elementwise operations need no rule.
+        Each input holds either the inputs of all applications, with a further first dimension of ``count``, or one that
+        is the same for all, with the shape that it has in ``y``. Elementwise operations need no rule.
         """
         return None
 
     def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
-        """The sum of the results of ``count`` applications, of the shape of ``y``, where it is less work than
-        ``batched`` and a sum; inputs are as there."""
+        """The sum over ``count`` applications, of the shape of ``y``, if that takes less work than ``batched`` and a
+        sum; else None.
+
+        The inputs are as for ``batched``.
+        """
         return None
 
     def simplified(self, y: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
-        """A shorter way to ``y`` from its inputs, which are simplified already; None if there is none."""
+        """A simpler tensor equal to ``y``, from its simplified ``inputs``; None if there is none."""
         return None
 
     broadcasts = False
-    """Whether elements of an input may be repeated as NumPy does. The reverse rule may then give a gradient for each
-    repetition, in the shape of the result, or one number for all: the reverse pass sums what was repeated."""
+    """Whether elements of an input may be repeated as in NumPy's broadcasting.
+
+    The reverse rule may then return a gradient of the result's shape, or a scalar. The reverse pass sums over the
+    repeated elements.
+    """
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        """The reverse rule: for each input of ``y``, the gradient that reaches it when ``g`` reaches ``y``; None
-        where no gradient flows."""
+        """The reverse rule: the gradient of each input of ``y`` from ``g``, that of ``y``; None where no gradient
+        flows.
+        """
         return [None] * len(y.inputs)
 
     def reverse_parts(self, y: Tensor, gradients: Mapping[int, Tensor]) -> Sequence[Tensor | None]:
-        """The reverse rule of an operation with several outputs. ``gradients`` holds what reaches each of them, by its
-        number; it lacks those that nothing reaches."""
+        """The reverse rule of an operation with several outputs.
+
+        ``gradients`` holds the gradients of the outputs, by number; outputs without a gradient are missing.
+        """
         return [None] * len(y.inputs)
 
 
 class Tensor:
-    """A value of the operator graph. Identity counts: compare with ``is``."""
+    """A value of the operator graph. Tensors compare by identity."""
 
     __slots__ = ("element", "inputs", "operation", "origin", "shape", "stored")
 
@@ -114,9 +125,9 @@ class Tensor:
         self.shape = shape
         self.element: Element = element
         self.origin = origin
-        """The node of the module graph that asked for it."""
+        """The node of the module graph from which the tensor was lowered."""
         self.stored = stored or ELEMENTS[element].stored
-        """The form of the elements in memory, if it is stored."""
+        """The form of the elements in memory, if the tensor is stored."""
 
     @property
     def rank(self) -> int:
@@ -129,7 +140,7 @@ class Tensor:
     def __repr__(self) -> str:
         return f"<{self.operation.name} {list(self.shape)} {self.element}>"
 
-    # Arithmetic, so that reverse rules and optimizers read as their formulas do.
+    # Arithmetic operators, for reverse rules and optimizers that read like formulas.
     def __add__(self, other: Tensor | float) -> Tensor:
         return _elementwise("add", self, other)
 
@@ -174,12 +185,14 @@ class Tensor:
 
 
 Apply = Callable[..., Tensor]
-"""An elementwise operator by its name, on tensors and numbers: ``graphdl.operators.elementwise.apply``."""
+"""Applies an elementwise operator, by name, to tensors and numbers: ``graphdl.operators.elementwise.apply``."""
 _defined: list[Apply] = []
 
 
 def define_arithmetic(apply: Apply) -> None:
-    """Gives the signs of arithmetic their meaning. The elementwise operators do so: their own rules use the signs."""
+    """Defines the arithmetic operators of ``Tensor``. The elementwise operators call it; their own rules use the
+    operators.
+    """
     _defined[:] = [apply]
 
 
@@ -197,21 +210,21 @@ class Source(Operation):
 
 @dataclass(frozen=True)
 class Feed(Source):
-    """Given anew at each run, by name."""
+    """A value given at each run, by name."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class Read(Source):
-    """The value that the variable ``key`` had when the program began."""
+    """The value of the variable ``key`` at the start of the program."""
 
     key: str
 
 
 @dataclass(frozen=True, eq=False)
 class Constant(Source):
-    """One number, of shape []. Constants are equal when they are written alike: 0.0 and -0.0 are two."""
+    """One number, of shape []. Constants are equal if their texts are: 0.0 and -0.0 differ."""
 
     value: float | int | bool
 
@@ -227,7 +240,7 @@ class Constant(Source):
 
 @dataclass(frozen=True, eq=False)
 class Array(Source):
-    """A constant tensor; ``values`` in row-major order. Equal as constants are."""
+    """A constant tensor with ``values`` in row-major order. Equality is as for ``Constant``."""
 
     values: tuple[float | int | bool, ...]
 
@@ -240,7 +253,7 @@ class Array(Source):
 
 @dataclass(frozen=True, eq=False)
 class Given(Source):
-    """A leaf of the body of a loop: the loop says what it is at each step. Each is one of its own."""
+    """A leaf of the body of a loop, which sets its value at each step. No two are equal."""
 
 
 def given(shape: Shape, element: Element = "float") -> Tensor:
@@ -284,7 +297,7 @@ def array(values: Any, element: Element = "float") -> Tensor:
 
 
 def number(tensor: Tensor) -> float | None:
-    """The value of a constant scalar, else None."""
+    """The value of a constant scalar; None for any other tensor."""
     return tensor.operation.value if isinstance(tensor.operation, Constant) else None
 
 
@@ -293,10 +306,11 @@ def number(tensor: Tensor) -> float | None:
 
 @dataclass(frozen=True)
 class Elementwise(Operation):
-    """``code`` makes a C expression from the operands' expressions and the vector width (1: scalars).
+    """An elementwise formula. ``code`` makes its C expression from those of the operands and the vector width (1:
+    scalars).
 
-    Bools in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector.
-    ``cost`` is about how many floating-point operations an element takes.
+    Bools in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector. ``cost`` is the approximate
+    number of floating-point operations for an element.
     """
 
     key: str
@@ -304,15 +318,15 @@ class Elementwise(Operation):
     gradient: Callable[[Tensor, Tensor], Sequence[Tensor | None]] | None
     cost: int = 1
     called: Callable[[int], Mapping[str, str]] | None = None
-    """What ``functions`` gives, where the code calls any."""
+    """The result of ``functions``, if the code calls any."""
     identity: bool = False
-    """Whether the result is the operand, which kernels read in its place."""
+    """Whether the result equals the operand. Kernels then read the operand instead."""
     sums: bool = False
     """Whether the result is the sum of the operands."""
     odd: bool = False
-    """Whether a sign before one operand is a sign before the result."""
+    """Whether negating one operand negates the result."""
     negates: bool = False
-    """Whether the result is the operand with a sign before it."""
+    """Whether the result is the negated operand."""
     broadcasts = True
 
     def functions(self, width: int) -> Mapping[str, str]:
@@ -343,7 +357,7 @@ class Elementwise(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a view finds an element: in input ``source`` at ``index``, if all ``guards`` hold; else ``otherwise``."""
+    """One place from which a view may read: input ``source`` at ``index``, provided that all ``guards`` hold."""
 
     source: int
     index: tuple[Index, ...]
@@ -354,38 +368,41 @@ Lookup = Callable[[int, Sequence[Index], "int | None"], Index]
 
 
 class View(Operation):
-    """Moves elements. ``accesses`` gives, for an output index, the places to look; the first whose guards hold counts.
+    """Moves elements. ``accesses`` lists, for an output index, the places to read; the first whose guards hold is used,
+    or the value is ``otherwise``.
 
-    ``lookup(k, index, extent)`` gives the integer found in input ``k``, for views steered by data. With an extent it
-    is known to lie from 0 to below it wherever the access is made: the data's type says so, or a guard asks. A guard's
-    own value has the extent none: nothing is known of it.
+    ``lookup(k, index, extent)`` is an integer read from input ``k``, for views indexed by data. With an extent, 0 ≤
+    integer < extent wherever the access is made: the type of the data or a guard ensures it. A guard itself looks up
+    with the extent None, as nothing is known about the integer.
     """
 
     otherwise: float = 0.0
     invertible = False
-    """Every element of the one input is in the result exactly once, and ``inverse`` says where."""
+    """Whether the result holds every element of the one input exactly once. ``inverse`` then gives its index."""
     keeps_order = False
-    """The elements keep their row-major order: only the shape differs."""
+    """Whether the elements keep their row-major order, so that only the shape differs."""
 
     @property
     def joins(self) -> int | None:
-        """The dimension along which the inputs stand one after the other in the result; None where they do not."""
+        """The dimension along which the view concatenates its inputs; None if it does not."""
         return None
 
     def stretch(self, y: Tensor) -> tuple[int, int] | None:
-        """A dimension along which the one input fills a stretch of the result, and where that begins, if all else of
-        the result is 0; None if it is not so."""
+        """The dimension along which the view pads its input with zeros, and the index where the input begins.
+
+        None if it pads several dimensions, spreads the elements, or is not a padding with zeros.
+        """
         return None
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         raise NotImplementedError(type(self))
 
     def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
-        """The index in ``y`` of the element that lies at ``index`` in the input, for a view that is ``invertible``."""
+        """The index in ``y`` of the input's element at ``index``. Only for views that are ``invertible``."""
         raise NotImplementedError(type(self))
 
     def evaluations(self, y: Tensor, x: Tensor) -> int:
-        """Of several inputs, each gives its elements about once."""
+        """With several inputs, each element of them is read about once."""
         return min(y.size, x.size) if len(y.inputs) > 1 else y.size
 
     def recomputed(self, operands: Sequence[int]) -> int | None:
@@ -393,10 +410,10 @@ class View(Operation):
 
 
 class Generator(Operation):
-    """A value made of its own index: ``code`` gives the C expression. Inputs, if any, are scalars.
+    """A function of the element's index: ``code`` gives its C expression. Inputs, if any, are scalars.
 
-    ``position`` is the number that ``code`` gets as a C expression: an ``int``, or a ``uint`` where ``unsigned``.
-    ``cost`` is as for ``Elementwise``.
+    ``position`` is the number passed to ``code`` as a C expression: an ``int``, or a ``uint`` if ``unsigned``. ``cost``
+    is as for ``Elementwise``.
     """
 
     unsigned = False
@@ -416,43 +433,43 @@ class Generator(Operation):
 
 
 Layout = Literal["row_major", "channels_last", "strided", "contiguous"]
-"""How a tensor lies in memory. A strided operand has an offset and one stride a dimension, whatever they are; a
-contiguous one is row-major within another tensor."""
+"""The memory layout of a tensor. A strided operand has an offset and any stride for each dimension. A contiguous
+operand is row-major within another tensor.
+"""
 
 
 class Template(Operation):
-    """What a hand-written kernel computes."""
+    """An operation computed by a hand-written kernel."""
 
     takes_epilogue = True
-    """Whether its kernel can compute further elementwise steps of what it stores."""
+    """Whether the kernel can apply further elementwise steps to the values that it stores."""
     operand_layout: Layout = "row_major"
-    """How its operands lie in memory, unless a kernel family says it of each."""
+    """The layout of all operands, unless the kernel family gives one for each."""
 
     @property
     def family(self) -> Family[Any, Any]:
-        """What knows how the kernel is prepared and called."""
+        """The kernel family, which prepares and calls the kernel."""
         raise NotImplementedError(type(self))
 
 
 @dataclass(frozen=True)
 class Part(Operation):
-    """One output of the operation that made the input, by its number.
+    """One output, by number, of the operation that computes the input.
 
-    The outputs of a hand-written kernel have one shape, which is that of the input, and are stored together, element by
-    element.
+    The outputs of a hand-written kernel all have the shape of the input and are stored together, element by element.
     """
 
     number: int
 
 
 def parts(operation: Operation, inputs: Sequence[Tensor], outputs: Sequence[tuple[Shape, Element]]) -> list[Tensor]:
-    """The outputs of an operation that has several, each with its shape and element type."""
+    """The outputs of an operation with several, each with its shape and element type."""
     whole = Tensor(operation, tuple(inputs), outputs[0][0])
     return [Tensor(Part(k), (whole,), shape, element) for k, (shape, element) in enumerate(outputs)]
 
 
 def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None) -> None:
-    """Tensors newly made from ``parents`` belong to the node that asked for them."""
+    """Sets the origin of tensors that were made from ``parents`` and have none yet."""
     if origin is None:
         return
     known = {id(x) for x in parents}
@@ -466,9 +483,9 @@ def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None
 
 
 def topological(outputs: Iterable[Tensor], leaves: Collection[int] = ()) -> list[Tensor]:
-    """Every tensor that the outputs need, inputs first; the same order from run to run.
+    """All tensors that the outputs need, inputs first, in an order that is the same from run to run.
 
-    ``leaves`` are the ids of tensors whose own inputs are not asked for.
+    ``leaves`` are the ids of tensors whose inputs are not visited.
     """
     order: list[Tensor] = []
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""The greatest elements along a dimension, and the places where they stand."""
+"""The k greatest elements along a dimension, and their indices."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "topk", ("x",), _infer, _lower, (Hyper("k", "int"), Hyper("axis", "int", -1)),
         outputs=("values", "indices"), moves=True,
-        documentation="The k greatest elements along a dimension, the greatest first, and their places; of equal ones "
-        "the first, and a NaN is greater than any number.",
+        documentation="The k greatest elements along a dimension, the greatest first, and their indices; of equal "
+        "elements the first, and NaN is greater than any number.",
     ),
 )  # fmt: skip

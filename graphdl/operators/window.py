@@ -1,7 +1,7 @@
 """Sliding windows over the last two dimensions, and the poolings that reduce them.
 
-A pooling is a view (every window spread out as two further dimensions) and a reduction over them. The compiler fuses
-the two, so no window is ever stored; the reverse pass is the same view turned around.
+A pooling is a view that adds the elements of each window as two dimensions, and a reduction over these. The compiler
+fuses the two, so windows are never stored. The reverse pass uses the inverse view.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Im2col(View):
 
 
 def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
-    """Windows that neither overlap nor leave gaps, put back where they came from."""
+    """Puts the gradients of windows that neither overlap nor leave gaps back to their places."""
     *lead, oh, ow, kh, kw = g.shape
     rank = len(lead)
     rows = transpose(g, (*range(rank), rank, rank + 2, rank + 1, rank + 3))
@@ -64,8 +64,9 @@ def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
 
 @dataclass(frozen=True)
 class Col2im(View):
-    """The way back: ``[.., OH, OW, KH, KW]`` to ``[.., H, W, KH, KW]``. Element (r, c, i, j) is what window
-    ((r - i·d)/s, (c - j·d)/s) holds at (i, j), and 0 where there is no such window.
+    """``[.., OH, OW, KH, KW]`` to ``[.., H, W, KH, KW]``: the inverse of ``Im2col``.
+
+    Element (r, c, i, j) is element (i, j) of window ((r - i·d)/s, (c - j·d)/s), or 0 if there is no such window.
 
     In one dimension, with a kernel of 3, a stride of 2 and windows 0, 1, 2: pixel 4 is element 0 of window 2 and
     element 2 of window 1. Its element 1 would belong to window 3/2, so that is 0. The sum over (i, j) is the gradient.
@@ -121,7 +122,7 @@ class Rewindow(View):
 
 
 def im2col(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:
-    """Every whole window of ``x`` (no padding)."""
+    """All windows that lie completely within ``x``: ``[.., OH, OW, KH, KW]``."""
     size = tuple(
         (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[-2:], kernel, stride, dilation, strict=True)
     )
@@ -129,7 +130,11 @@ def im2col(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Te
 
 
 def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
-    """A number for both image dimensions, or a list of two. Raises OperatorError for anything else."""
+    """A pair from an int, for both image dimensions, or from a list of two.
+
+    Raises:
+        OperatorError: the value is neither, or less than ``least``.
+    """
     items = value if isinstance(value, list | tuple) else (value, value)
     if any(not isinstance(n, int) or isinstance(n, bool) for n in items):
         raise OperatorError("E0301", f"{name} is an int or a list of two", hyper=name)
@@ -145,7 +150,11 @@ def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
 def window_size(
     x: TensorType, kernel: Pair, stride: Pair, before: Pair, dilation: Pair = (1, 1), name: str = "kernel"
 ) -> Pair:
-    """How many windows fit along height and width. Raises OperatorError where none does."""
+    """The number of windows that fit along height and width.
+
+    Raises:
+        OperatorError: no window fits.
+    """
     result = []
     for axis, n, k, s, p, d in zip(("height", "width"), x.shape[-2:], kernel, stride, before, dilation, strict=True):
         reach = d * (k - 1) + 1
@@ -257,10 +266,10 @@ PRIMITIVES: tuple[Primitive, ...] = (
     ),
     Primitive(
         "mean_window", ("x",), _infer_mean, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
-        documentation="The mean of each window; the pad counts as zeros unless `count_pad = false`.",
+        documentation="The mean of each window; padding counts as zeros unless `count_pad = false`.",
     ),
     Primitive(
         "resize_nearest", ("x",), _infer_resize, _lower_resize, (Hyper("factor", "ints"),),
-        documentation="Each pixel repeated.",
+        documentation="Each pixel repeated `factor` times along height and width.",
     ),
 )  # fmt: skip
