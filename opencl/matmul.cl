@@ -29,6 +29,7 @@
  */
 #define PANEL (VECTORS * LANES)
 #define CHUNKS ((K + DEPTH - 1) / DEPTH)
+#define PANEL_FLOATS (DEPTH * PANEL + 16) /* the 16 keep panels side by side out of the same sets of the cache */
 #define STORE_AT(V, value, column) STORE(V, value, batch, row, column)
 
 #if PACK_A && A_COLUMN == 1
@@ -47,44 +48,54 @@
 #if PACK_B
 #define PANEL_ROW PANEL
 #define LOAD_PANEL(pointer) LOAD(pointer)
-/* Copies rows k0 to k0 + depth of B, columns from `column` on, to the packed panel. Lanes beyond the last column are
- * not written, or repeat it: they are not stored. */
-inline void pack_panel(const __global float *B, float *panel, const int k0, const int depth, const int column)
+/* Copies rows k0 to k0 + depth of B, `span` panels of columns from `left` on, to the packed panels. Lanes beyond the last
+ * column are not written, or repeat it: they are not stored. Rows that lie far apart are read once, whole. */
+inline void pack_panels(const __global float *B, float *panels, const int k0, const int depth, const int left,
+                        const int span)
 {
 #if B_COLUMN == 1
-    const __global float *from = B + (size_t)k0 * B_ROW + column;
-    for (int k = 0; k < depth; k++, from += B_ROW, panel += PANEL) {
-        #pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            if (column + (v + 1) * LANES <= COLUMNS)
-                SAVE(LOAD_GLOBAL(LANES, from + v * LANES), panel + v * LANES);
-            else if (EDGE != 0 && column + v * LANES < COLUMNS)
-                COPY_PIECES(EDGE, from + v * LANES, panel + v * LANES);
+    const __global float *from = B + (size_t)k0 * B_ROW + left;
+    for (int k = 0; k < depth; k++, from += B_ROW) {
+        for (int p = 0; p < span; p++) {
+            const int column = left + p * PANEL;
+            const __global float *row = from + p * PANEL;
+            float *panel = panels + p * PANEL_FLOATS + k * PANEL;
+            #pragma unroll
+            for (int v = 0; v < VECTORS; v++) {
+                if (column + (v + 1) * LANES <= COLUMNS)
+                    SAVE(LOAD_GLOBAL(LANES, row + v * LANES), panel + v * LANES);
+                else if (EDGE != 0 && column + v * LANES < COLUMNS)
+                    COPY_PIECES(EDGE, row + v * LANES, panel + v * LANES);
+            }
         }
     }
 #elif B_ROW == 1
     const int whole = depth / LANES * LANES;
-    for (int v = 0; v < VECTORS; v++) {
-        for (int k = 0; k < whole; k += LANES) {
-            VECTOR block[LANES];
-            #pragma unroll
-            for (int l = 0; l < LANES; l++) {
-                const int c = LEAST(column + v * LANES + l, COLUMNS - 1);
-                block[l] = LOAD_GLOBAL(LANES, B + (size_t)c * B_COLUMN + k0 + k);
+    for (int p = 0; p < span; p++) {
+        float *panel = panels + p * PANEL_FLOATS;
+        for (int v = 0; v < VECTORS; v++) {
+            const int column = left + p * PANEL + v * LANES;
+            for (int k = 0; k < whole; k += LANES) {
+                VECTOR block[LANES];
+                #pragma unroll
+                for (int l = 0; l < LANES; l++)
+                    block[l] = LOAD_GLOBAL(LANES, B + (size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k);
+                transpose(block);
+                #pragma unroll
+                for (int l = 0; l < LANES; l++)
+                    SAVE(block[l], panel + (k + l) * PANEL + v * LANES);
             }
-            transpose(block);
-            #pragma unroll
-            for (int l = 0; l < LANES; l++)
-                SAVE(block[l], panel + (k + l) * PANEL + v * LANES);
+            for (int k = whole; k < depth; k++)
+                for (int l = 0; l < LANES; l++)
+                    panel[k * PANEL + v * LANES + l] = B[(size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k];
         }
     }
-    for (int k = whole; k < depth; k++)
-        for (int c = 0; c < PANEL; c++)
-            panel[k * PANEL + c] = B[(size_t)LEAST(column + c, COLUMNS - 1) * B_COLUMN + k0 + k];
 #else
-    for (int k = 0; k < depth; k++)
-        for (int c = 0; c < PANEL; c++)
-            panel[k * PANEL + c] = B[(size_t)(k0 + k) * B_ROW + (size_t)LEAST(column + c, COLUMNS - 1) * B_COLUMN];
+    for (int p = 0; p < span; p++)
+        for (int k = 0; k < depth; k++)
+            for (int c = 0; c < PANEL; c++)
+                panels[p * PANEL_FLOATS + k * PANEL + c] =
+                    B[(size_t)(k0 + k) * B_ROW + (size_t)LEAST(left + p * PANEL + c, COLUMNS - 1) * B_COLUMN];
 #endif
 }
 #else
@@ -130,7 +141,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 
     float tile[ROWS * PANEL] __attribute__((aligned(64)));
 #if PACK_B
-    float panels[SPAN * DEPTH * PANEL] __attribute__((aligned(64)));
+    float panels[SPAN * PANEL_FLOATS] __attribute__((aligned(64)));
 #endif
 #if PACK_A
     float strip[STRIP_FLOATS] __attribute__((aligned(64)));
@@ -141,15 +152,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 
 #if PACK_B && COLUMNS % PANEL != 0
     if (left + span * PANEL > COLUMNS)
-        for (int e = (span - 1) * DEPTH * PANEL; e < span * DEPTH * PANEL; e++)
+        for (int e = (span - 1) * PANEL_FLOATS; e < span * PANEL_FLOATS; e++)
             panels[e] = 0.0f; /* lanes that are not stored must not be denormal either: those are slow */
 #endif
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         const int k0 = chunk * DEPTH;
         const int depth = CHUNKS == 1 ? K : LEAST(DEPTH, K - k0);
 #if PACK_B
-        for (int p = 0; p < span; p++)
-            pack_panel(B, panels + p * (DEPTH * PANEL), k0, depth, left + p * PANEL);
+        pack_panels(B, panels, k0, depth, left, span);
 #endif
         for (int block = first; block < last; block++) {
             const int top = LEAST(block * ROWS, M - ROWS);
@@ -162,7 +172,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             for (int p = 0; p < span; p++) {
                 const int column = left + p * PANEL;
 #if PACK_B
-                const float *panel = panels + p * (DEPTH * PANEL);
+                const float *panel = panels + p * PANEL_FLOATS;
 #else
                 const __global float *panel = B + (size_t)k0 * B_ROW + column;
 #endif

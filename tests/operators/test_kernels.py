@@ -73,7 +73,9 @@ def test_matmul_with_copied_rows(device: kr.Device, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "form"), [((1, 20, 300, 2100), "rr"), ((1, 1030, 290, 9), "cr"), ((1, 30, 70, 2100), "rc")], ids=str
+    ("sizes", "form"),
+    [((1, 20, 300, 2100), "rr"), ((1, 1030, 290, 9), "cr"), ((1, 30, 70, 2100), "rc"), ((1, 261, 290, 300), "cr")],
+    ids=str,
 )
 def test_matmul_with_far_apart_rows(device: kr.Device, sizes: tuple[int, ...], form: str) -> None:
     check_matmul(device, kr.CPU, sizes, form)

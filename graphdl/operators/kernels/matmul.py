@@ -87,16 +87,16 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         tiles = ceil_div(m, tile.rows)
         pack_b = not (tiles <= 1 and b.strides[2] == 1 and n % (tile.vectors * lanes) == 0)
         # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many
-        # panels.
+        # panels. Rows are read along, steps are not: those need not lie as far apart to share the sets.
         far_rows = a.strides[2] == 1 and a.strides[1] >= 2 * tuning.page
-        far_steps = a.strides[1] == 1 and a.strides[2] >= tuning.page
-        copy_a = tile.rows > 4 and (far_rows or far_steps)
-        span = min(8, panels) if copy_a else 1
+        far_steps = a.strides[1] == 1 and a.strides[2] >= (tuning.page // 4 if panels >= 4 else tuning.page)
+        copy_a = tile.rows >= 4 and (far_rows or far_steps)
+        span = min(_WIDEST_SPAN // (tile.vectors * lanes), panels) if copy_a else 1
         spans = ceil_div(panels, span)
         depth = min(k, tuning.strip_steps if copy_a or m <= 128 else tuning.panel_steps)
         tile_cycles = k * span * step_cycles(tile, target)
         pack_cycles = k * span * tile.vectors * (4.0 if b.strides[2] == 1 else 8.0) if pack_b else 0.0
-        blocks = _blocks(target, batch * spans, tiles, tile_cycles, pack_cycles)
+        blocks = _blocks(target, batch * spans, tiles, 48 if copy_a else 32, tile_cycles, pack_cycles)
         return TemplateCall(
             source="matmul.cl",
             prelude=("tile.cl",),
@@ -115,19 +115,22 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
 MATMUL = MatMulFamily()
 
 
-def _blocks(target: Target, columns: int, tiles: int, tile_cycles: float, pack_cycles: float) -> int:
+def _blocks(
+    target: Target, columns: int, tiles: int, most_blocks: int, tile_cycles: float, pack_cycles: float
+) -> int:
     """Tiles of a work-item: few enough for an even load, many enough to be worth the copy of a panel and the start of a
-    work-item, and no more than the stack holds sums for."""
+    work-item, and no more than ``most_blocks``: the stack holds their sums, the second cache their part of A."""
 
     def cycles(groups: int) -> float:
         rounds = ceil_div(columns * groups, target.compute_units)
         return rounds * (target.tuning.item_cycles + pack_cycles + ceil_div(tiles, groups) * tile_cycles)
 
-    fewest = ceil_div(tiles, _MOST_BLOCKS)
+    fewest = ceil_div(tiles, most_blocks)
     most = min(tiles, 64 * fewest)
     candidates = range(fewest, most + 1, ceil_div(most + 1 - fewest, _MOST_CANDIDATES))
     return ceil_div(tiles, min(candidates, key=cycles))
 
 
-_MOST_BLOCKS = 32
 _MOST_CANDIDATES = 4096
+_WIDEST_SPAN = 256
+"""Columns of B for which a strip of A is copied once."""
