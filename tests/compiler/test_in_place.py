@@ -105,6 +105,20 @@ def test_readers_come_before_the_writer() -> None:
     assert set(readers) <= set(made.before[writer])
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_reductions_of_one_pass_that_lead_to_different_places(turned: bool) -> None:
+    """The sum and the maximum share a kernel. Where the sum is turned before it meets the old value, the maximum is, at
+    the same moment, written to another place of it."""
+    x, w = feed("x", (5, 5, 7)), read("w", (5, 5))
+    total = reduce("sum", x, (2,), keep=False)
+    total = transpose(total, (1, 0)) if turned else total
+    made = written({"w": reduce("max", x, (2,), keep=False)}, {"y": total * w})
+    (shared,) = (plan for plan in made.plans if len(plan.roots) == 2)
+    assert w in shared.inputs
+    assert copies(made) == (["w"] if turned else [])
+    check(made)
+
+
 def test_variables_that_swap_need_one_copy() -> None:
     a, b = read("a", (8, 8)), read("b", (8, 8))
     made = written({"a": matmul(b, b), "b": matmul(a, a)})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import (
@@ -152,3 +153,11 @@ def test_a_convolution_reads_its_operands_as_they_are() -> None:
     assert memory_operands(kernel)[0] is kernel.inputs[0]
     assert fixed_operands([kernel]) == set(kernel.inputs)
     assert fixed_operands([x, w]) == set()
+
+
+def test_pieces_of_a_whole_lie_as_it_does() -> None:
+    parts = (feed("a", (2, 3)), apply("exp", feed("b", (1, 3))))
+    whole = Tensor(Assembled(0, ((2, 3), (1, 3))), parts, (3, 3))
+    assert operand_layouts(whole) == ["row_major", "row_major"]
+    assert memory_operands(whole) == list(parts)
+    assert fixed_operands([whole]) == set()

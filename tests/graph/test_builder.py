@@ -136,6 +136,13 @@ def test_an_operator_refuses_what_does_not_fit(builder: Builder) -> None:
     assert [node.operator for node in builder.graph.nodes] == ["input", "input"], "nothing is made"
 
 
+def test_no_node_makes_what_is_no_tensor(builder: Builder) -> None:
+    refused("E0302", feed, builder, "x", (3, 0))
+    refused("E0302", builder.item, TensorType((-1,)), True, root(builder), PLACE, None)
+    assert builder.graph.nodes == []
+    assert builder.count == 0
+
+
 def test_there_are_only_so_many_nodes(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "NODES", 3)
     for name in "abc":
