@@ -1,7 +1,7 @@
 """Builds a module graph: nodes with their types, parameters, the tree of modules, and the bodies of scans.
 
-Both the expansion of a text and ``graphdl.net`` build with it. It infers the type of everything that it makes and
-refuses what does not fit; who builds says where: a ``Span`` for each node, and the place of a complaint.
+Both the expansion of a text and ``graphdl.net`` use it. The builder infers the type of every value and raises an error
+for invalid ones. Its callers supply places: a ``Span`` for each node, and the place of each error.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from graphdl.source import Span
 
 @dataclass(slots=True, eq=False)
 class Naming:
-    """Names the modules inside one module: within a statement the first of a kind is bare, then _2, _3.
+    """Names the modules inside one module. Within a statement the first module of a kind has no number; then come _2,
+    _3.
 
-    Applying a shared module again starts a new Naming, which gives the same names, and so finds the same parameters.
+    A further application of a shared module starts a new Naming. It gives the same names, which find the same
+    parameters.
     """
 
     module: Module
@@ -34,7 +36,7 @@ class Naming:
     taken: set[str] = field(default_factory=set)
 
     def local(self, kind: str, *, level: bool) -> str:
-        """A new name below the module; ``level`` puts it under the current statement's name."""
+        """A new name below the module. With ``level`` it is prefixed with the current statement's name."""
         base = f"{self.level}.{kind}" if level and self.level else kind
         number = self.counts.get(base, 0)
         while True:
@@ -48,21 +50,23 @@ class Naming:
 
 
 class Body:
-    """A sequence of nodes: that of the net, or that of a scan's step, which sees the outside by ``item`` nodes."""
+    """A sequence of nodes: that of the net, or that of a scan's step. ``item`` nodes stand for
+    outer values in a step.
+    """
 
     def __init__(self, outer: Body | None = None) -> None:
         self.outer = outer
         self.nodes: list[Node] = []
         self.brought: dict[int, Value] = {}
-        """From the id of an outer value to the one that stands for it inside."""
+        """Maps the id of an outer value to the value that stands for it inside."""
         self.captured: list[tuple[Value, Value]] = []
-        """Outer and inner value of each capture."""
+        """The outer and the inner value of each capture."""
         self.unrolled = 0
-        """Nodes that the scans inside make, with all their steps."""
+        """The number of nodes in all steps of the scans inside."""
 
 
 class Builder:
-    """One module graph in the making."""
+    """Builds one module graph."""
 
     def __init__(self, graph: ModuleGraph) -> None:
         self.graph = graph
@@ -79,7 +83,7 @@ class Builder:
     def module(
         self, naming: Naming, name: str, kind: str, span: Span, *, level: bool, documentation: str | None = None
     ) -> Module:
-        """The module of that name below ``naming.module``: the one that is there already if its parent is shared."""
+        """The module with that name below ``naming.module``. An existing one is returned if its parent is shared."""
         children = self._children.setdefault(id(naming.module), {})
         while True:
             local = naming.local(name, level=level)
@@ -109,10 +113,10 @@ class Builder:
         name: str | None = None,
         body: Body | None = None,
     ) -> Node:
-        """A new node of the current body (or ``body``); outer values are captured.
+        """Adds a node to the current body, or to ``body``. Outer values are captured.
 
         Raises:
-            GraphError: E0504, there are too many nodes; E0302, a type is no tensor's.
+            GraphError: E0504, there are too many nodes; E0302, a type is not that of a tensor.
         """
         if self.count >= limits.NODES:
             raise GraphError("E0504", f"the net has more than {limits.NODES:,} nodes")
@@ -132,10 +136,10 @@ class Builder:
         return node
 
     def unroll(self, body: Body, length: int) -> None:
-        """Counts the nodes that a scan makes, its body once for each step.
+        """Counts the nodes of a scan: its body once for each step.
 
         Raises:
-            GraphError: E0504, they are too many.
+            GraphError: E0504, there are too many nodes.
         """
         assert body.outer is not None
         body.outer.unrolled += length * (len(body.nodes) + body.unrolled)
@@ -144,20 +148,20 @@ class Builder:
             raise GraphError("E0504", message, help="a scan over a shorter sequence makes fewer")
 
     def tensor(self, value: Any, element: Element | None, module: Module, span: Span) -> Value:
-        """A constant of a number or of nested lists of them; by default of the element type that they say.
+        """A constant from a number or nested lists of numbers. If ``element`` is None, the numbers determine it.
 
         Raises:
-            GraphError: they are no tensor's.
+            GraphError: the value is not that of a tensor.
         """
         plain, tensor_type = written_out(value, element)
         return self.node("constant", (), {"value": plain}, (tensor_type,), module, span).outputs[0]
 
     def item(self, tensor_type: TensorType, batched: bool, module: Module, span: Span, name: str | None) -> Value:
-        """A value of a scan's step that comes from outside it."""
+        """A value in a scan's step that is given from outside."""
         return self.node("item", (), {}, (tensor_type,), module, span, batched=batched, name=name).outputs[0]
 
     def bring(self, value: Value, body: Body) -> Value:
-        """The value as it is seen inside ``body``: an outer one is captured, a constant made again."""
+        """The value for use inside ``body``: an outer value is captured, a constant is made again."""
         owner = self._owner.get(value.node.id, self.main)
         if owner is body or body.outer is None:
             return value
@@ -182,10 +186,10 @@ class Builder:
         module: Module,
         span: Span,
     ) -> tuple[Value, ...]:
-        """The outputs of an operator, their types inferred; ``attributes`` holds all hyperparameters.
+        """Applies an operator and infers the types of its outputs. ``attributes`` has all hyperparameters.
 
         Raises:
-            OperatorError: its shape rule refuses the inputs.
+            OperatorError: the shape rule refuses the inputs.
             GraphError: as for ``node``.
         """
         types = operator.infer([value.type for value in inputs], attributes)
@@ -195,7 +199,7 @@ class Builder:
     # ---------------------------------------------------------------------------------------- inputs and variables
 
     def input(self, name: str, tensor_type: TensorType, module: Module, span: Span) -> Value:
-        """A tensor that is fed, each example its own."""
+        """An input of the net, fed with one tensor for each example."""
         node = self.node("input", (), {"name": name}, (tensor_type,), module, span, batched=True, name=name)
         self.graph.inputs[name] = node.outputs[0]
         return node.outputs[0]
@@ -203,10 +207,11 @@ class Builder:
     def variable(
         self, word: str, name: str, tensor_type: TensorType, initializer: Initializer, module: Module, span: Span
     ) -> Variable:
-        """The parameter (``word`` is ``param``) or state of that name: the one that is there if the module is shared.
+        """The parameter (``word`` is ``param``) or state with that name. An existing one is returned if the module is
+        shared.
 
         Raises:
-            GraphError: E0413, the shared one has another shape.
+            GraphError: E0413, the existing variable has another shape.
         """
         table = self.graph.parameters if word == "param" else self.graph.states
         path = join(module.path, name)
@@ -228,10 +233,11 @@ class Builder:
     # ------------------------------------------------------------------------------------------------------- results
 
     def result(self, word: str, name: str, value: Value, module: Module) -> None:
-        """Makes the value an ``output``, a ``loss`` or a ``metric`` of the net; of equal names each gets a number.
+        """Makes the value an ``output``, a ``loss`` or a ``metric`` of the net. Losses and metrics of equal names are
+        numbered.
 
         Raises:
-            GraphError: E0414, a loss or metric is not one number an example.
+            GraphError: E0414, a loss or metric is not one number for each example.
         """
         if word == "output":
             self.graph.outputs[name] = value
@@ -249,7 +255,7 @@ class Builder:
         table[free] = value
 
     def update(self, state: Variable, name: str, value: Value) -> None:
-        """Gives a state its next value; ``name`` is what complaints call it.
+        """Sets the next value of a state. Error messages call the state ``name``.
 
         Raises:
             GraphError: E0418, the value has another type; E0506, it differs from example to example.
@@ -265,10 +271,10 @@ class Builder:
 
 
 def first_values(numbers: Any, tensor_type: TensorType) -> Initializer:
-    """A number, or nested lists of them, as what a variable starts from.
+    """The initializer of a variable that starts from a number, or from nested lists of numbers.
 
     Raises:
-        GraphError: they are ragged, or have another shape.
+        GraphError: the lists are ragged, or have another shape.
     """
     shape, flat = numbers_of(numbers)
     if not shape:
@@ -279,10 +285,7 @@ def first_values(numbers: Any, tensor_type: TensorType) -> Initializer:
 
 
 def check_type(tensor_type: TensorType) -> None:
-    """
-    Raises:
-        GraphError: E0302, a dimension is below 1, or there are too many dimensions or elements.
-    """
+    """Raises GraphError (E0302) if a dimension is below 1, or there are too many dimensions or elements."""
     shape = tensor_type.shape
     check_rank(len(shape))
     if shape and min(shape) < 1:

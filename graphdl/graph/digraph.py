@@ -1,4 +1,4 @@
-"""The module graph as a networkx graph, for whoever wants to draw, search or measure it."""
+"""The module graph as a networkx graph, for drawing, searching and measuring."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 class NodeAttributes(TypedDict):
-    """Of a node, whose key is its number: one application of a primitive."""
+    """The attributes of a node, which is one application of a primitive. The key of a node is its number."""
 
     operator: str
     name: str | None
-    """The name that the model's text gives its value."""
+    """The name of its value in the text of the model."""
     module: str
-    """The path of the block that it stands in."""
+    """The path of the block that contains it."""
     hierarchy: tuple[str, ...]
-    """The paths of all blocks around it, from the net ('') to ``module``."""
+    """The paths of all enclosing blocks, from the net ('') to ``module``."""
     hyperparameters: Mapping[str, Any]
     types: tuple[TensorType, ...]
-    """Of its outputs, for one example."""
+    """The types of its outputs, for one example."""
     span: Span
 
 
 class EdgeAttributes(TypedDict):
-    """Of an edge: a tensor that flows from one node to another."""
+    """The attributes of an edge, which is a tensor that flows from one node to another."""
 
     type: TensorType
     output: int
-    """Which output of the source it is."""
+    """The index of the source's output."""
     input: int
-    """Which input of the target it feeds; the edge's key, too."""
+    """The index of the target's input, which is also the edge's key."""
     batched: bool
 
 
 class ModuleAttributes(TypedDict):
-    """Of a block: an entry of ``graph.graph["modules"]``, by path."""
+    """The attributes of a block: an entry of ``graph.graph["modules"]``, by path."""
 
     kind: str
     parent: str | None
@@ -52,10 +52,11 @@ class ModuleAttributes(TypedDict):
 
 
 def digraph(graph: ModuleGraph) -> networkx.MultiDiGraph:
-    """A directed acyclic multigraph; ``NodeAttributes``, ``EdgeAttributes``, ``ModuleAttributes`` say what is in it.
+    """The module graph as a directed acyclic multigraph.
 
-    The graph itself has ``name``, ``modules`` (the blocks by path), and for each of ``inputs``, ``parameters``,
-    ``states``, ``outputs``, ``losses`` and ``metrics`` the node that makes it, by name.
+    ``NodeAttributes``, ``EdgeAttributes`` and ``ModuleAttributes`` describe its contents. The graph itself has
+    ``name``, ``modules`` (the blocks by path), and dictionaries ``inputs``, ``parameters``, ``states``, ``outputs``,
+    ``losses`` and ``metrics`` from names to node numbers.
     """
     import networkx
 
@@ -87,7 +88,7 @@ def digraph(graph: ModuleGraph) -> networkx.MultiDiGraph:
 
 
 def modules(root: Module) -> list[Module]:
-    """A module and all below it, each before its children, in the order of the text."""
+    """A module and all modules below it in the order of the text, each before its children."""
     found, pending = [], [root]
     while pending:
         module = pending.pop()

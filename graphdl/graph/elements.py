@@ -1,7 +1,7 @@
-"""The element types of the language: one table of how elements are computed with and how they lie in memory.
+"""The element types of the language: one table of their forms in registers and in memory.
 
-What an element means and how it is stored are apart. A kernel reads a stored element into a register and computes
-there; ``compiler/storage.py`` says in which form a tensor is stored.
+The meaning of an element and its storage are separate. A kernel reads a stored element into a register and computes
+there. ``compiler/storage.py`` chooses the form in which a tensor is stored.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from graphdl.graph.types import Element
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A form in which elements lie in memory."""
+    """A form of elements in memory."""
 
     memory: str
     """The C type."""
     bytes: int
     numpy: str
-    """The name of NumPy's type."""
+    """The name of the NumPy type."""
 
     def read(self, pointer: str, address: str) -> str:
         """The C text that reads an element."""
         return f"{pointer}[{address}]"
 
     def read_vector(self, width: int, pointer: str, address: str) -> str:
-        """The C text that reads neighbouring elements, the first at any address: a macro of ``opencl/vectors.cl``."""
+        """The C text that reads neighbouring elements from any address: a macro of ``opencl/vectors.cl``."""
         return f"LOAD_VECTOR({self.memory}, {width}, {pointer} + ({address}))"
 
     def write(self, value: str, pointer: str, address: str) -> str:
@@ -46,16 +46,16 @@ BYTE = Stored("uchar", 1, "uint8")
 
 @dataclass(frozen=True, slots=True)
 class ElementType:
-    """An element of the language."""
+    """An element type of the language."""
 
     register: str
-    """The C type that kernels compute with. A bool is 0 or 1 in a scalar, 0 or -1 in a lane of a vector."""
+    """The C type in registers. A bool is 0 or 1 in a scalar, 0 or -1 in a lane of a vector."""
     stored: Stored
-    """How its tensors lie in memory outside of a program, and in it unless the pass chooses otherwise."""
+    """The form in memory outside of a program, and inside it unless ``compiler/storage.py`` chooses another."""
     accepted: str
-    """The kinds of NumPy's types that may be given for it."""
+    """The kinds of NumPy types (``numpy.dtype.kind``) that are accepted for it."""
     words: str
-    """Its elements, for people."""
+    """The name of its elements in messages."""
 
 
 ELEMENTS: Mapping[Element, ElementType] = {

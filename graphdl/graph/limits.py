@@ -1,16 +1,16 @@
-"""What a graph may hold at most, whoever builds it."""
+"""The limits of a graph."""
 
 NODES = 100_000
-"""Nodes of one graph, with the steps of its scans."""
+"""The most nodes of a graph, with the steps of its scans."""
 
 RANK = 32
-"""Dimensions of a tensor: with the batch what NumPy holds, and far beyond any network."""
+"""The most dimensions of a tensor: NumPy's limit leaves room for the batch."""
 
 ELEMENTS = 2**40
-"""Elements of one tensor."""
+"""The most elements of a tensor."""
 
 NUMBERS = 300_000
-"""Numbers of one tensor that is written out."""
+"""The most numbers of a tensor that is written out."""
 
 LEAST, GREATEST = -(2**31), 2**31 - 1
-"""The ints that a tensor holds."""
+"""The range of the ints in a tensor."""

@@ -1,8 +1,8 @@
-"""The module graph as plain data: what a file says once its blocks are expanded.
+"""The module graph as plain data: the content of a file after its blocks are expanded.
 
-``Node`` is one application of a primitive operator. The blocks that a person wrote are a tree of ``Module``
-over the nodes. Nodes stand in a topological order. ``check`` reads this without importing networkx;
-``graphdl.graph.digraph`` makes the networkx graph when somebody asks for it.
+A ``Node`` is one application of a primitive operator. The blocks of the text are a tree of ``Module`` over the nodes.
+Nodes are in topological order. ``check`` reads this without importing networkx; ``graphdl.graph.digraph`` makes a
+networkx graph on request.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from graphdl.source import Span
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """One output of a node: an edge of the graph starts here."""
+    """One output of a node."""
 
     node: Node
     index: int
     type: TensorType
     batched: bool
-    """Whether each example of a batch has its own; parameters and what is made of them alone have not."""
+    """Whether each example of a batch has its own value. Values that depend on parameters alone are not batched."""
 
 
 @dataclass(eq=False, slots=True)
 class Module:
-    """One applied block (or the net itself, which has no parent and the path '').
+    """One applied block, or the net itself, which has no parent and the path ''.
 
-    ``path`` names it and its parameters: ``main.conv_2``. A module that is used twice is one Module.
+    ``path`` is the prefix of the names of its parameters: ``main.conv_2``. A module that is used twice is one Module.
     """
 
     path: str
     kind: str
-    """The block's own name: ``conv``, ``residual``, ``lenet``."""
+    """The name of the block: ``conv``, ``residual``, ``lenet``."""
     parent: Module | None
     span: Span
-    """Where it is applied (for the net: its declaration)."""
+    """The place where it is applied; for the net, its declaration."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     documentation: str | None = None
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
-    """Of the latest application."""
+    """The outputs of the latest application."""
     children: list[Module] = field(default_factory=list)
     applications: list[tuple[int, int]] = field(default_factory=list)
-    """For each time it was applied the numbers of the nodes that came of it: the first, and the one after the last."""
+    """For each application the numbers of its nodes: the first, and the one after the last."""
 
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One application of a primitive: ``operator`` is its name in ``graphdl.operators.PRIMITIVES``.
+    """One application of a primitive. ``operator`` is its name in ``graphdl.operators.PRIMITIVES``.
 
-    Four operators have no inputs: ``input``, ``param`` and ``state`` (attribute ``name``, the path) and ``constant``
-    (attribute ``value``, a number or nested list).
+    Further operators without inputs are ``input``, ``param`` and ``state`` (attribute ``name``, the path) and
+    ``constant`` (attribute ``value``, a number or nested list).
     """
 
     id: int
@@ -66,12 +66,12 @@ class Node:
     span: Span
     outputs: tuple[Value, ...] = ()
     name: str | None = None
-    """The name that the user's text gives the first output, where there is one."""
+    """The name of the first output in the user's text, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Initializer:
-    """``uniform(-0.1, 0.1)``: a name of ``graphdl.operators.initializers`` with its numbers."""
+    """``uniform(-0.1, 0.1)``: a name of ``graphdl.operators.initializers`` with its arguments."""
 
     name: str
     arguments: tuple[float, ...]
@@ -79,7 +79,7 @@ class Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A parameter (trained) or a state (a running value, updated in training)."""
+    """A parameter, which is trained, or a state, which has a formula for its update in training."""
 
     path: str
     type: TensorType
@@ -103,7 +103,7 @@ class ModuleGraph:
     losses: dict[str, Value] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
     updates: dict[str, Value] = field(default_factory=dict)
-    """From a state's path to its next value."""
+    """Maps the path of a state to its next value."""
     stages: list[TrainSection] = field(default_factory=list)
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     documentation: str | None = None
@@ -111,11 +111,11 @@ class ModuleGraph:
 
 @dataclass(eq=False, slots=True)
 class ScanBody:
-    """The body of a ``scan``, made once and shared by all steps: the attribute ``body`` of a node ``scan``.
+    """The body of a ``scan``, shared by all steps: the attribute ``body`` of a node ``scan``.
 
-    The node's inputs are the sequences, then the states' first values, then the captured outer values; ``items``,
-    ``states`` and ``captured`` are the values (of ``item`` nodes in the body) that stand for them inside, in that
-    order. Its outputs are the emitted sequences, then the final states.
+    The inputs of the node are the sequences, the initial states and the captured outer values. The values ``items``,
+    ``states`` and ``captured`` (of ``item`` nodes) stand for them in the body, in that order. The outputs of the node
+    are the emitted sequences and the final states.
     """
 
     nodes: list[Node]

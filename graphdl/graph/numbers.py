@@ -1,4 +1,4 @@
-"""Tensors that are written out: numbers, and nested lists of numbers."""
+"""Tensors that are written out as numbers and nested lists of numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphdl.graph.types import Element, TensorType
 
 
 def is_numeric(value: Any) -> bool:
-    """Whether a tensor can be made of it: a number, a bool, or a list (of lists) of them."""
+    """Whether a tensor can be made of the value: a number, a bool, or a nested list of them."""
     while isinstance(value, list):
         if not value:
             return False
@@ -21,8 +21,9 @@ def is_numeric(value: Any) -> bool:
 
 
 def written_out(value: Any, element: Element | None) -> tuple[Any, TensorType]:
-    """A number or nested lists as plain data of one element type, by default the one that the numbers say, with
-    their type.
+    """Plain data of one element type, and its tensor type, from a number or nested lists.
+
+    If ``element`` is None, the numbers determine it.
 
     Raises:
         GraphError: the lists are ragged, too deep or too long, or a number does not fit.
@@ -39,7 +40,7 @@ def written_out(value: Any, element: Element | None) -> tuple[Any, TensorType]:
 
 
 def numbers_of(value: Any) -> tuple[tuple[int, ...], list[Any]]:
-    """The shape and the numbers, in row-major order, of nested lists.
+    """The shape of nested lists, and their numbers in row-major order.
 
     Raises:
         GraphError: the lists are ragged, too deep or too long, or hold something else.
@@ -73,7 +74,9 @@ def _rebuilt(flat: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def element_for(values: Sequence[Any]) -> Element:
-    """The element type that numbers take beside tensors: that of the tensors, or float where a number is not whole."""
+    """The element type of numbers that are combined with tensors: that of the tensors, or float if a number is not an
+    int.
+    """
     elements = {v.type.element for v in values if isinstance(v, Value)}
     numbers = [n for v in values if not isinstance(v, Value) for n in _leaves(v)]
     if all(isinstance(n, bool) for n in numbers):
@@ -84,7 +87,7 @@ def element_for(values: Sequence[Any]) -> Element:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """The items of nested lists."""
+    """The items of nested lists, in no particular order."""
     stack = [value]
     while stack:
         item = stack.pop()

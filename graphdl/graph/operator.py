@@ -1,4 +1,4 @@
-"""What a graph asks of a primitive operator: its ports, its hyperparameters and its shape rule."""
+"""The interface of a primitive operator to a graph: its ports, its hyperparameters and its shape rule."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from graphdl.graph.wording import Describe, describe
 from graphdl.suggest import did_you_mean
 
 REQUIRED: Any = object()
-"""The default of a hyperparameter that has none."""
+"""The default of a hyperparameter that must be given."""
 
 
 class GraphError(Exception):
-    """A graph refuses what it is asked for. Who asked adds the place: that in a text, or the line of Python."""
+    """A graph refuses a request. The caller adds the place: a span of a text, or a line of Python."""
 
     def __init__(self, code: str, message: str, *, help: str | None = None) -> None:
         super().__init__(message)
@@ -24,8 +24,10 @@ class GraphError(Exception):
 
 
 class OperatorError(GraphError):
-    """An operator refuses its inputs or a hyperparameter: ``inputs`` are the port indices to underline and ``hyper``
-    the hyperparameter, where one is at fault."""
+    """An operator refuses its inputs or a hyperparameter.
+
+    ``inputs`` are the indices of the ports at fault, and ``hyper`` is the hyperparameter at fault, if there is one.
+    """
 
     def __init__(
         self,
@@ -42,8 +44,10 @@ class OperatorError(GraphError):
 
 @dataclass(frozen=True)
 class Hyper:
-    """A hyperparameter. ``kind``: int, number, bool, string, shape (list of int), ints (int or list of int),
-    numbers, any."""
+    """A hyperparameter.
+
+    ``kind`` is int, number, bool, string, shape (list of int), ints (int or list of int), numbers or any.
+    """
 
     name: str
     kind: str
@@ -52,11 +56,11 @@ class Hyper:
 
 
 Infer = Callable[[Sequence[TensorType], Mapping[str, Any]], Sequence[TensorType]]
-"""From the input types (per example) and the hyperparameters to the output types. Raises OperatorError."""
+"""Infers the output types from the input types, for one example, and the hyperparameters. Raises OperatorError."""
 
 
 class Operator(Protocol):
-    """A primitive, as far as a graph is concerned; see ``graphdl.operators.primitive.Primitive``."""
+    """The part of ``graphdl.operators.primitive.Primitive`` that a graph uses."""
 
     @property
     def name(self) -> str: ...
@@ -80,9 +84,9 @@ class Operator(Protocol):
 
 
 def hyperparameters(operator: Operator, given: Mapping[str, Any], describe: Describe = describe) -> dict[str, Any]:
-    """The values of all hyperparameters: those that are given, checked, and the defaults of the others.
+    """The values of all hyperparameters: the given ones, which are checked, and defaults for the others.
 
-    ``describe`` words a value in a complaint.
+    ``describe`` describes a value in an error message.
 
     Raises:
         OperatorError: E0205, one is missing; E0301, E0302 or E0306, a value does not fit.
@@ -138,16 +142,13 @@ def _checked(hyper: Hyper, value: Any, describe: Describe) -> Any:
 
 
 def check_rank(length: int) -> None:
-    """
-    Raises:
-        GraphError: E0302, no tensor has so many dimensions.
-    """
+    """Raises GraphError (E0302) if a tensor of ``length`` dimensions has too many."""
     if length > RANK:
         raise GraphError("E0302", f"a tensor of {length:,} dimensions has too many: the limit is {RANK}")
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is an int or a float; bools are none."""
+    """Whether the value is an int or a float, but not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -1,7 +1,7 @@
-"""Paths in a module graph from a parameter to the losses: which way gradients flow, how many paths there are.
+"""Paths in a module graph from a parameter to the losses: where gradients flow, and how many paths there are.
 
-A path is told in steps that a person would draw: the blocks of the standard library count as one step each, as does
-every other operator. Its vertices are the tensors that pass from one step to the next.
+The steps of a path are applied blocks of the standard library and single operators, as a person would draw them. The
+vertices are the tensors between the steps.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ _CUT = {"stop_gradient", "batch_count"}
 
 
 def carries_gradient(value: Value, reader: Node | None = None) -> bool:
-    """Whether a gradient can flow back from a node that reads the value: both ends are real numbers and no
-    ``stop_gradient`` stands between. Without a reader: whether the value itself can have one."""
+    """Whether a gradient can flow to the value from a node that reads it.
+
+    Both must be floats, with no ``stop_gradient`` between them. Without a reader: whether the value itself can have a
+    gradient.
+    """
     if value.type.element != "float":
         return False
     if reader is None:
@@ -27,17 +30,18 @@ def carries_gradient(value: Value, reader: Node | None = None) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class PathStep:
-    """One step of a path: an applied block of the library, or an operator by itself."""
+    """One step of a path: an applied block of the library, or a single operator."""
 
     label: str
-    """The path of the block, or of the operator's value: ``main.conv_2``, ``x.residual.add``. A shared block's uses
-    are numbered: ``encoder@2``."""
+    """The path of the block, or of the operator's value: ``main.conv_2``, ``x.residual.add``. The applications of a
+    shared block are numbered: ``encoder@2``.
+    """
     nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Link:
-    """A tensor on its way through a step: ``target`` is made by ``step``, which reads ``source``."""
+    """One step between two tensors: ``step`` reads ``source`` and computes ``target``."""
 
     source: Value
     target: Value
@@ -45,7 +49,7 @@ class Link:
 
 
 Path = tuple[Link, ...]
-"""From the parameter to a loss; empty where the parameter is a loss itself."""
+"""From the parameter to a loss; empty if the parameter is itself a loss."""
 
 
 class PathGraph:
@@ -57,25 +61,25 @@ class PathGraph:
         self.ends = list(graph.losses.values())
         self.steps = steps(graph.nodes)
         self.borders = self._borders()
-        """For each step the values that it reads from outside."""
+        """For each step, the values that it reads from outside."""
         self.links = self._useful(self._links())
-        """For each tensor the links that leave it towards a loss."""
+        """For each tensor, the links that lead from it towards a loss."""
         self._count: dict[int, int] = {}
 
     @property
     def values(self) -> set[Value]:
-        """The tensors at which paths can meet and part: what passes between steps, the parameter and the losses."""
+        """The tensors at which paths can meet and part: those between steps, the parameter and the losses."""
         return {value for values in self.borders.values() for value in values} | {self.start, *self.ends}
 
     def count(self) -> int:
-        """How many paths there are."""
+        """The number of paths."""
         for value in self.order():
             following = sum(self._count.get(id(link.target), 0) for link in self.links.get(id(value), ()))
             self._count[id(value)] = following + sum(end is value for end in self.ends)
         return self._count.get(id(self.start), 0)
 
     def order(self) -> list[Value]:
-        """The tensors on some path, each after all that its links lead to."""
+        """The tensors on the paths, each after the targets of its links."""
         order: list[Value] = []
         seen: set[int] = set()
         stack: list[tuple[Value, bool]] = [(self.start, False)]
@@ -90,7 +94,7 @@ class PathGraph:
         return order
 
     def paths(self) -> Iterator[tuple[Path, Value]]:
-        """Every path with the loss that it leads to; there may be very many."""
+        """Yields every path with the loss at its end. There may be very many."""
         stack: list[tuple[Value, Path]] = [(self.start, ())]
         while stack:
             value, path = stack.pop()
@@ -100,7 +104,7 @@ class PathGraph:
             stack.extend((link.target, (*path, link)) for link in reversed(self.links.get(id(value), ())))
 
     def strongest(self, most: int, strength: Callable[[Link], float]) -> list[tuple[Path, Value]]:
-        """The paths whose links have the greatest product of strengths."""
+        """The ``most`` paths with the greatest products of their links' strengths, each with its loss."""
         best: dict[int, list[tuple[float, Path, Value]]] = {}
         for value in self.order():
             found: list[tuple[float, Path, Value]] = [(1.0, (), end) for end in self.ends if end is value]
@@ -121,7 +125,7 @@ class PathGraph:
         return borders
 
     def _links(self) -> dict[int, list[Link]]:
-        """What leaves each tensor that the parameter reaches."""
+        """The links from each tensor that depends on the parameter."""
         wanted = {id(end) for end in self.ends}
         for step in self.steps:
             wanted |= {id(value) for value in self.borders[id(step)]}
@@ -144,7 +148,7 @@ class PathGraph:
         return links
 
     def _through(self, step: PathStep, value: Value) -> Iterable[Value]:
-        """The values of a step that one of its inputs reaches."""
+        """The values of a step that receive a path from one of its inputs."""
         reached = {id(value)}
         for node in step.nodes:
             if any(id(v) in reached and carries_gradient(v, node) for v in node.inputs):
@@ -153,7 +157,7 @@ class PathGraph:
                 yield from outputs
 
     def _useful(self, links: dict[int, list[Link]]) -> dict[int, list[Link]]:
-        """Those from which a loss is reached."""
+        """The links from which a loss can be reached."""
         before: dict[int, list[int]] = {}
         for source, leaving in links.items():
             for link in leaving:
@@ -173,7 +177,7 @@ class PathGraph:
 
 
 def steps(nodes: Sequence[Node]) -> list[PathStep]:
-    """The nodes in steps, in a topological order of their first nodes."""
+    """Groups the nodes into steps, in a topological order of their first nodes."""
     groups: dict[Hashable, list[Node]] = {}
     labels: dict[Hashable, str] = {}
     for node in nodes:
@@ -193,7 +197,7 @@ def steps(nodes: Sequence[Node]) -> list[PathStep]:
 
 
 def library_block(node: Node) -> Module | None:
-    """The block of the standard library that the user's text applied and that the node is a part of."""
+    """The outermost block of the standard library that contains the node; None if there is none."""
     if not node.span.in_library:
         return None
     module: Module | None = node.module

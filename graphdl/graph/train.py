@@ -1,8 +1,8 @@
-"""Train sections: the table of what may stand in one, and what a file says there.
+"""Train sections: the table of their words, and the content of one in a file.
 
-Each field of ``TrainSection`` that has a ``Word`` is a word of the language. The parser's messages, the expansion, the
-language server, the stage of training and the settings that a run writes all read ``WORDS``: a new word is a field
-here, and what uses it.
+Each field of ``TrainSection`` with a ``Word`` is a word of the language. The parser's messages, the expansion, the
+language server, the training stage and the settings that a run writes all read ``WORDS``. A new word is a field here
+and the code that uses it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import Any, Literal
 from graphdl.source import Source, Span
 
 Kind = Literal["call", "calls", "int", "number", "losses", "parameters", "feed", "word"]
-"""What follows a word: a call (``sgd(lr = 0.1)``) or several, an int, a number, names of losses, patterns of
-parameters' paths, ``input = field``, or a word of its own."""
+"""What follows a word: a call (``sgd(lr = 0.1)``) or several, an int, a number, names of losses, patterns of parameter
+paths, ``input = field``, or a fixed word.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A call in a train section, evaluated: ``sgd`` with ``{"lr": 0.01}``; positional arguments in ``arguments``."""
+    """An evaluated call in a train section: ``sgd`` with ``{"lr": 0.01}``. Positional arguments are
+    in ``arguments``.
+    """
 
     name: str
     arguments: tuple[Any, ...]
@@ -40,17 +43,17 @@ class Word:
 
     kind: Kind
     default: Any = None
-    """What a stage has where its section does not say; of a call its name."""
+    """The value for a stage whose section lacks the word; for a call, its name."""
     least: float = 0
     """The least number that may follow."""
     exclusive: bool = False
-    """Whether a number lies above ``least``."""
+    """Whether the number must be greater than ``least``."""
     known: tuple[str, ...] = ()
-    """The words that may follow."""
+    """The fixed words that may follow."""
 
     @property
     def repeats(self) -> bool:
-        """Whether it may be written on several lines."""
+        """Whether the word may be written on several lines."""
         return self.kind in ("calls", "feed")
 
 
@@ -60,7 +63,10 @@ def _word(kind: Kind, default: Any = None, **more: Any) -> Mapping[str, Word]:
 
 @dataclass(frozen=True, slots=True)
 class TrainSection:
-    """One stage of training as the file gives it; what is left out is None or empty: the stage has its default."""
+    """One stage of training as the file declares it.
+
+    A field that is not declared is None or empty, and the stage uses its default.
+    """
 
     name: str | None
     span: Span
@@ -77,17 +83,17 @@ class TrainSection:
     seed: int | None = field(default=None, metadata=_word("int", 0, least=0))
     precision: str | None = field(default=None, metadata=_word("word", "float32", known=("float32",)))
     feed: Mapping[str, str] = field(default_factory=dict, metadata=_word("feed"))
-    """From a net's input to the data field that feeds it."""
+    """Maps an input of the net to the data field that feeds it."""
     spans: Mapping[str, Span] = field(default_factory=dict)
-    """Of each word that was written."""
+    """The span of each word that was written."""
 
 
 WORDS: Mapping[str, Word] = {f.name: f.metadata["word"] for f in fields(TrainSection) if "word" in f.metadata}
-"""All words of a train section, in the order in which messages name them."""
+"""All words of a train section, in the order in which messages list them."""
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a parameter's path is among those that ``only`` names; ``*`` crosses dots."""
+    """Whether a pattern of ``only`` matches a parameter's path. ``*`` matches dots, too."""
     first, *others = pattern.split("*")
     if not others:
         return path == pattern
@@ -96,7 +102,7 @@ def matches(pattern: str, path: str) -> bool:
     if not path.startswith(first) or not path.endswith(last):
         return False
     at = len(first)
-    for part in middle:  # the first place that fits leaves most room for the rest
+    for part in middle:  # the first match leaves the most room for the rest
         found = path.find(part, at, end)
         if found < 0:
             return False

@@ -12,7 +12,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Shape and element type of one example's tensor; the batch dimension is never part of it.
+    """The shape and the element type of a tensor for one example. The batch is never a dimension of it.
 
     ``classes`` is set for ``class(v)``: ints from 0 to ``classes - 1``.
     """
@@ -21,7 +21,7 @@ class TensorType:
     element: Element = "float"
     classes: int | None = None
     limit: int | None = field(default=None, compare=False)
-    """Of an input that is fed, and used as an index as it is: its numbers lie from 0 to below this."""
+    """For a fed input that is used directly as an index: its ints must be at least 0 and less than this limit."""
 
     @property
     def rank(self) -> int:
@@ -29,11 +29,11 @@ class TensorType:
 
     @property
     def size(self) -> int:
-        """How many elements."""
+        """The number of elements."""
         return prod(self.shape)
 
     def __str__(self) -> str:
-        """As the language writes it: ``[3, 224, 224]``, ``class(10)``, ``int[5]``."""
+        """The type as the language writes it: ``[3, 224, 224]``, ``class(10)``, ``int[5]``."""
         dimensions = "[" + ", ".join(map(str, self.shape)) + "]"
         if self.classes is not None:
             return f"class({self.classes})" + (dimensions if self.shape else "")

@@ -8,11 +8,13 @@ from typing import Any
 from graphdl.graph.model import Initializer, Value
 
 Describe = Callable[[Any], str]
-"""Says what a value is, in a message."""
+"""Describes a value for a message."""
 
 
 def describe(value: Any, other: Describe = lambda value: f"a value of type {type(value).__name__}") -> str:
-    """``the tensor [3, 4]``, ``3``; ``other`` describes what neither a tensor nor plain data is."""
+    """Describes a value: ``the tensor [3, 4]``, ``3``. ``other`` describes values that are neither tensors nor plain
+    data.
+    """
     match value:
         case Value():
             return f"the tensor {value.type}"
@@ -38,7 +40,7 @@ def number_text(value: float) -> str:
 
 
 def text(value: Any, room: int = 6, other: Describe = describe) -> str:
-    """A value as the language writes it, shortened."""
+    """A value as the language writes it, shortened to ``room`` items of a list."""
     if isinstance(value, list):
         shown = [text(item, 3, other) if room > 3 or not isinstance(item, list) else "[…]" for item in value[:room]]
         return "[" + ", ".join(shown + ["…"] * (len(value) > room)) + "]"

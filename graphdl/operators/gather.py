@@ -277,7 +277,7 @@ CATEGORY = "Classes and look-up"
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="class(n) as a row of n: 1 at the class, 0 elsewhere."
+        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="A one-hot row of n numbers for class(n)."
     ),
     Primitive(
         "pick", ("x", "index"), _infer_pick, _lower_pick, (Hyper("axis", "int", -1),), places=_places,

@@ -68,7 +68,7 @@ CATEGORY = "Sorting and prefix sums"
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
         "sort", ("x",), _infer_sort, _lower_sort, _HYPERS, moves=True,
-        documentation="The elements along a dimension in ascending or descending order; NaN is greater than any number.",
+        documentation="The elements along a dimension in ascending or descending order; NaN is the greatest.",
     ),
     Primitive(
         "argsort", ("x",), _infer_argsort, _lower_argsort, _HYPERS, flat=True,
