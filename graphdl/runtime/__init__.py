@@ -9,7 +9,8 @@ loss = executor.fetch("loss")
 
 import os
 
-# PyOpenCL reads this when it is imported. Its caches fail with the folder they lie in, and ours do their work.
+# PyOpenCL reads this when it is imported. Its caches fail if their folder cannot be used; the caches of this package do
+# their work.
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 from graphdl.runtime.devices import all_devices, choose, open_device

@@ -1,6 +1,6 @@
-"""Runs one form of a hand-written kernel by itself, with a plain store: for benchmarks, for tests, to measure forms.
+"""Runs one form of a hand-written kernel outside of a program: for benchmarks, for tests, and to measure forms.
 
-In a program the compiler writes what surrounds a template; here it is the least that a template needs.
+In a program the compiler writes the text around a template. This file writes the minimum that a template needs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ typedef float loose16 __attribute__((ext_vector_type(16), aligned(4)));
 
 
 def plain_store(parameters: Sequence[str], memory: Mapping[str, int]) -> str:
-    """The formula of a ``STORE`` with these coordinates. ``memory`` holds their extents in the order in which the
-    result lies, the fastest last; the extent of the first does not matter."""
+    """The parameters and the body of a ``STORE`` macro with these coordinates.
+
+    ``memory`` maps the coordinates to their extents, the fastest varying last. The extent of the first does not matter.
+    """
     first, *others = memory
     index = f"(size_t)({first})"
     for name in others:
@@ -42,7 +44,8 @@ def plain_store(parameters: Sequence[str], memory: Mapping[str, int]) -> str:
 class Alone:
     """One form of a kernel, built on a device. ``store`` is a ``plain_store``.
 
-    With ``adds`` the stores add to what is there, so that an element that is stored twice, or not at all, shows.
+    With ``adds``, each store adds to the stored value. Elements that are stored twice, or not at all, then show in the
+    result.
 
     Raises:
         DeviceError: the device's compiler refuses the kernel.
@@ -64,16 +67,16 @@ class Alone:
         self._buffers: tuple[cl.Buffer, ...] = ()
 
     def bind(self, *buffers: cl.Buffer) -> None:
-        """Sets the buffers of the operands, then of the result."""
+        """Sets the buffers of the operands, followed by that of the result."""
         self._buffers = buffers  # a bound argument does not keep its buffer alive
         self._kernel.set_args(*buffers)
 
     def enqueue(self) -> None:
-        """Enqueues the kernel with the buffers that were bound."""
+        """Enqueues the kernel with the bound buffers."""
         cl.enqueue_nd_range_kernel(self.device.queue, self._kernel, self.call.global_size, self.call.local_size)
 
     def run(self, shape: Sequence[int], *operands: cl.Buffer) -> np.ndarray:
-        """The result for operands in buffers; what is not stored is 0."""
+        """The result of ``shape`` for operands in buffers. Elements that are not stored are 0."""
         result = np.zeros(prod(shape), np.float32)
         buffer = upload(self.device, result)
         self.bind(*operands, buffer)
@@ -83,6 +86,6 @@ class Alone:
 
 
 def upload(device: Device, array: np.ndarray) -> cl.Buffer:
-    """A buffer with the array's values as floats."""
+    """A buffer with the values of the array as float32."""
     flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
     return cl.Buffer(device.context, flags, hostbuf=np.ascontiguousarray(array, np.float32))

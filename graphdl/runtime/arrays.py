@@ -1,4 +1,4 @@
-"""How the elements of the language lie in device memory, as NumPy types, and the check of arrays that come in."""
+"""The elements of the language in device memory as NumPy types, and the check of input arrays."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
 
 STORED: Mapping[Element, np.dtype] = {name: np.dtype(kind.stored.numpy) for name, kind in ELEMENTS.items()}
-"""NumPy's types for what comes in and goes out."""
+"""The NumPy types of arrays that are copied to and from a device."""
 
 
 def check_array(what: str, slot: Slot, value: object) -> np.ndarray:
-    """The value as an array that fits the slot's shape and kind of element; not yet converted to the stored type.
+    """The value as an array with the slot's shape and kind of element. It is not yet converted to the stored type.
 
-    ``float`` takes floats of any width, ``int`` integers of any width that hold in 32 bits, ``bool`` booleans.
+    ``float`` accepts floats of any width, ``int`` integers of any width with values of at most 32 bits, and ``bool``
+    booleans.
 
     Raises:
-        ValueError: another shape or kind of element, or an integer beyond 32 bits. ``what`` names the culprit.
+        ValueError: another shape or kind of element, or an integer beyond 32 bits. The message names ``what``.
     """
     array = np.asarray(value)
     if array.shape != slot.shape:
@@ -38,12 +39,12 @@ def check_array(what: str, slot: Slot, value: object) -> np.ndarray:
 
 
 def stored_array(slot: Slot, array: np.ndarray) -> np.ndarray:
-    """The array in the type and order of device memory."""
+    """The array in the type and the order of device memory."""
     return np.ascontiguousarray(array, dtype=STORED[slot.element]).reshape(slot.shape)
 
 
 def public_array(slot: Slot, stored: np.ndarray) -> np.ndarray:
-    """What a person gets of what the device holds: ``uint8`` booleans become ``bool``."""
+    """The array for the user: ``uint8`` booleans of the device become ``bool``."""
     return stored.astype(np.bool_) if slot.element == "bool" else stored
 
 

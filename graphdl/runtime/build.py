@@ -1,4 +1,4 @@
-"""From kernel texts to kernels on a device: packed into few programs, built side by side, kept on disk."""
+"""From kernel texts to kernels on a device: packed into few programs, built in parallel, cached on disk."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LOG_LINES = 12
 
 
 class BuiltKernels:
-    """Kernels that are built for a device; each ``create`` makes one with arguments of its own."""
+    """Kernels that are built for a device. Each ``create`` makes a kernel object with its own arguments."""
 
     def __init__(self, device: Device, kernels: Mapping[str, Kernel]) -> None:
         names = {key: unique_name(kernel) for key, kernel in kernels.items()}
         self._places = {key: (device.built[name], name) for key, name in names.items()}
 
     def create(self, key: str) -> cl.Kernel:
-        """A new ``pyopencl.Kernel`` of the kernel under this key."""
+        """A new ``pyopencl.Kernel`` of the kernel with this key."""
         program, name = self._places[key]
         with _written_once():
             return cl.Kernel(program, name)
@@ -42,9 +42,10 @@ _invokers: dict[tuple[Any, ...], _Invoker] = {}
 
 @contextmanager
 def _written_once() -> Iterator[None]:
-    """Lets kernel objects of one name and signature share what PyOpenCL writes and compiles for calling them.
+    """Makes kernel objects of one name and signature share the code that PyOpenCL generates to call them.
 
-    It does so anew for every object, which takes a millisecond; a loop has an object for each launch of each turn.
+    PyOpenCL generates it for every object, which takes a millisecond. A loop has an object for each launch of each
+    turn.
     """
     write: Callable[..., _Invoker] = invoker.generate_enqueue_and_set_args
 
@@ -67,14 +68,14 @@ def build(
     spans: Mapping[str, Sequence[Span]] | None = None,
     cache: BinaryCache | None = None,
 ) -> BuiltKernels:
-    """Builds those of the kernels that the device does not have yet.
+    """Builds the kernels that the device does not have yet.
 
-    ``spans`` gives by key of ``kernels`` the lines of the model that asked for one, for messages.
-    Binaries go to ``cache`` (by default the user's), unless the driver keeps its own.
+    ``spans`` maps keys of ``kernels`` to places in the model, for messages. Binaries are stored in ``cache`` (by
+    default the user's), unless the driver has a cache of its own.
 
     Raises:
-        DeviceError: a kernel does not compile; the message quotes the compiler and names the kernel,
-            the line of its text and the line of the model.
+        DeviceError: a kernel does not compile. The message quotes the compiler and names the kernel, the line of its
+            text and the line of the model.
     """
     missing = {kernel: key for key, kernel in kernels.items() if unique_name(kernel) not in device.built}
     groups = packs(missing, device.info.kernels_per_program)
@@ -96,7 +97,8 @@ def _build_pack(
     except cl.Error as error:
         if len(kernels) == 1:
             raise _failure(str(error), kernels, where) from error
-        # A compiler may fail on a large program, or two texts clash after all; alone, each kernel shows its own fault.
+        # A compiler may fail on a large program, or two texts may conflict. Built alone, each kernel shows its own
+        # error.
         suspect = failing_kernel(str(error), kernels)
         built: dict[str, cl.Program] = {}
         for kernel in sorted(kernels, key=lambda kernel: suspect is None or kernel != suspect[0]):

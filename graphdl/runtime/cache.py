@@ -1,4 +1,4 @@
-"""Compiled programs on disk. A cache that cannot be read or written costs time, never more."""
+"""Compiled programs on disk. A cache that cannot be read or written costs time, but causes no error."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 _log = logging.getLogger("graphdl")
 
 _LIMIT = 512 << 20
-_LEAST_SPACE = 32 << 20  # PoCL ends the process when it cannot write a kernel
+_LEAST_SPACE = 32 << 20  # PoCL ends the process if it cannot write a kernel
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class BinaryCache:
-    """Bytes by key in a folder, each file opening with the SHA-256 of the rest, so that damage is noticed.
+    """A folder of byte strings by key. Each file starts with the SHA-256 of its content, so that damage is noticed.
 
-    The files used longest ago go when the folder grows beyond ``limit`` bytes.
+    The least recently used files are deleted when the folder exceeds ``limit`` bytes.
     """
 
     def __init__(self, folder: Path, limit: int = _LIMIT) -> None:
@@ -30,7 +30,7 @@ class BinaryCache:
         self.limit = limit
 
     def get(self, *key: str) -> bytes | None:
-        """What was put there, or None where there is nothing whole."""
+        """The bytes stored under the key; None if there are none or the file is damaged."""
         path = self._path(key)
         try:
             content = path.read_bytes()
@@ -38,13 +38,13 @@ class BinaryCache:
             if hashlib.sha256(binary).digest() != digest:
                 path.unlink()
                 return None
-            os.utime(path)  # the time of the last use decides who goes first
+            os.utime(path)  # files are evicted by the time of their last use
         except OSError:
             return None
         return binary
 
     def put(self, binary: bytes, *key: str) -> None:
-        """Keeps a binary; readers see all of it or nothing."""
+        """Stores a binary atomically: readers see all of it or nothing."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
@@ -60,7 +60,7 @@ class BinaryCache:
             return
 
     def forget(self, *key: str) -> None:
-        """Drops a binary that the driver refused."""
+        """Deletes a binary that the driver refused."""
         try:
             self._path(key).unlink(missing_ok=True)
         except OSError:
@@ -85,16 +85,16 @@ def default_cache() -> BinaryCache:
 
 
 def cache_folder() -> Path:
-    """The project's folder among the user's caches, or a temporary one where that folder cannot be used."""
+    """The project's folder among the user's caches, or a temporary one if that folder cannot be used."""
     return usable_folder(_wanted_folder())
 
 
 @cache
 def usable_folder(folder: Path | None, executable: bool = False) -> Path:
-    """The folder itself, made where it is missing, or a temporary one for this process where it is of no use.
+    """Returns the folder, created if it is missing, or a temporary folder for this process if it cannot be used.
 
-    ``executable`` asks for a folder whose files the system lets run. A warning of one line says why another folder
-    takes its place.
+    ``executable`` requires that the system lets files in the folder run. A warning of one line says why a temporary
+    folder is used.
     """
     try:
         if folder is None:
@@ -109,7 +109,7 @@ def usable_folder(folder: Path | None, executable: bool = False) -> Path:
 
 
 def _require_use(folder: Path, executable: bool) -> None:
-    """Raises OSError, saying why, unless files can be kept in the folder and nobody else puts files there."""
+    """Raises OSError with the reason unless files can be stored in the folder and it belongs to this user."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="trial-") as file:
@@ -131,9 +131,10 @@ def _named(folder: Path | None) -> str:
 
 
 def _wanted_folder() -> Path | None:
-    """Where the system wants caches, ``$XDG_CACHE_HOME`` or what it has instead, and there ``graphdl``.
+    """The folder ``graphdl`` in ``$XDG_CACHE_HOME``, or in the system's place for caches; None if there is no home
+    folder.
 
-    A path that is not absolute counts as none: it would change with the current folder.
+    A relative path is ignored: it would change with the current folder.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if base.is_absolute():

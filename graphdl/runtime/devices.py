@@ -1,4 +1,4 @@
-"""OpenCL devices: enumerated, probed and chosen."""
+"""OpenCL devices: enumeration, probing and choice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_
 
 
 def all_devices() -> list[DeviceInfo]:
-    """Every device, in the order of enumeration. Platforms that fail or list none are stepped over."""
+    """All devices, in the order of enumeration. Platforms that fail or have no devices are skipped."""
     found: list[DeviceInfo] = []
     host_memory = _host_memory()
     for platform in platforms():
@@ -55,29 +55,29 @@ def all_devices() -> list[DeviceInfo]:
 
 
 SETTING = "GRAPHDL_DEVICE"
-"""The environment variable that selects a device where nothing else does."""
+"""The environment variable that selects a device when no selector is given."""
 
 
 def choose(selector: str | None = None, devices: Sequence[DeviceInfo] | None = None) -> DeviceInfo:
-    """The best device that a selector means and that works. Without a selector, GRAPHDL_DEVICE is one.
+    """The best working device that matches a selector. Without a selector, GRAPHDL_DEVICE is used.
 
     Raises:
-        DeviceError: no device, none that matches, or none of them works.
+        DeviceError: there is no device, none matches, or none works.
     """
     return _first_that_works(wanted(all_devices() if devices is None else devices, selector)).info
 
 
 def open_device(selector: str | None = None) -> Device:
-    """Chooses a device and opens it. Without a selector, GRAPHDL_DEVICE is one.
+    """Chooses a device and opens it. Without a selector, GRAPHDL_DEVICE is used.
 
     Raises:
-        DeviceError: no device, none that matches, or none of them works.
+        DeviceError: there is no device, none matches, or none works.
     """
     return _first_that_works(wanted(all_devices(), selector))
 
 
 def probe(info: DeviceInfo) -> str | None:
-    """Compiles and runs a kernel of one line, and the self-test where it has not run. What went wrong, or None."""
+    """Compiles and runs a kernel of one line, and the self-test if it has not run yet. Returns the error, or None."""
     try:
         _open_and_probe(info)
     except DeviceError as error:
@@ -87,17 +87,17 @@ def probe(info: DeviceInfo) -> str | None:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of trying a device."""
+    """The result of trying a device."""
 
     info: DeviceInfo
     failure: str | None
-    """Why it does not work, or None."""
+    """Why the device does not work, or None."""
     speed: float | None
-    """FLOP/s, measured where several devices of a kind work."""
+    """FLOP/s, measured if several devices of a kind work."""
 
 
 def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
-    """Tries every device. Best first: those that work, by kind, and by what was measured where several do."""
+    """Tries every device. Working devices come first, by kind and, where several of a kind work, by measured speed."""
     working: list[Finding] = []
     failing: list[Finding] = []
     for _, alike in groupby(ranked(devices), _kind):
@@ -108,7 +108,7 @@ def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
 
 
 def nothing_found() -> DeviceError:
-    """What to say where there is no device: what is wrong with the runtimes that are there, or what to install."""
+    """The error for a machine without devices: what is wrong with its OpenCL runtimes, or what to install."""
     problems = [f"  {runtime.library}\n    {runtime.problem}" for runtime in runtimes() if runtime.problem is not None]
     if not problems:
         return DeviceError(f"no OpenCL device found; {INSTALL_HINT}")
@@ -116,7 +116,7 @@ def nothing_found() -> DeviceError:
 
 
 def wanted(devices: Sequence[DeviceInfo], selector: str | None = None) -> list[DeviceInfo]:
-    """The devices that a selector, else GRAPHDL_DEVICE means, best first; else those that are good by default.
+    """The devices that match a selector or else GRAPHDL_DEVICE, best first; without either, those usable by default.
 
     Raises:
         DeviceError: there is none.
@@ -131,7 +131,7 @@ def _first_that_works(order: Sequence[DeviceInfo]) -> Device:
     for _, group in groupby(order, _kind):
         alike = list(group)
         speeds = [speed for speed in map(known_speed, alike) if speed is not None]
-        if len(speeds) == len(alike):  # measured before: one is opened, and the others only if it fails
+        if len(speeds) == len(alike):  # all have been measured: the next one is opened only if this one fails
             for info in by_speed(alike, speeds):
                 opened, failed = _open_all([info])
                 failures += failed
@@ -146,7 +146,9 @@ def _first_that_works(order: Sequence[DeviceInfo]) -> Device:
 
 
 def _open_all(alike: Sequence[DeviceInfo]) -> tuple[list[Device], list[tuple[DeviceInfo, str]]]:
-    """The devices that work, best first, and what is wrong with the others. Several of them are measured."""
+    """The working devices, best first, and the errors of the others. If there are several devices,
+    they are measured.
+    """
     opened: list[Device] = []
     failures: list[tuple[DeviceInfo, str]] = []
     for info in alike:
@@ -165,7 +167,9 @@ def _open_all(alike: Sequence[DeviceInfo]) -> tuple[list[Device], list[tuple[Dev
 
 
 def _kind(info: DeviceInfo) -> tuple[str, bool]:
-    """What a measurement does not overrule: a GPU goes before a CPU, and one with memory of its own before others."""
+    """The part of the ranking that precedes measurements: a GPU before a CPU, and a GPU with its own memory before
+    others.
+    """
     return info.kind, info.kind == "gpu" and info.unified_memory
 
 
@@ -232,7 +236,7 @@ def _describe_device(index: int, platform: cl.Platform, handle: cl.Device) -> De
 
 
 def _host_memory() -> int:
-    """Bytes of the machine's memory; 0 where the system does not tell."""
+    """Bytes of the machine's memory; 0 if the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -1,8 +1,7 @@
 """Runs a compiled program on a device.
 
-Everything is prepared once: buffers, kernels, arguments. A run then enqueues the feeds and all launches on the
-device's in-order queue and waits for nothing but the run before the last, so that the host stays ahead of the
-device, and no further.
+Buffers, kernels and arguments are prepared once. A run enqueues the feeds and all launches on the device's in-order
+queue. It waits only for the run before the last, so that the host is at most two runs ahead of the device.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from graphdl.runtime.variables import VariableStore
 
 _RUNS_AHEAD = 2
 _FLUSH_AFTER = 8
-"""Launches after which the driver is told to start; PoCL and Intel start by themselves, GPU drivers may gather."""
+"""The number of launches after which the queue is flushed. PoCL and Intel start at once; drivers of GPUs may wait."""
 _SMALLEST_BUFFER = 16
 _LARGEST_SHOWN = 5
 _SMALLER_BATCH = "; a smaller batch needs less"
 
 
 class Pending:
-    """A fetched array that may still be on its way. One that is dropped unread waits for its arrival first."""
+    """A fetched array that may not have arrived yet. One that is dropped unread waits for its arrival first."""
 
     def __init__(self, slot: Slot, stored: np.ndarray, event: cl.Event) -> None:
         self._slot = slot
@@ -39,7 +38,7 @@ class Pending:
         self._event = event
 
     def result(self) -> np.ndarray:
-        """The array; waits until it has arrived.
+        """Waits for the array and returns it.
 
         Raises:
             DeviceError: a launch before it failed.
@@ -50,10 +49,10 @@ class Pending:
 
 
 class Executor:
-    """A program, bound to a device and to the variables it shares with other programs.
+    """A program bound to a device and to variables that it shares with other programs.
 
     Raises:
-        DeviceError: it needs more memory than there is, a kernel does not compile, or a launch does not fit the device.
+        DeviceError: the program needs too much memory, a kernel does not compile, or a launch does not fit the device.
     """
 
     def __init__(self, program: Program, device: Device, store: VariableStore) -> None:
@@ -75,13 +74,13 @@ class Executor:
         self._order = [number for number, _ in program.calls()]
         self._setup = sum(number < program.setup_launches for number in self._order)
         self._version = -1
-        """Of the variables, when the setup ran."""
+        """The version of the variables at the last run of the setup."""
         self._calls = self._bound(kernels)
         self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
         self._runs = 0
 
     def run(self, feeds: Mapping[str, Any] | None = None) -> None:
-        """Enqueues one run. ``feeds`` holds an array for each feed of the program; they are copied before this returns.
+        """Enqueues one run. ``feeds`` has an array for each feed of the program; they are copied before this returns.
 
         Raises:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
@@ -93,7 +92,7 @@ class Executor:
         self._runs += 1
 
     def write_feeds(self, feeds: Mapping[str, Any]) -> None:
-        """Enqueues the copies of the feeds, after a wait for the run before the last. For ``run`` and the profiler.
+        """Waits for the run before the last, then enqueues the copies of the feeds. Used by ``run`` and the profiler.
 
         Raises:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
@@ -107,14 +106,14 @@ class Executor:
         with device_errors("writing the inputs"):
             for event in self._in_flight[turn]:
                 event.wait()
-            # PyOpenCL waits for a copy whose event is dropped, so they are kept until the next turn.
+            # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
             self._in_flight[turn] = [self._write(name, array, turn) for name, array in arrays.items()]
 
     def enqueue(self, queue: cl.CommandQueue, first: int = 0) -> list[cl.Event]:
-        """Enqueues all launches from a number on, on a queue of the device's context, and returns their events.
+        """Enqueues the launches from number ``first`` on, on a queue of the device's context. Returns their events.
 
         Raises:
-            DeviceError: the device refuses a launch; the message names it and its lines of the model.
+            DeviceError: the device refuses a launch. The message names it and its places in the model.
         """
         launch_kernel = cl.enqueue_nd_range_kernel
         calls, events = self._calls[first:], []
@@ -134,7 +133,7 @@ class Executor:
         return events
 
     def fetch(self, name: str) -> np.ndarray:
-        """The array of a fetch after the runs enqueued so far; waits for it.
+        """The array of a fetch after all runs enqueued so far. Waits for it.
 
         Raises:
             KeyError: the program has no such fetch.
@@ -143,7 +142,7 @@ class Executor:
         return self.fetch_later(name).result()
 
     def fetch_later(self, name: str) -> Pending:
-        """Like ``fetch``, without waiting: later runs do not change what it gives."""
+        """Like ``fetch``, but does not wait. Later runs do not change the result."""
         slot = self.program.fetches[name]
         stored = np.empty(slot.shape, STORED[slot.element])
         with device_errors(f"fetching '{name}'"):
@@ -152,7 +151,7 @@ class Executor:
         return Pending(slot, stored, event)
 
     def finish(self) -> None:
-        """Waits for everything that is enqueued on the device.
+        """Waits until everything enqueued on the device is done.
 
         Raises:
             DeviceError: a run failed.
@@ -166,7 +165,7 @@ class Executor:
         return cl.enqueue_copy(self.device.queue, self._buffers["feed", name], staging, is_blocking=False)
 
     def _allocate(self) -> dict[tuple[str, str], cl.Buffer]:
-        """Every buffer by place and name."""
+        """All buffers, by place and name."""
         program, context, flags = self.program, self.device.context, cl.mem_flags
         buffers = {("arena", ""): cl.Buffer(context, flags.READ_WRITE, max(program.arena_bytes, _SMALLEST_BUFFER))}
         for name in program.variables:
@@ -181,7 +180,7 @@ class Executor:
         return buffers
 
     def _bound(self, kernels: BuiltKernels) -> list[tuple[Any, ...]]:
-        """The arguments of every ``enqueue_nd_range_kernel`` of a run after the queue."""
+        """The arguments of every ``enqueue_nd_range_kernel`` call of a run, without the queue."""
         launches = self.program.launches
         for launch in launches:
             self._check(launch, kernels)
@@ -189,7 +188,10 @@ class Executor:
             return [self._bind(launches[number], turns, kernels) for number, turns in self.program.calls()]
 
     def _bind(self, launch: Launch, turns: Sequence[int], kernels: BuiltKernels) -> tuple[Any, ...]:
-        """The arguments of one enqueue, positional because keywords cost time: of a launch in loops at these turns."""
+        """The arguments of one enqueue, for a launch at the given turns of its loops.
+
+        They are positional because keyword arguments cost time.
+        """
         kernel = kernels.create(launch.kernel)
         for index, binding in enumerate(launch.bindings):
             kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
@@ -197,7 +199,7 @@ class Executor:
         return kernel, launch.global_size, launch.local_size, None, None
 
     def _check(self, launch: Launch, kernels: BuiltKernels) -> None:
-        """Whether a launch fits its kernel and the device."""
+        """Raises an error if a launch does not fit its kernel or the device."""
         info = self.device.info
         with device_errors(f"preparing {describe_launch(launch)}"):
             kernel = kernels.create(launch.kernel)
@@ -215,10 +217,11 @@ class Executor:
 
 
 def check_memory(program: Program, info: DeviceInfo) -> None:
-    """Whether a device has the memory that a program needs.
+    """Checks that a device has the memory that a program needs.
 
     Raises:
-        DeviceError: in all (E0801) or for one buffer (E0802) it has not; the message names the largest tensors.
+        DeviceError: there is too little memory in all (E0801), or for one buffer (E0802). The message names the largest
+            tensors.
     """
     variables = sum(slot.nbytes for slot in program.variables.values())
     if program.peak_bytes > info.memory:
@@ -248,7 +251,7 @@ def describe_launch(launch: Launch) -> str:
 
 
 def _memory_report(program: Program) -> str:
-    """The largest parts of a program's memory, a line each."""
+    """The largest parts of a program's memory, one on each line."""
     parts = [(block.nbytes, block.label) for block in program.arena_blocks]
     parts += [(slot.nbytes, f"variable {slot.name}") for slot in program.variables.values()]
     largest = sorted(parts, key=lambda part: -part[0])[:_LARGEST_SHOWN]

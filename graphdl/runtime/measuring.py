@@ -1,4 +1,4 @@
-"""How fast a device is: a chain of products, as the compiler writes them, timed once for a driver and kept on disk."""
+"""The speed of a device: a chain of compiled matrix products, measured once for each driver and cached on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore
 
 CLOSE = 1 / 2
-"""Devices whose figure is at least this part of the best count as equally fast: whatever else runs sways a figure."""
+"""The fraction of the best speed from which devices count as equally fast: other load on the machine disturbs
+measurements.
+"""
 
 _SIZE = 256
 _FLOPS = 3 * 2 * _SIZE**3
@@ -26,18 +28,18 @@ _ROUNDS = 25
 
 
 def known_speed(info: DeviceInfo) -> float | None:
-    """The figure that was measured before for this device and its driver, in FLOP/s."""
+    """The speed measured before for this device and its driver, in FLOP/s; None if there is none."""
     kept = _cache().get(*_key(info))
     return None if kept is None else float(kept)
 
 
 def measured_speed(device: Device) -> float:
-    """FLOP/s in three products of matrices of 256 by 256, launches and transfers included.
+    """The speed, in FLOP/s, of three products of matrices of 256 by 256, including launches and transfers.
 
-    The best of 25 rounds, or of what fits into 30 ms if that is more, after one round that compiles.
+    It is the best of at least 25 rounds and of all that fit into 30 ms, after one round that compiles.
 
     Raises:
-        DeviceError: the device does not run it.
+        DeviceError: the device does not run the products.
     """
     known = known_speed(device.info)
     if known is None:
@@ -47,7 +49,7 @@ def measured_speed(device: Device) -> float:
 
 
 def by_speed(devices: Sequence[DeviceInfo], speeds: Sequence[float]) -> list[DeviceInfo]:
-    """The fast ones first, in their order, then the others by their figure."""
+    """The devices sorted by speed, except that all fast ones (see ``CLOSE``) come first in their given order."""
     bar = CLOSE * max(speeds)
     order = sorted(range(len(devices)), key=lambda place: (-min(speeds[place], bar), place))
     return [devices[place] for place in order]

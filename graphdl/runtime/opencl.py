@@ -1,4 +1,4 @@
-"""An opened device, and PyOpenCL's rough edges: its errors, its warnings, its cache."""
+"""An opened device, and workarounds for PyOpenCL's errors, warnings and cache."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from graphdl.runtime.ranking import DeviceInfo
 
 @dataclass(frozen=True)
 class Device:
-    """An opened device: one context and one in-order queue for everything that runs on it."""
+    """An opened device: one context, and one in-order queue for everything that runs on it."""
 
     info: DeviceInfo
     context: cl.Context
     queue: cl.CommandQueue
     built: dict[str, cl.Program] = field(default_factory=dict, repr=False)
-    """The program that holds a kernel, by the kernel's unique name, so that what is built is shared."""
+    """Maps the unique name of a kernel to the program that contains it, so that built kernels are shared."""
 
     @property
     def target(self) -> Target:
@@ -30,11 +30,11 @@ class Device:
 
 
 def target_of(info: DeviceInfo) -> Target:
-    """What the compiler needs to know of a device."""
+    """The properties of a device that the compiler needs."""
     is_cpu = info.kind not in ("gpu", "accelerator")
     return Target(
         kind="cpu" if is_cpu else "gpu",
-        # A CPU's register; on a GPU a work-item is a lane already and 16 bytes are its widest load.
+        # The register of a CPU. On a GPU a work-item is one lane, and its widest load is 16 bytes.
         vector_width=max(4, info.vector_width) if is_cpu else 4,
         compute_units=info.compute_units,
         max_work_group=info.max_work_group,
@@ -61,7 +61,7 @@ def open_info(info: DeviceInfo) -> Device:
 
 @contextmanager
 def device_errors(doing: str) -> Iterator[None]:
-    """Turns whatever OpenCL raises inside into a ``DeviceError`` that says what was being done."""
+    """Turns errors of OpenCL in the block into a ``DeviceError`` whose message begins with ``doing``."""
     try:
         yield
     except cl.Error as error:
@@ -69,10 +69,10 @@ def device_errors(doing: str) -> Iterator[None]:
 
 
 def build_program(context: cl.Context, content: str | bytes, options: str = "") -> cl.Program:
-    """Builds a program from its text or its binary, past PyOpenCL's own cache on disk: ours is bounded and never fails.
+    """Builds a program from its text or its binary, without PyOpenCL's cache on disk, which is unbounded and may fail.
 
     Raises:
-        pyopencl.Error: the build failed; it carries the log.
+        pyopencl.Error: the build failed; the error contains the log.
     """
     if isinstance(content, str):
         program = cl.Program(cl._cl._Program(context, content))
@@ -84,7 +84,7 @@ def build_program(context: cl.Context, content: str | bytes, options: str = "") 
 
 @contextmanager
 def compiler_warnings_ignored() -> Iterator[None]:
-    """PyOpenCL warns of every build log that is not empty, and Intel's never is. Not for use within threads."""
+    """Suppresses PyOpenCL's warning of build logs that are not empty: Intel's never are. Not for use in threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         yield

@@ -1,4 +1,4 @@
-"""Many kernels in one program: texts that were written apart are joined so that their names do not meet."""
+"""Packs many kernels into one program: texts that were written separately are joined without conflicts of names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DO
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r" __attribute__ \( \)")
-# Clang and those that follow it write the place first; PoCL writes it last.
+# Clang and its derivatives write the place first; PoCL writes it last.
 _ERROR = re.compile(r"^(?:error: )?(?P<name>\w+):(?P<line>\d+):\d+:(?! warning| note)", re.MULTILINE)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|[(){}\[\];=,]")
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[A-Za-z_]\w*|[(){}\[\];=,]")
 def packs(kernels: Iterable[Kernel], size: int) -> list[list[Kernel]]:
     """Divides distinct kernels into packs of about ``size``.
 
-    A kernel's pack follows from the hash of its text, so that a changed kernel invalidates its own pack and no other.
+    The pack of a kernel depends on the hash of its text, so that a changed kernel invalidates only its own pack.
     """
     distinct = sorted(set(kernels), key=unique_name)
     count = 1
@@ -33,15 +33,16 @@ def packs(kernels: Iterable[Kernel], size: int) -> list[list[Kernel]]:
 
 
 def unique_name(kernel: Kernel) -> str:
-    """The name that the kernel's function bears in a joined text."""
+    """The name of the kernel's function in a joined text."""
     return f"{kernel.name}_{_digest(kernel)}"
 
 
 def joined(kernels: Sequence[Kernel]) -> str:
-    """One text for all. Compilers' messages name the kernel as the file, and the line of its own text.
+    """One text for all kernels. In the compiler's messages the file is the kernel's name and the line is that of its
+    text.
 
-    Every function, type and constant that a text defines at its outermost level gets a name of its own by a macro;
-    the macros it defines end with it.
+    A macro renames every function, type and constant that a text defines at its outermost level. The macros that a text
+    defines end with the text.
     """
     parts = []
     for kernel in kernels:
@@ -55,7 +56,7 @@ def joined(kernels: Sequence[Kernel]) -> str:
 
 
 def failing_kernel(log: str, kernels: Sequence[Kernel]) -> tuple[Kernel, int] | None:
-    """The first kernel that a build log complains about, and the line of its text."""
+    """The first kernel with an error in a build log, and the line of its text."""
     by_name: Mapping[str, Kernel] = {unique_name(kernel): kernel for kernel in kernels}
     for match in _ERROR.finditer(log):
         if match["name"] in by_name:
@@ -68,7 +69,7 @@ def _digest(kernel: Kernel) -> str:
 
 
 def _defined(source: str) -> set[str]:
-    """The names that a text defines outside of any brackets: functions, types and constants."""
+    """The names that a text defines outside of all brackets: functions, types and constants."""
     text = _DIRECTIVE.sub("", _COMMENT_OR_STRING.sub(" ", source))
     found: set[str] = set()
     statement = ""
@@ -80,7 +81,7 @@ def _defined(source: str) -> set[str]:
             statement += " " + token
         if token in "([{":
             depth += 1
-        # A body ends a function; after a struct's braces its declarators follow.
+        # A body ends a function; the braces of a struct are followed by its declarators.
         if depth == 0 and (token == ";" or (token == "}" and re.search(r"\)[^=]*\{ \}$", statement))):
             found |= _names_of(statement)
             statement = ""
@@ -88,7 +89,7 @@ def _defined(source: str) -> set[str]:
 
 
 def _names_of(statement: str) -> set[str]:
-    """The names of one statement, whose brackets are empty: `` inline float f ( ) { }``."""
+    """The names that one statement defines. Its brackets are empty: `` inline float f ( ) { }``."""
     statement = _ATTRIBUTE.sub("", statement)
     names = set(re.findall(r" (?:struct|union|enum) (\w+) \{", statement))
     if " typedef " in statement:

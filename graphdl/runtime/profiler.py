@@ -1,4 +1,4 @@
-"""Where the time of a run goes: every launch timed by the device itself."""
+"""A profile of a run: the device measures the time of every launch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from graphdl.runtime.opencl import device_errors
 
 
 def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[tuple[Launch, float]]:
-    """One run on a queue that keeps time: each launch with its seconds on the device, in order, all turns together.
+    """Runs a program once on a profiling queue.
 
-    The run is a real one: variables change. The first run on some drivers compiles; profile the second.
+    Returns each launch with its seconds on the device, in order, summed over all turns of its loops. The run changes
+    variables like any other. The first run compiles on some drivers, so profile the second.
 
     Raises:
         ValueError: the feeds are wrong.

@@ -1,4 +1,4 @@
-"""Which device to use: descriptions of devices, what is known of their drivers, and the choice. No OpenCL in it."""
+"""The choice of a device: descriptions of devices, known deviations of drivers, and the ranking. No OpenCL."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ INSTALL_HINT = (
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What a platform says about one of its devices, mended by the quirks that apply."""
+    """A platform's description of one of its devices, corrected by the quirks that apply."""
 
     index: int
-    """The place in the enumeration: what ``--device 2`` means."""
+    """The number of the device in the enumeration, as in ``--device 2``."""
     platform: str
     platform_version: str
     vendor: str
@@ -44,33 +44,33 @@ class DeviceInfo:
     vector_width: int
     """Floats of a native vector."""
     cache: int = 0
-    """Bytes of the cache in front of the memory; 0 where the driver tells of none."""
+    """Bytes of the cache in front of the memory; 0 if the driver reports none."""
     cache_line: int = 64
-    """Bytes; 64 where the driver tells of none."""
+    """Bytes of a cache line; 64 if the driver reports none."""
     unified_memory: bool = False
-    """It shares the host's memory (an integrated GPU, a CPU)."""
+    """Whether it shares the host's memory (an integrated GPU, a CPU)."""
     usable: bool = True
-    """It is available and has a compiler."""
+    """Whether it is available and has a compiler."""
     kernels_per_program: int = 32
     driver_caches: bool = False
-    """The driver keeps compiled kernels on disk by itself."""
+    """Whether the driver stores compiled kernels on disk by itself."""
     quirks: tuple[Quirk, ...] = field(default=(), compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
 
     @property
     def score(self) -> tuple[int, int, int]:
-        """The higher, the better: the kind, then the runtime, then the memory."""
+        """The ranking: by kind, then by runtime, then by memory. Higher is better."""
         return _KIND_SCORE[self.kind], self._runtime_score, self.memory
 
     @property
     def by_default(self) -> bool:
-        """Whether it may be used without being asked for."""
+        """Whether it may be chosen without a selector."""
         return self.usable and self.kind not in ("rasterizer", "simulator")
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it ranks where it does, in words."""
+        """The reasons for its rank, in words."""
         reasons = [_KIND_REASON[self.kind]]
         if not self.usable:
             reasons.append("unavailable, or without a compiler")
@@ -105,8 +105,8 @@ _KIND_REASON: dict[Kind, str] = {
     "simulator": "a simulator, used only when asked for",
 }
 
-# Fastest first. Kernels alone run alike on PoCL 3 and Intel's runtime; a whole training step of a small network takes
-# Intel's 15 % longer, because a launch costs more.
+# Fastest first. Single kernels are equally fast on PoCL 3 and Intel's runtime. A training step of a small network takes
+# 15 % longer on Intel's, because a launch costs more.
 _CPU_RUNTIMES = (r"PoCL [4-9]", r"PoCL 3", r"Intel\(R\) OpenCL", r"AMD Accelerated")
 
 _SIMULATORS = re.compile(r"oclgrind|simulator|emulat", re.IGNORECASE)
@@ -114,7 +114,7 @@ _RASTERIZERS = re.compile(r"llvmpipe|softpipe|lavapipe|swiftshader|basic render"
 
 
 def kind_of(platform: str, name: str, *, gpu: bool, accelerator: bool) -> Kind:
-    """What a device really is: names go before the types that it claims (Oclgrind claims every type)."""
+    """The true kind of a device. Its name takes precedence over its claimed types (Oclgrind claims every type)."""
     if _SIMULATORS.search(f"{platform} {name}"):
         return "simulator"
     if _RASTERIZERS.search(name):
@@ -126,14 +126,14 @@ def kind_of(platform: str, name: str, *, gpu: bool, accelerator: bool) -> Kind:
 
 @dataclass(frozen=True)
 class Quirk:
-    """A known deviation of a driver: whom it concerns, and what it changes."""
+    """A known deviation of a driver: the devices that it applies to, and the change to their description."""
 
     name: str
     platform: str
     """A regular expression over ``platform, platform version, device name, driver version``."""
     kinds: tuple[Kind, ...]
     change: Callable[[DeviceInfo, int], DeviceInfo]
-    """From a description and the bytes of the host's memory to the mended description."""
+    """From a description and the bytes of the host's memory to the corrected description."""
     reference: str
 
 
@@ -178,7 +178,7 @@ QUIRKS = (
 
 
 def with_quirks(info: DeviceInfo, host_memory: int) -> DeviceInfo:
-    """The description with every quirk applied that concerns it."""
+    """The description with all quirks that apply to it."""
     text = f"{info.platform}, {info.platform_version}, {info.name}, {info.driver_version}"
     for quirk in QUIRKS:
         if info.kind in quirk.kinds and re.search(quirk.platform, text):
@@ -187,25 +187,26 @@ def with_quirks(info: DeviceInfo, host_memory: int) -> DeviceInfo:
 
 
 def with_known_processor(info: DeviceInfo, refused: str, known: str) -> DeviceInfo:
-    """The description of a device that builds for ``known``, because its compiler refused this processor."""
+    """The description of a device that builds for ``known`` because its compiler refuses this processor."""
     reference = f"its compiler does not know this processor ('{refused}') and builds for {known}"
     told = Quirk("unknown-processor", re.escape(info.platform), (info.kind,), lambda info, _: info, reference)
     return replace(info, quirks=(*info.quirks, told))
 
 
 def ranked(devices: Sequence[DeviceInfo]) -> list[DeviceInfo]:
-    """Best first; equals stay in their order."""
+    """The devices, best first. Equal ones keep their order."""
     return sorted(devices, key=lambda info: (info.usable, info.score), reverse=True)
 
 
 def candidates(devices: Sequence[DeviceInfo], selector: str | None = None) -> list[DeviceInfo]:
-    """The devices that a selector means, best first; never empty.
+    """The devices that match a selector, best first; never empty.
 
-    ``selector`` is an index into ``devices``, a kind (``gpu``, ``cpu``, ``accelerator``), a kind and a rank within
-    it (``gpu:1``), or a part of the platform's or else the device's name. Without one: whatever is good by default.
+    ``selector`` is an index into ``devices``, a kind (``gpu``, ``cpu``, ``accelerator``), a kind and a rank within it
+    (``gpu:1``), or a part of the name of the platform or else of the device. Without one, all devices usable by default
+    match.
 
     Raises:
-        DeviceError: there is none; the message lists those there are.
+        DeviceError: there is none. The message lists all devices.
     """
     if not devices:
         raise DeviceError(f"no OpenCL device found; {INSTALL_HINT}")

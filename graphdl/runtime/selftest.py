@@ -1,9 +1,9 @@
-"""Whether a device computes what its kernels say: small programs whose results the host knows, run once a driver.
+"""A self-test of a device: small programs with results known to the host, run once for each driver.
 
-Drivers have bugs that no probe of one line finds: a sum over gathered values that leaves a part out, a rest of a row
-that is taken for a full vector. The programs here hold the forms that the compiler writes most, and those that a driver
-is known to have got wrong. What comes out is kept on disk with the driver's version and with a digest of this package,
-so that it is asked anew whenever either changes.
+Drivers have bugs that a probe of one line does not find: a sum over gathered values that omits a part, the remainder of
+a row that is treated as a full vector. The programs contain the forms that the compiler writes most, and those that
+some driver is known to compile wrongly. The result is stored on disk with the driver's version and a digest of this
+package, so that the test runs again when either changes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore
 
 TOLERANCE = 1e-4
-"""Of the largest number of a result: single precision is a hundred times better, a missing term much worse."""
+"""The tolerance relative to the greatest magnitude of a result. Single precision is a hundred times better; a missing
+term is much worse.
+"""
 
 _PASSED = b"passed"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A small program: what is computed, of what, and what comes out."""
+    """A small program: its result as a tensor, its feeds, and the expected values."""
 
     name: str
     tensor: Tensor
@@ -46,7 +48,9 @@ class Case:
 
 
 def fault(device: Device) -> str | None:
-    """What a device computes wrongly, in words; None if all is right. Asked once a driver and kept on disk."""
+    """The computations that are wrong on a device, in words; None if all are right. The answer is cached for each
+    driver.
+    """
     kept, key = BinaryCache(cache_folder() / "selftest"), _key(device)
     verdict = kept.get(*key)
     if verdict is None:
@@ -57,10 +61,10 @@ def fault(device: Device) -> str | None:
 
 
 def wrong(device: Device) -> list[str]:
-    """The names of the cases that a device gets wrong.
+    """The names of the cases with wrong results on a device.
 
     Raises:
-        DeviceError: it does not run them.
+        DeviceError: the device does not run them.
     """
     everything = list(cases())
     program = build({case.name: case.tensor for case in everything}, {}, device.target)
@@ -80,7 +84,7 @@ def _key(device: Device) -> tuple[str, ...]:
 
 @cache
 def _digest() -> str:
-    """Of all that decides what kernels are tested: this package's own text."""
+    """A digest of everything that determines the tested kernels: the text of this package."""
     digest = hashlib.sha256(graphdl.__version__.encode())
     for part in ("compiler", "operators", "runtime"):
         for path in sorted((Path(graphdl.__file__).parent / part).rglob("*.py")):
@@ -92,7 +96,7 @@ def _digest() -> str:
 
 
 def cases() -> Iterator[Case]:
-    """All of them, each with feeds of its own."""
+    """All cases, each with its own feeds."""
     draw = np.random.default_rng(0)
 
     def values(*shape: int) -> np.ndarray:
@@ -109,7 +113,7 @@ def cases() -> Iterator[Case]:
 
 
 def _gathered_sums(count: int, table: np.ndarray, index: np.ndarray) -> Iterator[Case]:
-    """The sum over a batch of what the labels name, as a loss is, with and without a sign before it."""
+    """The sum over a batch of the gathered elements, as in a loss, with and without negated terms."""
     name = f"sum of {count} gathered numbers"
     x, k = feed(f"{name} x", table.shape), feed(f"{name} k", index.shape, "int")
     picked = pick(x, k, known=True)
@@ -132,7 +136,7 @@ def _reductions(rows: int, columns: int, value: np.ndarray) -> Iterator[Case]:
 
 
 def _rest_of_a_vector(length: int, a: np.ndarray, b: np.ndarray) -> Case:
-    """A row that full vectors leave a rest of, with a choice in each lane."""
+    """A row that full vectors do not fill, with a selection in each lane."""
     name = f"elementwise over {length}"
     x, y = feed(f"{name} x", a.shape), feed(f"{name} y", b.shape)
     made = apply("where", apply("greater", x, y), x * 2.0 + y, apply("exp", y * 0.5))
@@ -148,7 +152,7 @@ def _product(m: int, k: int, n: int, a: np.ndarray, b: np.ndarray) -> Case:
 
 
 def _moved(value: np.ndarray, index: np.ndarray) -> Iterator[Case]:
-    """Views: at what place an element is read, and where nothing is read."""
+    """Views: where an element is read, and where none is."""
     rows, columns = value.shape
     x, k = feed("views", value.shape), feed("views rows", index.shape, "int")
     given = {"views": value}

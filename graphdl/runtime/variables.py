@@ -1,4 +1,4 @@
-"""Persistent variables on a device: parameters, states and optimizer slots, shared by all programs that name them."""
+"""Persistent variables on a device: parameters, states and the optimizer's variables, shared by programs by name."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from graphdl.runtime.opencl import Device, device_errors
 
 
 class VariableStore(MutableMapping[str, np.ndarray]):
-    """Variables by name: reading copies one from the device, assigning copies it there.
+    """Variables by name. Reading one copies it from the device; assigning copies it to the device.
 
-    Variables come to be with ``add``; they start as zeros and live until the store does.
+    ``add`` creates variables. They start as zeros and live as long as the store.
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
         self.version = 0
-        """Another number whenever a variable may have changed."""
+        """A number that changes whenever a variable may have changed."""
         self._slots: dict[str, Slot] = {}
         self._buffers: dict[str, cl.Buffer] = {}
 
     def add(self, slots: Iterable[Slot]) -> None:
-        """Makes room for the variables that are not there yet.
+        """Allocates the variables that do not exist yet.
 
         Raises:
-            ValueError: a variable is there with another shape or element.
-            DeviceError: the device has no room.
+            ValueError: a variable exists with another shape or element type.
+            DeviceError: the device has too little memory.
         """
         for slot in slots:
             known = self._slots.get(slot.name)
@@ -49,7 +49,7 @@ class VariableStore(MutableMapping[str, np.ndarray]):
         return self._buffers[name]
 
     def slot(self, name: str) -> Slot:
-        """Shape and element of a variable."""
+        """The shape and the element type of a variable."""
         return self._slots[name]
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -73,7 +73,7 @@ class VariableStore(MutableMapping[str, np.ndarray]):
         self.version += 1
 
     def __delitem__(self, name: str) -> None:
-        """Forgets a variable. Executors that were made before keep its memory."""
+        """Removes a variable. Executors that were made before keep its memory."""
         del self._slots[name], self._buffers[name]
 
     def __iter__(self) -> Iterator[str]:

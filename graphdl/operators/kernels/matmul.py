@@ -115,9 +115,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
 MATMUL = MatMulFamily()
 
 
-def _blocks(
-    target: Target, columns: int, tiles: int, most_blocks: int, tile_cycles: float, pack_cycles: float
-) -> int:
+def _blocks(target: Target, columns: int, tiles: int, most_blocks: int, tile_cycles: float, pack_cycles: float) -> int:
     """Tiles of a work-item: few enough for an even load, many enough to be worth the copy of a panel and the start of a
     work-item, and no more than ``most_blocks``: the stack holds their sums, the second cache their part of A."""
 

@@ -1,4 +1,4 @@
-"""The OpenCL drivers of this machine: found, loaded, and helped where they fail. Nothing of it knows of programs.
+"""The OpenCL drivers of this machine: how they are found and loaded, and workarounds for their faults.
 
-``loader`` finds and loads them; ``pocl`` and ``intel`` know what those two need.
+``loader`` finds and loads them; ``pocl`` and ``intel`` are specific to those two. Nothing here depends on programs.
 """

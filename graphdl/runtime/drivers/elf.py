@@ -1,4 +1,4 @@
-"""Whether a shared library is whole: one that was cut off ends the process that loads it."""
+"""Checks whether a shared library is complete: a truncated one ends the process that loads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOADED = 1  # PT_LOAD
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a shared library of 64 bits, little-endian, with all that its headers promise.
+    """Whether a file is a 64-bit little-endian shared library that contains everything its headers declare.
 
     Raises:
         OSError: it cannot be read.

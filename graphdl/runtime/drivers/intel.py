@@ -1,4 +1,4 @@
-"""Intel's OpenCL runtime for CPUs, as pip installs it: where it is, and what keeps strangers' settings out of it."""
+"""Intel's OpenCL runtime for CPUs as installed by pip: its location, and protection from foreign settings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 PACKAGE = "intel-opencl-rt"
 LIBRARY = "libintelocl.so"
 
-# The runtime reads cl.cfg from the current folder before its own, at each step anew; a variable goes before both.
-# Empty means "not set", except where a word or a number has to stand; those are the runtime's own defaults.
+# The runtime reads cl.cfg from the current folder before its own, at every step. Variables take precedence over both.
+# An empty value means "not set". Where the runtime needs a word or a number, its own default is given.
 SETTINGS = {
     "CL_CONFIG_CHANNEL_DEPTH_EMULATION_MODE": "",
     "CL_CONFIG_CPU_EXPENSIVE_MEM_OPT": "0",
@@ -57,10 +57,10 @@ SETTINGS = {
 
 
 def find_library() -> Path | None:
-    """The library that the package brought, or that lies where packages bring it.
+    """The library of the package, or the one in the folder where packages install it; None if there is none.
 
-    None where there is none. That may be so although the package is installed: ``pip install --target`` leaves out what
-    belongs beside the environment's own libraries.
+    There may be none although the package is installed: ``pip install --target`` leaves out files that belong beside
+    the environment's own libraries.
     """
     try:
         files = metadata.files(PACKAGE) or ()
@@ -72,7 +72,7 @@ def find_library() -> Path | None:
 
 
 def is_installed() -> bool:
-    """Whether the package is there, with or without its files."""
+    """Whether the package is installed, with or without its files."""
     try:
         metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
@@ -81,10 +81,10 @@ def is_installed() -> bool:
 
 
 def without_spaces(library: Path, cache: Path) -> Path:
-    """The library by a path without a space, on which the runtime insists: hard links stand in for the files.
+    """A path of the library without spaces, which the runtime requires. Hard links replace the files if necessary.
 
     Raises:
-        OSError: no folder on the same file system takes the links.
+        OSError: links cannot be made in any folder on the same file system.
     """
     if " " not in str(library):
         return library
@@ -101,7 +101,7 @@ def without_spaces(library: Path, cache: Path) -> Path:
 
 
 def _linked(library: Path, folder: Path) -> Path:
-    """The library in ``folder``, where links to all the files beside it are made first."""
+    """Links all files beside the library into ``folder`` and returns the library's path there."""
     if folder.is_dir():
         if folder.stat().st_uid != os.geteuid():
             raise OSError(f"{folder} belongs to another user")

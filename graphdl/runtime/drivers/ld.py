@@ -1,9 +1,9 @@
-"""A linker for PoCL's kernels: one object file for x86-64 Linux to one shared library.
+"""A linker for PoCL's kernels: it turns one object file for x86-64 Linux into a shared library.
 
-PoCL calls ``ld`` for each kernel, with libraries that only a C compiler's packages bring, and ends the process where it
-fails. Few servers and containers have a compiler. A kernel needs little of a linker: one object, code and constants,
-hardly ever a symbol from outside. This file does that much where the system's linker fails (see ``linker``). It runs
-as a program of its own and imports only the standard library, so that it starts in some milliseconds.
+PoCL calls ``ld`` for each kernel, with libraries that only a C compiler's packages install, and ends the process if
+``ld`` fails. Few servers and containers have a compiler. A kernel needs little of a linker: it is one object of code
+and constants that rarely refers to external symbols. This linker is used if the system's fails (see ``linker``). It
+runs as a separate program and imports only the standard library, so that it starts within milliseconds.
 
 Reference: System V Application Binary Interface, AMD64 Architecture Processor Supplement, version 1.0.
 """
@@ -30,7 +30,7 @@ _STUB = b"\xff\x25"  # jmp *offset(%rip)
 
 
 class UnsupportedError(Exception):
-    """The object has something in it that this linker does not know."""
+    """The object contains something that this linker does not support."""
 
 
 class _Section:
@@ -51,7 +51,7 @@ class _Symbol:
 
 
 class _Link:
-    """One object on its way to a library. ``parts`` holds the sections that are loaded, by index."""
+    """An object file that is being linked. ``parts`` holds the sections that are loaded, by index."""
 
     def __init__(self, data: bytes) -> None:
         header = _HEADER.unpack_from(data)
@@ -71,9 +71,9 @@ class _Link:
                 raise UnsupportedError(f"a section of kind {section.kind}")
         self.symbols = self._read_symbols()
         self.slots: dict[int, int] = {}
-        """The place in the table of addresses, by symbol."""
+        """The index in the table of addresses, by symbol."""
         self.stubs: dict[int, int] = {}
-        """The place in the table of jumps, by symbol."""
+        """The index in the table of jumps, by symbol."""
         self.dynamic: list[tuple[int, int, int]] = []
         """Relocations for the loader: place, symbol and kind, addend."""
 
@@ -85,7 +85,7 @@ class _Link:
         return [_Symbol(_text(strings, entry[0]), entry) for entry in _SYMBOL.iter_unpack(table.content)]
 
     def relocations(self) -> list[tuple[_Section, int, int, int, int]]:
-        """Section, offset, kind, symbol and addend of everything to be filled in."""
+        """The section, offset, kind, symbol and addend of every relocation."""
         found = []
         for table in self.sections:
             if table.kind == _RELA and table.info in self.parts:
@@ -94,7 +94,7 @@ class _Link:
         return found
 
     def reserve(self) -> None:
-        """Gives symbols a slot or a stub as the relocations ask for them."""
+        """Reserves the slots and stubs that the relocations need."""
         for _, _, kind, symbol, _ in self.relocations():
             outside = self.symbols[symbol].section == 0
             if kind in _GOT_PC:
@@ -112,7 +112,7 @@ class _Link:
         return self.parts[entry.section].address + entry.value
 
     def fill_in(self, table: int, jumps: int) -> None:
-        """Writes every relocation; ``table`` and ``jumps`` are the addresses of the two tables."""
+        """Applies every relocation. ``table`` and ``jumps`` are the addresses of the two tables."""
         for section, offset, kind, symbol, addend in self.relocations():
             place = section.address + offset
             if kind == _ABSOLUTE_64:
@@ -138,7 +138,7 @@ class _Link:
 
 
 def link(data: bytes) -> bytes:
-    """The shared library of an object file.
+    """Links an object file and returns the shared library.
 
     Raises:
         UnsupportedError: the object needs a full linker.
@@ -150,7 +150,7 @@ def link(data: bytes) -> bytes:
     strings = b"\0" + b"".join(work.symbols[index].name + b"\0" for index in exported)
     pointers = sum(relocation[2] == _ABSOLUTE_64 for relocation in work.relocations()) + len(work.slots)
 
-    # Three segments: what is read (tables, constants), what is run, what is written. A page apart each.
+    # Three segments, each starting on a page of its own: read-only (tables, constants), executable, and writable.
     hash_at = _HEADER.size + 5 * _SEGMENT.size
     hash_table = _hash_table(len(exported))
     symbols_at = _aligned(hash_at + len(hash_table), 8)
@@ -215,7 +215,7 @@ def link(data: bytes) -> bytes:
 
 
 def _place(work: _Link, flags: int, address: int) -> int:
-    """Gives addresses to the sections of one segment, from ``address`` on; returns the end."""
+    """Assigns addresses from ``address`` on to the sections of one segment. Returns the end."""
     for section in work.parts.values():
         if section.flags & (_WRITE | _EXECUTE) == flags:
             section.address = _aligned(address, max(1, section.align))
@@ -224,7 +224,7 @@ def _place(work: _Link, flags: int, address: int) -> int:
 
 
 def _hash_table(count: int) -> bytes:
-    """DT_HASH with one bucket, whose chain runs through all symbols from the last to the first."""
+    """DT_HASH with one bucket. Its chain contains all symbols from the last to the first."""
     words = [1, count + 1, count, 0, *range(count)]  # buckets, symbols, the bucket, each symbol's next (0 ends)
     return struct.pack(f"<{len(words)}I", *words)
 

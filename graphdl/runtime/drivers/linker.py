@@ -1,4 +1,4 @@
-"""Where PoCL finds a linker: a program named ``ld`` that tries the system's, then the one in ``ld.py``."""
+"""The linker for PoCL: a program named ``ld`` that tries the system's linker, then the one in ``ld.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graphdl.runtime.cache import cache_folder, usable_folder
 
-# PoCL names its objects *.so.o. Whatever else this process starts and looks for a linker gets the system's.
+# PoCL names its objects *.so.o. All other calls from this process go to the system's linker.
 _SCRIPT = """#!/bin/sh
 case "$*" in
 *.so.o\\ *) ld "$@" 2>/dev/null || exec {python} -I -S {linker} "$@" ;;
@@ -21,9 +21,9 @@ esac
 
 
 def install_linker() -> None:
-    """Puts the program first among those that PoCL's compiler looks for, by the variable COMPILER_PATH.
+    """Puts the program first on COMPILER_PATH, where PoCL's compiler looks for linkers.
 
-    The variable stays: PoCL links when a kernel is first launched.
+    The variable stays set: PoCL links a kernel at its first launch.
     """
     if not sys.executable:  # Python inside another program
         return

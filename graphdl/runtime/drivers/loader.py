@@ -1,8 +1,8 @@
-"""The OpenCL loader, told of every driver there is before it looks for drivers: once in a process.
+"""Makes all installed drivers known to the OpenCL loader before its first search, once in a process.
 
 PyOpenCL's loader reads the ``.icd`` files of one folder, and those beside itself, at the first ``clGetPlatformIDs``.
-Around that call OCL_ICD_VENDORS names a folder with copies of the system's files and files for what pip installed
-elsewhere. A user's own OCL_ICD_VENDORS says all that the loader shall see, and is left alone.
+During that call OCL_ICD_VENDORS names a folder with copies of the system's files and files for the drivers that pip
+installed elsewhere. A user's own OCL_ICD_VENDORS is complete by definition and stays unchanged.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class Runtime:
     library: str
     """The path of its library, or the bare name by which the system finds it."""
     origin: str
-    """What told of it: a package, or an ``.icd`` file."""
+    """Where it was found: a package, or an ``.icd`` file."""
     listed: bool
-    """Whether the loader finds it without help."""
+    """Whether the loader finds it by itself."""
     problem: str | None = None
     """Why it is not loaded, and what to do about it."""
 
 
 @cache
 def runtimes() -> tuple[Runtime, ...]:
-    """Every driver that was found, without loading any: the system's, or the user's choice, then what pip installed."""
+    """All drivers, without loading any: the system's or the user's choice, followed by those that pip installed."""
     if not sys.platform.startswith("linux"):
         return ()
     return (*_listed_runtimes(), *_pocl_runtime(), *_intel_runtime())
@@ -53,9 +53,9 @@ def runtimes() -> tuple[Runtime, ...]:
 
 @cache
 def platforms() -> tuple[cl.Platform, ...]:
-    """Every platform of every driver; none where there is no driver.
+    """All platforms of all drivers; empty if there is no driver.
 
-    Their devices are listed, too: a driver reads its settings when it is first asked for them.
+    Their devices are listed as well: a driver reads its settings when its devices are first listed.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_environment(_settings(runtimes(), stack)))
@@ -70,7 +70,10 @@ def platforms() -> tuple[cl.Platform, ...]:
 
 
 def load_failure(runtime: Runtime) -> str | None:
-    """Why a driver's library cannot be loaded, or None: tried in a process of its own, which it may end."""
+    """Why a driver's library cannot be loaded, or None.
+
+    The attempt runs in a separate process, because the library may end the process.
+    """
     code = "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as error: sys.exit(str(error))"
     done = subprocess.run([sys.executable, "-c", code, runtime.library], capture_output=True, text=True, check=False)
     if done.returncode < 0:
@@ -118,7 +121,7 @@ def _intel_runtime() -> Iterator[Runtime]:
 
 
 def _intel_path(library: Path) -> tuple[Path, str | None]:
-    """The path by which Intel's library can be loaded, or the path and why it cannot."""
+    """A path by which Intel's library can be loaded, or its path and the reason why it cannot."""
     try:
         if not is_whole(library):
             return library, f"the library is cut off; repair it: {_repair(intel.PACKAGE)}"
@@ -132,7 +135,9 @@ def _repair(package: str) -> str:
 
 
 def _settings(found: Sequence[Runtime], stack: contextlib.ExitStack) -> Mapping[str, str]:
-    """The variables for the first look at the platforms. What they name lasts as long as ``stack``."""
+    """The environment variables for the first search for platforms. The folder that they name lasts as long as
+    ``stack``.
+    """
     settings: dict[str, str] = {}
     added = [runtime for runtime in found if not runtime.listed and runtime.problem is None]
     broken = [runtime for runtime in found if runtime.listed and runtime.problem is not None]
@@ -147,7 +152,7 @@ def _settings(found: Sequence[Runtime], stack: contextlib.ExitStack) -> Mapping[
         settings["POCL_CACHE_DIR"] = str(pocl.open_cache())
     if any(runtime.origin == _POCL_ORIGIN and runtime.problem is None for runtime in found):
         install_linker()
-    for name, value in intel.SETTINGS.items():  # these stay: the runtime reads them at each step
+    for name, value in intel.SETTINGS.items():  # these stay set: the runtime reads them at every step
         os.environ.setdefault(name, value)
     return settings
 
@@ -159,7 +164,7 @@ def _write_vendors(folder: Path, found: Sequence[Runtime]) -> None:
 
 @contextlib.contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Variables for a while; what they were before comes back."""
+    """Sets environment variables temporarily."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

@@ -1,4 +1,4 @@
-"""PoCL: where pip put it, whether it is whole, and the folder for its compiled kernels."""
+"""PoCL as installed by pip: its location, the check of its files, and the folder for its compiled kernels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ _log = logging.getLogger("graphdl")
 
 
 def find_library() -> Path | None:
-    """The library that the package brought, or is supposed to have brought; None where it is not installed."""
+    """The library according to the package's list of files; None if the package is not installed."""
     files = _files()
     return next((path for path in files if path.name.startswith("libpocl") and path.suffix == ".so"), None)
 
 
 def damage() -> str | None:
-    """What is wrong with the package's files, or None. PoCL ends the process where a part of it is missing."""
+    """The first missing or truncated file of the package, in words; None if there is none.
+
+    PoCL ends the process if one of its files is missing.
+    """
     for path, size in _files().items():
         try:
             found = path.stat().st_size
@@ -36,10 +39,10 @@ def damage() -> str | None:
 
 
 def open_cache() -> Path:
-    """The folder for compiled kernels, checked; what POCL_CACHE_DIR shall name.
+    """Checks the folder for compiled kernels, which is the value for POCL_CACHE_DIR, and returns it.
 
-    It lies under the user's POCL_CACHE_DIR, else in the project's cache folder, and is one for each kind of processor:
-    PoCL tells machines apart by the processor's name only, and a name that LLVM does not know is ``generic`` on all.
+    It is in the user's POCL_CACHE_DIR or the project's cache folder. Every kind of processor has its own folder: PoCL
+    distinguishes machines only by the processor's name, and all names unknown to LLVM are ``generic``.
     """
     from graphdl.runtime.drivers.pocl_cache import KernelCache  # it locks files in a way that Windows lacks
 
@@ -59,7 +62,7 @@ def open_cache() -> Path:
 
 
 def _files() -> dict[Path, int | None]:
-    """The package's own files and their sizes, as pip wrote them down."""
+    """The package's own files and their sizes, as recorded by pip."""
     try:
         files = metadata.files(PACKAGE) or ()
     except metadata.PackageNotFoundError:

@@ -1,9 +1,9 @@
 """PoCL's compiled kernels on disk, checked before PoCL reads them.
 
-PoCL trusts its cache: a kernel that was cut off ends the process with SIGBUS, and other bytes in its place with an
-abort. So a list of checksums lies beside the cache. The first process to use a cache drops every program whose files
-differ from the list, and the last to leave adds what is new. What a killed process left is not in the list; PoCL
-renames a file to its place when it is complete, so such a file counts as good if its form is.
+PoCL trusts its cache: a truncated kernel ends the process with SIGBUS, and one with other bytes ends it with an abort.
+So a list of checksums is stored beside the cache. The first process that uses a cache deletes every program whose files
+differ from the list. Each process adds its new files to the list when it ends. The files of a killed process are not in
+the list. PoCL renames a file to its final name when it is complete, so such a file is accepted if its format is valid.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ _log = logging.getLogger("graphdl")
 _LIMIT = 128 << 20
 _BITCODE = b"BC\xc0\xde"
 _TOUCHED = "last_accessed"
-"""PoCL's mark of a program's last use: empty, and written anew at each."""
+"""PoCL's mark of a program's last use: an empty file that is rewritten at each use."""
 
 
 @dataclass(frozen=True)
 class KernelCache:
-    """A folder of PoCL's, ``kernels``, with a list of checksums and a lock beside it."""
+    """PoCL's folder ``kernels``, with a list of checksums and a lock beside it."""
 
     folder: Path
     limit: int = _LIMIT
-    """Bytes; the programs used longest ago go when there are more."""
+    """Bytes of all programs. The least recently used programs are deleted above this limit."""
 
     @property
     def kernels(self) -> Path:
-        """What POCL_CACHE_DIR names."""
+        """The value of POCL_CACHE_DIR."""
         return self.folder / "kernels"
 
     def open(self) -> None:
-        """Takes the cache into use until the process ends, and drops what is damaged if no other process uses it.
+        """Opens the cache until the process ends. Damaged programs are deleted if no other process uses it.
 
         Raises:
-            OSError: the folder cannot be written, or what is damaged cannot be removed.
+            OSError: the folder cannot be written, or a damaged program cannot be deleted.
         """
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # held until the end
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another process checked it when it began
+        except BlockingIOError:  # another process checked it when it started
             fcntl.flock(lock, fcntl.LOCK_SH)
             return
         self._make_folder()
@@ -59,7 +59,7 @@ class KernelCache:
         fcntl.flock(lock, fcntl.LOCK_SH)
 
     def close(self) -> None:
-        """Adds to the list what is new. A failure leaves the list as it is."""
+        """Adds new files to the list. If that fails, the list stays as it is."""
         with contextlib.suppress(OSError):
             known = self._read_list()
             new = [name for name in self._names() if name not in known and not _unfinished(name)]
@@ -114,7 +114,7 @@ class KernelCache:
             return 0.0
 
     def _names(self) -> Iterator[str]:
-        """The files below ``kernels``, by their paths there; strings, as there may be thousands."""
+        """The paths of all files in ``kernels``, relative to it; strings for speed, as there may be thousands."""
 
         def refuse(error: OSError) -> None:
             raise error
@@ -130,7 +130,7 @@ class KernelCache:
             return zlib.crc32(file.read())
 
     def _read_list(self) -> dict[str, int]:
-        """Checksums by name; none where the list is missing or is itself damaged."""
+        """The checksums by name; empty if the list is missing or damaged."""
         try:
             head, _, text = (self.folder / "list").read_text().partition("\n")
             if int(head) != zlib.crc32(text.encode()):
@@ -147,12 +147,12 @@ class KernelCache:
 
 
 def _program(name: str) -> str:
-    """The folder of a program, ``AB/CDEF…``, that a file belongs to."""
+    """The folder of the program, ``AB/CDEF…``, to which a file belongs."""
     return "/".join(name.split("/")[:2])
 
 
 def _unfinished(name: str) -> bool:
-    """Whether PoCL has not renamed a file to its place, or never will."""
+    """Whether a file has a temporary name, because PoCL has not finished or will never finish it."""
     return "tempfile_" in name or name.endswith(".temp")
 
 

@@ -1,14 +1,14 @@
-"""PoCL on a processor that its LLVM does not know: the device is told the name of one that LLVM knows.
+"""PoCL on a processor that its LLVM does not know: the device gets the name of a processor that LLVM knows.
 
-PoCL asks LLVM for the processor's name, keeps the answer in the device's record, and hands it to the compiler at every
-build. An LLVM that is older than the processor answers ``generic``, which the compiler then refuses: "unknown target
-CPU 'generic'" (PoCL's issue 1049). No variable and no build option of PoCL 3 changes the name.
+PoCL asks LLVM for the processor's name, stores it in the device's record, and passes it to the compiler at every build.
+An LLVM that is older than the processor returns ``generic``, which the compiler refuses: "unknown target CPU 'generic'"
+(PoCL's issue 1049). No variable and no build option of PoCL 3 changes the name.
 
-The calls inside the library are bound when it is linked, so neither a symbol that comes first nor an entry of the GOT
-would reach them, and code pages cannot be written everywhere. None of that is needed: the record lies in ordinary
-memory, and the name in it is read afresh at each build. The record is searched for a pointer to the refused name,
-and a pointer to a known name takes its place. This works after a failed build, with any version of PoCL whose record
-holds the name, and nothing in the system forbids it.
+The calls inside the library are bound when it is linked. Neither an earlier symbol nor an entry of the GOT would reach
+them, and code pages are not writable everywhere. The record, however, is in ordinary memory, and the name is read from
+it at every build. So the record is searched for a pointer to the refused name, which is replaced by a pointer to a
+known name. This works after a failed build, with any version of PoCL whose record holds the name, and needs no special
+permission.
 """
 
 from __future__ import annotations
@@ -40,28 +40,29 @@ PROCESSORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("sandybridge", _AVX),
     ("x86-64", frozenset()),
 )
-"""Names that LLVM has known since version 12, best first, and the flags of ``/proc/cpuinfo`` that each takes for
-granted."""
+"""Names that LLVM has known since version 12, best first, and the flags of ``/proc/cpuinfo`` that each requires."""
 
 _RECORD_BYTES = 4096
-"""PoCL's record of a device is about 1 KiB in version 3; the name lies inside."""
+"""The number of bytes to search. PoCL's record of a device is about 1 KiB in version 3; the name's
+pointer is inside.
+"""
 
 _POINTER = struct.Struct("@P")
 
 
 def refused_processor(log: str) -> str | None:
-    """The processor's name that a build log refuses; None where the fault is another, or the processor no x86-64."""
+    """The processor name that a build log refuses; None for any other error, or if the processor is not an x86-64."""
     found = _REFUSAL.search(log)
     return found[1] if found and platform.machine() == "x86_64" else None
 
 
 def known_processor(flags: frozenset[str]) -> str:
-    """The best name of ``PROCESSORS`` whose features all stand in ``flags``."""
+    """The best name of ``PROCESSORS`` whose flags are all in ``flags``."""
     return next(name for name, needed in PROCESSORS if needed <= flags)
 
 
 def processor_flags() -> frozenset[str]:
-    """The flags of the first processor in ``/proc/cpuinfo``; empty where there is no such file."""
+    """The flags of the first processor in ``/proc/cpuinfo``; empty if there is no such file."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -71,10 +72,10 @@ def processor_flags() -> frozenset[str]:
 
 
 def rename_processor(record: int, refused: str, known: str) -> None:
-    """Makes the device whose record is at the address ``record`` build for ``known`` in place of ``refused``.
+    """Makes the device with its record at address ``record`` build for ``known`` instead of ``refused``.
 
-    The first pointer to the refused name is the record's: the search goes beyond the record's end, and memory that was
-    freed there may hold a copy of it.
+    The first pointer to the refused name is the record's. The search may go beyond the end of the record, where freed
+    memory can hold a copy of it.
 
     Raises:
         DeviceError: the record does not hold the refused name; nothing was changed.
@@ -95,7 +96,9 @@ def rename_processor(record: int, refused: str, known: str) -> None:
 
 
 class _Memory:
-    """Reads this process's memory by way of a pipe: what cannot be read is refused, where a plain read would crash."""
+    """Reads this process's memory through a pipe: an unreadable address gives an error, where a
+    plain read would crash.
+    """
 
     def __enter__(self) -> _Memory:
         self._out, self._in = os.pipe()
@@ -109,6 +112,8 @@ class _Memory:
         os.close(self._in)
 
     def read(self, address: int, count: int) -> bytes:
-        """Up to ``count`` bytes, fewer where the readable memory ends; at most 4096, which any pipe takes."""
+        """Up to ``count`` bytes, fewer where the readable memory ends. The count is at most 4096, which fits into any
+        pipe.
+        """
         written = self._write(self._in, address, count)
         return os.read(self._out, written) if written > 0 else b""
