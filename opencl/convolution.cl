@@ -53,9 +53,9 @@
     do {                                                                                                               \
         VECTOR filter_[VECTORS];                                                                                       \
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                            \
-            filter_[v] = LOAD_GLOBAL(LANES, (filters) + v * LANES);                                                    \
+            filter_[v] = READ(W, LANES, (filters) + v * LANES);                                                        \
         _Pragma("unroll") for (int p = 0; p < PIXELS; p++) {                                                           \
-            const VECTOR spread_ = (VECTOR)((data)[PIXEL_OFFSET(p)]);                                                  \
+            const VECTOR spread_ = (VECTOR)(READ(X, 1, (data) + PIXEL_OFFSET(p)));                                     \
             _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                        \
                 sum[p][v] = spread_ * filter_[v] + sum[p][v];                                                          \
         }                                                                                                              \
@@ -94,7 +94,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const int group = (int)get_global_id(1) / PANELS;
     const int column = (int)get_global_id(1) % PANELS * PANEL;
     const int base = group * COLUMNS;
-    const __global float *panel = W + (size_t)get_global_id(1) * (TAPS_Y * TAPS_X * GROUP_CHANNELS * PANEL);
+    const __global MEMORY_W *panel = W + (size_t)get_global_id(1) * (TAPS_Y * TAPS_X * GROUP_CHANNELS * PANEL);
 #if PHASES_Y * PHASES_X > 1
     const int phase_y = (int)get_global_id(2) / PHASES_X;
     const int phase_x = (int)get_global_id(2) % PHASES_X;
@@ -115,7 +115,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         for (int tile_index = 0; tile_index < TILES_X; tile_index++) {
             const int next_x = tile_index * TILE_X;
             const int tile_x = LEAST(next_x, GRID_WIDTH - TILE_X);
-            const __global float *corner = X
+            const __global MEMORY_X *corner = X
                 + (((size_t)tile_n * HEIGHT + tile_y * STRIDE_Y + taps_y.origin) * WIDTH
                    + tile_x * STRIDE_X + taps_x.origin) * CHANNELS
                 + group * GROUP_CHANNELS;
@@ -130,16 +130,17 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 const int top = tile_y * STRIDE_Y + taps_y.origin + ky * TAP_STEP_Y;
                 if (top + (TILE_Y - 1) * STRIDE_Y < BLANK_TOP || top >= HEIGHT - BLANK_BOTTOM)
                     continue;
-                const __global float *line = corner + (size_t)ky * TAP_STEP_Y * WIDTH * CHANNELS;
-                const __global float *filters =
+                const __global MEMORY_X *line = corner + (size_t)ky * TAP_STEP_Y * WIDTH * CHANNELS;
+                const __global MEMORY_W *filters =
                     panel + (size_t)(taps_y.start + ky * taps_y.step) * (TAPS_X * GROUP_CHANNELS * PANEL);
 #if PHASES_Y * PHASES_X == 1 && TAP_STEP_X == 1 && GROUP_CHANNELS == CHANNELS
                 for (int j = 0; j < TAPS_X * CHANNELS; j++)
                     ACCUMULATE(line + j, filters + j * PANEL);
 #else
                 for (int kx = 0; kx < taps_x.count; kx++) {
-                    const __global float *data = line + kx * TAP_STEP_X * CHANNELS;
-                    const __global float *tap = filters + (taps_x.start + kx * taps_x.step) * (GROUP_CHANNELS * PANEL);
+                    const __global MEMORY_X *data = line + kx * TAP_STEP_X * CHANNELS;
+                    const __global MEMORY_W *tap =
+                        filters + (taps_x.start + kx * taps_x.step) * (GROUP_CHANNELS * PANEL);
                     for (int i = 0; i < GROUP_CHANNELS; i++)
                         ACCUMULATE(data + i, tap + i * PANEL);
                 }

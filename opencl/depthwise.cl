@@ -49,7 +49,7 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
     if (c >= CHANNELS || pixel >= BATCH * OUT_HEIGHT * OUT_WIDTH)
         return;
     const int n = pixel / (OUT_HEIGHT * OUT_WIDTH), y = pixel / OUT_WIDTH % OUT_HEIGHT, x = pixel % OUT_WIDTH;
-    const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS + c;
+    const __global MEMORY_X *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS + c;
     float sum = 0.0f;
     for (int ky = 0; ky < TAPS_Y; ky++) {
         const int meets_y = MEETS_Y(y % PHASES_Y, ky), row = y / PHASES_Y * STEP_Y + meets_y / PHASES_Y;
@@ -58,7 +58,8 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
         for (int kx = 0; kx < TAPS_X; kx++) {
             const int meets_x = MEETS_X(x % PHASES_X, kx), column = x / PHASES_X * STEP_X + meets_x / PHASES_X;
             if (meets_x % PHASES_X == 0 && column >= 0 && column < WIDTH)
-                sum += image[((size_t)row * WIDTH + column) * CHANNELS] * W[(c * TAPS_Y + ky) * TAPS_X + kx];
+                sum += READ(X, 1, image + ((size_t)row * WIDTH + column) * CHANNELS)
+                    * READ(W, 1, W + (c * TAPS_Y + ky) * TAPS_X + kx);
         }
     }
     STORE(1, sum, n, y, x, c);
@@ -80,7 +81,7 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
             continue;                                                                                                  \
         const VECTOR tap = LOAD(filter + kx * LANES);                                                                  \
         _Pragma("unroll") for (int t = 0; t < (PLACES); t++)                                                           \
-            sum[t] = LOAD_GLOBAL(LANES, line + ((long)column + t * STEP_X) * CHANNELS) * tap + sum[t];                 \
+            sum[t] = READ(X, LANES, line + ((long)column + t * STEP_X) * CHANNELS) * tap + sum[t];                     \
     }
 
 /* Sums of PLACES neighbouring places, which are then stored. The last block of channels begins early enough to be full,
@@ -96,7 +97,7 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
                 const int meets_y = MEETS_Y(phase_y, ky), row = first_row + meets_y / PHASES_Y;                        \
                 if (meets_y % PHASES_Y != 0 || row < 0 || row >= HEIGHT)                                               \
                     continue;                                                                                          \
-                const __global float *line = image + (long)row * WIDTH * CHANNELS + channel;                           \
+                const __global MEMORY_X *line = image + (long)row * WIDTH * CHANNELS + channel;                        \
                 const float *filter = filters + (block * TAPS_Y + ky) * TAPS_X * LANES;                                \
                 ADD_TAPS(PLACES, INSIDE)                                                                               \
             }                                                                                                          \
@@ -123,14 +124,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         const int channel = LEAST(first_channel + block * LANES, CHANNELS - LANES);
         for (int lane = 0; lane < LANES; lane++)
             for (int tap = 0; tap < TAPS_Y * TAPS_X; tap++)
-                filters[(block * TAPS_Y * TAPS_X + tap) * LANES + lane] = W[(channel + lane) * (TAPS_Y * TAPS_X) + tap];
+                filters[(block * TAPS_Y * TAPS_X + tap) * LANES + lane] =
+                    READ(W, 1, W + (channel + lane) * (TAPS_Y * TAPS_X) + tap);
     }
 
     const int from = (int)get_global_id(0) * ROWS_EACH, until = LEAST(from + ROWS_EACH, BATCH * OUT_HEIGHT);
     for (int made_row = from; made_row < until; made_row++) {
         const int n = made_row / OUT_HEIGHT, y = made_row % OUT_HEIGHT;
         const int phase_y = y % PHASES_Y, first_row = y / PHASES_Y * STEP_Y;
-        const __global float *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS;
+        const __global MEMORY_X *image = X + (size_t)n * HEIGHT * WIDTH * CHANNELS;
         #pragma unroll
         for (int phase = 0; phase < PHASES_X; phase++) {
             const int places = (OUT_WIDTH - phase + PHASES_X - 1) / PHASES_X;

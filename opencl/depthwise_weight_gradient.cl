@@ -36,13 +36,13 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
         const int row = line % OUT_HEIGHT * STRIDE_Y + ky * DILATION_Y - (TOP);
         if (row < 0 || row >= HEIGHT)
             continue;
-        const __global float *data = X + ((size_t)(line / OUT_HEIGHT) * HEIGHT + row) * WIDTH * CHANNELS + c;
-        const __global float *gradient = G + (size_t)line * OUT_WIDTH * CHANNELS + c;
+        const __global MEMORY_X *data = X + ((size_t)(line / OUT_HEIGHT) * HEIGHT + row) * WIDTH * CHANNELS + c;
+        const __global MEMORY_G *gradient = G + (size_t)line * OUT_WIDTH * CHANNELS + c;
         float part = 0.0f;
         for (int x = 0; x < OUT_WIDTH; x++) {
             const int column = x * STRIDE_X + kx * DILATION_X - (LEFT);
             if (column >= 0 && column < WIDTH)
-                part += data[(size_t)column * CHANNELS] * gradient[(size_t)x * CHANNELS];
+                part += READ(X, 1, data + (size_t)column * CHANNELS) * READ(G, 1, gradient + (size_t)x * CHANNELS);
         }
         total += part;
     }
@@ -56,12 +56,12 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
 /* The products of one element of G with what every tap meets. INSIDE(row, column) says whether X has it. */
 #define ADD_TAPS(INSIDE)                                                                                               \
     do {                                                                                                               \
-        const VECTOR spread = LOAD_GLOBAL(LANES, gradient + (size_t)x * CHANNELS);                                     \
+        const VECTOR spread = READ(G, LANES, gradient + (size_t)x * CHANNELS);                                         \
         _Pragma("unroll") for (int ky = 0; ky < TAPS_Y; ky++)                                                          \
             _Pragma("unroll") for (int kx = 0; kx < TAPS_X; kx++) {                                                    \
                 const int row = top + ky * DILATION_Y, column = x * STRIDE_X + kx * DILATION_X - (LEFT);               \
                 if (INSIDE(row, column)) {                                                                             \
-                    const VECTOR data = LOAD_GLOBAL(LANES, image + ((long)row * WIDTH + column) * CHANNELS);           \
+                    const VECTOR data = READ(X, LANES, image + ((long)row * WIDTH + column) * CHANNELS);               \
                     part[ky * TAPS_X + kx] = data * spread + part[ky * TAPS_X + kx];                                   \
                 }                                                                                                      \
             }                                                                                                          \
@@ -83,8 +83,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         const int is_inner = top >= 0 && top + (TAPS_Y - 1) * DILATION_Y < HEIGHT;
         for (int block = 0; block < blocks; block++) {
             const int channel = LEAST(first_channel + block * LANES, CHANNELS - LANES);
-            const __global float *image = X + (size_t)(made_line / OUT_HEIGHT) * HEIGHT * WIDTH * CHANNELS + channel;
-            const __global float *gradient = G + (size_t)made_line * OUT_WIDTH * CHANNELS + channel;
+            const __global MEMORY_X *image = X + (size_t)(made_line / OUT_HEIGHT) * HEIGHT * WIDTH * CHANNELS + channel;
+            const __global MEMORY_G *gradient = G + (size_t)made_line * OUT_WIDTH * CHANNELS + channel;
             VECTOR part[TAPS];
             #pragma unroll
             for (int k = 0; k < TAPS; k++)

@@ -12,9 +12,10 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
     KERNEL_PROLOGUE
     const int row = get_global_id(1);
     const int begin = min((int)get_global_id(0) * EACH, LENGTH), end = min(begin + EACH, LENGTH);
-    const __global KEY_TYPE *keys = KEYS + (long)row * (KEY_ROW);
-    const __global int *order = ORDER + (long)row * LENGTH;
-#define ENTRY(k) entry(keys[(long)order[k] * (KEY_STEP)], order[k])
+    const __global MEMORY_KEYS *keys = KEYS + (long)row * (KEY_ROW);
+    const __global MEMORY_ORDER *order = ORDER + (long)row * LENGTH;
+#define AT(k) READ(ORDER, 1, order + (k))
+#define ENTRY(k) entry(READ(KEYS, 1, keys + (long)AT(k) * (KEY_STEP)), AT(k))
 #define PUT(k, entry) STORE(1, (int)((entry) & INT_MAX), row, k)
     MERGE(RUN, LENGTH, begin, end)
 }

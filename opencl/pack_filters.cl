@@ -51,13 +51,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 #if COLUMN_STRIDE == 1
             const int whole = column + LANES <= COLUMNS;
             if (whole)
-                block[0] = LOAD_GLOBAL(LANES, W + from);
+                block[0] = READ(W, LANES, W + from);
 #else
             const int whole = column + LANES <= COLUMNS && from + (LANES - 1) * COLUMN_STRIDE + j + LANES <= FLOATS;
             if (whole) {
                 #pragma unroll
                 for (int l = 0; l < LANES; l++)
-                    block[l] = LOAD_GLOBAL(LANES, W + from + l * COLUMN_STRIDE + j);
+                    block[l] = READ(W, LANES, W + from + l * COLUMN_STRIDE + j);
                 transpose(block);
             }
 #endif
@@ -68,7 +68,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             } else {
                 for (int l = 0; l < count; l++)
                     for (int c = 0; c < LANES; c++)
-                        STORE(1, column + c < COLUMNS ? W[from + c * COLUMN_STRIDE + j + l] : 0.0f,
+                        STORE(1, column + c < COLUMNS ? READ(W, 1, W + from + c * COLUMN_STRIDE + j + l) : 0.0f,
                               POSITION((j + l) % TAPS, first + run + (j + l) / TAPS) + c);
             }
         }

@@ -17,27 +17,19 @@
 #else
 #define TYPE int
 #endif
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 #if LANES == 1
 #define VECTOR TYPE
 #else
 #define VECTOR JOIN(TYPE, LANES)
 #endif
-#define LOAD_1(pointer) (*(pointer))
-#define LOAD_WIDE(type, width, pointer) LOAD_VECTOR(type, width, pointer)
-#define LOAD_2(pointer) LOAD_WIDE(TYPE, 2, pointer)
-#define LOAD_4(pointer) LOAD_WIDE(TYPE, 4, pointer)
-#define LOAD_8(pointer) LOAD_WIDE(TYPE, 8, pointer)
-#define LOAD_16(pointer) LOAD_WIDE(TYPE, 16, pointer)
 
 #define ADD_UP(V, SUM_TYPE, column)                                                                                    \
     do {                                                                                                               \
-        const __global TYPE *x = X + (long)outer * (X_OUTER) + (long)(column) * (X_INNER);                             \
+        const __global MEMORY_X *x = X + (long)outer * (X_OUTER) + (long)(column) * (X_INNER);                         \
         SUM_TYPE total = 0;                                                                                            \
         for (int k = 0; k < LENGTH; ++k) {                                                                             \
             const SUM_TYPE before = total;                                                                             \
-            total += JOIN(LOAD_, V)(x + (long)k * (X_STEP));                                                           \
+            total += READ(X, V, x + (long)k * (X_STEP));                                                               \
             STORE(V, EXCLUSIVE ? before : total, outer, k, column);                                                    \
         }                                                                                                              \
     } while (0)

@@ -15,18 +15,14 @@
  *   BLOCK                          rows of G that become a partial sum: the rounding error stays small
  * Global ids: 0 = block of units, 1 = block of rows, 2 = table. STORE(V, value, table, row, unit).
  */
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 #if LANES == 1
 #define VECTOR float
 #else
 #define VECTOR JOIN(float, LANES)
 #endif
-#define LOAD_1(pointer) (*(pointer))
-#define LOAD_2(pointer) LOAD_VECTOR(float, 2, pointer)
-#define LOAD_4(pointer) LOAD_VECTOR(float, 4, pointer)
-#define LOAD_8(pointer) LOAD_VECTOR(float, 8, pointer)
-#define LOAD_16(pointer) LOAD_VECTOR(float, 16, pointer)
+
+/* The segment of the k-th row in the order of ORDER. */
+#define SEGMENT(k) READ(INDEX, 1, index + READ(ORDER, 1, order + (k)) * (INDEX_STEP))
 
 #define STORE_SUM(V, TYPE, unit)                                                                                       \
     do {                                                                                                               \
@@ -34,7 +30,7 @@
         for (int k = at; k < stop;) {                                                                                  \
             TYPE part = (TYPE)(0.0f);                                                                                  \
             for (const int until = min(k + BLOCK, stop); k < until; ++k)                                               \
-                part += JOIN(LOAD_, V)(g + (long)order[k] * (G_STEP) + (unit) * (G_UNIT));                             \
+                part += READ(G, V, g + (long)READ(ORDER, 1, order + k) * (G_STEP) + (unit) * (G_UNIT));                \
             total += part;                                                                                             \
         }                                                                                                              \
         STORE(V, total, table, row, unit);                                                                             \
@@ -46,20 +42,20 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
     const int table = get_global_id(2);
     const int first_row = (int)get_global_id(1) * ROWS_EACH, last_row = min(first_row + ROWS_EACH, ROWS);
     const int first_unit = (int)get_global_id(0) * UNITS_EACH, last_unit = min(first_unit + UNITS_EACH, UNITS);
-    const __global int *order = ORDER + (long)table * COUNT;
-    const __global int *index = INDEX + (long)table * (INDEX_TABLE);
-    const __global float *g = G + (long)table * (G_TABLE);
+    const __global MEMORY_ORDER *order = ORDER + (long)table * COUNT;
+    const __global MEMORY_INDEX *index = INDEX + (long)table * (INDEX_TABLE);
+    const __global MEMORY_G *g = G + (long)table * (G_TABLE);
     int at = 0;
     for (int high = COUNT; at < high;) {
         const int half_way = (at + high) / 2;
-        if (index[order[half_way] * (INDEX_STEP)] < first_row)
+        if (SEGMENT(half_way) < first_row)
             at = half_way + 1;
         else
             high = half_way;
     }
     for (int row = first_row; row < last_row; ++row) {
         int stop = at;
-        while (stop < COUNT && index[order[stop] * (INDEX_STEP)] == row)
+        while (stop < COUNT && SEGMENT(stop) == row)
             ++stop;
         int unit = first_unit;
         for (; unit + LANES <= last_unit; unit += LANES)

@@ -16,7 +16,7 @@ __kernel __attribute__((reqd_work_group_size(SIDE, 1, 1))) void KERNEL_NAME(KERN
     const int count = min(BLOCK, LENGTH - start);
     const int begin = min(item * (BLOCK / SIDE), count), end = min(begin + BLOCK / SIDE, count);
     for (int k = item; k < count; k += SIDE)
-        from[k] = entry(KEYS[(long)row * (KEY_ROW) + (long)(start + k) * (KEY_STEP)], start + k);
+        from[k] = entry(READ(KEYS, 1, KEYS + (long)row * (KEY_ROW) + (long)(start + k) * (KEY_STEP)), start + k);
     barrier(CLK_LOCAL_MEM_FENCE);
 #define ENTRY(k) from[k]
 #define PUT(k, entry) to[k] = (entry)

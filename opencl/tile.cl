@@ -6,8 +6,6 @@
  *
  * A kernel defines STORE_AT(V, value, column), which adds its other coordinates, and stores with STORE_COLUMN.
  */
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 #define VECTOR JOIN(float, LANES)
 
 /* Vectors at any float's address. PoCL does not inline vloadN, vstoreN and fma when LLVM's idea of the processor lacks

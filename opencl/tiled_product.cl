@@ -31,8 +31,8 @@
 
 #if OPERATION == 0
 
-#define LEFT(z, row, k) A[(size_t)(z) * A_BATCH + (size_t)(row) * A_ROW + (size_t)(k) * A_COLUMN]
-#define RIGHT(z, k, column) B[(size_t)(z) * B_BATCH + (size_t)(k) * B_ROW + (size_t)(column) * B_COLUMN]
+#define LEFT(z, row, k) READ(A, 1, A + (size_t)(z) * A_BATCH + (size_t)(row) * A_ROW + (size_t)(k) * A_COLUMN)
+#define RIGHT(z, k, column) READ(B, 1, B + (size_t)(z) * B_BATCH + (size_t)(k) * B_ROW + (size_t)(column) * B_COLUMN)
 #define STORE_AT(V, value, row, column) STORE(V, value, z, row, column)
 
 #elif OPERATION == 1 /* row = (n, oy, ox), k = (ky, kx, i), column = o */
@@ -40,10 +40,11 @@
 #define DATA_Y(row, k) ((row) / OUT_WIDTH % OUT_HEIGHT * STRIDE_Y + (k) / (TAPS_X * GROUP_CHANNELS) * DILATION_Y)
 #define DATA_X(row, k) ((row) % OUT_WIDTH * STRIDE_X + (k) / GROUP_CHANNELS % TAPS_X * DILATION_X)
 #define LEFT(z, row, k)                                                                                                \
-    X[(((size_t)((row) / (OUT_HEIGHT * OUT_WIDTH)) * HEIGHT + DATA_Y(row, k)) * WIDTH + DATA_X(row, k)) * CHANNELS     \
-      + (z) * GROUP_CHANNELS + (k) % GROUP_CHANNELS]
+    READ(X, 1, X + (((size_t)((row) / (OUT_HEIGHT * OUT_WIDTH)) * HEIGHT + DATA_Y(row, k)) * WIDTH + DATA_X(row, k))   \
+                       * CHANNELS + (z) * GROUP_CHANNELS + (k) % GROUP_CHANNELS)
 #define RIGHT(z, k, column)                                                                                            \
-    W[((size_t)((z) * GROUP_FILTERS + (column)) * GROUP_CHANNELS + (k) % GROUP_CHANNELS) * TAPS + (k) / GROUP_CHANNELS]
+    READ(W, 1, W + ((size_t)((z) * GROUP_FILTERS + (column)) * GROUP_CHANNELS + (k) % GROUP_CHANNELS) * TAPS           \
+                   + (k) / GROUP_CHANNELS)
 #define STORE_AT(V, value, row, column)                                                                                \
     STORE(V, value, (row) / (OUT_HEIGHT * OUT_WIDTH), (row) / OUT_WIDTH % OUT_HEIGHT, (row) % OUT_WIDTH,               \
           z * GROUP_FILTERS + (column))
@@ -57,11 +58,13 @@
 #define IS_SEEN(seen, stride, extent) ((seen) >= 0 && (seen) % (stride) == 0 && (seen) / (stride) < (extent))
 #define LEFT(z, row, k)                                                                                                \
     (IS_SEEN(SEEN_Y(row, k), STRIDE_Y, OUT_HEIGHT) && IS_SEEN(SEEN_X(row, k), STRIDE_X, OUT_WIDTH)                     \
-         ? X[(((size_t)((row) / (HEIGHT * WIDTH)) * OUT_HEIGHT + SEEN_Y(row, k) / STRIDE_Y) * OUT_WIDTH                \
-              + SEEN_X(row, k) / STRIDE_X) * (LAYERS * GROUP_FILTERS) + (z) * GROUP_FILTERS + (k) % GROUP_FILTERS]     \
+         ? READ(X, 1, X + (((size_t)((row) / (HEIGHT * WIDTH)) * OUT_HEIGHT + SEEN_Y(row, k) / STRIDE_Y) * OUT_WIDTH   \
+                            + SEEN_X(row, k) / STRIDE_X) * (LAYERS * GROUP_FILTERS)                                    \
+                          + (z) * GROUP_FILTERS + (k) % GROUP_FILTERS)                                                 \
          : 0.0f)
 #define RIGHT(z, k, column)                                                                                            \
-    W[((size_t)((z) * GROUP_FILTERS + (k) % GROUP_FILTERS) * GROUP_CHANNELS + (column)) * TAPS + (k) / GROUP_FILTERS]
+    READ(W, 1, W + ((size_t)((z) * GROUP_FILTERS + (k) % GROUP_FILTERS) * GROUP_CHANNELS + (column)) * TAPS            \
+                   + (k) / GROUP_FILTERS)
 #define STORE_AT(V, value, row, column)                                                                                \
     STORE(V, value, (row) / (HEIGHT * WIDTH), (row) / WIDTH % HEIGHT, (row) % WIDTH, z * GROUP_CHANNELS + (column))
 
@@ -70,10 +73,10 @@
 #define DATA_Y(row, k) ((k) / OUT_WIDTH % OUT_HEIGHT * STRIDE_Y + (row) / (TAPS_X * GROUP_CHANNELS) * DILATION_Y)
 #define DATA_X(row, k) ((k) % OUT_WIDTH * STRIDE_X + (row) / GROUP_CHANNELS % TAPS_X * DILATION_X)
 #define LEFT(z, row, k)                                                                                                \
-    X[(((size_t)((k) / (OUT_HEIGHT * OUT_WIDTH)) * HEIGHT + DATA_Y(row, k)) * WIDTH + DATA_X(row, k)) * CHANNELS       \
-      + (z) / SPLITS * GROUP_CHANNELS + (row) % GROUP_CHANNELS]
+    READ(X, 1, X + (((size_t)((k) / (OUT_HEIGHT * OUT_WIDTH)) * HEIGHT + DATA_Y(row, k)) * WIDTH + DATA_X(row, k))     \
+                       * CHANNELS + (z) / SPLITS * GROUP_CHANNELS + (row) % GROUP_CHANNELS)
 #define RIGHT(z, k, column)                                                                                            \
-    G[(size_t)(k) * (LAYERS / SPLITS * GROUP_FILTERS) + (z) / SPLITS * GROUP_FILTERS + (column)]
+    READ(G, 1, G + (size_t)(k) * (LAYERS / SPLITS * GROUP_FILTERS) + (z) / SPLITS * GROUP_FILTERS + (column))
 #define STORE_AT(V, value, row, column)                                                                                \
     STORE(V, value, z % SPLITS, z / SPLITS * GROUP_FILTERS + (column), (row) % GROUP_CHANNELS,                         \
           (row) / (TAPS_X * GROUP_CHANNELS), (row) / GROUP_CHANNELS % TAPS_X)

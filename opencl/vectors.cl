@@ -1,4 +1,4 @@
-/* What generated kernels share: loads and stores of vectors at any element's address.
+/* What all kernels share: loads and stores of vectors at any element's address.
  *
  * PoCL does not inline vloadN and vstoreN when LLVM's idea of the processor lacks a feature that its built-in library was
  * compiled with: a call per vector makes a kernel several times slower. Compilers of the clang family (all but a few)
@@ -23,4 +23,18 @@ typedef uchar packed_uchar16 __attribute__((ext_vector_type(16), aligned(1)));
 #define LOAD_VECTOR(kind, width, pointer) vload##width(0, pointer)
 #define STORE_VECTOR(kind, width, value, pointer) vstore##width(value, 0, pointer)
 #endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+/* What a hand-written kernel reads of an operand: V neighbouring elements at a pointer, as the type that it computes
+ * with. READ(X, 8, X + at) is a float8. MEMORY_X, the type in memory, is defined before the kernel's text. */
+#define READ(operand, V, pointer) READ_(MEMORY_##operand, V, pointer)
+#define READ_(memory, V, pointer) JOIN(READ_, V)(memory, pointer)
+#define READ_1(memory, pointer) (*(pointer))
+#define READ_2(memory, pointer) READ_VECTOR(memory, 2, pointer)
+#define READ_4(memory, pointer) READ_VECTOR(memory, 4, pointer)
+#define READ_8(memory, pointer) READ_VECTOR(memory, 8, pointer)
+#define READ_16(memory, pointer) READ_VECTOR(memory, 16, pointer)
+#define READ_VECTOR(memory, V, pointer) LOAD_VECTOR(memory, V, pointer)
 

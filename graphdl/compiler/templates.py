@@ -44,10 +44,11 @@ def template(
     reads = [_read(x, base, strides) for x, base in zip(root.inputs, bases, strict=True)]
     call = root.operation.call(target, reads)
     # Each operand has its own pointer, even if two operands are in the same tensor.
-    prologue = []
+    prologue, defines = [], [f"#define {name} {value}" for name, value in call.defines.items()]
     for name, base, read in zip(call.operands, bases, reads, strict=True):
         pointer, rest = operands.locate(base, Index(read.offset))
-        prologue.append(f"const __global {base.stored.memory} *{name} = {pointer} + ({rest.constant});")
+        prologue.append(f"const __global MEMORY_{name} *{name} = {pointer} + ({rest.constant});")
+        defines.append(f"#define MEMORY_{name} {base.stored.memory}")
     names = [f"c{k}" for k in range(len(coordinates))]
     variables = {axis: LoopVariable(f"e{k}", root.shape[axis]) for k, axis in enumerate(coordinates)}
     index = tuple(Index.of(variables[axis]) if axis in variables else Index(0) for axis in range(root.rank))
@@ -74,7 +75,6 @@ def template(
             heads = [f"const int e{k} = ({name});" for k, name in enumerate(names)]
             body = [*heads, *_declared(values, "_", family.outputs, width), *emitter.lines]
         macros.append(f"#define STORE_{width}({parameters}) do {{ {' '.join(body)} }} while (0)")
-    defines = [f"#define {name} {value}" for name, value in call.defines.items()]
     preamble = "\n".join([*defines, *macros, f"#define KERNEL_PROLOGUE POINTERS {' '.join(prologue)}", ""])
     return TemplateText(preamble, call.text(), call.global_size, call.local_size)
 

@@ -12,19 +12,16 @@ import numpy as np
 import pyopencl as cl
 
 from graphdl.operators.kernels.template import TemplateCall
+from graphdl.resources import resource
 from graphdl.runtime.build import OPTIONS
 from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored, device_errors
 
 _STORES = """
-typedef float loose2 __attribute__((ext_vector_type(2), aligned(4)));
-typedef float loose4 __attribute__((ext_vector_type(4), aligned(4)));
-typedef float loose8 __attribute__((ext_vector_type(8), aligned(4)));
-typedef float loose16 __attribute__((ext_vector_type(16), aligned(4)));
 #define PUT_1(value, pointer) *(pointer) OPERATOR (value)
-#define PUT_2(value, pointer) *(__global loose2 *)(pointer) OPERATOR (value)
-#define PUT_4(value, pointer) *(__global loose4 *)(pointer) OPERATOR (value)
-#define PUT_8(value, pointer) *(__global loose8 *)(pointer) OPERATOR (value)
-#define PUT_16(value, pointer) *(__global loose16 *)(pointer) OPERATOR (value)
+#define PUT_2(value, pointer) *(__global packed_float2 *)(pointer) OPERATOR (value)
+#define PUT_4(value, pointer) *(__global packed_float4 *)(pointer) OPERATOR (value)
+#define PUT_8(value, pointer) *(__global packed_float8 *)(pointer) OPERATOR (value)
+#define PUT_16(value, pointer) *(__global packed_float16 *)(pointer) OPERATOR (value)
 #define PUT(V, value, index) PUT_##V(value, result_ + (index))
 """
 
@@ -55,6 +52,7 @@ class Alone:
         self.device, self.call = device, call
         parameters = ", ".join(f"const __global float *{name}_" for name in call.operands)
         prologue = " ".join(f"const __global float *{name} = {name}_;" for name in call.operands)
+        vectors = resource("opencl/vectors.cl").read_text("utf-8")
         preamble = (
             "#define KERNEL_NAME alone\n"
             f"#define KERNEL_PARAMETERS {parameters}, __global float *result_\n"
@@ -62,8 +60,9 @@ class Alone:
             f"{_STORES.replace('OPERATOR', '+=' if adds else '=')}#define STORE{store}\n"
         )
         preamble += "".join(f"#define {name} {value}\n" for name, value in call.defines.items())
+        preamble += "".join(f"#define MEMORY_{name} float\n" for name in call.operands)
         with compiler_warnings_ignored(), device_errors(f"building {call.source}"):
-            self._kernel = build_program(device.context, preamble + call.text(), OPTIONS).alone
+            self._kernel = build_program(device.context, vectors + preamble + call.text(), OPTIONS).alone
         self._buffers: tuple[cl.Buffer, ...] = ()
 
     def bind(self, *buffers: cl.Buffer) -> None:
