@@ -1,4 +1,4 @@
-"""The chain rule, measured: the gradient of a parameter as the sum over its paths to the loss."""
+"""The chain rule, measured: the gradient of a parameter as the sum over its paths to the losses."""
 
 from __future__ import annotations
 
@@ -31,37 +31,39 @@ class PathGradient:
     """One path, and the gradient that flows along it alone."""
 
     steps: tuple[str, ...]
-    """From the parameter to the loss."""
+    """The labels of the steps, from the parameter to the loss."""
     nodes: tuple[int, ...]
-    """The numbers of the nodes that make the tensors on the way."""
+    """The numbers of the nodes that compute the tensors on the path."""
     loss: str
     norm: float
     share: float
-    """Of the whole gradient: its projection on that, in parts of the whole; they sum to 1 over all paths."""
+    """The projection of this gradient on the whole gradient, as a fraction of that. The shares of
+    all paths sum to 1.
+    """
 
 
 @dataclass(frozen=True)
 class ChainRule:
-    """All that was measured of a parameter's paths."""
+    """The measurements of a parameter's paths."""
 
     parameter: str
     count: int
-    """How many paths there are."""
+    """The number of paths."""
     paths: tuple[PathGradient, ...]
-    """All of them, or the strongest, the strongest first."""
+    """All paths, or the strongest, by falling norm."""
     norm: float
-    """Of the gradient as training computes it."""
+    """The norm of the gradient as training computes it."""
     sum_norm: float
-    """Of the sum over all paths."""
+    """The norm of the sum over all paths."""
     error: float
-    """The norm of the difference of the two, in parts of the gradient's norm."""
+    """The norm of the difference of the two gradients, divided by the gradient's norm."""
 
 
 def chain(network: Network, parameter: str, arrays: Mapping[str, Any], *, most: int = _MOST_AT_ONCE) -> ChainRule:
     """Measures the gradient along every path from a parameter to the losses, for one batch in training mode.
 
-    With more than ``most`` paths the strongest are measured, by the product of what each link keeps of a gradient's
-    norm; the sum is then taken over all paths at once, link by link, as multiplying out allows.
+    With more than ``most`` paths, only the strongest are measured, by the product of the factors by which each link
+    scales a gradient's norm. The sum over all paths is then computed link by link (by the distributive law).
 
     Raises:
         ModelError: E0622, there is no such parameter; E0604, there is no loss; the arrays do not fit the inputs.
@@ -114,14 +116,14 @@ class _Measuring:
         self.lowered: Lowered = lower(graph, batch, self.paths.values, unrolled=True)
         plain = network.lower(True, batch)
         (self.gradient,) = gradients(total_loss(plain, tuple(graph.losses)), [plain.parameters[parameter]])
-        """As training computes it."""
+        """The gradient as training computes it."""
         self._names = {id(value): name for name, value in reversed(graph.losses.items())}
         self._partial: dict[tuple[int, ...], Tensor] = {}
 
     # ------------------------------------------------------------------------------------------- reverse, by links
 
     def through(self, link: Link, gradient: Tensor) -> Tensor:
-        """What a gradient at the end of a link becomes at its start, through the link's step alone."""
+        """The gradient at the start of a link, given ``gradient`` at its end, through the link's step alone."""
         tensors = self.lowered.values
         borders = [tensors[value] for value in self.paths.borders[id(link.step)]]
         (found,) = pull_back(tensors[link.target], gradient, [tensors[link.source]], borders)
@@ -134,7 +136,7 @@ class _Measuring:
         return g
 
     def along(self, path: Path, end: Value) -> Tensor:
-        """The gradient of the parameter along one path; ends of paths that others have in common are shared."""
+        """The gradient of the parameter along one path. Paths with a common end share its gradients."""
         key: tuple[int, ...] = (id(end),)
         gradient = self._partial.setdefault(key, self.seed(end))
         for link in reversed(path):
@@ -145,7 +147,7 @@ class _Measuring:
         return gradient
 
     def totals(self) -> dict[int, Tensor]:
-        """At every tensor on the way the sum over all paths that go on from it."""
+        """At every tensor on the paths, the sum of the gradients over all paths from it to a loss."""
         totals: dict[int, Tensor] = {}
         for value in self.paths.order():
             parts = [self.seed(end) for end in self.paths.ends if end is value]
@@ -161,7 +163,7 @@ class _Measuring:
         return self.totals()[id(self.paths.start)]
 
     def strengths(self, arrays: Mapping[str, Any]) -> Any:
-        """Measures what part of a gradient's norm each link hands on."""
+        """Measures the factor by which each link scales the norm of a gradient."""
         totals = self.totals()
         links = [link for leaving in self.paths.links.values() for link in leaving]
         wanted = []
@@ -182,7 +184,7 @@ class _Measuring:
         return reduce("sum", product, range(product.rank), keep=False) if product.rank else product
 
     def run(self, scalars: list[Tensor], arrays: Mapping[str, Any]) -> np.ndarray:
-        """The values of scalars for a batch."""
+        """The values of scalar tensors for a batch, as float64."""
         packed = concat([reshape(x, (1,)) for x in scalars], 0)
         program = build({_NORMS: packed}, {}, self.network.device.target)
         return inference.run_once(self.network, program, arrays, training=True)[_NORMS].astype(np.float64)

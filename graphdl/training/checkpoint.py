@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files with the variables of a net, and for a resumption all that its training needs."""
+"""Checkpoints: safetensors files with the variables of a net and, to resume a run, the state of its training."""
 
 from __future__ import annotations
 
@@ -20,41 +20,43 @@ from graphdl.suggest import did_you_mean
 from graphdl.training.network import Network
 
 FORMAT = 2
-"""The version of the files that this module writes; it reads no later one. Version 1 had no checksum."""
+"""The version of the format that is written. Files of later versions are refused. Version 1 had no checksum."""
 PART = ".part"
-"""What the names of files end with that are being written."""
+"""The suffix of files that are being written."""
 _KEY = "graphdl"
 _SEAL = re.compile(rb'sha256\\": \\"([0-9a-f]{64})\\"')
-"""The checksum in the header's text of JSON: SHA-256 of the file in which zeros stand for the checksum."""
+"""The checksum in the header's JSON: the SHA-256 of the file with zeros in place of the checksum."""
 _ZEROS = "0" * 64
 _MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Arrays by variable name, and what else is known of them."""
+    """Arrays by variable name, and metadata."""
 
     tensors: Mapping[str, np.ndarray]
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """``net`` (its name), ``seed``, in a run folder ``run``, and what ``schema.Resumption`` says. JSON values."""
+    """JSON values: ``net`` (its name), ``seed``, in a run folder ``run``, and the fields of ``schema.Resumption``."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint so that at any moment the file is either the old one or the new one, whole.
+    """Writes a checkpoint atomically: at any moment the file is either the complete old one or the complete new one.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
     from safetensors.numpy import save as serialize
 
-    # One key, because the library writes several in a random order.
+    # The metadata is one key, because the library writes several in a random order.
     text = strict_json.encode({**checkpoint.metadata, "format": FORMAT, "sha256": _ZEROS}, sort_keys=True)
     write_atomically(path, *_sealed(serialize(dict(checkpoint.tensors), metadata={_KEY: text})))
 
 
 def write_atomically(path: Path, *content: bytes | memoryview) -> None:
-    """Replaces a file by some pieces, one after another; whoever reads it, even after a power failure, finds the old
-    content or the new."""
+    """Replaces a file atomically by the concatenation of some pieces.
+
+    A reader finds the old content or the new, even after a power failure.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -75,10 +77,10 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Reads a checkpoint, or any safetensors file of floats, which needs no checksum if others wrote it.
+    """Reads a checkpoint, or any safetensors file of floats. A file written by another program needs no checksum.
 
     Raises:
-        ModelError: E0616, it is missing, damaged, or of another kind.
+        ModelError: E0616, the file is missing, damaged, or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -103,7 +105,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _sealed(content: bytes) -> tuple[bytes | memoryview, ...]:
-    """The pieces of a file with its checksum in the place that is kept for it."""
+    """The pieces of a file, with the checksum in the place reserved for it."""
     found = _SEAL.search(content, 8, 8 + int.from_bytes(content[:8], "little"))
     assert found is not None, "a checkpoint's header has a place for its checksum"
     whole = memoryview(content)
@@ -111,7 +113,7 @@ def _sealed(content: bytes) -> tuple[bytes | memoryview, ...]:
 
 
 def _is_intact(path: Path, *, checked: bool) -> bool:
-    """Whether a safetensors file has the content of its checksum; ``checked`` says that it must have one."""
+    """Whether a safetensors file matches its checksum. ``checked``: whether it must have one."""
     with path.open("rb") as file:
         length = file.read(8)
         header = file.read(int.from_bytes(length, "little"))
@@ -125,12 +127,12 @@ def _is_intact(path: Path, *, checked: bool) -> bool:
 
 
 def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
-    """Gives a net's parameters and states the values of a checkpoint; ``path`` is for messages.
+    """Sets a net's parameters and states to the values of a checkpoint. ``path`` is for messages.
 
     Nothing is changed unless all of them fit.
 
     Raises:
-        ModelError: E0617, one is missing, unexpected or of another shape. Every complaint is gathered.
+        ModelError: E0617, a variable is missing, unexpected or of another shape. All errors are collected.
     """
     variables = network.variables
     # Names with a colon belong to an optimizer.
@@ -177,7 +179,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
 
 
 def weights(network: Network) -> Checkpoint:
-    """The parameters and states of a net."""
+    """The parameters and states of a net as a checkpoint."""
     tensors = {path: network.read(path) for path in network.variables}
     return Checkpoint(tensors, {"net": network.inference.name, "seed": network.seed})
 

@@ -1,4 +1,4 @@
-"""A run folder belongs to one process at a time: a lock in the folder, which ends with the process that holds it."""
+"""A run folder belongs to one process at a time: a lock in the folder ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from graphdl.diagnostics import Diagnostic, ModelError
 LOCK = ".lock"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _PLACE = 1 << 30
-"""The byte that Windows locks: beyond the text, so that others can read it."""
+"""The byte that Windows locks. It is beyond the text, so that other processes can read the text."""
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Inside the block the folder, which is made if need be, is this process's alone; if it is empty then, it goes.
+    """Reserves a folder for this process during the block. It is created if it is missing, and removed if it is empty
+    at the end.
 
-    The operating system gives the lock back when the process ends, however it ends. On a file system that has no
-    locks nothing is locked.
+    The operating system releases the lock when the process ends, in whatever way. On a file system without locks,
+    nothing is locked.
 
     Raises:
         ModelError: E0618, another process holds the folder.
@@ -32,20 +33,20 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if sys.platform == "win32":  # which removes no open file
+        if sys.platform == "win32":  # Windows removes no open file
             os.close(descriptor)
         with suppress(OSError):
             (folder / LOCK).unlink()
-            folder.rmdir()  # where nothing was kept
+            folder.rmdir()  # if it is empty
         if sys.platform != "win32":
             os.close(descriptor)
 
 
 def fresh(folder: Path) -> Path:
-    """Makes the first folder of this name, with a number if need be, that was not there.
+    """Creates a folder with this name, numbered if the name is taken, and returns it.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     candidate, number = folder, 1
@@ -71,7 +72,7 @@ def _opened(folder: Path) -> int:
         try:
             if not _lock(descriptor):
                 raise _held(folder, os.read(descriptor, 20))
-            # The file may have been removed, and made anew by another process, between the two calls.
+            # Between the two calls, the file may have been removed and created again by another process.
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     os.truncate(descriptor, 0)

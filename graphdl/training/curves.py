@@ -1,4 +1,4 @@
-"""A page with the curves of a run: one file, no network, light and dark."""
+"""A page with the curves of a run: one HTML file without network access, light and dark."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Chart:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     def add(self, curve: str, step: int, value: float | None) -> None:
-        """A point; what is no finite number is left out."""
+        """Adds a point. Values that are not finite are left out."""
         if value is not None and isfinite(value):
             self.curves.setdefault(curve, []).append((step, value))
 
 
 class StepCounter:
-    """Counts the steps of all stages on: the lines of metrics count those of their own stage."""
+    """Counts steps over all stages: each line of metrics has the step of its own stage."""
 
     def __init__(self) -> None:
         self._offset = 0
@@ -36,7 +36,7 @@ class StepCounter:
         self._stage: object = None
 
     def of(self, record: Mapping[str, Any]) -> int:
-        """The step of the run that a line of metrics belongs to."""
+        """The step of the run for a line of metrics."""
         if self._stage is not None and record["stage"] != self._stage:
             self._offset += self._step
         self._stage, self._step = record["stage"], record["step"]
@@ -44,7 +44,7 @@ class StepCounter:
 
 
 def page(title: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML of a run's curves from the lines of its ``metrics.jsonl``."""
+    """The HTML page of a run's curves from the lines of its ``metrics.jsonl``."""
     charts = _charts(records)
     figures = "\n".join(_figure(chart, number) for number, chart in enumerate(charts) if chart.curves)
     data = json.dumps([{"x": _spread(chart)[0], "curves": chart.curves} for chart in charts if chart.curves])
@@ -91,7 +91,7 @@ def _summary(record: Mapping[str, Any]) -> str:
 
 
 def _spread(chart: Chart) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ranges of steps and of values."""
+    """The range of steps, and the range of values with a margin."""
     points = [point for curve in chart.curves.values() for point in curve]
     values = [value for _, value in points]
     low, high = min(values), max(values)

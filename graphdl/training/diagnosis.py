@@ -1,4 +1,4 @@
-"""Where a number stopped being finite: the first node of the forward pass that made a NaN or an infinity."""
+"""The origin of a number that is not finite: the first node of the forward pass whose output is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _COUNTS = "counts"
 
 @dataclass(frozen=True)
 class Fault:
-    """A node whose inputs are finite and whose output is not; or a parameter or state that is not."""
+    """A node with finite inputs and an output that is not finite; or a parameter or state that is not finite."""
 
     node: Node
     elements: int
-    """How many of its elements are no finite numbers."""
+    """The number of its elements that are not finite."""
 
 
 def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, draw: int) -> Fault | None:
-    """The first node of the training graph, in its order, that makes something else than finite numbers of a batch.
+    """The first node of the training graph, in its order, whose output for a batch is not finite; None if there is
+    none.
 
     Raises:
-        DeviceError: the device has no room for the counts.
+        DeviceError: the device has too little memory for the counts.
     """
     batch = len(next(iter(arrays.values()))) if arrays else 1
     lowered = network.lower(True, batch)
@@ -55,5 +56,5 @@ def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, d
 
 
 def _not_finite(x: Tensor) -> Tensor:
-    """How many elements are infinite or no number: what is subtracted from itself is 0 for all others."""
+    """The number of elements that are infinite or NaN. For all other elements, x - x is 0."""
     return reduce("sum", apply("where", apply("equal", x - x, 0.0), 0.0, 1.0), range(x.rank), keep=False)

@@ -1,4 +1,4 @@
-"""Complaints about a training whose numbers are no longer finite, and a warning about one that diverges."""
+"""Errors about a training whose numbers are no longer finite, and a warning about one that diverges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphdl.training.reports import Report
 from graphdl.training.stages import Stage
 
 DIVERGED = 1000.0
-"""A training is said to diverge when its loss is so many times what it was at first, or what 1 is."""
+"""A training diverges when its loss exceeds this multiple of its first loss, or of 1 if that is greater."""
 _HELP = "try a smaller learning rate, or limit the gradients: clip 1.0"
 
 
@@ -26,7 +26,7 @@ def of_loss(
     network: Network, stage: Stage, report: Report, *, epoch: int, rate: float, last: Path | None,
     replayed: Callable[[], Fault | None],
 ) -> ModelError:  # fmt: skip
-    """E0615 of a step's loss; ``replayed`` finds the first node that made something that is not finite."""
+    """E0615 about a step's loss. ``replayed`` finds the first node whose output is not finite."""
     names, what = _culprits(report.losses, float(report))
     place, label = stage.span, ""
     if names:
@@ -47,7 +47,9 @@ def of_loss(
 def of_held_out(
     network: Network, stage: Stage, found: Measurement, batches: Batches, *, epoch: int, last: Path | None
 ) -> ModelError:
-    """E0615 of the loss on held-out data after an epoch; names an example whose input is not finite."""
+    """E0615 about the loss on held-out data after an epoch. It names an example whose input is not finite, if there is
+    one.
+    """
     losses = {name: value for name, value in found.losses.items() if name in stage.minimize}
     names, what = _culprits(losses, found.loss(stage.minimize))
     split = batches.examples.name
@@ -68,7 +70,7 @@ def of_held_out(
 
 
 def of_variable(network: Network, stage: Stage, name: str, *, step: int, rate: float, last: Path | None) -> ModelError:
-    """E0615 of a parameter, a state or a variable of the optimizer."""
+    """E0615 about a parameter, a state or a variable of the optimizer."""
     path, word = name.split(":")[1:] if ":" in name else (name, "")
     of = f" of '{path}'" if path else ""
     what = f"what the optimizer keeps{of} ({word})" if word else f"'{path}'"
@@ -79,7 +81,7 @@ def of_variable(network: Network, stage: Stage, name: str, *, step: int, rate: f
 
 
 def divergence(stage: Stage, *, first: float, loss: float, rate: float) -> Diagnostic | None:
-    """W0601, where a loss has grown beyond all measure."""
+    """W0601 if the loss exceeds ``DIVERGED`` times the first one; else None."""
     if loss <= DIVERGED * max(abs(first), 1.0):
         return None
     return Diagnostic(
@@ -92,12 +94,12 @@ def divergence(stage: Stage, *, first: float, loss: float, rate: float) -> Diagn
 
 
 def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
-    """The name of the first array that holds a NaN or an infinity."""
+    """The name of the first array that contains NaN or an infinity; None if all are finite."""
     return next((name for name, array in tensors.items() if not np.isfinite(array).all()), None)
 
 
 def _culprits(losses: Mapping[str, float], total: float) -> tuple[list[str], str]:
-    """The losses that are not finite, by name and in words."""
+    """The losses that are not finite: their names, and a description."""
     names = [name for name, value in losses.items() if not isfinite(value)]
     what = " and ".join(f"loss '{name}' is {losses[name]}" for name in names)
     return names, what or f"the loss is {total}"

@@ -1,4 +1,4 @@
-"""A whole run of a model, as ``graphdl train`` and ``Model.fit`` start it."""
+"""A whole run of a model, as started by ``graphdl train`` and ``Model.fit``."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a caller or the command line says of a run; what is None is as the file says."""
+    """The settings of a run from a caller or the command line. A field that is None is as in the file."""
 
     batch: int | None = None
     epochs: int | None = None
     seed: int | None = None
     data: str | None = None
-    """As it is written after the word ``data``."""
+    """The data set as written after the word ``data``."""
     data_root: Path | None = None
     download: bool = False
     save_seconds: float = SAVE_SECONDS
@@ -49,12 +49,12 @@ class TrainingRun:
     records: list[dict[str, Any]] = field(repr=False)
     """The lines of metrics."""
     steps: int = 0
-    """Those that were done now."""
+    """The number of steps that this process has done."""
     folder: Path | None = None
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
-        """The lines of metrics that end an epoch."""
+        """The lines of metrics at the ends of epochs."""
         return [record for record in self.records if record["kind"] == "epoch"]
 
     def _repr_html_(self) -> str:
@@ -72,11 +72,11 @@ def fit(
     out: Path | None = None,
     observer: Observer | None = None,
 ) -> TrainingRun:
-    """Trains a model by all stages of its file, from data sets or from a caller's arrays; ``out`` is a new run folder.
+    """Trains a model by all stages of its file, on its data sets or on ``arrays``. ``out`` is a new run folder.
 
     Raises:
         ModelError: a setting is wrong, the data does not fit, the folder is taken, or a loss is not finite.
-        KeyboardInterrupt: Ctrl-C; with a folder, everything is saved.
+        KeyboardInterrupt: Ctrl-C. With a folder, everything is saved first.
     """
     if out is None:
         return _fit(model, request, arrays or {}, None, observer)
@@ -86,7 +86,7 @@ def fit(
             return _fit(model, request, arrays or {}, out, observer)
         except BaseException:
             if not (out / LAST).exists():
-                discard(out)  # nothing was trained: the next try may use the name
+                discard(out)  # nothing was trained, so the next attempt may use the name
             raise
 
 
@@ -96,7 +96,7 @@ def _fit(
     stages = model.stages(request.overrides)
     if arrays:
         inputs = model.network.training.inputs
-        # An input that is missing here is complained about only if training needs it.
+        # An input that is missing here is an error only if training needs it.
         types = {name: value.type for name, value in inputs.items() if name in arrays}
         dataset = from_arrays(types, arrays, spans={name: value.node.span for name, value in inputs.items()})
         stages = [replace(stage, feed={}, said={**stage.said, "feed": {}}) for stage in stages]
@@ -118,11 +118,11 @@ def _fit(
 def go_on(
     model: Model, folder: RunFolder, request: TrainingOptions, *, observer: Observer | None = None
 ) -> TrainingRun:
-    """Continues the run in a claimed folder with its model; ``request`` is complete: see ``remembered``.
+    """Continues the run in a claimed folder with its model. ``request`` is complete, see ``remembered``.
 
     Raises:
         ModelError: the folder is damaged, or its model was changed.
-        KeyboardInterrupt: Ctrl-C; everything is saved.
+        KeyboardInterrupt: Ctrl-C. Everything is saved first.
     """
     training = Training(
         model.network,
@@ -159,7 +159,10 @@ def evaluate(model: Model, request: TrainingOptions, *, split: str = "test", ori
 
 
 def remembered(folder: RunFolder, request: TrainingOptions) -> tuple[TrainingOptions, Path | None]:
-    """The request with what the run was begun with where it says nothing; and the original model file's folder."""
+    """Completes a request with the settings that the run was started with.
+
+    Returns the complete request, and the folder of the original model file.
+    """
     before = folder.settings["overrides"]
     root = before.get("data_root")
     complete = replace(
@@ -181,7 +184,7 @@ def _origin(folder: RunFolder) -> Path | None:
 def _settings(
     model: Model, request: TrainingOptions, stages: list[Stage], data: Callable[[Stage], DataSet]
 ) -> dict[str, Any]:
-    """What ``settings.json`` holds: what was asked for, and what it came to."""
+    """The content of ``settings.json``: the requested settings, and their values with all defaults."""
     path = model.source.path
     return {
         "net": model.net,

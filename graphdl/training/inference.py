@@ -1,4 +1,4 @@
-"""What a net answers outside of training: predictions, measurements, gradients."""
+"""Inference of a net: predictions, measurements and gradients."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from graphdl.training.program import EXAMPLES, GRADIENT, example_tensors, output
 from graphdl.training.reports import Queue
 
 BATCH = 32
-"""How many examples are predicted at once, unless the caller says."""
+"""The default number of examples that are predicted at once."""
 _LOSS = "loss"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Losses and metrics, exact means over all examples."""
+    """Losses and metrics: exact means over all examples."""
 
     losses: dict[str, float]
     metrics: dict[str, float]
     examples: int
 
     def loss(self, minimize: tuple[str, ...]) -> float:
-        """The sum of the losses with these names; 0 where inference has none of them."""
+        """The sum of the losses with these names. Losses that inference does not have count as 0."""
         return sum(self.losses.get(name, 0.0) for name in minimize)
 
 
 def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = None) -> dict[str, np.ndarray]:
-    """The outputs for any number of examples, by name, ``[examples, *shape]``.
+    """The outputs for any number of examples, by name, of shape ``[examples, *shape]``.
 
-    They are computed ``batch`` at a time, all at once where the examples of a batch bear on each other.
+    They are computed ``batch`` examples at a time, or all at once if the examples of a batch depend on each other.
 
     Raises:
         ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
@@ -69,11 +69,12 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
 
 
 def measure(network: Network, batches: Batches, *, between: Callable[[], None] = lambda: None) -> Measurement:
-    """The means of the losses and metrics over a whole split; ``batches`` are those of an evaluation. ``between`` is
-    called before each batch.
+    """The means of the losses and metrics over a whole split.
+
+    ``batches`` are made for evaluation. ``between`` is called before each batch.
 
     Raises:
-        ModelError: the data holds a value that cannot be fed.
+        ModelError: the data contains a value that cannot be fed.
     """
     graph = network.inference
     names = [*graph.losses, *graph.metrics]
@@ -116,7 +117,7 @@ def measurer(network: Network, batch: int) -> Executor:
 
 
 def measured_inputs(network: Network, batch: int) -> dict[str, TensorType]:
-    """The inputs that losses and metrics need."""
+    """The inputs that the losses and metrics need."""
     return inputs_of(network, measurer(network, batch).program, training=False)
 
 
@@ -128,7 +129,7 @@ def predicted_inputs(network: Network) -> dict[str, TensorType]:
 def gradients(
     network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...], *, training: bool
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """The loss of one batch, and its gradients by parameter path; nothing is updated.
+    """The loss of one batch, and its gradients by parameter path. Nothing is updated.
 
     Raises:
         ModelError: E0608, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
@@ -142,15 +143,17 @@ def gradients(
 def profiled_gradients(
     network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...]
 ) -> tuple[list[tuple[Launch, float]], Program]:
-    """The launches of ``gradients`` in training, each with its seconds on the device, and their program.
+    """Profiles ``gradients`` in training.
+
+    Returns the launches, each with its seconds on the device, and their program.
 
     Raises:
-        ModelError: as ``gradients``.
+        ModelError: as for ``gradients``.
         DeviceError: the device refuses.
     """
     executor = _differentiator(network, example_count(arrays), minimize, True)
     feeds = _with_seed(executor, _fed(network, executor.program, arrays, training=True), network.seed, 0)
-    profile(executor, feeds)  # the first run pays for what drivers put off until then
+    profile(executor, feeds)  # the first run includes work that drivers defer until then
     return profile(executor, feeds), executor.program
 
 
@@ -167,7 +170,7 @@ def _differentiator(network: Network, count: int, minimize: tuple[str, ...], tra
 def run_once(
     network: Network, program: Program, arrays: Mapping[str, Any], *, training: bool, draw: int = 0
 ) -> dict[str, np.ndarray]:
-    """The fetches of a program that is run a single time, for a batch of the size that it was made for.
+    """Runs a program a single time and returns its fetches. The arrays have the batch size of the program.
 
     Raises:
         ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
@@ -192,7 +195,7 @@ def _predictor(network: Network, batch: int) -> Executor:
 def _fed(
     network: Network, program: Program, arrays: Mapping[str, Any], *, training: bool = False
 ) -> dict[str, np.ndarray]:
-    """The arrays that a program reads, checked; further ones may be given for other inputs of the net."""
+    """The arrays that a program reads, checked. Arrays for other inputs of the net are ignored."""
     graph = network.graph(training)
     needed = inputs_of(network, program, training=training)
     given = {name: array for name, array in arrays.items() if name in needed or name not in graph.inputs}
@@ -200,12 +203,12 @@ def _fed(
 
 
 def example_count(arrays: Mapping[str, Any]) -> int:
-    """How many examples are given; a net without inputs has one."""
+    """The number of examples in the arrays; 1 for a net without inputs."""
     return max((len(array) for array in map(np.asarray, arrays.values()) if array.ndim), default=1) or 1
 
 
 def _filled(part: np.ndarray, size: int) -> np.ndarray:
-    """A chunk of ``size`` examples: the last one is repeated where some are missing."""
+    """A chunk of exactly ``size`` examples. The last example is repeated to fill it."""
     return part if len(part) == size else np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
 
 

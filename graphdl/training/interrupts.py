@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of training: the step is finished and everything saved before it takes effect."""
+"""Ctrl-C during training: the current step is finished and everything is saved before it takes effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ends the process. ``number`` is the signal's."""
+    """A signal that ends the process. ``number`` is that of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -21,11 +21,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """Inside a ``with`` block SIGINT, SIGTERM and SIGHUP raise ``Interrupted``; inside ``deferred`` a first one waits
-    for ``check``, and a second one is raised at once.
+    """In a ``with`` block, SIGINT, SIGTERM and SIGHUP raise ``Interrupted``.
 
-    A signal that the process ignores (SIGHUP under ``nohup``) stays ignored. Signals reach the main thread alone:
-    elsewhere this does nothing.
+    Inside ``deferred``, the first signal waits for ``check``, and a second one raises at once. A signal that the
+    process ignores (SIGHUP under ``nohup``) stays ignored. Only the main thread receives signals: in other threads this
+    does nothing.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 before = self._before[number] = signal.getsignal(number)
-                # What is ignored is said again: the compiler in a driver (LLVM) takes the signals for itself, and when
-                # it hears one it puts all of them back to what they were before.
+                # An ignored signal is set again: the compiler in a driver (LLVM) installs its own handlers, and when it
+                # receives a signal it restores all previous ones.
                 signal.signal(number, signal.SIG_IGN if before is signal.SIG_IGN else self._handle)
         return self
 
@@ -46,11 +46,11 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # none: it was not set from Python
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not set from Python
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside the block a signal waits: there is something to save before it may take effect."""
+        """Defers a first signal during the block: there is something to save before it takes effect."""
         self._deferring = True
         try:
             yield
@@ -59,14 +59,11 @@ class Interrupts:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal waits."""
+        """Whether a signal is pending."""
         return self._requested is not None
 
     def check(self) -> None:
-        """
-        Raises:
-            Interrupted: a signal has come.
-        """
+        """Raises Interrupted if a signal is pending."""
         if self._requested is not None:
             raise Interrupted(self._requested)
 

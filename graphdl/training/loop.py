@@ -1,4 +1,7 @@
-"""Training from data: the stages in order, epoch by epoch, measured and saved, and continued to the same numbers."""
+"""Training from data: the stages in order, epoch by epoch, with measurements and checkpoints.
+
+A run that is continued from a checkpoint gives the same numbers.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +33,21 @@ from graphdl.training.stages import Stage
 from graphdl.training.trainer import Trainer
 
 SAVE_SECONDS = 60.0
-"""How often, at least, ``last.safetensors`` is written within an epoch."""
+"""The longest time in seconds, within an epoch, between two writes of ``last.safetensors``."""
 RECORD_STEPS = 100
-"""Within an epoch a line of metrics is written after every so many steps."""
+"""Within an epoch, the number of steps after which a line of metrics is written."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is shown while a stage runs."""
+    """The state of a running stage, for display."""
 
     stage: Stage
     epoch: int
-    """From 1."""
+    """The number of the epoch, from 1."""
     epochs: int
     batch: int
-    """Batches of the epoch that are done."""
+    """The number of batches of the epoch that are done."""
     batches: int
     step: int
     total_steps: int
@@ -55,24 +58,27 @@ class Status:
 
 
 class Observer:
-    """Hears how a training goes; this one keeps silent."""
+    """Receives the events of a training. This one ignores them."""
 
     def warn(self, diagnostic: Diagnostic) -> None:
-        """What is odd about a stage that begins."""
+        """Receives a warning about a stage that begins or diverges."""
 
     def advance(self, status: Status) -> None:
-        """After each step whose report has arrived."""
+        """Called after each step whose report has arrived."""
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """A line of metrics, when it is kept: after each epoch with its checkpoint, and within one after every
-        ``RECORD_STEPS`` steps."""
+        """Receives a line of metrics after it is stored.
+
+        There is one after each epoch, with its checkpoint, and one within an epoch after every ``RECORD_STEPS`` steps.
+        """
 
 
 class Training:
-    """A run of all stages. ``data`` gives the data set of a stage; with a ``folder`` the run is kept there.
+    """A run of all stages.
 
-    The same settings and seed give the same weights, bit for bit, on one device; so does a run that was interrupted
-    or killed at any moment and continued from ``last.safetensors``.
+    ``data`` returns the data set of a stage. With a ``folder``, the run is stored there. The same settings and seed
+    give the same weights, bit for bit, on one device. This also holds for a run that was interrupted or killed at any
+    moment and continued from ``last.safetensors``.
     """
 
     def __init__(
@@ -90,7 +96,7 @@ class Training:
         self.position = Position()
         self.records: list[dict[str, Any]] = []
         self.steps = 0
-        """Those that this process has done."""
+        """The number of steps that this process has done."""
         self._data = data
         self._folder = folder
         self._observer = observer or Observer()
@@ -99,7 +105,7 @@ class Training:
         self._sources = folder.sources if folder is not None else ""
 
     def resume(self) -> None:
-        """Goes back to where the folder's ``last.safetensors`` was written; to the start where there is none yet.
+        """Returns to the state in the folder's ``last.safetensors``, or to the start if there is no such file.
 
         Raises:
             ModelError: the file is damaged (E0616), or belongs to another model (E0617, E0618).
@@ -115,7 +121,7 @@ class Training:
         self.records = self._folder.records
 
     def saved(self) -> tuple[Position, Mapping[str, np.ndarray]]:
-        """What ``last.safetensors`` holds.
+        """The content of ``last.safetensors``: the position and the variables.
 
         Raises:
             ModelError: E0616, the file is damaged; E0618, it is another run's, or the model was changed since.
@@ -143,11 +149,11 @@ class Training:
         return known.position, found.tensors
 
     def run(self) -> None:
-        """Trains what is left to train.
+        """Trains the remaining steps of all stages.
 
         Raises:
             ModelError: the data does not fit the net, or a loss is not finite (E0615).
-            Interrupted: Ctrl-C, SIGTERM or SIGHUP; everything is saved.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP. Everything is saved first.
         """
         with Interrupts() as interrupts:
             for number in range(self.position.stage, len(self.stages)):
@@ -161,7 +167,7 @@ class Training:
     # ------------------------------------------------------------------------------------------- for the stage's run
 
     def save(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Writes variables, those of the optimizer among them, to ``last.safetensors``."""
+        """Writes variables, including those of the optimizer, to ``last.safetensors``."""
         if self._folder is not None:
             known = {"position": schema.plain(self.position), "sources": self._sources}
             self._folder.save_last(Checkpoint(tensors, {**self._identity(), **known}))
@@ -180,12 +186,12 @@ class Training:
         return self._data(stage)
 
     def take_restored(self) -> Mapping[str, np.ndarray]:
-        """The restored variables, once."""
+        """Returns the restored variables once, and then none."""
         restored, self._restored = self._restored, {}
         return restored
 
     def write(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Keeps a line of metrics, and returns it as it is kept: None for what is not finite."""
+        """Stores a line of metrics. Returns it as stored: values that are not finite become None."""
         record = strict_json.finite(record)
         self.position.records += 1
         if self._folder is not None:
@@ -198,7 +204,7 @@ class Training:
         return record
 
     def tell(self, record: Mapping[str, Any]) -> None:
-        """Shows a line of metrics."""
+        """Sends a line of metrics to the observer."""
         self._observer.record(record)
 
     def warn(self, diagnostic: Diagnostic) -> None:
@@ -213,12 +219,12 @@ class Training:
 
     @property
     def last(self) -> Path | None:
-        """The last checkpoint, where there is one."""
+        """The last checkpoint, if there is one."""
         return self._folder.last if self._folder is not None and self._folder.last.exists() else None
 
 
 class _StageRun:
-    """One stage, from where its run stands to its end."""
+    """One stage, from the run's current position to the stage's end."""
 
     def __init__(self, training: Training, stage: Stage, interrupts: Interrupts) -> None:
         self.training = training
@@ -256,10 +262,11 @@ class _StageRun:
         return self.training.position
 
     def _restore(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Gives the optimizer's variables the values of a checkpoint that continues the stage.
+        """Sets the optimizer's variables to the values of the checkpoint that is continued.
 
         Raises:
-            ModelError: E0616, one is missing or of another shape, or the checkpoint's position is none of the stage's.
+            ModelError: E0616, a variable is missing or of another shape, or the checkpoint's position does not exist in
+                the stage.
         """
         if not tensors:
             return
@@ -281,14 +288,14 @@ class _StageRun:
             self.network.write(name, tensors[name])
 
     def _feed(self, inputs: Mapping[str, Any]) -> dict[str, str]:
-        """The renamed fields of some inputs; a name that the net lacks stays, to be complained about."""
+        """The renamed fields of some inputs. A name that the net lacks is kept, so that it is reported."""
         known = self.network.training.inputs
         return {name: f for name, f in self.stage.feed.items() if name in inputs or name not in known}
 
     def run(self) -> None:
         if self.position.step == 0:
             self.save()  # so that there is always a checkpoint of the running stage
-        # An epoch may have been left after its last batch, with nothing measured.
+        # An epoch may have been interrupted after its last batch, before it was measured.
         while self.position.step < self.total or self.position.batch:
             self.epoch()
         self.trainer.release()
@@ -335,10 +342,10 @@ class _StageRun:
             self.interrupts.check()
 
     def measured(self) -> Measurement | None:
-        """The losses and metrics on the held-out split, where there is one.
+        """The losses and metrics on the held-out split; None if there is no such split.
 
         Raises:
-            Interrupted: a signal has come meanwhile.
+            Interrupted: a signal has arrived meanwhile.
         """
         if self.held_out is None:
             return None
@@ -359,10 +366,10 @@ class _StageRun:
         self.speed = _Speed()
 
     def finish_epoch(self, held_out: Measurement | None, speed: float) -> None:
-        """Writes the epoch's metrics and checkpoints, and moves on to the next one.
+        """Writes the metrics and checkpoints of the epoch, and advances to the next one.
 
         Raises:
-            ModelError: E0615, the loss on held-out data or a variable is not finite; nothing is written then.
+            ModelError: E0615, the loss on held-out data or a variable is not finite. Nothing is written then.
         """
         position = self.position
         means = _means(position.epoch_sums)
@@ -396,7 +403,7 @@ class _StageRun:
         self.training.tell(record)
 
     def judge(self, means: Sequence[float]) -> None:
-        """Warns, once a stage, of a loss that has grown beyond all measure."""
+        """Warns once in a stage if its loss diverges."""
         first = self.position.first_loss
         if self.is_warned or first is None or not means:
             return
@@ -410,7 +417,7 @@ class _StageRun:
         return self.trainer.rate_of(max(self.position.step - 1, 0))
 
     def settle(self) -> None:
-        """Waits for the reports that are on their way."""
+        """Waits for the pending reports."""
         for report in self.trainer.reports.drain():
             self.count(report)
 
@@ -418,17 +425,17 @@ class _StageRun:
         """Writes ``last.safetensors``.
 
         Raises:
-            ModelError: E0615, a variable is not finite; nothing is written then.
+            ModelError: E0615, a variable is not finite. Nothing is written then.
         """
         self.settle()
         variables, kept = self.variables()
         self.training.save({**variables, **kept})
 
     def variables(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The values of parameters and states, and those of the optimizer.
+        """The values of the parameters and states, and those of the optimizer's variables.
 
         Raises:
-            ModelError: E0615, one is not finite.
+            ModelError: E0615, a value is not finite.
         """
         variables = {path: self.network.read(path) for path in self.network.variables}
         kept = {name: self.network.read(name) for name in self.trainer.kept}
@@ -469,7 +476,7 @@ class _StageRun:
         )
 
     def not_finite(self, report: Report) -> ModelError:
-        """The complaint about a step's loss, with the first node that made something that is not finite."""
+        """The error about a step's loss, with the first node whose output is not finite."""
         return faults.of_loss(
             self.network, self.stage, report, epoch=report.step // len(self.train) + 1,
             rate=self.trainer.rate_of(report.step), last=self.training.last,
@@ -477,7 +484,7 @@ class _StageRun:
         )  # fmt: skip
 
     def replayed(self, step: int) -> Fault | None:
-        """Repeats the stage from its last checkpoint up to a step, and looks where that step went wrong."""
+        """Repeats the stage from its last checkpoint up to a step, and finds the first fault of that step."""
         position, tensors = self.training.saved()
         for name in (*self.network.variables, *self.trainer.kept):
             self.network.write(name, tensors[name])
@@ -508,19 +515,19 @@ class _StageRun:
 
 
 class _Speed:
-    """Steps since the last line of metrics, as far as this process has done them, on the clock."""
+    """The speed of this process since the last line of metrics."""
 
     def __init__(self) -> None:
         self.count = 0
         self._began = time.monotonic()
 
     def rate(self, batch: int) -> float:
-        """Examples a second."""
+        """Examples per second."""
         return self.count * batch / max(time.monotonic() - self._began, 1e-9)
 
 
 def _add(sums: Sums, values: np.ndarray) -> None:
-    """Adds a report; None, of what was not finite in a checkpoint, counts as NaN."""
+    """Adds a report. None, which stands for a value in a checkpoint that is not finite, counts as NaN."""
     before = np.array(sums.values, np.float64) if sums.count else 0.0
     sums.values = (before + values).tolist()
     sums.count += 1

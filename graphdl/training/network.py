@@ -21,16 +21,16 @@ _KEPT_EXECUTORS = 12
 
 
 class Network:
-    """A net's two graphs and the values of its parameters and states.
+    """The two graphs of a net, and the values of its parameters and states.
 
-    ``expand`` makes the graph for training (true) or inference (false). The values lie on the host until something
-    runs; then they are on the device, and every program shares them.
+    ``expand`` makes the graph for training (true) or inference (false). The values are on the host until a program is
+    loaded. From then on they are on the device, shared by all programs.
     """
 
     def __init__(self, expand: Callable[[bool], ModuleGraph], *, seed: int = 0, device: str | None = None) -> None:
         self._expand = expand
         self.seed = seed
-        """Decides the initial values and the random draws outside training."""
+        """The seed of the initial values and of random draws outside of training."""
         self._selector = device
         self._device: Device | None = None
         self._host: dict[str, np.ndarray] = {}
@@ -48,7 +48,7 @@ class Network:
         return self._expand(False)
 
     def graph(self, training: bool) -> ModuleGraph:
-        """One of the two graphs."""
+        """The graph for training or for inference."""
         return self.training if training else self.inference
 
     def lower(self, training: bool, batch: int) -> Lowered:
@@ -59,16 +59,16 @@ class Network:
 
     @cached_property
     def variables(self) -> Mapping[str, Variable]:
-        """The parameters, then the states, by their paths."""
+        """The parameters, followed by the states, by path."""
         graphs = (self.training, self.inference)
         parameters = {path: variable for graph in graphs for path, variable in graph.parameters.items()}
         return parameters | {path: variable for graph in graphs for path, variable in graph.states.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """A copy of a variable's value; what an optimizer keeps are variables, too.
+        """A copy of the value of a variable, which may be one of an optimizer's.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no variable of this name.
         """
         if self._store is not None:
             return self._store[name]
@@ -80,7 +80,7 @@ class Network:
         """Overwrites a variable.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no variable of this name.
             ValueError: the shape or the kind of element differs.
         """
         if self._store is None:
@@ -93,13 +93,13 @@ class Network:
             self._store[name] = np.asarray(value, np.float32)
 
     def initial(self, path: str) -> np.ndarray:
-        """The value that a parameter or state starts from: a function of the seed and its path."""
+        """The initial value of a parameter or state, which depends on the seed and its path."""
         variable = self.variables[path]
         key = (self.seed, zlib.crc32(path.encode()))
         return np.asarray(initialize(variable.initializer, variable.type.shape, key), np.float32)
 
     def add_kept(self, variables: Mapping[str, Kept]) -> None:
-        """Makes room for an optimizer's variables and gives them their initial values."""
+        """Allocates an optimizer's variables and sets their initial values."""
         self.store.add(Slot(name, variable.shape, "float") for name, variable in variables.items())
         for name, variable in variables.items():
             initial = variable.initial
@@ -107,7 +107,7 @@ class Network:
             self.store[name] = value
 
     def forget(self, names: Iterable[str]) -> None:
-        """Gives the memory of variables back, and that of the programs that use them."""
+        """Frees the memory of variables, and of the programs that use them."""
         gone = {name for name in names if name in self.store}
         for name in gone:
             del self.store[name]
@@ -118,10 +118,10 @@ class Network:
 
     @property
     def device(self) -> Device:
-        """The device that programs run on, opened when first asked for.
+        """The device of the net, opened at first use.
 
         Raises:
-            DeviceError: there is none, or none that was asked for.
+            DeviceError: there is no device, or no requested one.
         """
         if self._device is None:
             self._device = open_device(self._selector)
@@ -136,7 +136,7 @@ class Network:
         return self._store
 
     def use(self, device: str | None) -> None:
-        """Moves the net to another device; programs made for the old one keep the values that lie there."""
+        """Moves the net to another device. Programs made for the old device keep their values there."""
         if device is None or device == self._selector:
             return
         opened = open_device(device)
@@ -156,16 +156,16 @@ class Network:
         return store
 
     def load(self, program: Program) -> Executor:
-        """A program, ready to run on the device.
+        """Loads a program on the device.
 
         Raises:
-            DeviceError: the device has too little memory (E0801, E0802); nothing has been drawn or allocated then.
+            DeviceError: the device has too little memory (E0801, E0802). Nothing has been drawn or allocated then.
         """
         check_memory(program, self.device.info)
         return Executor(program, self.device, self.store)
 
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
-        """The executor of a program under a key; the program is compiled unless it is among the last ones used."""
+        """The executor with this key. Its program is compiled unless it is among the last ones used."""
         if key in self._executors:
             self._executors[key] = self._executors.pop(key)
         else:
@@ -175,18 +175,18 @@ class Network:
         return self._executors[key]
 
     def discard(self, keys: Iterable[Hashable]) -> None:
-        """Gives the memory of the programs under these keys back."""
+        """Frees the memory of the programs with these keys."""
         for key in keys:
             self._executors.pop(key, None)
 
     @cached_property
     def mixes_examples(self) -> bool:
-        """Whether in inference an example's results depend on the others of its batch."""
+        """Whether in inference the results of an example depend on the other examples of its batch."""
         return any(PRIMITIVES[n.operator].unbatched for n in _nodes(self.inference.nodes) if n.operator in PRIMITIVES)
 
 
 def _nodes(nodes: Iterable[Node]) -> Iterable[Node]:
-    """The nodes with those of the bodies of scans."""
+    """Yields the nodes, including those in the bodies of scans."""
     for node in nodes:
         yield node
         body = node.attributes.get("body")

@@ -1,4 +1,6 @@
-"""What a run remembers of its data: what a prediction needs, and what keeps the same data the same."""
+"""The data settings that a run stores: those that a prediction needs, and those that keep a resumed run's data the
+same.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ from graphdl.training.stages import Stage
 
 
 def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str, Any]:
-    """JSON: for each input that a field feeds its shape in the data set, what is done to it outside of training, and
-    how it lay in a table; and the names of the classes by field."""
+    """The preprocessing of the inputs as JSON, and the names of the classes by field.
+
+    For each input that a field feeds: its shape in the data set, its steps outside of training, and its columns in a
+    table.
+    """
     fixed = pipeline(stage.augment, dataset).prediction()
     fields = {name: stage.feed.get(name, name) for name in inputs}
     return {
@@ -41,10 +46,10 @@ def _described(table: Table | None) -> dict[str, Any]:
 
 
 def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
-    """The steps that ``describe`` wrote down, by input; each was tried on an example of zeros.
+    """The steps that ``describe`` stored, by input. Each was tried on an example of zeros.
 
     Raises:
-        ModelError: E0618, they are damaged.
+        ModelError: E0618, the stored steps are damaged.
     """
     stages: list[Mapping[str, AugmentationStep]] = []
     for name, known in described.items():
@@ -60,7 +65,7 @@ def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
 
 
 def tables_of(described: Mapping[str, Any]) -> dict[str, Table]:
-    """How the inputs lay in tables, as ``describe`` wrote it down."""
+    """The columns of the inputs in tables, as stored by ``describe``."""
     return {
         name: Table(tuple(table["columns"]), table["separator"])
         for name, known in described.items()
@@ -69,7 +74,7 @@ def tables_of(described: Mapping[str, Any]) -> dict[str, Table]:
 
 
 def remember(dataset: DataSet) -> dict[str, Any]:
-    """JSON: the classes and columns of a stage's data by field, where it has names for them; see ``Known``."""
+    """The names of the classes and columns of a stage's data as JSON, by field; see ``Known``."""
     columns = {field: list(table.columns) for field, table in dataset.tables.items() if table.columns}
     return {
         "class_names": {field: list(names) for field, names in dataset.class_names.items()},
@@ -78,5 +83,5 @@ def remember(dataset: DataSet) -> dict[str, Any]:
 
 
 def known_of(remembered: Mapping[str, Mapping[str, Any]]) -> dict[str, Known]:
-    """By the stages' names what ``remember`` wrote down of their data."""
+    """Maps the names of the stages to what ``remember`` stored of their data."""
     return {name: Known(data.get("class_names", {}), data.get("columns", {})) for name, data in remembered.items()}

@@ -1,8 +1,8 @@
 """The tensors of training: those of a step and those of a measurement.
 
-A step has two halves. The first makes gradients of a batch, the second makes the next values of the parameters of
-gradients. One program does both (``step_tensors``); where something comes between them, such as a sum over devices or
-over batches, each is a program of its own.
+A step has two halves. The first computes the gradients of a batch. The second computes the next values of the
+parameters from gradients. One program does both (``step_tensors``). If something comes between them, such as a sum over
+devices or over batches, each half is a separate program.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from graphdl.training.optimizers.optimizer import Kept
 from graphdl.training.stages import Stage
 
 REPORT = "training.report"
-"""The fetch of a step: the minimized total, then every loss, then every metric, means over the batch."""
+"""The fetch of a step: the minimized total, then all losses, then all metrics, as means over the batch."""
 SCALARS = "training.scalars"
-"""The feed of what changes from step to step: ``Optimizer.scalars``."""
+"""The feed of the numbers that change from step to step: ``Optimizer.scalars``."""
 GRADIENT = "gradient "
-"""What the name of a parameter's gradient begins with, as a fetch of the first half and as a feed of the second."""
+"""The prefix of the name of a parameter's gradient, as a fetch of the first half and as a feed of the second."""
 EXAMPLES = "training.examples"
-"""The fetch of a measurement, ``[losses and metrics, batch]``: for each example its losses, then its metrics."""
+"""The fetch of a measurement, ``[losses and metrics, batch]``: for each example its losses, followed by its metrics."""
 
 _CLIP_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
 class GradientTensors:
-    """The first half of a training step: what a batch says."""
+    """The first half of a training step: the report and the gradients of a batch."""
 
     report: Tensor
     gradients: Mapping[str, Tensor]
-    """Of the minimized total, by the paths of the parameters that it reaches."""
+    """The gradients of the minimized total, by path of the parameters on which it depends."""
     updates: Mapping[str, Tensor]
-    """The states' next values."""
+    """The next values of the states."""
 
 
 @dataclass(frozen=True)
 class UpdateTensors:
-    """The second half of a training step: what follows from the gradients."""
+    """The second half of a training step: the updates from the gradients."""
 
     updates: Mapping[str, Tensor]
-    """The next values of the parameters and of what the optimizer keeps."""
+    """The next values of the parameters and of the optimizer's variables."""
     kept: Mapping[str, Kept]
     """The optimizer's variables."""
 
 
 @dataclass(frozen=True)
 class StepTensors:
-    """What a training step computes and which variables it changes."""
+    """The report of a training step, and the variables that it changes."""
 
     report: Tensor
     updates: Mapping[str, Tensor]
@@ -77,7 +77,9 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
 
 
 def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
-    """Forward and reverse pass of a stage. As in PyTorch, a parameter that no minimized loss reaches has no gradient.
+    """The forward and the reverse pass of a stage.
+
+    As in PyTorch, a parameter has no gradient if no minimized loss depends on it.
 
     Raises:
         ModelError: E0608, there is no loss to minimize.
@@ -94,8 +96,11 @@ def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
 
 
 def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage) -> UpdateTensors:
-    """Clipping and the optimizer's update for the parameters that have a gradient; ``found`` holds the gradients by
-    path, wherever they come from: from the same program, or from a feed that holds the mean over many devices."""
+    """Gradient clipping and the optimizer's update, for the parameters that have a gradient.
+
+    ``found`` maps paths to gradients. They come from the same program, or from feeds, such as means over several
+    devices.
+    """
     optimizer = stage.optimizer
     count = len(optimizer.scalars(0, optimizer.lr))
     fed = feed(SCALARS, (count,))
@@ -115,7 +120,7 @@ def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor]
 
 
 def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
-    """The sum of the losses of these names.
+    """The sum of the losses with these names.
 
     Raises:
         ModelError: E0608, there are none.
@@ -136,7 +141,7 @@ def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
 
 
 def output_tensors(lowered: Lowered) -> Mapping[str, Tensor]:
-    """What a prediction computes: the outputs by name, ``[batch, *shape]``.
+    """The tensors of a prediction: the outputs by name, ``[batch, *shape]``.
 
     Raises:
         ModelError: E0621, there are none.
@@ -153,12 +158,12 @@ def example_tensors(lowered: Lowered) -> Tensor:
 
 
 def seed_array(seed: int, step: int) -> np.ndarray:
-    """What the feed ``graphdl.operators.random.SEED`` takes."""
+    """The value of the feed ``graphdl.operators.random.SEED``."""
     return np.array([seed % 2**31, step % 2**31], np.int32)
 
 
 def _clipping(found: Sequence[Tensor], most: float) -> Tensor:
-    """The factor that brings the global norm of the gradients down to ``most`` (Pascanu et al., 2013); 1 if it is."""
+    """The factor that limits the global norm of the gradients to ``most`` (Pascanu et al., 2013); at most 1."""
     squares = [reduce("sum", g * g, range(g.rank), keep=False) for g in found]
     total = squares[0]
     for square in squares[1:]:
@@ -167,7 +172,7 @@ def _clipping(found: Sequence[Tensor], most: float) -> Tensor:
 
 
 def _is_zero(gradient: Tensor) -> bool:
-    """Whether a gradient is the constant zero: no path leads to its parameter."""
+    """Whether a gradient is the constant zero: the loss does not depend on the parameter."""
     if isinstance(gradient.operation, BroadcastTo):
         gradient = gradient.inputs[0]
     return number(gradient) == 0

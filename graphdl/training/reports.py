@@ -1,4 +1,4 @@
-"""What comes from the device, read late: a step waits for nothing."""
+"""Results from the device that are read late, so that a step does not wait for them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Item = TypeVar("Item")
 
 
 class Report(NDArrayOperatorsMixin):
-    """The loss of a step, used like a number; it may still be on its way from the device, and is waited for when it
-    is looked at. ``losses`` and ``metrics`` hold the step's other numbers, by name."""
+    """The loss of a step, usable as a number.
+
+    It may not have arrived from the device yet; reading it waits. ``losses`` and ``metrics`` are the other numbers of
+    the step, by name.
+    """
 
     __slots__ = ("_losses", "_metrics", "_pending", "_values", "step")
 
     def __init__(self, step: int, pending: Pending, losses: Sequence[str], metrics: Sequence[str]) -> None:
         self.step = step
-        """Its number in the stage, from 0."""
+        """The number of the step in the stage, from 0."""
         self._pending: Pending | None = pending
         self._values = np.empty(0, np.float32)
         self._losses = losses
@@ -40,12 +43,12 @@ class Report(NDArrayOperatorsMixin):
 
     @property
     def losses(self) -> dict[str, float]:
-        """Every loss of the net, the mean over the batch."""
+        """All losses of the net, as means over the batch."""
         return dict(zip(self._losses, map(float, self.values[1:]), strict=False))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Every metric of the net, the mean over the batch."""
+        """All metrics of the net, as means over the batch."""
         return dict(zip(self._metrics, map(float, self.values[1 + len(self._losses) :]), strict=True))
 
     def __float__(self) -> float:
@@ -66,7 +69,7 @@ class Report(NDArrayOperatorsMixin):
 
 
 class Queue(Generic[Item]):
-    """What is on its way from the device, oldest first, and never much of it once ``ready`` is looked at."""
+    """Results that may not have arrived from the device yet, oldest first. ``ready`` bounds their number."""
 
     def __init__(self) -> None:
         self._waiting: deque[Item] = deque()
@@ -75,11 +78,11 @@ class Queue(Generic[Item]):
         self._waiting.append(item)
 
     def ready(self) -> Iterator[Item]:
-        """Takes out what is old enough to have arrived."""
+        """Removes and yields the results that are old enough to have arrived."""
         while len(self._waiting) > _MOST_PENDING:
             yield self._waiting.popleft()
 
     def drain(self) -> Iterator[Item]:
-        """Takes out everything."""
+        """Removes and yields all results."""
         while self._waiting:
             yield self._waiting.popleft()

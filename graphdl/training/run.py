@@ -1,4 +1,4 @@
-"""The folder of a run: the model's text, its settings, its metrics and its checkpoints."""
+"""The folder of a run: the text of the model, the settings, the metrics and the checkpoints."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ LAST = "last.safetensors"
 CURVES = "curves.html"
 TENSORBOARD = "tensorboard"
 TIMINGS = ("seconds", "examples_per_second")
-"""The entries of a record that are measured with a clock: in all others two runs of the same settings are equal."""
+"""The entries of a record that are measured with a clock. All other entries are equal in two runs
+of the same settings.
+"""
 _SOURCES = "model"
 _STAGING = f".new{PART}"
 
 
 @dataclass
 class RunFolder:
-    """A run folder on disk. ``settings`` is what ``settings.json`` holds, which fits ``schema.Settings``."""
+    """A run folder on disk. ``settings`` is the content of ``settings.json``, which fits ``schema.Settings``."""
 
     path: Path
     settings: dict[str, Any]
@@ -45,12 +47,12 @@ class RunFolder:
 
     @property
     def main(self) -> Path:
-        """The model file's copy; what it imports lies beside it."""
+        """The copy of the model file. Its imports are copied beside it."""
         return self.path / str(self.settings["main"])
 
     @property
     def sources_folder(self) -> Path:
-        """Where the model's files lie."""
+        """The folder of the copies of the model's files."""
         return self.path / _SOURCES
 
     @property
@@ -63,23 +65,23 @@ class RunFolder:
 
     @property
     def sources(self) -> str:
-        """A hash of the model's text and of the hyperparameters that were set: what a checkpoint belongs to."""
+        """A hash of the model's text and of the hyperparameters that were set. Checkpoints refer to it."""
         digest = hashlib.sha256(json.dumps([self.settings["net"], self.settings["set"]], sort_keys=True).encode())
         for file in sorted((self.path / _SOURCES).rglob("*.net")):
             digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()
 
     def record(self, record: dict[str, Any]) -> None:
-        """Adds a line to ``metrics.jsonl``."""
+        """Appends a line to ``metrics.jsonl``."""
         self.records.append(record)
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(strict_json.encode(record) + "\n")
 
     def rewind(self, count: int) -> None:
-        """Drops the lines that were written after a checkpoint: they will come again.
+        """Drops the lines that were written after a checkpoint. They will be written again.
 
         Raises:
-            ModelError: E0618, the checkpoint knows of more lines than there are.
+            ModelError: E0618, the checkpoint counts more lines than there are.
         """
         records = _records(self.path / METRICS)
         if len(records) < count:
@@ -108,14 +110,14 @@ class RunFolder:
         return found
 
     def save_last(self, checkpoint: Checkpoint) -> None:
-        """Writes ``last.safetensors``, whole or not at all, after the lines of metrics that it counts."""
+        """Writes ``last.safetensors`` atomically, after the lines of metrics that it counts."""
         if (self.path / METRICS).is_file():
             with (self.path / METRICS).open("rb+") as file:
                 os.fsync(file.fileno())
         save(self.last, checkpoint)
 
     def save_best(self, checkpoint: Checkpoint) -> None:
-        """Writes ``best.safetensors``, whole or not at all."""
+        """Writes ``best.safetensors`` atomically."""
         save(self.best, checkpoint)
 
     def draw(self) -> None:
@@ -124,12 +126,12 @@ class RunFolder:
 
 
 def create(path: Path, sources: Sequence[Source], settings: Mapping[str, Any]) -> RunFolder:
-    """A new run folder with the files of a model, the main one first.
+    """Creates a run folder with the files of a model, the main one first.
 
-    It is put together in a folder of its own, so that what a killed process left is told from what is a user's.
+    The content is assembled in a subfolder, so that the leftovers of a killed process can be told from a user's files.
 
     Raises:
-        ModelError: E0618, the folder is there and not empty.
+        ModelError: E0618, the folder exists and is not empty.
         OSError: it cannot be written.
     """
     refuse_taken(path)
@@ -156,9 +158,8 @@ def create(path: Path, sources: Sequence[Source], settings: Mapping[str, Any]) -
 
 
 def refuse_taken(path: Path) -> None:
-    """
-    Raises:
-        ModelError: E0618, something other than an empty folder, or one whose making was cut short, is there.
+    """Raises ModelError (E0618) unless the path is free, an empty folder, or a folder whose
+    creation was interrupted.
     """
     if not path.exists() or (path.is_dir() and _is_half_made(path)):
         return
@@ -173,10 +174,10 @@ def refuse_taken(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Removes what a run has written to its folder."""
+    """Removes the files that a run has written to its folder."""
     if not path.is_dir():
         return
-    (path / _STAGING).mkdir(exist_ok=True)  # it marks the rest as half made until all is gone
+    (path / _STAGING).mkdir(exist_ok=True)  # it marks the rest as incomplete until everything is removed
     for name in (SETTINGS, METRICS, BEST, LAST, CURVES):
         (path / name).unlink(missing_ok=True)
     for name in (_SOURCES, TENSORBOARD):
@@ -185,7 +186,7 @@ def discard(path: Path) -> None:
 
 
 def tidy(path: Path) -> None:
-    """Removes what a killed process left half written in a run folder."""
+    """Removes incomplete files of a killed process from a run folder."""
     for file in path.glob(f".*{PART}"):
         if file.is_dir():
             shutil.rmtree(file, ignore_errors=True)
@@ -194,10 +195,10 @@ def tidy(path: Path) -> None:
 
 
 def open_run(path: Path) -> RunFolder:
-    """A run folder that is there.
+    """Opens an existing run folder.
 
     Raises:
-        ModelError: E0618, it is no run folder, or a part of it is missing or damaged.
+        ModelError: E0618, it is not a run folder, or a part of it is missing or damaged.
     """
     try:
         values, settings = schema.read((path / SETTINGS).read_bytes(), schema.Settings)
@@ -220,10 +221,11 @@ def open_run(path: Path) -> RunFolder:
 
 
 def _check_main(path: Path, main: str) -> None:
-    """
+    """Checks the entry ``main`` of the settings.
+
     Raises:
         ModelError: E0618, there is no such file.
-        ValueError: it does not lie among the run's copies.
+        ValueError: the file is not among the run's copies.
     """
     folder = os.path.realpath(path / _SOURCES)
     if "\0" in main or os.path.commonpath([os.path.realpath(path / main), folder]) != folder:
@@ -233,14 +235,14 @@ def _check_main(path: Path, main: str) -> None:
 
 
 def _is_half_made(path: Path) -> bool:
-    """Whether a folder is empty but for what is written before there are settings."""
+    """Whether a folder contains only files that are written before the settings."""
     names = {file.name for file in path.iterdir()} - {LOCK}
     known = {_STAGING, _SOURCES} if _STAGING in names else set()
     return names <= known
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """The lines of the metrics. The last one counts only if it has its end: a killed process may have left a part.
+    """The lines of the metrics. A last line without its end is ignored: a killed process may have written a part of it.
 
     Raises:
         ModelError: E0618, a line is damaged.
@@ -263,7 +265,7 @@ def _damaged(path: Path, error: ValueError, place: str = "") -> ModelError:
 
 
 def _places(sources: Sequence[Source]) -> list[str]:
-    """Where each file goes, so that they stand to each other as they did."""
+    """The relative path of each file in the run folder. They keep their positions relative to each other."""
     paths = [source.path for source in sources]
     known = [path for path in paths if path is not None]
     root = os.path.commonpath([os.path.dirname(path) for path in known]) if known else ""

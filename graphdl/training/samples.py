@@ -1,4 +1,4 @@
-"""A batch to measure a model on: of its data where that is at hand, else made up."""
+"""A batch on which a model is measured: of its data if that is available, else random."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphdl.training.stages import Overrides, stages
 
 @dataclass(frozen=True)
 class Sample:
-    """Arrays by input, and in words where they are from."""
+    """Arrays by input, and a description of their origin."""
 
     arrays: Mapping[str, np.ndarray]
     origin: str
@@ -32,8 +32,8 @@ def sample(
 ) -> Sample:  # fmt: skip
     """The first ``count`` training examples of the data that the file or ``overrides`` name.
 
-    Where that data is missing and nobody named it expressly, and where there is none, examples are made up: normal
-    numbers, and classes drawn evenly. ``known`` is what a run remembers of its stages' data, by their names.
+    Without data, or if the data of the file is missing, the examples are random: normal numbers, and uniformly drawn
+    classes. ``known`` is what a run remembers of its stages' data, by stage name.
 
     Raises:
         ModelError: the data that ``overrides`` name is missing or does not fit.

@@ -1,8 +1,7 @@
 """Learning-rate schedules: pure functions from a step to the learning rate.
 
-A schedule counts in epochs (a step in the middle of one counts as a fraction) or, with ``unit = "step"``, in steps.
-``warmup`` raises the rate from 0 in a straight line first; what a schedule spreads over the training is then spread
-over the rest.
+A schedule counts in epochs (a step within an epoch is a fraction) or, with ``unit = "step"``, in steps. ``warmup``
+first raises the rate linearly from 0. The schedule then covers the rest of the training.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from graphdl.graph.train import Setting
 
 Rate = Callable[[float, float], float]
-"""From the position and the length of the training, both in the schedule's unit, to the learning rate."""
+"""Maps the position and the length of the training, both in the schedule's unit, to the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ class Schedule:
 
     @property
     def start(self) -> float:
-        """The learning rate right after the warm-up, for a training whose length nobody knows."""
+        """The learning rate right after the warm-up, for a training of unknown length."""
         return self.curve(self.warmup, inf)
 
     def rate(self, step: int, steps_per_epoch: int, total_steps: float) -> float:
-        """The learning rate of a step (from 0) of a training of ``total_steps``."""
+        """The learning rate of a step (from 0) in a training of ``total_steps``."""
         unit = 1 if self.in_steps else steps_per_epoch
         total = total_steps / unit
         warmup = self.warmup * unit
@@ -48,7 +47,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class _ScheduleCall(TrainingCall):
-    """A schedule's setting, and what else of the train section it depends on."""
+    """The setting of a schedule, with the optimizer's learning rate."""
 
     lr: float
 
@@ -70,15 +69,16 @@ def constant(call: _ScheduleCall, warmup: float = 0.0, unit: str = "epoch") -> S
 
 
 def step(call: _ScheduleCall, every: float, factor: float = 0.1, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
-    """``step(every = 5, factor = 0.1)``: times ``factor`` after each ``every`` epochs."""
+    """``step(every = 5, factor = 0.1)``: multiplied by ``factor`` after each ``every`` epochs."""
     call.in_range("every", every, low=0, high=None, open_low=True)
     call.in_range("factor", factor, low=0, high=None, open_low=True)
     return call.make(lambda position, total: call.lr * factor ** floor(position / every), unit, warmup)
 
 
 def cosine(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
-    """``cosine(warmup = 5)``: half a cosine from the optimizer's rate down to ``to`` times it (Loshchilov and Hutter,
-    2017)."""
+    """``cosine(warmup = 5)``: half a cosine from the optimizer's rate down to ``to`` times that rate (Loshchilov and
+    Hutter, 2017).
+    """
     call.in_range("to", to, low=0, high=None)
     return call.make(
         lambda p, total: call.lr * (to + (1 - to) * (1 + cos(pi * _share(p, warmup, total))) / 2), unit, warmup
@@ -86,7 +86,7 @@ def cosine(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str 
 
 
 def linear(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str = "epoch") -> Schedule:
-    """``linear(to = 0.01)``: a straight line from the optimizer's rate to ``to`` times it."""
+    """``linear(to = 0.01)``: linear from the optimizer's rate to ``to`` times that rate."""
     call.in_range("to", to, low=0, high=None)
     return call.make(lambda p, total: call.lr * (1 + (to - 1) * _share(p, warmup, total)), unit, warmup)
 
@@ -94,8 +94,9 @@ def linear(call: _ScheduleCall, to: float = 0.0, warmup: float = 0.0, unit: str 
 def one_cycle(
     call: _ScheduleCall, rise: float = 0.3, start: float = 0.04, to: float = 4e-6, unit: str = "epoch"
 ) -> Schedule:
-    """``one_cycle(rise = 0.3)``: from ``start`` times the optimizer's rate up to it within the first ``rise`` of the
-    training, then down to ``to`` times it, both along half a cosine (Smith and Topin, 2018)."""
+    """``one_cycle(rise = 0.3)``: from ``start`` times the optimizer's rate up to that rate in the first fraction
+    ``rise`` of the training, then down to ``to`` times that rate, both along half a cosine (Smith and Topin, 2018).
+    """
     call.in_range("rise", rise, low=0, high=1, open_low=True)
     call.in_range("start", start, low=0, high=None)
     call.in_range("to", to, low=0, high=None)
@@ -112,7 +113,7 @@ def one_cycle(
 def piecewise(call: _ScheduleCall, pieces: list[list[float]], warmup: float = 0.0, unit: str = "epoch") -> Schedule:
     """``piecewise([[0, 5, 0.1], [5, 8, 0.01]])``: from epoch 0 to 5 the rate 0.1, from 5 to 8 the rate 0.01.
 
-    The pieces follow one another without a gap, and the last rate holds on; the optimizer's own is not used.
+    The pieces follow one another without gaps, and the last rate continues. The optimizer's own rate is not used.
     """
     end = 0.0
     for piece in pieces:
@@ -136,14 +137,14 @@ def piecewise(call: _ScheduleCall, pieces: list[list[float]], warmup: float = 0.
 
 
 def _share(position: float, warmup: float, total: float) -> float:
-    """How much of what follows the warm-up is over, from 0 to 1."""
+    """The fraction of the training after the warm-up that is over, from 0 to 1."""
     return min(1.0, (position - warmup) / (total - warmup)) if total > warmup else 1.0
 
 
 SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
     make.__name__: make for make in (constant, step, cosine, linear, one_cycle, piecewise)
 }
-"""From a name after ``schedule`` to what makes it; the parameters after the first are its arguments."""
+"""Maps a name after ``schedule`` to the function that makes it. Its parameters after the first are the arguments."""
 
 
 def schedule(setting: Setting | None, lr: float) -> Schedule:

@@ -1,4 +1,4 @@
-"""What the files of a run hold, checked when they are read: settings, lines of metrics, metadata of checkpoints."""
+"""The content of a run's files, checked when they are read: settings, lines of metrics, metadata of checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from graphdl import strict_json
 
 _MOST = 2**53
-"""Counts are exact in every program that reads JSON."""
+"""The greatest integer that every program that reads JSON represents exactly."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
@@ -21,7 +21,7 @@ Number = float | None
 
 
 class Overrides(msgspec.Struct, forbid_unknown_fields=True):
-    """What the command line or a caller said when the run began."""
+    """The settings of the command line or the caller when the run was started."""
 
     batch: Positive | None = None
     epochs: Positive | None = None
@@ -31,10 +31,10 @@ class Overrides(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, forbid_unknown_fields=True):
-    """How an input lay in a text table."""
+    """The place of an input in a text table."""
 
     columns: list[str]
-    """Their names; empty where the file has no header."""
+    """The names of the columns; empty if the file has no header."""
     separator: Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 
 
@@ -44,22 +44,22 @@ class Input(msgspec.Struct, forbid_unknown_fields=True):
     field: str
     shape: list[Count]
     steps: list[dict[str, Any]] = []
-    """What is done to it outside of training."""
+    """The preprocessing outside of training."""
     table: Table | None = None
 
 
 class Data(msgspec.Struct, forbid_unknown_fields=True):
-    """What is kept of a stage's data, by field."""
+    """The stored part of a stage's data, by field."""
 
     class_names: dict[str, list[str]] = {}
     columns: dict[str, list[str]] = {}
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
-    """``settings.json``."""
+    """The content of ``settings.json``."""
 
     main: str
-    """The model file's copy, relative to the folder."""
+    """The copy of the model file, relative to the folder."""
     net: str | None
     set: dict[str, Any]
     overrides: Overrides
@@ -69,17 +69,17 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     stages: list[dict[str, Any]] = []
     """For people: every setting with its defaults."""
     data: dict[str, Data] = {}
-    """By the names of the stages."""
+    """By stage name."""
     inputs: dict[str, Input] = {}
     class_names: dict[str, list[str]] = {}
     run: str = ""
-    """Names the run, so that its checkpoints are told from those of others."""
+    """Identifies the run, so that its checkpoints can be told from those of others."""
     graphdl: str = ""
     python: str = ""
 
 
 class HeldOut(msgspec.Struct, forbid_unknown_fields=True):
-    """What was measured on held-out data after an epoch."""
+    """The measurements on held-out data after an epoch."""
 
     split: str
     loss: Number
@@ -94,7 +94,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     stage: str
     epoch: Positive
     step: Count
-    """Of the stage."""
+    """The step of the stage."""
     loss: Number
     metrics: dict[str, Number]
     lr: Number
@@ -106,35 +106,35 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Sums(msgspec.Struct, forbid_unknown_fields=True):
-    """Reports of steps, added up."""
+    """The sum of the reports of several steps."""
 
     values: list[Number] = []
     count: Count = 0
 
 
 class Position(msgspec.Struct, forbid_unknown_fields=True):
-    """How far a run has come: all that continues it, beside the variables."""
+    """The position of a run: everything beside the variables that is needed to continue it."""
 
     stage: Count = 0
     epoch: Count = 0
     batch: Count = 0
-    """The next one of the epoch."""
+    """The next batch of the epoch."""
     step: Count = 0
-    """The next one of the stage."""
+    """The next step of the stage."""
     draws: Count = 0
-    """Steps of the whole run."""
+    """The number of steps of the whole run."""
     epoch_sums: Sums = msgspec.field(default_factory=Sums)
-    """Of the running epoch."""
+    """Those of the current epoch."""
     interval_sums: Sums = msgspec.field(default_factory=Sums)
-    """Since the last line of metrics."""
+    """Those since the last line of metrics."""
     interval_start: Count = 0
     """The step of the last line of metrics."""
     first_loss: Number = None
-    """The stage's first loss."""
+    """The first loss of the stage."""
     best: Number = None
-    """The stage's lowest held-out loss."""
+    """The lowest held-out loss of the stage."""
     records: Count = 0
-    """Lines of metrics."""
+    """The number of lines of metrics."""
     seconds: Time = 0.0
 
 
@@ -153,10 +153,10 @@ Kind = TypeVar("Kind")
 
 
 def convert(value: Any, kind: type[Kind]) -> Kind:
-    """A JSON value as one of the kinds above.
+    """Converts a JSON value to one of the structures above.
 
     Raises:
-        ValueError: an entry is missing, unknown, of the wrong type or out of range; the message names it.
+        ValueError: an entry is missing, unknown, of the wrong type or out of range. The message names it.
     """
     try:
         return msgspec.convert(value, kind)
@@ -166,7 +166,7 @@ def convert(value: Any, kind: type[Kind]) -> Kind:
 
 
 def _worded(reason: str, entry: str) -> str:
-    """The library's complaint with the whole name of the entry."""
+    """The library's error message with the full name of the entry."""
     inner = re.search(r"field `(.*)`$", reason)
     if inner is not None:
         whole = f"{entry}.{inner[1]}" if entry else inner[1]
@@ -176,15 +176,15 @@ def _worded(reason: str, entry: str) -> str:
 
 
 def read(text: bytes, kind: type[Kind]) -> tuple[dict[str, Any], Kind]:
-    """A JSON text: its entries, and as one of the kinds above.
+    """Reads a JSON text. Returns its entries, and the structure of type ``kind``.
 
     Raises:
-        ValueError: it is no JSON, or an entry is wrong; the message names it.
+        ValueError: the text is not JSON, or an entry is wrong. The message names it.
     """
     value = strict_json.decode(text)
     return value, convert(value, kind)
 
 
 def plain(value: msgspec.Struct) -> Any:
-    """One of the kinds above as a JSON value."""
+    """Converts one of the structures above to a JSON value."""
     return msgspec.to_builtins(value)

@@ -1,4 +1,4 @@
-"""Where a stage's data comes from: the data set that its section, the caller or the command line names."""
+"""The source of a stage's data: the data set that its section, the caller or the command line names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from graphdl.training.stages import Stage
 
 
 def setting_of(text: str) -> Setting:
-    """What ``text`` means after the word ``data``: ``mnist``, ``csv("a.csv", label = "kind")``.
+    """Parses ``text`` as written after the word ``data``: ``mnist``, ``csv("a.csv", label = "kind")``.
 
     Raises:
-        ModelError: it is no name with arguments.
+        ModelError: it is not a name with arguments.
     """
     from graphdl.language import expand
 
@@ -32,7 +32,7 @@ def setting_of(text: str) -> Setting:
 
 
 def limit_of(stages: Sequence[Stage]) -> float:
-    """The GiB that a file may take, as the last of some stages that names data says."""
+    """The size limit of a file in GiB, according to the last stage that names data."""
     return next((data_set(stage.data).limit for stage in reversed(stages) if stage.data is not None), LIMIT)
 
 
@@ -44,11 +44,11 @@ def loader(
     split: str | None = None,
     known: Mapping[str, Known] | None = None,
 ) -> Callable[[Stage], DataSet]:
-    """A function that loads the data of a stage: its training split, and ``split`` or else the one that measures it.
+    """A function that loads the data of a stage: its training split, and ``split`` or else the split that measures it.
 
-    ``root`` is the folder of data sets. ``origin`` is the folder of the original model file, where files that it
-    names are found, too. Each data set is read once. A set that holds out a part for validation is measured on that.
-    ``known`` is what a run remembers of its stages' data, by their names.
+    ``root`` is the folder of data sets. Files that the model names are also searched in ``origin``, the folder of the
+    original model file. Each data set is read once. A data set that holds out a part for validation is measured on that
+    part. ``known`` is what a run remembers of its stages' data, by stage name.
     """
     loaded: dict[str, DataSet] = {}
 
@@ -97,5 +97,5 @@ def _with_splits(setting: Setting, splits: Sequence[str], root: Path | None, dow
     except ModelError as error:
         if splits == ("train",) or {d.code for d in error.diagnostics} != {"E0712"}:
             raise
-    # It has nothing to measure by: it is trained all the same.
+    # There is no split to measure on; the training split is enough to train.
     return sets.load(setting, root=root, splits=("train",), download=download, known=known)

@@ -1,4 +1,4 @@
-"""What a train section comes to: a stage with every setting checked and every default filled in."""
+"""Stages: train sections with every setting checked and every default filled in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphdl.training.schedules import Schedule, schedule
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of training. Its ``length`` is ``steps`` where that is given, else ``epochs``."""
+    """One stage of training. Its length is ``steps`` if that is given, else ``epochs``."""
 
     name: str
     span: Span
@@ -40,16 +40,16 @@ class Stage:
     augment: tuple[Setting, ...]
     feed: Mapping[str, str]
     said: Mapping[str, Any]
-    """What each word of the section says, by ``graphdl.graph.train.WORDS``, with the defaults."""
+    """The value of each word of the section (see ``graphdl.graph.train.WORDS``), including defaults."""
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """How many steps the stage has."""
+        """The number of steps of the stage."""
         return self.steps if self.steps is not None else self.epochs * steps_per_epoch
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line or a caller sets for every stage, whatever the file says."""
+    """Settings of the command line or a caller that override those of the file in every stage."""
 
     batch: int | None = None
     epochs: int | None = None
@@ -58,10 +58,10 @@ class Overrides:
 
 
 def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage]:
-    """The stages of a net's file, in order; one of defaults where it has no train section.
+    """The stages of a net's file, in order; one with defaults if the file has no train section.
 
     Raises:
-        ModelError: E0611 to E0614, E0620, E0701 to E0703 or E0710, a setting is wrong. Every complaint is gathered.
+        ModelError: E0611 to E0614, E0620, E0701 to E0703 or E0710, a setting is wrong. All errors are collected.
     """
     sections = graph.stages or [TrainSection(None, Span(Source("<defaults>", ""), 0, 0))]
     found: list[Stage] = []
@@ -118,7 +118,7 @@ def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Ov
 
 
 def _complete(section: TrainSection, overrides: Overrides) -> dict[str, Any]:
-    """What each word says: an override, else the section, else the default."""
+    """The value of each word: that of an override, else of the section, else the default."""
     said: dict[str, Any] = {}
     for word, known in WORDS.items():
         value = getattr(overrides, word, None)
@@ -133,7 +133,7 @@ def _complete(section: TrainSection, overrides: Overrides) -> dict[str, Any]:
 
 
 def described(stage: Stage) -> dict[str, Any]:
-    """JSON: what each word of a train section came to."""
+    """The settings of a stage as JSON, one entry for each word of a train section."""
     found: dict[str, Any] = {"name": stage.name}
     for word, known in WORDS.items():
         value = stage.said[word]

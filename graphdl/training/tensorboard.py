@@ -1,4 +1,4 @@
-"""Event files for TensorBoard: the scalars of a run, in its own format and without its packages.
+"""Event files for TensorBoard: the scalars of a run in TensorBoard's format, without its packages.
 
 A file is a sequence of records: length, checksum of the length, data, checksum of the data (TFRecord). The data is a
 protocol-buffer message ``Event`` with a wall time, a step, and a ``Summary`` of tagged numbers.
@@ -24,9 +24,9 @@ _MASK = 0xA282EAD8
 
 
 class EventFiles(Observer):
-    """Writes what another observer hears to an event file, and passes it on.
+    """Writes events to an event file and forwards them to another observer.
 
-    ``records`` are those of the run before it was continued: a stage's steps count on from those of the stages before.
+    ``records`` are those of the run before it was continued. They are needed to count steps over all stages.
     """
 
     def __init__(self, folder: Path, observer: Observer, records: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -53,7 +53,7 @@ class EventFiles(Observer):
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file, if there was anything to write."""
+        """Closes the file if one was opened."""
         if self._file is not None:
             self._file.close()
 
@@ -98,7 +98,7 @@ def _masked(data: bytes) -> int:
 
 
 def crc32c(data: bytes) -> int:
-    """The cyclic redundancy check of Castagnoli et al. (1993), as iSCSI has it."""
+    """The cyclic redundancy check of Castagnoli et al. (1993), as used in iSCSI."""
     table = _table()
     value = 0xFFFFFFFF
     for byte in data:

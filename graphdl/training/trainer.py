@@ -34,7 +34,7 @@ from graphdl.training.stages import Stage
 
 
 class Gradients:
-    """What the first half of a step has found for a batch; it may still be on its way from the device."""
+    """The result of the first half of a step for a batch. It may not have arrived from the device yet."""
 
     def __init__(self, report: Report, pending: Mapping[str, Pending]) -> None:
         self.report = report
@@ -42,24 +42,24 @@ class Gradients:
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The gradients by the paths of the parameters, the mean over the batch; waits for them."""
+        """The gradients, as means over the batch, by parameter path. Waits for them."""
         return {path: pending.result() for path, pending in self._pending.items()}
 
 
 class Trainer:
-    """Trains a net by one stage's settings, a batch at a time, with the optimizer's variables at their initial values
-    when it is made.
+    """Trains a net by the settings of one stage, one batch at a time.
 
-    ``steps_per_epoch`` lets a schedule that counts in epochs move on; where nobody says it, every step belongs to
-    the first epoch. ``steps`` counts the stage's updates; ``draws`` the batches of the whole run, which random draws
-    (dropout) depend on.
+    The optimizer's variables have their initial values when the trainer is made. A schedule that counts in epochs needs
+    ``steps_per_epoch``; without it, every step belongs to the first epoch. ``steps`` counts the updates of the stage.
+    ``draws`` counts the batches of the whole run; random draws (dropout) depend on it.
     """
 
     def __init__(self, network: Network, stage: Stage, *, steps_per_epoch: int | None = None) -> None:
-        """
+        """Compiles the program of a step.
+
         Raises:
             ModelError: the stage has no loss to minimize.
-            DeviceError: no device, or not enough of it.
+            DeviceError: there is no device, or it has too little memory.
         """
         self.network = network
         self.stage = stage
@@ -67,26 +67,26 @@ class Trainer:
         self.steps = 0
         self.draws = 0
         self.reports: Queue[Report] = Queue()
-        """Of the steps that were submitted; who submits takes them out."""
+        """The reports of the submitted steps. The caller of ``submit`` removes them."""
         self._recipe = (stage.name, stage.optimizer, stage.minimize, stage.parameters, stage.clip)
-        """All of the stage that its programs depend on."""
+        """The parts of the stage on which its programs depend."""
         self._keys: set[Hashable] = set()
         tensors = step_tensors(network.lower(True, stage.batch), stage)
         self.program = self._whole(stage.batch, tensors).program
-        """The program of a step with the stage's batch."""
+        """The program of a step with the stage's batch size."""
         self.kept = tuple(tensors.kept)
         """The names of the optimizer's variables."""
         network.add_kept(tensors.kept)
 
     @cached_property
     def inputs(self) -> dict[str, TensorType]:
-        """What a step is fed: the inputs that the losses, the metrics or the states need."""
+        """The inputs of a step: those that the losses, the metrics or the states need."""
         types = {name: value.type for name, value in self.network.training.inputs.items()}
         return {name: types[name] for name in types if name in self.program.feeds}
 
     @cached_property
     def spans(self) -> dict[str, Span]:
-        """Where the inputs are declared."""
+        """The declarations of the inputs."""
         return {name: value.node.span for name, value in self.network.training.inputs.items()}
 
     @property
@@ -104,10 +104,9 @@ class Trainer:
         return schedule.start
 
     def step(self, **arrays: Any) -> Report:
-        """One update from a batch of any size (each new size is compiled): ``step(image=x, label=y)``.
+        """One update from a batch of any size: ``step(image=x, label=y)``. Each new size is compiled.
 
-        Returns the batch's loss, from before the update, as something to use like a number; it is waited for when it
-        is looked at.
+        Returns the loss of the batch before the update, which is usable as a number. Reading it waits for the device.
 
         Raises:
             ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
@@ -118,17 +117,17 @@ class Trainer:
         return report
 
     def submit(self, arrays: Mapping[str, np.ndarray]) -> Report:
-        """``step`` for arrays that are known to fit. The caller takes the reports out of ``reports``."""
+        """``step`` for arrays that are known to fit. The caller removes the reports from ``reports``."""
         report = self._run(self._whole(self._count(arrays)), arrays)
         self.reports.add(report)
         self.steps += 1
         return report
 
     def gradients(self, **arrays: Any) -> Gradients:
-        """The first half of a step: the gradients of a batch, with which ``update`` makes the second half.
+        """The first half of a step: the gradients of a batch. ``update`` is the second half.
 
-        Between the two they can be summed over batches or over devices: ``update`` wants the mean over everything.
-        The states (a batchnorm's mean) follow the batch; the parameters stay as they are.
+        In between, the gradients can be summed over batches or over devices: ``update`` needs the mean over all
+        examples. The states (a batchnorm's mean) are updated; the parameters stay unchanged.
 
         Raises:
             ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
@@ -140,7 +139,7 @@ class Trainer:
         return Gradients(report, {name.removeprefix(GRADIENT): executor.fetch_later(name) for name in names})
 
     def update(self, gradients: Mapping[str, np.ndarray]) -> None:
-        """The second half of a step: clipping and the optimizer's update, from gradients by the parameters' paths.
+        """The second half of a step: clipping and the optimizer's update, from gradients by parameter path.
 
         Raises:
             ValueError: a gradient is missing, of no trained parameter, or of the wrong shape.
@@ -151,7 +150,7 @@ class Trainer:
         self.steps += 1
 
     def release(self) -> None:
-        """Gives back the device memory of the stage's programs and of the optimizer's variables."""
+        """Frees the device memory of the stage's programs and of the optimizer's variables."""
         self.network.discard(self._keys)
         self.network.forget(self.kept)
 
@@ -191,7 +190,7 @@ class Trainer:
         return self.network.executor(key, program)
 
     def _run(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> Report:
-        """Runs a program that takes a batch and reports."""
+        """Runs a program that takes a batch and returns a report."""
         feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
         if SEED in executor.program.feeds:
             feeds[SEED] = seed_array(self.stage.seed, self.draws)

@@ -1,8 +1,9 @@
-"""Optimizers: how a parameter follows its gradient. The update is built of operators, in the program of the step.
+"""Optimizers: update rules from gradients to parameters. The update is built of operators, in the program of the step.
 
-Every module of this package but ``optimizer`` holds an optimizer. Its ``MAKERS`` are what the language can call: a
-function's name stands after the word ``optimizer``, its parameters after the first are the arguments, and its docstring
-is the documentation. The formulas are PyTorch's, in its order of operations, so that both can be compared step by step.
+Every module of this package except ``optimizer`` contains optimizers. Its ``MAKERS`` are the functions that the
+language can call. The name of a function is written after the word ``optimizer``, its parameters after the first are
+the arguments, and its docstring is the documentation. The formulas are PyTorch's, in its order of operations, so that
+both can be compared step by step.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _makers() -> Iterator[Maker]:
 
 
 OPTIMIZERS: Mapping[str, Maker] = {make.__name__: make for make in _makers()}
-"""From a name after ``optimizer`` to what makes it; the parameters after the first are its arguments."""
+"""Maps a name after ``optimizer`` to the function that makes it. Its parameters after the first are the arguments."""
 
 
 def optimizer(setting: Setting) -> Optimizer:

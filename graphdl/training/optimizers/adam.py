@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adam(ParameterOptimizer):
-    """Adam (Kingma and Ba, 2015); with ``decoupled`` weight decay AdamW (Loshchilov and Hutter, 2019)."""
+    """Adam (Kingma and Ba, 2015), or AdamW with ``decoupled`` weight decay (Loshchilov and Hutter, 2019)."""
 
     lr: float
     beta1: float
@@ -68,7 +68,7 @@ def adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
 ) -> Adam:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), which acts on the weights alone."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), which is applied to the weights directly."""
     return _adam(call, lr, beta1, beta2, eps, weight_decay, decoupled=True)
 
 

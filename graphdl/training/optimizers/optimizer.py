@@ -1,8 +1,8 @@
-"""What the program of a step asks of an optimizer.
+"""The interface of an optimizer to the program of a step.
 
-An optimizer is built of operators: its update is part of the program of the step. What it keeps from step to step are
-named variables, which it declares with their shapes and initial values. ``training.program`` makes them, checkpoints
-hold them, and a stage that ends gives their memory back; none of these knows an optimizer by name.
+An optimizer is built of operators: its update is part of the program of the step. It declares the variables that it
+keeps between steps, with names, shapes and initial values. ``training.program`` creates them, checkpoints contain them,
+and the end of a stage frees them. None of these depends on a particular optimizer.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """A float variable that an optimizer keeps from step to step."""
+    """A float variable that an optimizer keeps between steps."""
 
     shape: Shape
     initial: float | str = 0.0
-    """One number for all elements, or the path of the parameter whose value it starts from."""
+    """One number for all elements, or the path of the parameter with the initial value."""
 
 
 class Optimizer(ABC):
-    """How parameters follow their gradients, all of them at once.
+    """An update rule for all parameters at once.
 
-    Parameters go by their paths. The name of a variable has two parts around a colon: the path of the parameter that
-    it belongs to, empty where it belongs to none, and a word (``conv1.W:momentum``, ``:count``).
+    Parameters are identified by their paths. The name of a variable has two parts around a colon: the path of its
+    parameter, which is empty for a variable without one, and a word (``conv1.W:momentum``, ``:count``).
     """
 
     lr: float
-    """The learning rate, before any schedule."""
+    """The learning rate before the schedule is applied."""
 
     @abstractmethod
     def variables(self, parameters: Mapping[str, Shape]) -> Mapping[str, Kept]:
-        """What the optimizer keeps for parameters of these shapes."""
+        """The variables that the optimizer keeps for parameters of these shapes, by name."""
 
     @abstractmethod
     def scalars(self, step: int, rate: float) -> list[float]:
-        """The numbers that the step with this number (from 0) needs beside the gradients, in double precision."""
+        """The numbers that step ``step`` (from 0) needs in addition to the gradients, computed in double precision."""
 
     @abstractmethod
     def update(
@@ -53,17 +53,19 @@ class Optimizer(ABC):
         kept: Mapping[str, Tensor],
         scalars: Sequence[Tensor],
     ) -> Mapping[str, Tensor]:
-        """The next values of the parameters and of the variables, by path and by name; what is missing stays as it is.
-        ``scalars`` are those of ``Optimizer.scalars``, of shape []."""
+        """The next values of the parameters, by path, and of the variables, by name. Missing ones stay unchanged.
+
+        ``scalars`` are those of ``Optimizer.scalars``, of shape [].
+        """
 
 
 class ParameterOptimizer(Optimizer):
-    """An optimizer that treats every parameter by itself, with variables of the parameter's shape."""
+    """An optimizer that treats every parameter separately, with variables of the parameter's shape."""
 
     @property
     @abstractmethod
     def slots(self) -> tuple[str, ...]:
-        """The words of the variables of one parameter, zeros at first."""
+        """The words of the variables of one parameter. They start as zeros."""
 
     @abstractmethod
     def follow(

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RMSProp(ParameterOptimizer):
-    """RMSProp (Tieleman and Hinton, 2012); if ``centered``, by the estimated standard deviation (Graves, 2013).
-
+    """RMSProp (Tieleman and Hinton, 2012), or with ``centered`` its centered version (Graves, 2013), as in
     ``torch.optim.RMSprop``.
     """
 
@@ -45,7 +44,7 @@ class RMSProp(ParameterOptimizer):
         variance = changed["square"]
         if self.centered:
             changed["mean"] = slots["mean"] + (gradient - slots["mean"]) * (1 - self.alpha)
-            # Rounding may take the difference below 0, and PyTorch's root to NaN.
+            # Rounding may make the difference negative; PyTorch's square root is NaN then.
             variance = apply("maximum", variance - changed["mean"] * changed["mean"], 0.0)
         direction = gradient / (variance**0.5 + self.eps)
         if self.momentum:
@@ -62,8 +61,9 @@ def rmsprop(
     momentum: float = 0.0,
     centered: bool = False,
 ) -> RMSProp:
-    """RMSProp (Tieleman and Hinton, 2012): gradients in units of their recent size, of their recent deviation with
-    ``centered = true`` (Graves, 2013); momentum gathers the steps."""
+    """RMSProp (Tieleman and Hinton, 2012): gradients divided by their recent root mean square, or with ``centered =
+    true`` by their recent standard deviation (Graves, 2013). Momentum accumulates the steps.
+    """
     call.in_range("lr", lr, low=0, high=None)
     call.in_range("alpha", alpha, low=0, high=1)
     call.in_range("eps", eps, low=0, high=None, open_low=True)

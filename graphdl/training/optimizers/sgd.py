@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SGD(ParameterOptimizer):
-    """Stochastic gradient descent, with Polyak's (1964) or Nesterov's (1983) momentum as Sutskever et al. write it.
+    """Stochastic gradient descent, with Polyak's (1964) or Nesterov's (1983) momentum in the form of Sutskever et al.
+    (2013).
 
-    ``torch.optim.SGD`` with a dampening of 0.
+    It equals ``torch.optim.SGD`` with a dampening of 0.
     """
 
     lr: float
