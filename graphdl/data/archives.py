@@ -43,7 +43,7 @@ def npz(request: DataRequest, file: str, test: float) -> DataSet:
 
 
 def _named(key: str) -> tuple[str, str]:
-    """The split and the field that an array's name means; the split is empty where none is named."""
+    """The split and the field of an array's name. The split is empty if the name has none."""
     for split in _SPLITS:
         if key.startswith(f"{split}_"):
             return split, key.removeprefix(f"{split}_")
@@ -53,11 +53,13 @@ def _named(key: str) -> tuple[str, str]:
 
 
 def field_of(reading: Reading, values: Array, origin: Origin) -> ArrayField:
-    """An array, examples first, as a field; bytes of rank 3 and more are pixels, read as floats from 0 to 1.
+    """A field from an array with the examples as first dimension.
+
+    Arrays of bytes of rank 3 or more are pixels, read as floats from 0 to 1.
 
     Raises:
-        ValueError: its elements cannot be fed.
-        ModelError: E0718, as numbers of 32 bits they take too much memory.
+        ValueError: the elements cannot be fed.
+        ModelError: E0718, as 32-bit numbers they take too much memory.
     """
     if values.dtype == np.uint8 and values.ndim >= 3:
         return pixels(values, origin=origin)
@@ -66,7 +68,7 @@ def field_of(reading: Reading, values: Array, origin: Origin) -> ArrayField:
 
 
 def _check(request: DataRequest, path: Path, parts: Mapping[str, Mapping[str, Field]]) -> None:
-    """All arrays of a split are of one length, and all splits have the same fields."""
+    """Checks that all arrays of a split have the same length, and that all splits have the same fields."""
     if "" in parts and len(parts) > 1:
         raise request.error(
             "E0707",

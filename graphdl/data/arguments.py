@@ -1,4 +1,4 @@
-"""Arguments of data sets and augmentations: what several of them check."""
+"""Checks of arguments that several data sets and augmentations share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from graphdl.suggest import did_you_mean
 
 
 class Declared(Mapping[str, Callable[..., Any]]):
-    """The functions that the files of a package declare, each of the name of its file. A file is imported when its
-    function is asked for."""
+    """Maps the file names of a package to the functions of the same names that the files declare.
+
+    A file is imported when its function is looked up.
+    """
 
     def __init__(self, package: str, path: Iterable[str], *, without: str) -> None:
-        """``without`` is the file that declares none."""
+        """``without`` is the file that declares no function."""
         self._package = package
         self._names = tuple(sorted(file.name for file in iter_modules(path) if file.name != without))
 
@@ -48,7 +50,7 @@ def fraction(call: SettingCall, name: str, value: float) -> None:
 
 
 def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]:
-    """A height and a width, or one number for both."""
+    """A height and a width; one number stands for both."""
     sizes = [value, value] if isinstance(value, int) else value
     if len(sizes) != 2 or min(sizes) < 1:
         what = f"'{name}' of '{call.setting.name}'"

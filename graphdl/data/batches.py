@@ -1,4 +1,4 @@
-"""The batches of a split: in an order that only the seed and the epoch decide, ready to be fed."""
+"""The batches of a split, ready to be fed. Their order depends only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from graphdl.source import Span
 from graphdl.suggest import did_you_mean, nearest
 
 _FEW = 4
-"""A part of the examples that is not larger than one in so many is not missed in an epoch."""
+"""A warning is given if an epoch leaves out more than one in this many examples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What is fed at once: for each input ``[batch, *shape]``, contiguous, float32, int32 or bool."""
+    """The arrays that are fed at once: for each input ``[batch, *shape]``, contiguous, float32, int32 or bool."""
 
     epoch: int
     index: int
     arrays: Mapping[str, Array]
     count: int
-    """How many examples are real; the rows after them repeat the last one, to fill the batch."""
+    """The number of real examples. The rows after them repeat the last one to fill the batch."""
 
 
 class Batches:
     """The batches of one split of a data set, for the inputs of a net.
 
-    In training each epoch has its own order, augmentation is random, and the examples that fill no batch are left
+    In training, each epoch has its own order, augmentation is random, and examples that do not fill a batch are left
     out. Otherwise the order is the data set's, and the last batch is filled up.
 
-    ``feed`` names the field of an input where it has another name. Every batch is a function of the arguments given
-    here, its epoch and its index: batches may be made in any order, by several threads, or again after a restart.
+    ``feed`` maps inputs to fields of other names. Every batch is a function of the constructor's arguments, its epoch
+    and its index. Batches can be made in any order, by several threads, or again after a restart.
     """
 
     def __init__(
@@ -54,11 +54,12 @@ class Batches:
         feed: Mapping[str, str] | None = None,
         spans: Mapping[str, Span] | None = None,
     ) -> None:
-        """Checks that the fields feed the inputs; ``spans`` are where the model declares these.
+        """Checks that the fields fit the inputs. ``spans`` are the declarations of the inputs.
 
         Raises:
-            ModelError: E0712, no such split, or too small a one; E0713, an input without a field; E0714 or E0715, a
-                field of another shape or kind of element.
+            ModelError: E0712, there is no such split, or it is too small; E0713, an input has no field; E0714 or E0715,
+                a field has another shape or kind of element.
+            ValueError: ``batch`` is less than 1.
         """
         self.dataset = dataset
         self.examples = dataset.split(split)
@@ -83,16 +84,18 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches of an epoch."""
         return len(self.examples) // self.batch if self.training else -(-len(self.examples) // self.batch)
 
     @property
     def left_out(self) -> int:
-        """How many examples each epoch of training leaves out, others each time: they fill no batch."""
+        """The number of examples that each epoch of training leaves out, because they fill no batch. Every epoch leaves
+        out others.
+        """
         return len(self.examples) % self.batch if self.training else 0
 
     def remainder(self) -> Diagnostic | None:
-        """A warning (W0701) where each epoch leaves out more than a quarter of the examples."""
+        """A warning (W0701) if each epoch leaves out more than a quarter of the examples."""
         count = len(self.examples)
         if self.left_out * _FEW <= count:
             return None
@@ -106,15 +109,15 @@ class Batches:
         )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from the one numbered ``start`` on."""
+        """The batches of an epoch from number ``start`` on."""
         for index in range(start, len(self)):
             yield self.get(epoch, index)
 
     def get(self, epoch: int, index: int) -> Batch:
-        """One batch.
+        """Makes one batch.
 
         Raises:
-            ModelError: E0705, a file that it needs is damaged; E0716 or E0717, it holds a value that cannot be fed.
+            ModelError: E0705, a file that it needs is damaged; E0716 or E0717, it contains a value that cannot be fed.
         """
         first = index * self.batch
         rows = self.order(epoch)[first : first + self.batch]
@@ -130,7 +133,7 @@ class Batches:
         """The rows of the split in the order of an epoch."""
         if not self.training:
             return np.arange(len(self.examples))
-        # Several threads may make the same order at the same time; each of them is right.
+        # Several threads may compute the same order at the same time, with the same result.
         known = self._order
         if known is None or known[0] != epoch:
             known = (epoch, permutation(self.seed, epoch, len(self.examples)))
@@ -147,7 +150,7 @@ class Batches:
         return np.ascontiguousarray(values, DTYPES[self.inputs[name].element])
 
     def _matched(self, feed: Mapping[str, str]) -> dict[str, str]:
-        """From each input to its field; every complaint is gathered."""
+        """Maps each input to its field. All errors are collected."""
         types = self.augment.types(self.examples.types)
         complaints = []
         for name in feed:
@@ -203,7 +206,9 @@ class Batches:
 
 
 def _feeds(given: TensorType, wanted: TensorType) -> bool:
-    """Whether a field's elements can become an input's; ints that feed classes are checked batch by batch."""
+    """Whether the elements of a field can be converted to those of an input. Ints that feed classes are checked for
+    every batch.
+    """
     if wanted.element == "float":
         return True
     if wanted.classes is not None and given.classes is not None:
@@ -214,7 +219,7 @@ def _feeds(given: TensorType, wanted: TensorType) -> bool:
 
 
 def _feed_help(name: str, kind: TensorType, types: Mapping[str, TensorType]) -> str | None:
-    """Of the fields that could feed an input the one with the nearest name, or the only one."""
+    """A help text with the fitting field that has the nearest name, or with the only fitting field."""
     fitting = [field for field, given in types.items() if given.shape == kind.shape and _feeds(given, kind)]
     likely = nearest(name, fitting) or (fitting[0] if len(fitting) == 1 else None)
     return f"feed {name} = {likely}" if likely else None

@@ -1,4 +1,4 @@
-"""Data sets that need no file: scikit-learn's own, tables written in the model file, and noise for benchmarks."""
+"""Data sets without files: scikit-learn's own, tables written in the model file, and noise for benchmarks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def table(request: DataRequest, fields: Mapping[str, object]) -> DataSet:
 
 
 def noise(request: DataRequest, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
-    """See ``graphdl.data.catalog``; ``counts`` says how many examples each split has."""
+    """See ``graphdl.data.catalog``. ``counts`` is the number of examples of each split."""
     request.reading.require(prod(shape) * max(counts.values()), "what 'noise' makes")
     splits = {}
     for number, (split, count) in enumerate(counts.items()):

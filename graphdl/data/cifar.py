@@ -23,7 +23,7 @@ _FOLDER = "cifar-10-batches-bin"
 _FILES = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
 _NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _RECORD = 1 + 3 * 32 * 32
-"""A record is the label, then 1,024 bytes each of red, green and blue, row by row."""
+"""Bytes of a record: the label, followed by 1,024 bytes each of red, green and blue, row by row."""
 
 
 def cifar10(request: DataRequest) -> DataSet:
@@ -64,7 +64,7 @@ def _find(request: DataRequest, name: str) -> Path:
 
 
 def unpack(request: DataRequest, archive: Path, folder: Path) -> None:
-    """Writes the record files of the official archive, and nothing else of it, into a folder.
+    """Extracts the record files of the official archive, and no others, into a folder.
 
     Raises:
         ModelError: E0705, the archive is damaged or lacks one of them.

@@ -1,4 +1,4 @@
-"""Data sets: named fields, cut into splits."""
+"""Data sets: named fields, divided into splits."""
 
 from __future__ import annotations
 
@@ -24,59 +24,60 @@ DTYPES: Mapping[Element, np.dtype[Any]] = {
     "int": np.dtype(np.int32),
     "bool": np.dtype(np.bool_),
 }
-"""How an element is stored on the host, and fed."""
+"""The NumPy type of an element on the host and in a feed."""
 
 SPLIT_SEED = 20_240_229
-"""The fixed seed of every split that graphdl makes itself: a test split must be the same for everybody, always."""
+"""The fixed seed of every split that graphdl makes: a test split must always be the same for everybody."""
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where the examples of a field were read."""
+    """The place from which the examples of a field were read."""
 
     path: Path
     word: str = "example"
-    """What ``numbers`` count: ``line`` in a table."""
+    """The unit of ``numbers``: ``line`` in a table."""
     numbers: NDArray[np.integer[Any]] | None = None
-    """Of each example; None where they are 0, 1, 2 …"""
+    """The number of each example; None if the numbers are 0, 1, 2 …"""
 
     def of(self, row: int) -> str:
-        """One example's: ``flowers.csv, line 17``."""
+        """The place of one example: ``flowers.csv, line 17``."""
         return f"{self.path}, {self.word} {row if self.numbers is None else self.numbers[row]}"
 
     def select(self, rows: Rows) -> Origin:
-        """Of the given examples alone."""
+        """The places of the given examples."""
         return Origin(self.path, self.word, rows if self.numbers is None else self.numbers[rows])
 
 
 class Field(ABC):
-    """One named quantity of every example of a split."""
+    """A named quantity that every example of a split has."""
 
     type: TensorType
-    """Of one example."""
+    """The type for one example."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many examples."""
+        """The number of examples."""
 
     @abstractmethod
     def take(self, rows: Rows) -> Array:
-        """The given examples: ``[len(rows), *type.shape]``, new, contiguous, in the element's dtype."""
+        """The given examples: a new contiguous array ``[len(rows), *type.shape]`` of the element's NumPy type."""
 
     @abstractmethod
     def select(self, rows: Rows) -> Field:
-        """A field of the given examples alone."""
+        """A field of the given examples only."""
 
     def place(self, row: int) -> str | None:
-        """Where an example was read, for complaints; None where it is from no file."""
+        """The place from which an example was read, for error messages; None if it is from no file."""
         return None
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayField(Field):
-    """A field held in memory: ``values`` is ``[examples, *type.shape]``.
+    """A field in memory: ``values`` is ``[examples, *type.shape]``.
 
-    Pixels stay bytes there, a quarter of the memory; ``divisor`` (255) scales them when they are taken.
+    Pixels are stored as bytes, which takes a quarter of the memory. They are divided by ``divisor`` (255) when they are
+    taken.
     """
 
     values: Array
@@ -102,15 +103,15 @@ class ArrayField(Field):
 
 
 def pixels(values: Array, divisor: float = 255.0, origin: Origin | None = None) -> ArrayField:
-    """Images stored as ints, read as floats from 0 to 1."""
+    """A field of images that are stored as ints and read as floats from 0 to 1."""
     return ArrayField(values, TensorType(values.shape[1:]), divisor, origin)
 
 
 def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
-    """A field of floats, ints or bools, as the array's dtype says.
+    """A field of floats, ints or bools, according to the array's NumPy type.
 
     Raises:
-        ValueError: of another dtype, or an int that 32 bits cannot hold.
+        ValueError: the type is another one, or an int does not fit into 32 bits.
     """
     element: Element
     match values.dtype.kind:
@@ -130,14 +131,16 @@ def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
 
 
 def labels(values: Array, classes: int, origin: Origin | None = None) -> ArrayField:
-    """Class numbers; the caller has checked that they are at least 0 and below ``classes``."""
+    """A field of class numbers. The caller has checked that they are at least 0 and less than ``classes``."""
     kind = TensorType(values.shape[1:], "int", classes)
     return ArrayField(np.ascontiguousarray(values, np.int32), kind, origin=origin)
 
 
 @dataclass(frozen=True)
 class Table:
-    """How a field lies in a text table: its columns' names, empty where the file has no header, and what parts them."""
+    """The place of a field in a text table: the names of its columns, empty if the file has no header, and the
+    separator.
+    """
 
     columns: tuple[str, ...]
     separator: str
@@ -158,12 +161,14 @@ class Split:
         return {name: values.type for name, values in self.fields.items()}
 
     def select(self, rows: Rows, name: str) -> Split:
-        """A split of the given examples alone."""
+        """A split of the given examples only."""
         return Split(name, {key: values.select(rows) for key, values in self.fields.items()})
 
 
 class Statistics(NamedTuple):
-    """Mean and standard deviation of a field by channel (an image's first dimension, else the last)."""
+    """Mean and standard deviation of each channel of a field (the first dimension of an image, else the last
+    dimension).
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -171,31 +176,31 @@ class Statistics(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """What ``load`` returns. ``splits`` holds ``train``, ``test`` and, where asked for, ``validation``."""
+    """A loaded data set. ``splits`` has ``train``, ``test`` and, on request, ``validation``."""
 
     name: str
     splits: Mapping[str, Split]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of the fields that hold classes with names, in the order of their numbers."""
+    """For fields of named classes, the names in the order of the class numbers."""
     published: Mapping[str, Statistics] = field(default_factory=dict)
-    """Statistics that everybody uses for this set; they win over computed ones."""
+    """Published statistics. They take precedence over computed ones."""
     tables: Mapping[str, Table] = field(default_factory=dict)
-    """Of the fields that were read from the columns of a table."""
+    """For fields that were read from a table, the columns."""
     span: Span | None = None
-    """Where the model file asks for it."""
+    """The setting in the model file."""
     files: Sequence[Path] = ()
-    """What was read."""
+    """The files that were read."""
 
     @property
     def types(self) -> dict[str, TensorType]:
-        """Of each field, for one example."""
+        """The type of each field, for one example."""
         return next(iter(self.splits.values())).types
 
     def split(self, name: str) -> Split:
         """A split by name.
 
         Raises:
-            ModelError: E0712, the set has no such split.
+            ModelError: E0712, the data set has no such split.
         """
         if name not in self.splits:
             raise ModelError(
@@ -210,7 +215,8 @@ class DataSet:
         return self.splits[name]
 
     def statistics(self, name: str) -> Statistics:
-        """Mean and standard deviation of a float field over the training split, by channel; published ones first.
+        """Mean and standard deviation of each channel of a float field: the published ones, or those of the training
+        split.
 
         Raises:
             ModelError: E0711, the field is read from files one by one and has no published statistics.
@@ -235,10 +241,10 @@ class DataSet:
 
 
 def divide(split: Split, fraction: float, name: str, stratify: str | None = None) -> tuple[Split, Split]:
-    """Cuts a fixed random part ``name`` off a split: what remains, and the part.
+    """Divides a split into the rest and a fixed random part ``name``, and returns both.
 
-    With ``stratify``, the name of a field in memory, each of its values keeps its share (to the nearest example).
-    The same examples always give the same parts.
+    With ``stratify``, the name of a field in memory, each of its values is divided by the same fraction (to the nearest
+    example). The same examples always give the same parts.
     """
     count = len(split)
     shuffled = permutation(SPLIT_SEED, 0, count)

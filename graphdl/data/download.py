@@ -1,4 +1,4 @@
-"""Downloads of official archives: only when asked for, verified, and never left half done."""
+"""Downloads of official archives: only on request, verified, and atomic."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from graphdl.source import Span
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
-"""Seconds without a byte after which a mirror is given up."""
+"""Seconds without data after which a mirror is abandoned."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One file as its authors published it."""
+    """A file as published by its authors."""
 
     name: str
     size: int
     sha256: str
     mirrors: tuple[str, ...]
-    """Base addresses, tried in order; each ends in a slash."""
+    """Base addresses, tried in order. Each ends in a slash."""
 
 
 class Readable(Protocol):
@@ -39,17 +39,18 @@ class Readable(Protocol):
 
 
 class _RefusedError(Exception):
-    """A mirror did not deliver the file; the text says why."""
+    """A mirror did not deliver the file. The message says why."""
 
 
 def fetch(archive: Archive, folder: Path, *, mirrors: Sequence[str] | None = None, span: Span | None = None) -> Path:
     """Downloads an archive into ``folder`` and returns its path.
 
-    The file appears under its name only when it is complete and its SHA-256 is right. ``mirrors`` replace the
-    archive's own addresses.
+    The file gets its name only when it is complete and its SHA-256 is right. ``mirrors`` replace the archive's own
+    addresses.
 
     Raises:
-        ModelError: E0708, no mirror delivered it, or it cannot be written; the notes say what each one did.
+        ModelError: E0708, no mirror delivered the file, or it cannot be written. The notes have the error of each
+            mirror.
     """
     target = folder / archive.name
     failures = []
@@ -77,7 +78,7 @@ def fetch(archive: Archive, folder: Path, *, mirrors: Sequence[str] | None = Non
 
 
 def write_atomically(target: Path, content: Readable) -> None:
-    """Copies a stream to a file that appears complete or not at all."""
+    """Copies a stream to a file atomically: the file appears complete or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
@@ -93,7 +94,7 @@ def write_atomically(target: Path, content: Readable) -> None:
 
 
 class _Verified:
-    """A response as a stream that ends with an error unless size and checksum are the archive's."""
+    """A response as a stream that raises an error unless its size and checksum are those of the archive."""
 
     def __init__(self, response: Readable, archive: Archive) -> None:
         self._response = response

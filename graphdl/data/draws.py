@@ -1,8 +1,8 @@
-"""Random numbers that are a function of where they are used, so a resumed run draws the same ones.
+"""Random numbers that are a function of their place of use, so that a resumed run draws the same ones.
 
 Philox is a counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the number at
-a position needs none of those before it. NumPy guarantees the raw stream of a bit generator across its versions, but
-not the methods of ``Generator``; so only raw numbers are used here.
+a position does not depend on those before it. NumPy guarantees the raw stream of a bit generator across versions, but
+not the methods of ``Generator``. So only raw numbers are used here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ORDER_STREAM = 0
-"""The stream that shuffles an epoch; the augmentations count on from 1."""
+"""The stream that shuffles an epoch. The streams of the augmentations are numbered from 1."""
 _STREAMS = 256
 _WORD = 2**64
 
@@ -29,6 +29,6 @@ def uniform(seed: int, epoch: int, stream: int, first: int, count: int) -> NDArr
 
 
 def permutation(seed: int, epoch: int, count: int) -> NDArray[np.intp]:
-    """The order of an epoch: every number below ``count`` once."""
+    """The order of an epoch: a permutation of the integers less than ``count``."""
     keys = raw(seed, epoch, ORDER_STREAM, 0, -(-count // 4)).ravel()[:count]
     return np.argsort(keys, kind="stable")

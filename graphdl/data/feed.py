@@ -1,4 +1,4 @@
-"""What goes into a net's inputs: arrays and data fields against the inputs' types."""
+"""Checks of arrays and data fields against the types of a net's inputs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from graphdl.suggest import did_you_mean
 
 _KINDS = {"f": "floats", "i": "ints", "u": "ints", "b": "bools"}
 _FITTING = {"float": "fiub", "int": "iub", "bool": "b"}
-"""The dtype kinds that each element takes: what becomes another element by itself loses nothing."""
+"""The NumPy kinds that each element accepts: those that can be converted without loss."""
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 def check_feed(
     types: Mapping[str, TensorType], arrays: Mapping[str, ArrayLike], *, spans: Mapping[str, Span] | None = None
 ) -> None:
-    """Checks a user's arrays, examples first, against the inputs that they are to feed.
+    """Checks a user's arrays, with the examples as first dimension, against the inputs that they feed.
 
-    ``spans`` are where the model declares the inputs. Every complaint is gathered.
+    ``spans`` are the declarations of the inputs. All errors are collected.
 
     Raises:
         ModelError: an array is missing or feeds no input (E0713), has another shape or number of examples (E0714) or
-            kind of element (E0715), holds a number that is no class (E0716) or is not finite (E0717).
+            kind of element (E0715), contains a number that is no class (E0716) or is not finite (E0717).
     """
     as_feed(types, arrays, spans=spans)
 
@@ -36,7 +36,9 @@ def check_feed(
 def as_feed(
     types: Mapping[str, TensorType], arrays: Mapping[str, ArrayLike], *, spans: Mapping[str, Span] | None = None
 ) -> dict[str, Array]:
-    """The arrays, checked as by ``check_feed``, in the order of ``types``, contiguous, of the dtypes that are fed."""
+    """The arrays in the order of ``types``, contiguous, with the NumPy types that are fed. Checked as by
+    ``check_feed``.
+    """
     spans = spans or {}
     complaints = list(_names(types, arrays, spans))
     values = {name: np.asarray(arrays[name]) for name in types if name in arrays}
@@ -64,7 +66,7 @@ def as_feed(
 def from_arrays(
     types: Mapping[str, TensorType], arrays: Mapping[str, ArrayLike], *, spans: Mapping[str, Span] | None = None
 ) -> DataSet:
-    """A user's arrays as a data set with the one split ``train``; checked as by ``check_feed``."""
+    """A user's arrays as a data set with the single split ``train``. Checked as by ``check_feed``."""
     fields = {name: ArrayField(array, types[name]) for name, array in as_feed(types, arrays, spans=spans).items()}
     return DataSet("arrays", {"train": Split("train", fields)})
 
@@ -103,7 +105,7 @@ def _shape(name: str, kind: TensorType, array: Array, spans: Mapping[str, Span])
 
 
 def _shape_help(expected: tuple[int, ...], found: tuple[int, ...]) -> str | None:
-    """The likely cure of a wrong shape."""
+    """A help text with the likely correction of a wrong shape."""
     if found == expected:
         return "the first dimension counts the examples; feed one as x[None]"
     if len(expected) == 3:
@@ -145,9 +147,9 @@ def value_fault(
     span: Span | None = None,
     example: Callable[[int], str] | None = None,
 ) -> Diagnostic | None:
-    """The complaint about the first value that an input cannot take, if there is one: E0716 or E0717.
+    """The error about the first value that an input cannot accept, E0716 or E0717; None if there is none.
 
-    ``example`` says of each row of ``array`` where that example is from, where its place in ``array`` says nothing.
+    ``example`` describes the origin of each row of ``array``, for messages in which its index says nothing.
     """
     low: float
     high: float
@@ -163,7 +165,7 @@ def value_fault(
         code, low, high, expected = "E0717", -(2**31), 2**31 - 1, "ints of 32 bits"
     else:
         return None
-    # A comparison with NaN is false, and both extremes are NaN where one element is.
+    # A comparison with NaN is false, and the minimum and maximum are NaN if any element is.
     if not array.size or (array.min() >= low and array.max() <= high):
         return None
     wrong = ~((array >= low) & (array <= high))

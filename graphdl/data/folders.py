@@ -1,4 +1,4 @@
-"""Folders of images, one folder a class; the images are decoded when they are needed."""
+"""Folders of images, one folder for each class. The images are decoded on demand."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from graphdl.suggest import enumerated
 
 _SPLITS = ("train", "test", "validation")
 _OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
-"""Folders that systems leave beside a user's: of macOS's archives, and of Synology's disks."""
+"""Folders that systems create: in archives of macOS, and on disks of Synology."""
 _IMAGENET = {3: Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: Statistics((0.449,), (0.226,))}
-"""The means and deviations that everybody uses for photographs; for grey ones, the average of the channels."""
+"""The usual means and deviations for photographs; for grey ones, the average over the channels."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles(Field):
-    """Images on disk, decoded, cropped and scaled to ``type.shape`` when they are taken."""
+    """Images on disk, decoded, scaled and cropped to ``type.shape`` when they are taken."""
 
     paths: Sequence[Path]
     type: TensorType
@@ -50,7 +50,7 @@ class ImageFiles(Field):
 
 
 def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
-    """See ``graphdl.data.catalog``; ``shape`` is [channels, height, width]."""
+    """See ``graphdl.data.catalog``. ``shape`` is [channels, height, width]."""
     request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)
@@ -75,7 +75,7 @@ def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: fl
 
 
 def _listed(request: DataRequest, home: Path, test: float) -> dict[str, list[Path]]:
-    """The images of each split, in the order of their paths; there is always a training split."""
+    """The images of each split, sorted by path. There is always a training split."""
     if (home / "train").is_dir():
         listed = {split: _images(home / split) for split in _SPLITS if (home / split).is_dir()}
     else:
@@ -96,7 +96,7 @@ def _listed(request: DataRequest, home: Path, test: float) -> dict[str, list[Pat
 
 
 def _images(home: Path) -> list[Path]:
-    """The images of all classes. Hidden files and folders, and what systems leave behind, are none."""
+    """The images of all classes. Hidden files and folders, and folders created by systems, are ignored."""
     return sorted(
         path
         for path in home.glob("*/*")
@@ -109,7 +109,7 @@ def _images(home: Path) -> list[Path]:
 
 
 def _share(name: str) -> float:
-    """A number in [0, 1) that belongs to a name."""
+    """The hash of a name as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:6], "big") / 2**48
 
 

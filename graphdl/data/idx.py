@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST: images and labels in IDX files (LeCun et al., 1998; Xiao et al., 2017).
 
-An IDX file is two zero bytes, the element's type (8: unsigned byte), the number of dimensions, each dimension as a
-big-endian 32-bit number, and the elements.
+An IDX file consists of two zero bytes, the type of the elements (8: unsigned byte), the number of dimensions, each
+dimension as a big-endian 32-bit number, and the elements.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ def _find(request: DataRequest, folder: Path, name: str, archives: dict[str, Arc
 
 
 def read_idx(request: DataRequest, path: Path, rank: int) -> NDArray[np.uint8]:
-    """The unsigned bytes of an IDX file, packed by gzip or not; read-only.
+    """The unsigned bytes of an IDX file, compressed by gzip or not; read-only.
 
     Raises:
-        ModelError: E0705, it is not such a file, or is cut short.
+        ModelError: E0705, it is not such a file, or is truncated.
     """
     with request.reading.open(path) as file:
         is_packed = file.read(2) == b"\x1f\x8b"
@@ -133,7 +133,9 @@ def read_idx(request: DataRequest, path: Path, rank: int) -> NDArray[np.uint8]:
 
 
 def _unpacked(request: DataRequest, path: Path, file: gzip.GzipFile | BinaryIO, rank: int) -> NDArray[np.uint8]:
-    """What a header and its elements say; one byte more than the header promises is asked for, never all there is."""
+    """The elements of an IDX file. At most one byte more than the header declares is read, whatever the length of the
+    file.
+    """
     header = 4 + 4 * rank
     begin = file.read(header)
     if len(begin) < header:

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is read, because a run was trained on it."""
+"""Facts about a data set that a run trained on it has stored."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Known:
-    """Classes and columns as they were numbered and ordered in training, by field; empty where nothing is known.
+    """Classes and columns by field, with the numbers and the order that they had in training; empty if unknown.
 
-    Data that is read again, or other data for the same net, keeps to them: the numbers mean the same.
+    Data that is read again, or other data for the same net, uses the same numbers and order.
     """
 
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)

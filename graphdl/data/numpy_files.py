@@ -1,8 +1,8 @@
 """NumPy's files: ``.npy``, one array, and ``.npz``, a ZIP archive of such files.
 
-An ``.npy`` file is six magic bytes, a version, the length of the header, the header (a dict of ``descr``,
-``fortran_order`` and ``shape``, as Python writes it) and the elements. The header is matched here, not evaluated; and
-what it promises is checked against the limit before anything of that size is made.
+An ``.npy`` file consists of six magic bytes, a version, the length of the header, the header (a dict of ``descr``,
+``fortran_order`` and ``shape``, as Python writes it) and the elements. The header is matched here, not evaluated. The
+size that it declares is checked against the limit before memory of that size is allocated.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _ENTRY = re.compile(
 _ELEMENTS = re.compile(r"[<>=|]?[?a-zA-Z]\d{0,9}")
 _CHUNK = 1 << 20
 _LARGEST_READ = 4 << 20
-"""Bytes that are read from an archive at once: its table of contents is one such read."""
+"""The most bytes that are read from an archive at once. The table of contents is one such read."""
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _OTHER_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 _ENCRYPTED = 1
 
 
 class _HeaderError(ValueError):
-    """Something is wrong with a file of an array; the text says what."""
+    """A file of an array is malformed. The message says how."""
 
 
 class _KindError(ValueError):
-    """A whole file holds what is not read; the text says what."""
+    """A file is intact, but of a kind that is not supported. The message says which."""
 
 
 class _Stream(Protocol):
@@ -59,15 +59,15 @@ class _Header:
 
     @property
     def size(self) -> int:
-        """Bytes of the elements; a dimension of 0 does not hide the others."""
+        """Bytes of the elements. Dimensions of 0 count as 1, so that they do not hide the others."""
         return prod(max(1, length) for length in self.shape) * max(1, self.dtype.itemsize)
 
 
 def read_npy(reading: Reading, path: Path) -> Array:
-    """The array of an ``.npy`` file.
+    """Reads the array of an ``.npy`` file.
 
     Raises:
-        ModelError: E0704 or E0705, it is missing, damaged or of a kind that is not read; E0718, it is too large.
+        ModelError: E0704 or E0705, it is missing, damaged or of an unsupported kind; E0718, it is too large.
     """
     with reading.open(path) as file:
         if file.read(2) == b"PK":
@@ -82,10 +82,10 @@ def read_npy(reading: Reading, path: Path) -> Array:
 
 
 def read_npz(reading: Reading, path: Path) -> dict[str, Array]:
-    """The arrays of an ``.npz`` file by their names, at least one.
+    """Reads the arrays of an ``.npz`` file, at least one, by name.
 
     Raises:
-        ModelError: as ``read_npy``; the limit holds for all arrays together.
+        ModelError: as ``read_npy``. The limit applies to all arrays together.
     """
     with reading.open(path) as file:
         if file.read(len(_MAGIC)) == _MAGIC:
@@ -112,7 +112,7 @@ def _refused(reading: Reading, path: Path, reason: str) -> Exception:
 
 
 def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
-    """What an archive holds, by name, after it was seen that all of it can be read and is within the limit."""
+    """The members of an archive by name. All of them can be read, and together they are within the limit."""
     infos = archive.infolist()
     for info in infos:
         if not info.filename.endswith(".npy"):
@@ -136,7 +136,7 @@ def _member(reading: Reading, path: Path, archive: zipfile.ZipFile, info: zipfil
             array = _array(reading, path, stream, f"'{info.filename}'")
         except (_HeaderError, _KindError) as error:
             raise type(error)(f"'{info.filename}' in it: {error}") from error
-        stream.read(1)  # the checksum is compared at the end
+        stream.read(1)  # the checksum is compared at the end of the stream
         return array
 
 
@@ -219,7 +219,7 @@ def _dtype(match: re.Match[str]) -> np.dtype[Any]:
 
 
 class _InPieces(io.RawIOBase):
-    """A file that refuses to be read in pieces beyond all measure, as a forged table of contents asks for."""
+    """A file that refuses excessive reads, such as those that a forged table of contents causes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

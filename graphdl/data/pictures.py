@@ -1,17 +1,17 @@
-"""Image files as arrays: one way for training and for prediction.
+"""Image files as arrays, in the same way for training and for prediction.
 
 ========================================  ===========================================================================
 pixels of the file                        are read as
 ========================================  ===========================================================================
 1 bit, 8 bits, palette, CMYK, YCbCr       0 to 1, converted to grey or RGB by Pillow (grey: ITU-R 601's luma)
-16 bits grey (PNG, PGM, TIFF)             0 to 1: a value by the greatest that its bits hold (65535; 4095 of 12 bits)
+16 bits grey (PNG, PGM, TIFF)             0 to 1: divided by the greatest value of its bits (65535; 4095 for 12 bits)
 16 bits RGB                               their upper 8 bits
-with alpha, or a transparent colour       as they look over white; where four channels are wanted, alpha is the fourth
-32 bits, ints or floats          refused: nothing says which value is white
+with alpha, or a transparent colour       composed over white; with four requested channels, alpha is the fourth
+32 bits, ints or floats                   refused: nothing says which value is white
 ========================================  ===========================================================================
 
-A picture is turned upright as its EXIF data says, then scaled so that it just covers the size that is wanted, then
-cropped at the centre. Of several frames the first is read.
+An image is rotated according to its EXIF data, scaled so that it just covers the requested size, and cropped at the
+centre. Only the first of several frames is read.
 """
 
 from __future__ import annotations
@@ -32,37 +32,37 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Pillow's name of what is wanted, by its number of channels."""
+"""Pillow's mode by the number of channels."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""Those of the suffixes, and no others: among Pillow's are some that run other programs."""
+"""The formats of the suffixes, and no others: some of Pillow's formats run other programs."""
 _ALPHA = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _BYTES_PER_PIXEL = 12
-"""While a picture is read: the decoded one, turned and converted, of 4 bytes a pixel each."""
+"""Bytes for each pixel while an image is read: the decoded, the rotated and the converted image, with 4 bytes each."""
 _TILE_BYTES_PER_PIXEL = 8
-"""Of the widest pixels: four samples of 16 bits."""
+"""Bytes for each pixel of a tile with the widest pixels: four samples of 16 bits."""
 _TILE = (322, 323)
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
-"""Tags of TIFF."""
+"""Tags of TIFF files."""
 _OPENING = threading.Lock()
 
 
 def decode(reading: Reading, path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """An image file as [channels, height, width], from 0 to 1; ``channels`` is a key of ``MODES``.
+    """Reads an image file as [channels, height, width], with values from 0 to 1. ``channels`` is a key of ``MODES``.
 
     Raises:
-        ModelError: E0704 or E0705, it is missing, damaged, or of a kind that is not read; E0718, it is too large.
+        ModelError: E0704 or E0705, it is missing, damaged, or of an unsupported kind; E0718, it is too large.
     """
     from PIL import Image, ImageOps
 
     channels, height, width = shape
     with reading.open(path) as file:
-        reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")  # some formats are read whole
+        reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")  # some formats are read as a whole
         file.seek(0)
         try:
             with _opened(file) as image:
                 what = f"{path}: a picture of {image.width}×{image.height}"
                 reading.require(_decoder_bytes(image), what)
-                # A JPEG decoder can halve while it decodes; it never goes below the size asked for.
+                # A JPEG decoder can halve the size while it decodes. It never goes below the requested size.
                 enough = 2 * max(width, height)
                 image.draft(MODES[channels], (enough, enough))
                 reading.require(image.width * image.height * _BYTES_PER_PIXEL, what)
@@ -71,19 +71,22 @@ def decode(reading: Reading, path: Path, shape: tuple[int, ...]) -> NDArray[np.f
                 fitted = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
         except ModelError:
             raise
-        # Pillow's decoders raise nearly every exception when a file is damaged: IndexError, struct.error, TypeError …
+        # Pillow's decoders raise almost any exception for a damaged file: IndexError, struct.error, TypeError …
         except Exception as error:
             raise reading.damaged(path, f"it is no image that can be decoded ({error})") from error
     values = np.asarray(fitted, np.float32).reshape(height, width, -1).transpose(2, 0, 1) / np.float32(white)
     if len(values) == channels:
         return values
-    found = np.ones((channels, height, width), np.float32)  # opaque, where there is a fourth
+    found = np.ones((channels, height, width), np.float32)  # opaque, if there is a fourth channel
     found[:3] = values
     return found
 
 
 def _opened(file: BinaryIO) -> Image:
-    """The picture, its header read. Pillow's own limit of pixels is put aside: ours is in bytes, and can be raised."""
+    """Opens an image and reads its header.
+
+    Pillow's limit of pixels is disabled: the limit of this package is in bytes and can be raised.
+    """
     from PIL import Image
 
     with _OPENING:
@@ -95,8 +98,11 @@ def _opened(file: BinaryIO) -> Image:
 
 
 def _decoder_bytes(image: Image) -> int:
-    """What a decoder holds beside the decoded picture: a JPEG of several scans has all its coefficients in memory, of
-    2 bytes each, even if a small picture is made of them; a TIFF has a tile, which can be larger than the picture."""
+    """The bytes that a decoder needs beside the decoded image.
+
+    A JPEG with several scans has all its coefficients in memory, of 2 bytes each, even if a small image is decoded. A
+    TIFF has a tile, which can be larger than the image.
+    """
     from PIL import TiffImagePlugin
 
     if image.format in ("JPEG", "MPO"):
@@ -108,7 +114,7 @@ def _decoder_bytes(image: Image) -> int:
 
 
 def _converted(reading: Reading, path: Path, image: Image, opened: Image, channels: int) -> tuple[Image, float]:
-    """The picture with the channels that are wanted, or with one for all of them; and the value that is white."""
+    """The image with the requested channels, or with one for all of them; and the value that is white."""
     from PIL import Image
 
     wanted = MODES[channels]
@@ -125,7 +131,7 @@ def _converted(reading: Reading, path: Path, image: Image, opened: Image, channe
 
 
 def _deep(reading: Reading, path: Path, image: Image, opened: Image, channels: int) -> tuple[Image, float]:
-    """A grey picture of more than 8 bits, as floats."""
+    """A grey image of more than 8 bits, converted to floats; and the value that is white."""
     from PIL import Image, TiffImagePlugin
 
     if image.mode == "F" or (image.mode == "I" and opened.format not in ("PNG", "PPM")):

@@ -15,15 +15,15 @@ from graphdl.graph.types import TensorType
 
 @dataclass(frozen=True)
 class Pipeline:
-    """All steps, in the order of the file: for each setting, the fields that it concerns with what is done to them.
+    """All steps in the order of the file: for each setting, a step for each field that it applies to.
 
-    The fields of one example share a setting's random numbers: an image and its mask stay aligned.
+    The fields of an example share the random numbers of a setting: an image and its mask stay aligned.
     """
 
     stages: tuple[Mapping[str, AugmentationStep], ...] = ()
 
     def types(self, before: Mapping[str, TensorType]) -> dict[str, TensorType]:
-        """The fields' types afterwards."""
+        """The types of the fields after all steps."""
         types = dict(before)
         for stage in self.stages:
             for name, step in stage.items():
@@ -31,9 +31,9 @@ class Pipeline:
         return types
 
     def apply(self, arrays: dict[str, Array], *, training: bool, seed: int, epoch: int, first: int) -> dict[str, Array]:
-        """The batch afterwards; ``first`` is the position of its first example in the epoch's order.
+        """The batch after all steps. ``first`` is the position of its first example in the epoch's order.
 
-        Fields that ``arrays`` lacks are left out; those that it has may be changed.
+        Fields that ``arrays`` lacks are skipped. The arrays may be changed.
         """
         if not training:
             return self._predicted(arrays)
@@ -52,7 +52,7 @@ class Pipeline:
         return arrays
 
     def prediction(self) -> list[dict[str, Fixed]]:
-        """What the steps become outside of training."""
+        """The steps that replace these outside of training."""
         return [
             {name: fixed for name, step in stage.items() if (fixed := step.prediction()) is not None}
             for stage in self.stages
@@ -63,7 +63,7 @@ def pipeline(settings: Sequence[Setting], dataset: DataSet) -> Pipeline:
     """The ``augment`` settings of a train section, for a data set.
 
     Raises:
-        ModelError: E0702, E0703, E0710 or E0711, a setting is unknown, ill-formed, or does not fit the data.
+        ModelError: E0702, E0703, E0710 or E0711, a setting is unknown or ill-formed, or does not fit the data.
     """
     stages: list[Mapping[str, AugmentationStep]] = []
     for setting in settings:

@@ -1,4 +1,4 @@
-"""Makes things ahead of time in background threads, and hands them out in order."""
+"""Computes items ahead of time in background threads, and returns them in order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Item = TypeVar("Item")
 
 
 class Prefetch(Generic[Key, Item], Iterator[Item]):
-    """``produce(key)`` for each key, in the keys' order, ``depth`` of them ahead of what was taken.
+    """Yields ``produce(key)`` for each key, in order, computed up to ``depth`` items ahead.
 
-    ``produce`` runs in ``workers`` threads and must be safe there. What it raises is raised to the taker, in the place
-    of its item, and ends the iteration. ``keys`` is read by the taker's thread and may be endless. Use it in a
-    ``with`` block, or close it: nothing more is begun then, and nothing waited for.
+    ``produce`` runs in ``workers`` threads and must be thread-safe. An exception that it raises is raised to the
+    consumer in place of the item, and ends the iteration. ``keys`` is read by the consumer's thread and may be endless.
+    Use a ``with`` block, or call ``close``: then no further item is started, and none is waited for.
 
-    ``Prefetch(lambda key: batches.get(*key), ((epoch, index) for ...))`` keeps going across epochs.
+    ``Prefetch(lambda key: batches.get(*key), ((epoch, index) for ...))`` continues across epochs.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Prefetch(Generic[Key, Item], Iterator[Item]):
         return item
 
     def close(self) -> None:
-        """Ends the iteration. An item that is in the making is made to its end, in the background, and dropped."""
+        """Ends the iteration. An item that is being computed is finished in the background and dropped."""
         self._closed = True
         self._ahead.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""How files of data are opened, bounded and complained about: by every reader, for training and for prediction."""
+"""Opening data files, with limits and error messages, for all readers in training and prediction."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from graphdl.source import Span
 
 GIB = 2**30
 LIMIT = 1.0
-"""GiB that one file may take in memory, unless the data's declaration says otherwise."""
+"""The default limit of memory for one file, in GiB."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader of files needs to know: whom to blame, and how much memory a file may take."""
+    """The context of a reader of files: the setting for error messages, and the limit of memory for a file."""
 
     span: Span | None = None
-    """Where the model file asks for the data."""
+    """The setting in the model file."""
     limit: float = LIMIT
-    """In GiB, for one file."""
+    """The limit for one file, in GiB."""
 
     def error(self, code: str, message: str, notes: Sequence[str] = (), help: str | None = None) -> ModelError:
-        """A complaint, to be raised."""
+        """An error, to be raised."""
         return ModelError(Diagnostic(code, message, self.span, notes=tuple(notes), help=help))
 
     def damaged(self, path: Path, reason: str) -> ModelError:
-        """The complaint that a file is not whole: E0705."""
+        """The error that a file is damaged: E0705."""
         return self.error("E0705", f"{path} is damaged: {reason}", help="delete the file and get it again")
 
     def unreadable(self, path: Path, reason: str, help: str | None = None) -> ModelError:
-        """The complaint that a file is whole perhaps, but of a form that is not read: E0705."""
+        """The error that a file has an unsupported form: E0705."""
         return self.error("E0705", f"{path} cannot be read: {reason}", help=help)
 
     def require(self, size: int, what: str) -> None:
-        """Checks that ``size`` bytes, which ``what`` takes in memory, are within the limit.
+        """Checks that ``size`` bytes of memory, needed for ``what``, are within the limit.
 
         Raises:
             ModelError: E0718, they are not.
@@ -56,7 +56,7 @@ class Reading:
 
     @contextmanager
     def open(self, path: Path) -> Iterator[BinaryIO]:
-        """An ordinary file, to be read; what fails while it is read is a complaint, too.
+        """Opens a regular file for reading. Errors inside the block are reported as well.
 
         Raises:
             ModelError: E0704, there is no such file; E0705, it is a folder or a device, or cannot be read.
@@ -75,5 +75,5 @@ class Reading:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Opens a file; a pipe without a writer does not block, and can then be refused."""
+    """Opens a file without blocking: a pipe without a writer would block, and is refused afterwards."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""What a loader is given: the setting that asks for a data set, where to look, and whether to download."""
+"""The arguments of a loader: the setting that names a data set, the folders to search, and whether to download."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def default_root() -> Path:
 
 @dataclass(frozen=True)
 class DataRequest(SettingCall):
-    """A data set that was asked for."""
+    """A request for a data set."""
 
     root: Path
     splits: tuple[str, ...]
-    """What will be used; a loader may leave the others out."""
+    """The splits that will be used. A loader may leave out the others."""
     download: bool = False
     mirrors: tuple[str, ...] | None = None
-    """Base addresses to download from in place of the archive's own."""
+    """Base addresses for downloads that replace the archive's own."""
     limit: float = LIMIT
-    """GiB of memory that one file may take."""
+    """The limit of memory for one file, in GiB."""
     known: Known = field(default_factory=Known)
-    """What a run that was trained on the data remembers of it."""
+    """The facts that a run trained on the data has stored."""
 
     @property
     def reading(self) -> Reading:
-        """How files are read for this data set."""
+        """The reader for the files of this data set."""
         return Reading(self.setting.span, self.limit)
 
     def place(self, path: str, argument: str, is_wanted: Callable[[Path], bool]) -> Path:
-        """Where a file or folder named by the user lies: beside the model file, else in the data root.
+        """The location of a file or folder named by the user: beside the model file, else in the data root.
 
         Raises:
-            ModelError: E0704, it lies in neither.
+            ModelError: E0704, it is in neither.
         """
         source = self.setting.span.source
         beside = Path(source.path).parent if source.path else Path.cwd()
@@ -70,7 +70,7 @@ class DataRequest(SettingCall):
         raise self.missing(path, candidates, argument)
 
     def missing(self, what: str, looked: Sequence[Path], argument: str | None = None, help: str = "") -> ModelError:
-        """The complaint that a file is missing, with all places that were looked at."""
+        """The error that a file is missing, with all places that were searched."""
         places = list(dict.fromkeys(map(str, looked)))
         return self.error(
             "E0704",
@@ -81,7 +81,7 @@ class DataRequest(SettingCall):
         )
 
     def damaged(self, path: Path, reason: str) -> ModelError:
-        """The complaint that a file is not what its name promises."""
+        """The error that a file is damaged: E0705."""
         return self.reading.damaged(path, reason)
 
     def read(self, path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Data sets, loaded."""
+"""Loading of data sets."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ def load(
     mirrors: Sequence[str] | None = None,
     known: Known | None = None,
 ) -> DataSet:
-    """The data set that a train section's ``data`` names.
+    """Loads the data set that a train section's ``data`` names.
 
-    Every set takes ``validation``, a fraction of its training split to hold out (fixed, by class where there is a
-    field ``label``), and ``limit``, the GiB of memory that one of its files may take. ``root`` is the folder of data
-    sets, by default ``GRAPHDL_DATA`` or else the user's cache. ``splits`` are those that will be used: large sets read
-    no others. A missing official archive is fetched if ``download`` says so, from ``mirrors`` in place of its own
-    addresses where they are given. ``known`` is what a run remembers of the data that it was trained on: classes keep
-    their numbers, and columns their order.
+    Every data set takes ``validation``, the fraction of its training split to hold out (fixed, and stratified if there
+    is a field ``label``), and ``limit``, the GiB of memory for one of its files. ``root`` is the folder of data sets,
+    by default ``GRAPHDL_DATA`` or else the user's cache. ``splits`` are those that will be used: large data sets read
+    no others. With ``download``, a missing official archive is fetched, from ``mirrors`` if they are given. ``known``
+    has the facts that a run trained on the data has stored: classes keep their numbers, and columns their order.
 
     Raises:
-        ModelError: E0701 to E0709 or E0718, the set is unknown, its arguments are wrong, or its files are missing,
+        ModelError: E0701 to E0709 or E0718, the data set is unknown, its arguments are wrong, or its files are missing,
             damaged or too large.
     """
     if isinstance(setting, str):

@@ -1,4 +1,4 @@
-"""Tables in text files as data sets: a row an example, a column a quantity."""
+"""Text tables as data sets: a row for each example, a column for each quantity."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from graphdl.data.text_tables import Columns, Row, is_number, number, read_colum
 from graphdl.suggest import did_you_mean, enumerated
 
 _MOST_COMPARED = 1000
-"""Names of columns that a misspelt one is compared to at most."""
+"""The most column names to which a misspelt name is compared."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A table of which the header has been read; ``rows`` are those that follow."""
+    """A table after its header was read. ``rows`` are the remaining ones."""
 
     path: Path
     columns: tuple[str, ...]
@@ -31,7 +31,7 @@ class _Opened:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """The columns of each field, by their places."""
+    """The columns of each field, by index."""
 
     inputs: Sequence[int]
     target: int | None
@@ -113,7 +113,7 @@ def _open(request: DataRequest, name: str, argument: str, header: bool, separato
 
 
 def _may_be_names(texts: Sequence[str]) -> bool:
-    """Whether numbers may be names of columns: of pixels (0, 1, 2 …), of years. They are whole, and they rise."""
+    """Whether numbers can be column names, as for pixels (0, 1, 2 …) or years: they are integers in ascending order."""
     return all(text.isdecimal() for text in texts) and all(
         first < second for first, second in pairwise(map(number, texts))
     )
@@ -127,7 +127,7 @@ def _choose(
     columns: Sequence[str | int] | None,
     header: bool,
 ) -> _Chosen:
-    """The columns of the fields; those of ``x`` are as they were in training, where that is known."""
+    """The columns of the fields. Those of ``x`` are the same as in training, if these are known."""
     special = {
         name: _column(request, table, chosen, name)
         for name, chosen in (("label", label), ("target", target))
@@ -188,7 +188,7 @@ def _numeric(table: _Opened, part: Columns, chosen: _Chosen) -> dict[str, Field]
 
 
 def classes(texts: Sequence[str]) -> tuple[str, ...]:
-    """The distinct ones in their order: of numbers where all are finite ones, else of texts; never by chance."""
+    """The distinct classes in sorted order: numerically if all are finite numbers, else as texts."""
     distinct = set(texts)
     if all(map(is_number, distinct)):
         return tuple(sorted(distinct, key=lambda text: (number(text), text)))

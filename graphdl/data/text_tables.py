@@ -1,4 +1,4 @@
-"""Text tables (CSV): rows of cells, read line by line, and columns of them as arrays."""
+"""Text tables (CSV): rows of cells, read line by line, and their columns as arrays."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from graphdl.data.reading import Reading
 from graphdl.diagnostics import ModelError
 
 _LONGEST_ROW = 1 << 24
-"""Characters of a row at most, with the line ends in its quotes."""
+"""The most characters of a row, including line ends in quotes."""
 _CELLS = 1 << 16
-"""Cells that are converted at once, a row at least."""
+"""The number of cells that are converted at once, and at least a row."""
 _TEXT_BYTES = 200
-"""What a text takes in memory beside its characters, once."""
+"""The memory of a text in addition to its characters, in bytes. Equal texts are stored once."""
 _SHOWN = 60
-"""Characters of a cell that are shown at most."""
+"""The most characters of a cell in a message."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 class Row(NamedTuple):
-    """The cells of a row, and the line of the file on which it begins."""
+    """The cells of a row, and the number of its first line in the file."""
 
     line: int
     cells: list[str]
@@ -40,19 +40,19 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Some columns of a table: ``values`` is [rows, columns], and ``lines`` says where each row begins."""
+    """Some columns of a table: ``values`` is [rows, columns], and ``lines`` has the first line of each row."""
 
     values: NDArray[np.float32]
     texts: Sequence[str]
-    """The cells of the column of texts, one a row, where one was asked for."""
+    """The cells of the text column, one for each row, if one was requested."""
     lines: NDArray[np.int64]
 
 
 def number(text: str) -> float:
-    """A number as a table writes it; Python's ``1_000`` is none.
+    """A number in a table. Python's ``1_000`` is not accepted.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a number.
     """
     if "_" in text:
         raise ValueError(text)
@@ -60,7 +60,7 @@ def number(text: str) -> float:
 
 
 def shortened(text: str) -> str:
-    """A cell as messages show it."""
+    """A cell, shortened for a message."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
@@ -73,11 +73,11 @@ def is_number(text: str) -> bool:
 
 
 def read_rows(reading: Reading, path: Path, separator: str) -> Iterator[Row]:
-    """The rows of a table that are not blank, one after the other.
+    """Yields the rows of a table that are not blank.
 
     Raises:
-        ModelError: E0704 or E0705, the file is missing or no UTF-8 text; E0709, a quote is not closed, or takes in
-            other rows; E0718, the file is too large.
+        ModelError: E0704 or E0705, the file is missing or not UTF-8; E0709, a quote is not closed, or includes other
+            rows; E0718, the file is too large.
     """
     with reading.open(path) as file:
         reading.require(file.seek(0, io.SEEK_END), f"{path}: the table")
@@ -111,13 +111,13 @@ def read_columns(
     text: int | None = None,
     cure: str | None = None,
 ) -> Columns:
-    """Columns of all rows: the ``numeric`` ones as numbers, and the one of texts. ``names`` are all columns'.
+    """Reads columns of all rows: the ``numeric`` ones as numbers, and the one with index ``text`` as texts.
 
-    ``cure`` is the help where a cell is no number.
+    ``names`` are the names of all columns. ``cure`` is the help for a cell that is not a number.
 
     Raises:
-        ModelError: as ``read_rows``; E0709, a row has another number of cells, a cell is no finite number, or there is
-            no row; E0718, the columns take too much memory.
+        ModelError: as ``read_rows``; E0709, a row has another number of cells, a cell is not a finite number, or there
+            is no row; E0718, the columns take too much memory.
     """
     numbers = _Numbers(reading, path, [names[index] for index in numeric], cure)
     texts: list[str] = []
@@ -158,7 +158,7 @@ class _Numbers:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes to make the whole of the parts."""
+        """Bytes of memory needed to concatenate the parts."""
         return len(self.lines) * (24 + 8 * len(self.names))
 
     def add(self, line: int, cells: Sequence[str]) -> None:
@@ -194,7 +194,7 @@ class _Numbers:
 
 
 class _Lines:
-    """The lines of a file as texts; it knows those of the row that is being read."""
+    """The lines of a file as texts. It records the lines of the current row."""
 
     def __init__(self, reading: Reading, path: Path, file: BinaryIO) -> None:
         self.reading = reading
@@ -210,7 +210,7 @@ class _Lines:
         return self.number - len(self.row) + 1
 
     def begin(self) -> None:
-        """A new row begins."""
+        """Begins a new row."""
         self.row = []
         self.size = 0
 
@@ -232,7 +232,7 @@ class _Lines:
 
 
 def _no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
-    """The complaint about a file that is no UTF-8, with the first byte that is not."""
+    """The error that a file is not UTF-8, with the first byte that is not."""
     file.seek(0)
     if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
         return reading.unreadable(path, "it is UTF-16, no UTF-8 text", help="save it as UTF-8")
@@ -255,16 +255,16 @@ def _no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
 
 
 class _Quoted(NamedTuple):
-    """A cell in quotes: the lines of its row on which it opens and ends, counted from 0; None where it does not end."""
+    """A quoted cell: the lines of its row on which it opens and ends, counted from 0; None if it does not end."""
 
     first: int
     last: int | None
     is_clean: bool
-    """A separator or the end of the row follows."""
+    """Whether a separator or the end of the row follows."""
 
 
 def _quoted(row: Sequence[str], separator: str) -> Iterator[_Quoted]:
-    """The cells in quotes of a row, up to the first that is ill-formed."""
+    """The quoted cells of a row, up to the first ill-formed one."""
     is_start, is_open, is_after, opened = True, False, False, 0
     for index, line in enumerate(row):
         for character in line:
@@ -290,7 +290,7 @@ def _quoted(row: Sequence[str], separator: str) -> Iterator[_Quoted]:
 
 
 def _ill_formed(reading: Reading, path: Path, lines: _Lines, separator: str, error: csv.Error) -> ModelError:
-    """The complaint about a row that the reader of tables refuses, at the line where its quote opens."""
+    """The error about a row that the CSV reader refuses, at the line where its quote opens."""
     cell = next((cell for cell in _quoted(lines.row, separator) if not cell.is_clean), None)
     if cell is None:
         return reading.error("E0709", f"{path}, line {lines.first}: {error}")
@@ -308,10 +308,10 @@ def _ill_formed(reading: Reading, path: Path, lines: _Lines, separator: str, err
 def _check_quotes(
     reading: Reading, path: Path, lines: _Lines, separator: str, cells: Sequence[str], width: int
 ) -> None:
-    """Refuses a quote that takes in what looks like other rows: two stray quotes are a whole cell to the format.
+    """Refuses a quoted cell that appears to include other rows: two stray quotes form a valid cell in CSV.
 
     Raises:
-        ModelError: E0709, it does.
+        ModelError: E0709, the cell includes other rows.
     """
     places = (cell for cell in _quoted(lines.row, separator) if cell.last != cell.first)
     for index, cell in enumerate(cells):

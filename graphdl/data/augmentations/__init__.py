@@ -1,13 +1,13 @@
-"""What ``augment`` may name in a train section: what is done to the fields of a batch between the data set and the net.
+"""Augmentations for ``augment`` in a train section: steps on the fields of a batch between the data set and the net.
 
-Every module of this package but ``step`` declares the augmentation of its name by a function of that name. Its
-parameters are the setting and then the user's arguments, its docstring is the documentation. It checks what can be said
-without the data and returns what makes the steps, which stand in the same file. NumPy is imported when a step works,
-not before: ``graphdl check`` reads settings, too.
+Every module of this package except ``step`` declares the augmentation with its name by a function of that name. The
+parameters of the function are the setting, followed by the user's arguments. Its docstring is the documentation. It
+checks everything that does not need the data, and returns a function that makes the steps, which are defined in the
+same file. NumPy is imported only when a step runs, because ``graphdl check`` reads settings, too.
 
-Every step works on a whole batch. What is random in it depends on the seed, the epoch, the step's place among the
-steps, and the position of the example in the epoch's order; on nothing else. Each step declares what it becomes
-outside of training: the same, another without chance (a crop at the centre), or nothing.
+Every step works on a whole batch. Random steps depend only on the seed, the epoch, the number of the step, and the
+position of the example in the epoch's order. Each step declares what replaces it outside of training: itself, a step
+without randomness (a crop at the centre), or nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphdl.graph.train import Setting
 
 AUGMENTATIONS: Mapping[str, Callable[..., Maker]] = Declared(__name__, __path__, without="step")
-"""From a name after ``augment`` to its declaration; the parameters after the first are its arguments."""
+"""Maps a name after ``augment`` to its declaration. Its parameters after the first are the arguments."""
 
 
 def augmentation(setting: Setting) -> Maker:
@@ -39,12 +39,12 @@ def augmentation(setting: Setting) -> Maker:
 
 
 def restored(described: Mapping[str, Any]) -> Fixed:
-    """The step that ``described`` tells of.
+    """The step with the settings that ``Fixed.described`` returned.
 
     Raises:
-        KeyError: there is none of this name, or a setting is missing.
+        KeyError: there is no step of this name, or a setting is missing.
         TypeError: a setting is of the wrong kind.
-        ValueError: likewise.
+        ValueError: a setting is out of range.
     """
     name = described["name"]
     if name in AUGMENTATIONS:

@@ -1,4 +1,4 @@
-"""Crops: a window of an image."""
+"""Crops: windows of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop(AugmentationStep):
-    """A window of ``height`` × ``width`` out of images [c, h, w] that get ``pad`` zeros on each side first."""
+    """A random window of ``height`` × ``width`` from images [c, h, w] that are padded with ``pad``
+    zeros on each side.
+    """
 
     height: int
     width: int
@@ -40,7 +42,7 @@ class Crop(AugmentationStep):
 
 @dataclass(frozen=True)
 class CentreCrop(Fixed, name="crop"):
-    """The window at the centre."""
+    """The window at the centre of the padded image."""
 
     height: int
     width: int
@@ -75,7 +77,7 @@ def _windows(values: Floats, height: int, width: int, pad: int) -> Floats:
 
 
 def crop(call: SettingCall, size: int | list[int], pad: int = 0) -> Maker:
-    """``crop(32, pad = 4)``: a window at random; outside training, at the centre."""
+    """``crop(32, pad = 4)``: a random window; outside of training, the window at the centre."""
     height, width = two(call, "size", size)
     if pad < 0:
         raise call.error("E0703", f"'pad' of 'crop' must not be negative, found {pad}", argument="pad")

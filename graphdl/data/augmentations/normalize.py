@@ -1,4 +1,4 @@
-"""Normalization: the mean subtracted, and divided by the deviation."""
+"""Normalization: subtraction of the mean and division by the standard deviation."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ class Normalize(Fixed, name="normalize"):
 def normalize(
     call: SettingCall, mean: float | list[float] | None = None, std: float | list[float] | None = None
 ) -> Maker:
-    """``normalize(mean = [...], std = [...])``: by channel of images, else by the last dimension of float fields.
+    """``normalize(mean = [...], std = [...])``: for each channel of images, or along the last dimension of float
+    fields.
 
-    Without arguments: the data set's published statistics, else those of its training split (a deviation of zero
-    counts as one).
+    Without arguments, the statistics are the data set's published ones, or those of its training split. A deviation of
+    zero counts as one.
     """
     if (mean is None) != (std is None):
         raise call.error("E0702", "'normalize' takes both 'mean' and 'std', or neither")
@@ -75,7 +76,7 @@ def normalize(
 
 
 def _by_channel(place: Place, argument: str, values: tuple[float, ...], name: str, kind: TensorType) -> Floats:
-    """Values that broadcast against an example; a single one serves for all channels."""
+    """Values that broadcast against an example. A single value is used for all channels."""
     import numpy as np
 
     channels = kind.shape[0] if kind.rank == 3 else kind.shape[-1]

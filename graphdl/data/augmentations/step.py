@@ -1,4 +1,4 @@
-"""What an augmentation's step is to the data: the same interface for all of them."""
+"""The interface of the steps of augmentations."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 
 class AugmentationStep(ABC):
-    """What one setting does to one field."""
+    """One setting of ``augment``, applied to one field."""
 
     def type(self, before: TensorType) -> TensorType:
-        """The field's type afterwards, in training and outside of it."""
+        """The type of the field after the step, in training and outside of it."""
         return before
 
     @abstractmethod
     def apply(self, values: Floats, draws: Draws) -> Floats:
-        """The batch afterwards, in training; ``values`` may be changed."""
+        """The batch after the step, in training. ``values`` may be changed."""
 
     @abstractmethod
     def prediction(self) -> Fixed | None:
-        """What the step becomes outside of training: in an evaluation, and in the predictions of a run.
+        """The step that replaces this one outside of training: in an evaluation, and in the predictions of a run.
 
-        None only if an example is as likely to be left as it is: for a random step that changes no type.
+        None is allowed only for a random step that keeps the type and may leave an example unchanged.
         """
 
 
 class Fixed(AugmentationStep):
-    """A step without chance, the same in training and outside of it. A run keeps it, for predictions."""
+    """A step without randomness, the same in training and outside of it. A run stores it for predictions."""
 
     kinds: ClassVar[dict[str, type[Fixed]]] = {}
-    """All of them, by the names that runs keep."""
+    """All such steps, by the names that runs store."""
     name: ClassVar[str]
 
     def __init_subclass__(cls, name: str) -> None:
@@ -59,11 +59,11 @@ class Fixed(AugmentationStep):
 
     @abstractmethod
     def transform(self, values: Floats) -> Floats:
-        """The batch afterwards; ``values`` may be changed."""
+        """The batch after the step. ``values`` may be changed."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """JSON: all that makes the step again; ``name`` is taken."""
+        """The settings that recreate the step, as JSON. The key ``name`` is reserved."""
 
     @classmethod
     @abstractmethod
@@ -71,19 +71,19 @@ class Fixed(AugmentationStep):
         """The step with these settings.
 
         Raises:
-            KeyError: one is missing.
-            TypeError: one is of the wrong kind.
-            ValueError: likewise.
+            KeyError: a setting is missing.
+            TypeError: a setting is of the wrong kind.
+            ValueError: a setting is out of range.
         """
 
     def described(self) -> dict[str, Any]:
-        """JSON, from which ``restored`` makes the step again."""
+        """The name and the settings of the step as JSON, for ``restored``."""
         return {"name": self.name, **self.settings()}
 
 
 @dataclass(frozen=True)
 class Place(SettingCall):
-    """A setting of ``augment`` and the fields as they are when its turn comes."""
+    """A setting of ``augment``, and the types of the fields before its step."""
 
     dataset: DataSet
     types: Mapping[str, TensorType]
@@ -103,11 +103,11 @@ class Place(SettingCall):
 
 
 def listed(types: Mapping[str, TensorType]) -> str:
-    """The fields and their types, in a message."""
+    """The fields and their types, for a message."""
     return ", ".join(f"{name}: {kind}" for name, kind in types.items())
 
 
 class Maker(Protocol):
-    """Makes an augmentation's step for each field that it concerns."""
+    """Makes an augmentation's step for each field that it applies to."""
 
     def __call__(self, place: Place) -> dict[str, AugmentationStep]: ...

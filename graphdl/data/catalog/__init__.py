@@ -1,9 +1,9 @@
-"""What ``data`` may name in a train section: data sets with their arguments.
+"""Data sets for ``data`` in a train section, with their arguments.
 
-Every module of this package but ``loader`` declares the data set of its name by a function of that name. Its parameters
-are the setting and then the user's arguments, its docstring is the documentation. It checks what can be said without
-the data, and returns what does the work. Nothing heavy is imported before that is called: ``graphdl check`` reads
-settings, too.
+Every module of this package except ``loader`` declares the data set with its name by a function of that name. The
+parameters of the function are the setting, followed by the user's arguments. Its docstring is the documentation. It
+checks everything that does not need the data, and returns the function that loads the data set. Expensive imports
+happen only in that function, because ``graphdl check`` reads settings, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphdl.graph.train import Setting
 
 DATA_SETS: Mapping[str, Callable[..., Loader]] = Declared(__name__, __path__, without="loader")
-"""From a name after ``data`` to its declaration; the parameters after the first are the arguments that it takes."""
+"""Maps a name after ``data`` to its declaration. Its parameters after the first are the arguments."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Chosen:
     validation: float
     """The fraction of the training split to hold out."""
     limit: float
-    """The GiB of memory that one file may take."""
+    """The limit of memory for one file, in GiB."""
 
 
 def data_set(setting: Setting) -> Chosen:

@@ -1,4 +1,4 @@
-"""Text tables of the user."""
+"""The user's text tables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def csv(
     separator: str = ",",
     test: float | str = 0.2,
 ) -> Loader:
-    """A text table: ``x`` [n] of its numeric columns, and ``label`` class(k) or ``target`` [] of one more.
+    """A text table: ``x`` [n] from its numeric columns, and from one more column ``label`` class(k) or ``target`` [].
 
-    ``label`` names the column of classes, which are numbered in their sorted order (as numbers if all are);
-    ``target`` names a column of numbers to predict. ``columns`` are those of ``x``: all others if left out. Without
-    a ``header`` columns are counted from 0 (negative: from the end). ``test`` is the fraction of the rows for the
-    test split (fixed, by class where there is a label), or a second file. The file is UTF-8; quotes are double ones.
-    A run keeps the names of the columns of ``x``: what it predicts or measures later is matched to them.
+    ``label`` names the column of classes. Classes are numbered in sorted order (numerically if all are numbers).
+    ``target`` names a column of numbers to predict. ``columns`` are those of ``x``, by default all others. Without a
+    ``header``, columns are counted from 0 (negative: from the end). ``test`` is the fraction of the rows in the test
+    split (fixed, and stratified by class if there is a label), or a second file. The file is UTF-8 with double quotes.
+    A run stores the names of the columns of ``x``, and later predictions and measurements match columns by name.
     """
     if len(separator) != 1 or separator in '"\r\n':
         raise call.error(

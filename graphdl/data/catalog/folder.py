@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def folder(call: SettingCall, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> Loader:
-    """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` alone.
+    """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` only.
 
     ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
-    number for both), then cropped at the centre. Grey of 16 bits goes from 0 to 1 as well, transparent pixels are
-    white, pictures are turned as their EXIF data says; floats and 32-bit ints are refused. Hidden files and
-    folders are left out. ``label`` numbers the classes in the order of their folders' names.
-    Without split folders, a fraction ``test`` is the test split, chosen by the hash of class and file name: an image
-    keeps its side when others are added.
+    number for both), then cropped at the centre. Grey images of 16 bits are scaled to 0 to 1 as well, transparent
+    pixels become white, and images are rotated according to their EXIF data. Floats and 32-bit ints are refused. Hidden
+    files and folders are ignored. ``label`` numbers the classes in the order of their folders' names. Without split
+    folders, a fraction ``test`` is the test split. It is chosen by the hash of class and file name, so an image stays
+    in its split when others are added.
     """
     height, width = two(call, "size", size)
     if channels not in (1, 3):

@@ -1,4 +1,4 @@
-"""What a declared data set returns."""
+"""The type of the function that a declared data set returns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 class Loader(Protocol):
-    """Reads a data set."""
+    """Loads a data set."""
 
     def __call__(self, request: DataRequest) -> DataSet: ...

@@ -1,4 +1,4 @@
-"""Noise, for timing."""
+"""Random images, for benchmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def noise(
     call: SettingCall, shape: list[int], classes: int = 1000, train: int = 256, test: int = 64, seed: int = 0
 ) -> Loader:
-    """For timing: random bytes as ``image`` of a shape, from 0 to 1; ``label`` class(classes), each in turn."""
+    """For benchmarks: ``image`` of random bytes in a given shape, from 0 to 1; ``label`` class(classes), each class in
+    turn.
+    """
     for name, value in (("classes", classes), ("train", train), ("test", test), *(("shape", size) for size in shape)):
         if value < 1:
             raise call.error("E0703", f"'{name}' of 'noise' must be positive, found {value}", argument=name)

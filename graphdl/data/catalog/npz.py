@@ -1,4 +1,4 @@
-"""NumPy archives of the user."""
+"""The user's NumPy archives."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def npz(call: SettingCall, file: str, test: float = 0.2) -> Loader:
-    """The arrays of an ``.npz`` file, examples first; each name is a field.
+    """The arrays of an ``.npz`` file, with the examples as first dimension. Each name is a field.
 
-    ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test``, as Keras writes them; likewise ``validation``) are the
-    field ``x`` of these splits. If no array names a split, a fixed random fraction ``test`` is the test split. Bytes
-    of rank 3 and more, the examples counted, are pixels: they are read as floats from 0 to 1.
+    ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test`` as in Keras; likewise ``validation``) are the field ``x``
+    of these splits. If no array names a split, a fixed random fraction ``test`` is the test split. Arrays of bytes of
+    rank 3 or more, including the dimension of the examples, are pixels: they are read as floats from 0 to 1.
     """
     fraction(call, "test", test)
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def table(call: SettingCall, **fields: object) -> Loader:
-    """Examples written out: ``table(x = [[0, 0], [0, 1]], label = [0, 1])``; each name is a field.
+    """Examples in the model file: ``table(x = [[0, 0], [0, 1]], label = [0, 1])``. Each name is a field.
 
-    The splits ``train`` and ``test`` are both all of them: for truth tables and other functions of few inputs.
+    Both splits, ``train`` and ``test``, have all examples: for truth tables and other functions of few inputs.
     """
     if not fields:
         raise call.error("E0702", "'table' needs a field", help="table(x = [[0, 1], [1, 0]], y = [0, 1])")
