@@ -106,7 +106,9 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     result = row.element or tensors[-1].element
     if row.fold is not None and all(n is not None for n in numbers):
         try:
-            return constant(row.fold(*numbers), result)
+            value = row.fold(*numbers)
+            if not isinstance(value, complex):  # a root of a negative number
+                return constant(wrapped(value) if result == "int" else value, result)
         except (ArithmeticError, ValueError):
             pass  # the device computes the infinity or NaN of the IEEE standard
     operation = row.of_ints if row.of_ints is not None and tensors[-1].element != "float" else row.operation
@@ -132,6 +134,11 @@ def whole_number(value: float) -> int:
     if math.isnan(value):
         return 0
     return int(max(LEAST, min(GREATEST, value)))
+
+
+def wrapped(value: int) -> int:
+    """An int as 32 bits hold it: what leaves them wraps around, as it does on a device."""
+    return (value - LEAST) % 2**32 + LEAST
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -357,7 +364,7 @@ _row("sin", 1, "sin({0})", math.sin, lambda y, g: (g * apply("cos", y.inputs[0])
 _row("cos", 1, "cos({0})", math.cos, lambda y, g: (-(g * apply("sin", y.inputs[0])),), wants="float", cost=20)
 _row("tanh", 1, "tanh({0})", math.tanh, lambda y, g: (g * (1.0 - y * y),), wants="float", cost=20)
 _row(
-    "sigmoid", 1, "(1.0f / (1.0f + exp(-{0})))", lambda a: 1 / (1 + math.exp(-a)) if a > -700 else 0.0,
+    "sigmoid", 1, "(1.0f / (1.0f + exp(-{0})))", lambda a: 0.0 if a < -700 else 1 / (1 + math.exp(-a)),
     lambda y, g: (g * y * (1.0 - y),), wants="float", cost=18, documentation="1 / (1 + exp(-x))",
 )  # fmt: skip
 _row(
