@@ -1,4 +1,4 @@
-"""The language: from text to the module graph. Nothing is imported before it is needed."""
+"""The language: from text to the module graph. Modules are imported on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_source(path: str | os.PathLike[str]) -> Source:
-    """The text of a file. Raises ModelError when it cannot be read."""
+    """The text of a file. Raises ModelError if it cannot be read."""
     from graphdl.language.expansion.files import read_source
 
     return read_source(path)

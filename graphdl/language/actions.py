@@ -1,7 +1,7 @@
-"""What each rule of the grammar becomes in the syntax tree, and the few rules of syntax that a grammar says badly.
+"""The syntax tree nodes for the rules of the grammar, and a few syntax rules that a grammar expresses badly.
 
-A method bears the name of its rule in ``grammar/net.lark``. It gets the offsets where the rule's text starts and ends,
-then the rule's named parts: tokens, nodes, lists, or None for an optional part that is absent.
+A method has the name of its rule in ``grammar/net.lark``. Its arguments are the offsets where the rule's text starts
+and ends, followed by the named parts of the rule: tokens, nodes, lists, or None for an absent optional part.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Actions:
         return names
 
     def together(self, names: tuple[Token, ...]) -> tuple[tuple[str, ...], Span]:
-        """The names, and the place of all of them."""
+        """The names, and the span from the first to the last."""
         return tuple(name.text for name in names), self.span(names[0].start, names[-1].end)
 
     def assertion(self, start: int, end: int, condition: Expression, message: Token | None) -> syntax.Assert:
@@ -335,7 +335,7 @@ class Actions:
         return syntax.Literal(self.span(start, end), self.text(token))
 
     def text(self, token: Token) -> str:
-        """What a string stands for."""
+        """The value of a string token."""
 
         def escape(match: re.Match[str]) -> str:
             if match[1] not in _ESCAPES:
@@ -358,7 +358,7 @@ class Actions:
             self.report("E0113", f"`{base.text}` is no type", self.of(base), help=help)
         elif base.text == "class":
             self.report("E0113", "`class` needs its number of classes", self.of(base), help="write `class(10)`")
-        known_base = base.text if base.text in TYPES else "float"  # the tree goes on to be expanded
+        known_base = base.text if base.text in TYPES else "float"  # the tree is still expanded
         return TypeExpression(self.span(start, end), known_base, None, dimensions or ())
 
     def class_type(

@@ -1,7 +1,7 @@
-"""What every code of a diagnostic means at length: the text of ``graphdl explain``.
+"""Explanations of the codes of diagnostics: the text of ``graphdl explain``.
 
-The texts are the Markdown files of the folder ``codes``, one file a family of codes, with a heading
-``## E0107 Title`` for each code.
+The texts are the Markdown files of the folder ``codes``, one file for each family of codes, with a heading ``## E0107
+Title`` for each code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HEADING = re.compile(r"^## ([EW]\d{4}) (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The long form of a code: its title, and Markdown with wrong and right examples."""
+    """The explanation of a code: its title, and Markdown with wrong and right examples."""
 
     code: str
     title: str
@@ -25,13 +25,13 @@ class Explanation:
 
 
 def explanation(code: str) -> Explanation | None:
-    """The long form of a code such as ``E0107`` (in any case), or None if there is no such code."""
+    """The explanation of a code such as ``E0107`` (upper or lower case); None if there is no such code."""
     return catalogue().get(code.upper())
 
 
 @cache
 def catalogue() -> dict[str, Explanation]:
-    """All codes in order."""
+    """All explanations, by code in order."""
     found: dict[str, Explanation] = {}
     for path in sorted(_FOLDER.glob("*.md")):
         text = path.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The canonical style: one statement a line, four spaces a level, one way to set spaces, 120 columns.
+"""The canonical style: one statement on a line, four spaces for a level, fixed spaces between tokens, 120 columns.
 
-Tokens and comments stay what they are; only what stands between them changes, so the syntax tree stays the same, too.
-Formatting twice changes nothing.
+Tokens and comments stay unchanged; only the space between them changes. So the syntax tree stays the same. Formatting
+is idempotent.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def format_source(source: Source) -> str:
 
 
 def _statements(text: Text, body: Body) -> Iterator[Line]:
-    """The lines of a body's statements and comments. An empty line of the author's stays; of several, one."""
+    """The lines of a body's statements and comments. One of several empty lines by the author is kept."""
     tokens = text.tokens
     end = tokens[body.first - 1].end if body.first else 0
     start = body.first
     above: str | None = None
-    """The first word of what stands above."""
+    """The first word of the statement above."""
     while True:
         word = tokens[start].type if start < body.last else ""
         apart = above in _STANDS_APART or (above is not None and word in _STANDS_APART)
@@ -71,7 +71,7 @@ def _empty_line_before(text: Text, offset: int) -> bool:
 
 
 def _with_comments(lines: Sequence[Line]) -> Iterator[str]:
-    """The lines as text. Comments behind code on lines one below the other are aligned."""
+    """The lines as text. Trailing comments on consecutive lines are aligned."""
     for trails, group in groupby(lines, key=lambda line: bool(line.text and line.comment)):
         run = list(group)
         column = max(line.end for line in run) + 2 if trails else 0

@@ -1,9 +1,9 @@
-"""How one statement is laid out: spaces between its tokens, and where its lines are broken and go on.
+"""The layout of one statement: spaces between its tokens, line breaks, and the columns of continuation lines.
 
-A part of the formatter. Where the author broke a line before an arrow, an operator or ``else``, or behind a comma, the
-break stays; others are chosen where a line is too long. What follows a break is aligned: arrows below the chain's first
-arrow, arguments below the first argument (or a level further in, if the author broke behind the opening bracket),
-everything else below the start of its value.
+This is a part of the formatter. Line breaks by the author are kept before an arrow, an operator or ``else``, and after
+a comma. Further breaks are inserted if a line is too long. Continuation lines are aligned: arrows with the chain's
+first arrow, arguments with the first argument (or indented by a level, if the author broke after the opening bracket),
+everything else with the start of its value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ELSE, _ARROW, _COMMA, _OPERATOR, _BRACE = range(5)
 
 
 class Text:
-    """A source as tokens and comments, and what stands between them."""
+    """A source as tokens and comments, with the text between them."""
 
     def __init__(self, source: Source) -> None:
         self.text = source.text
@@ -38,14 +38,14 @@ class Text:
         trains = [i for i, token in enumerate(self.tokens) if token.type == "train"]
         bodies = [next(i for i in range(train, len(self.tokens)) if self.tokens[i].type == "{") for train in trains]
         self.settings = [range(opener + 1, self.partner[opener]) for opener in bodies]
-        """The token indices of each train section's settings."""
+        """The token indices of the settings of each train section."""
 
     def comments_between(self, start: int, end: int) -> list[int]:
         """The starts of the comments between two offsets."""
         return self.comments[bisect_left(self.comments, start) : bisect_left(self.comments, end)]
 
     def stands_alone(self, comment: int) -> bool:
-        """Whether a comment has its line to itself."""
+        """Whether a comment has a line of its own."""
         line = self.text[self.text.rfind("\n", 0, comment) + 1 : comment]
         return not line.strip("\ufeff \t\r\f")
 
@@ -60,7 +60,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A place where a line may be broken: before token ``index``, which would go to column ``target``."""
+    """A possible line break before token ``index``, which would move it to column ``target``."""
 
     rank: tuple[int, int]
     column: int
@@ -82,7 +82,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Statements between two lines: the tokens from ``first`` up to ``last``, the closing brace."""
+    """Statements on their own lines: the tokens from ``first`` up to ``last``, the closing brace."""
 
     first: int
     last: int
@@ -90,7 +90,7 @@ class Body:
 
 
 def lay_out(text: Text, first: int, stop: int, indent: int) -> list[Line | Body]:
-    """The lines of the statement of the tokens from ``first`` up to ``stop``, with its bodies in their places."""
+    """The lines of the statement with the tokens from ``first`` up to ``stop``, and its bodies in their places."""
     chosen: set[int] = set()
     while True:
         lines = _Layout(text, first, stop, indent, chosen).run()
@@ -101,7 +101,7 @@ def lay_out(text: Text, first: int, stop: int, indent: int) -> list[Line | Body]
 
 
 def _choose(line: Line) -> list[int]:
-    """The tokens before which a line that is too long is broken: of the first rank that has any, as few as will do."""
+    """The tokens before which a line that is too long is broken: of the lowest rank, as few as possible."""
     if line.end <= WIDTH or not line.breaks:
         return []
     rank = min(b.rank for b in line.breaks)
@@ -116,7 +116,7 @@ def _choose(line: Line) -> list[int]:
 
 
 def _partners(tokens: Sequence[Token]) -> dict[int, int]:
-    """From the index of each bracket to that of the one it belongs to."""
+    """Maps the index of each bracket to that of its partner."""
     partners: dict[int, int] = {}
     stack: list[int] = []
     for index, token in enumerate(tokens):
@@ -130,18 +130,18 @@ def _partners(tokens: Sequence[Token]) -> dict[int, int]:
 
 @dataclass
 class _Context:
-    """The inside of a bracket, or a statement: where its lines go on after a break."""
+    """The inside of a bracket, or a statement, with the columns of its continuation lines."""
 
     opener: str
     base: int
     align: int | None
-    """After a comma; None until the first token stands."""
+    """The column after a comma; None before the first token."""
     value: int | None
-    """The start of the value in hand; None until its first token stands."""
+    """The start of the current value; None before its first token."""
     closing: int | None = None
     """The column of the closing bracket if it has a line of its own."""
     arrow: int | None = None
-    """The first arrow of the chain in hand."""
+    """The column of the first arrow of the current chain."""
 
 
 class _Layout:
@@ -153,7 +153,7 @@ class _Layout:
         self.indent = indent
         self.chosen = chosen
         self.lines: list[Line | Body] = []
-        # On a line of its own, a statement that begins with a sign would go on with the one above.
+        # A statement that starts with an operator would continue the line above, so a semicolon precedes it.
         follows = first > 0 and self.tokens[first - 1].type == NEWLINE
         self.line = Line(indent, "; " if follows and self.tokens[first].type in OPERATORS else "")
         header = self.tokens[first].type in ("block", "net")
@@ -161,7 +161,7 @@ class _Layout:
         if header:
             self.contexts[0].base = indent + INDENT
         self.loop: str | None = None
-        """``repeat`` or ``scan`` while its brace has not come."""
+        """``repeat`` or ``scan`` before its opening brace."""
         self.assigns = self.last_equals()
 
     def last_equals(self) -> int:
@@ -183,7 +183,7 @@ class _Layout:
     # -------------------------------------------------------------------------------------------------------- tokens
 
     def token(self, index: int) -> int:
-        """Sets a token, with what stands before it; the index of the next one to set."""
+        """Writes a token and the space before it. Returns the index of the next token to write."""
         token = self.tokens[index]
         if token.type == NEWLINE:  # the end of a repeat's chain
             return index + 1
@@ -206,7 +206,7 @@ class _Layout:
         return index + 1
 
     def before(self, index: int, context: _Context) -> None:
-        """What stands before a token: a space, nothing, or the end of a line."""
+        """Writes the space before a token: a blank, nothing, or a line break."""
         if index == self.first:
             return
         before = self.previous(index)
@@ -214,7 +214,7 @@ class _Layout:
         target = self.target(kind, context)
         broken = self.comments_before(index, before, target)
         if kind is not None:
-            # An author who ends lines in arrows and operators means the same break.
+            # A line break by the author after an arrow or operator means the same as one before it.
             behind = self.tokens[index + 1].start if kind in (_ARROW, _OPERATOR) else self.tokens[index].start
             ends = self.text.line_ends_between(self.tokens[before].end, behind)
             broken = broken or ends > 0 or index in self.chosen
@@ -228,7 +228,7 @@ class _Layout:
             self.line.text += " " * space
 
     def comments_before(self, index: int, before: int, column: int) -> bool:
-        """Sets the comments between two tokens of the statement. Whether there are any."""
+        """Writes the comments between two tokens of the statement. Returns whether there are any."""
         start, end = self.tokens[before].end, self.tokens[index].start
         comments = self.text.comments_between(start, end)
         if not comments:
@@ -246,7 +246,7 @@ class _Layout:
                 self.line.comment = self.text.comment(comment)
 
     def note(self, index: int, context: _Context) -> None:
-        """Remembers where a token stands, for the lines that may come."""
+        """Records the columns of a token that continuation lines need."""
         type, column = self.tokens[index].type, self.line.end
         if context.value is None:
             context.value = column
@@ -267,8 +267,11 @@ class _Layout:
         return index
 
     def is_superfluous(self, index: int) -> bool:
-        """Whether a comma is the last of a setting's values, of a scan's bindings, or of items whose closing
-        bracket stands on the same line. At the end of a line it would draw the next one in."""
+        """Whether a comma is redundant: the last one of a setting's values, of a scan's bindings, or before a closing
+        bracket on the same line.
+
+        At the end of a line it would continue the statement on the next line.
+        """
         after = self.tokens[index + 1]
         if after.type in (NEWLINE, "{"):
             return True
@@ -281,7 +284,7 @@ class _Layout:
     # ------------------------------------------------------------------------------------------------------ brackets
 
     def closes_apart(self, opener: int) -> bool:
-        """Whether the inside of a bracket stands on lines of its own: there is a line end behind the bracket."""
+        """Whether the inside of a bracket has lines of its own: there is a line break after the bracket."""
         start, end = self.tokens[opener].end, self.tokens[opener + 1].start
         return opener + 1 in self.chosen or self.text.line_ends_between(start, end) > 0
 
@@ -304,7 +307,7 @@ class _Layout:
         self.line.text += self.tokens[index].text
 
     def brace(self, index: int) -> int:
-        """Opens the braces of a repeat, or leaves a place for a body and closes it."""
+        """Opens the braces of a repeat, or inserts a body and its closing brace."""
         loop, self.loop = self.loop, None
         if loop == "repeat":
             self.open(index)
@@ -328,7 +331,7 @@ class _Layout:
         self.line = Line(column)
 
     def kind(self, index: int, before: int, context: _Context) -> int | None:
-        """What kind of break a line end before a token would be; None if the style has none there."""
+        """The kind of a line break before a token; None if the style does not break there."""
         type, last = self.tokens[index].type, self.tokens[before].type
         if last in ("(", "["):
             return _BRACE if context.closing is not None else None
@@ -343,12 +346,12 @@ class _Layout:
         if type == "else":
             return None if last == "}" and len(self.contexts) == 1 and self.assigns == self.first else _ELSE
         if type in ("for", "if"):
-            # Outside of brackets a line that begins with `if` is a statement.
+            # Outside of brackets, a line that begins with `if` is a statement.
             return _OPERATOR if context.opener in ("(", "[") else None
         return _OPERATOR if type in OPERATORS and type != ".." and last in _ENDS_A_VALUE else None
 
     def target(self, kind: int | None, context: _Context) -> int:
-        """The column at which a line goes on after a break."""
+        """The column of the line after a break."""
         further = context.base + (0 if context.closing is not None else INDENT)
         if kind == _ARROW:
             if context.arrow is not None:
@@ -363,7 +366,7 @@ class _Layout:
     # -------------------------------------------------------------------------------------------------------- spaces
 
     def space(self, before: int, index: int, context: _Context) -> bool:
-        """Whether a space stands between two tokens on a line."""
+        """Whether there is a space between two tokens on a line."""
         last, type = self.tokens[before].type, self.tokens[index].type
         if last == ",":
             return True

@@ -1,7 +1,7 @@
-"""From text to tokens: words, numbers, strings, signs, and where statements end.
+"""From text to tokens: words, numbers, strings, signs and ends of statements.
 
-The lexer hands the parser balanced brackets whatever the text holds: it reports what is not, puts in what is missing
-and leaves out what is too much. So one forgotten parenthesis spoils one statement, not the rest of the file.
+The parser always receives balanced brackets. The lexer reports unbalanced ones, inserts missing ones and drops surplus
+ones. So a forgotten parenthesis affects one statement and not the rest of the file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ RESERVED = frozenset(["if", "else", "for", "in", "as", "and", "or", "not", "scan
 """Words that are never names."""
 
 MAXIMUM_NESTING = 200
-"""How deep brackets may nest; also the greatest depth of a syntax tree."""
+"""The deepest nesting of brackets, which is also the greatest depth of a syntax tree."""
 
 MAXIMUM_TOKENS = 200_000
-"""Words and signs of a source."""
+"""The most tokens of a source."""
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
@@ -37,11 +37,13 @@ _CONTINUES_BEFORE = OPERATORS | {"else", "as", "in"}
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "true", "false", "none", ")", "]", "}"])
 
 _FOLLOWS_A_NAME = OPERATORS - {"-"} | {"=", ":", ",", ".", "as", "if"}
-"""What shows that a word such as ``loss`` at a statement's start is a name. A minus does not: ``emit -h``."""
+"""The tokens after which a word such as ``loss`` at the start of a statement is a name. A minus is not one: ``emit
+-h``.
+"""
 _DECLARES = frozenset(["import", "let", "block", "net", "train"])
 _FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "NUMBER", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME
 
-# What people bring along from other languages and keyboards, and what is meant.
+# Characters from other languages and keyboards, and their equivalents.
 _MEANT = {
     "→": "->", "⟶": "->", "−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=",
     "|>": "->", "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "^": "**", "…": "..",
@@ -49,8 +51,11 @@ _MEANT = {
 
 
 class Token(NamedTuple):
-    """A word or sign. The type of one that is always written alike is its text. ``depth`` counts the brackets around
-    it; a bracket is not within itself."""
+    """A word or sign.
+
+    The type of a token with a fixed text is that text. ``depth`` is the number of enclosing brackets; a bracket does
+    not enclose itself.
+    """
 
     type: str
     text: str
@@ -61,9 +66,9 @@ class Token(NamedTuple):
 
 @dataclass
 class Lexed:
-    """The tokens of a source, the last one being the end, and what the tokens do not show.
+    """The tokens of a source, of which the last is the end, and information beside the tokens.
 
-    ``comments`` are the starts and ends of all comments; ``documentation`` maps the start of the token below ``##``
+    ``comments`` are the starts and ends of all comments. ``documentation`` maps the start of the token below ``##``
     lines to their text.
     """
 
@@ -74,7 +79,7 @@ class Lexed:
 
 
 class LimitError(Exception):
-    """The source is larger or nests deeper than is allowed; the diagnostic says where."""
+    """The source is larger or nests deeper than the limits. The diagnostic has the place."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
@@ -85,20 +90,20 @@ def tokenize(source: Source) -> Lexed:
     """The tokens of a source.
 
     Raises:
-        LimitError: brackets nest deeper than ``MAXIMUM_NESTING``, or there are more than ``MAXIMUM_TOKENS``.
+        LimitError: brackets nest deeper than ``MAXIMUM_NESTING``, or there are more than ``MAXIMUM_TOKENS`` tokens.
     """
     return _Lexer(source).run()
 
 
 @cache
 def soft_words() -> frozenset[str]:
-    """The words of the grammar that are names where no statement begins."""
+    """The words of the grammar that are names unless they begin a statement."""
     return frozenset(t for t in tables().literals if t[0].isalpha()) - RESERVED
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """One token after blanks. What the grammar does not know is there to be reported."""
+    """Matches blanks followed by one token. Tokens outside of the grammar are matched to report them."""
     grammar = tables()
     signs = sorted((t for t in grammar.literals if not t[0].isalpha()), key=len, reverse=True)
     alternatives = {
@@ -119,7 +124,7 @@ def _pattern() -> re.Pattern[str]:
 
 @cache
 def _path_pattern() -> re.Pattern[str]:
-    """What may stand after ``only``, up to the end of its line or beyond a comma."""
+    """Matches a pattern after ``only``, or a comma with an optional line break."""
     return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + tables().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
 
 
@@ -135,24 +140,24 @@ class _Lexer:
         self.result = Lexed()
         self.tokens = self.result.tokens
         self.open: list[tuple[Token, int]] = []
-        """The brackets that are open, each with the indentation of its line."""
+        """The open brackets, each with the indentation of its line."""
         self.line_start = 0
         self.indentation = 0
         self.new_line = True
-        """No token stands on this line so far."""
+        """Whether there is no token on the current line yet."""
         self.documentation: list[str] = []
         self.in_train = False
         self.outer_statement = 0
-        """The index of the first token of the last statement outside all brackets that was asked for."""
+        """The index of the first token of the last statement outside all brackets that was searched for."""
         self.searched = 0
-        """The number of tokens that need not be searched for its beginning again."""
+        """The number of tokens that need not be searched again."""
 
     def run(self) -> Lexed:
         match = _pattern().match
         position = 0
         while True:
             found = match(self.text, position)
-            assert found is not None  # OTHER takes any character
+            assert found is not None  # OTHER matches any character
             kind = found.lastgroup or ""
             start, position = found.span(kind)
             if kind == "NAME":
@@ -196,7 +201,9 @@ class _Lexer:
     # ---------------------------------------------------------------------------------------------- kinds of tokens
 
     def name(self, start: int, end: int) -> int:
-        """Of another script than Latin a name may hold marks, which the pattern of the grammar does not know."""
+        """Reads a name. A name in a script other than Latin may contain marks, which the grammar's pattern does not
+        match.
+        """
         text = self.text
         while end < len(text) and not text[end].isascii() and continues(text[end]):
             end = _end_of_word(text, end + 1)
@@ -211,7 +218,7 @@ class _Lexer:
         return end
 
     def paths(self, position: int) -> int:
-        """The patterns after ``only``: ``encoder.*, *.W`` are no expressions."""
+        """Reads the patterns after ``only``: ``encoder.*, *.W`` are not expressions."""
         while (found := _path_pattern().match(self.text, position)) and found["PATTERN"] not in RESERVED:
             kind = found.lastgroup or ""
             start, end = found.span(kind)
@@ -298,13 +305,13 @@ class _Lexer:
     def separator(self, start: int, end: int) -> None:
         last = self.tokens[-1].type if self.tokens else "{"
         if last not in ("{", NEWLINE):
-            self.new_line = False  # at the start of a line it ends the statement above, too, and no other
+            self.new_line = False  # at the start of a line it ends only the statement above
             self.put(NEWLINE, ";", start, end)
 
     # ------------------------------------------------------------------------------------------ statements and lines
 
     def put(self, type: str, text: str, start: int, end: int) -> None:
-        """Appends a token, and before it the end of the statement on the line above, if it ends there."""
+        """Appends a token, and before it the end of the statement on the line above if it ends there."""
         if self.new_line:
             self.begin_line(type, text, start, end)
         if self.tokens and self.tokens[-1].type == "NAME":
@@ -328,20 +335,20 @@ class _Lexer:
             self.end_statement()
 
     def goes_on(self, type: str, text: str, start: int, end: int) -> bool:
-        """Whether this line, which begins with the given token, goes on with the statement of the line above."""
+        """Whether this line, which begins with the given token, continues the statement of the line above."""
         last = self.tokens[-1].type
         if type == "{":
             if last != NEWLINE:
                 self.report("E0107", "the brace stands below its line", start, start + 1, "put it at the line's end")
             return True
         if last in _CONTINUES_AFTER:
-            # `y =` above `z = 3`: something was forgotten, and the line below is not to suffer for it.
+            # In `y =` above `z = 3`, something was forgotten. The line below must not be affected.
             forgotten = type == "NAME" and last != "," and self.looks_like_statement(text, end)
             return not forgotten
         return type in _CONTINUES_BEFORE
 
     def looks_like_statement(self, text: str, end: int) -> bool:
-        """Whether a line that begins with this word can be nothing but a statement of its own."""
+        """Whether a line that begins with this word can only be a new statement."""
         rest = self.text[end : end + 80]
         if text in soft_words():
             match = re.match(r"[ \t]+(\w+|[\"{])", rest)
@@ -349,7 +356,7 @@ class _Lexer:
         return re.match(r"[ \t]*=(?!=)", rest) is not None
 
     def end_statement(self) -> None:
-        """Appends the end of a statement at the end of the last token, if there is a statement to end."""
+        """Appends the end of a statement after the last token, if there is a statement to end."""
         if self.tokens and self.tokens[-1].type not in (NEWLINE, "{"):
             if self.tokens[-1].type == "NAME":
                 self.settle(NEWLINE)
@@ -357,7 +364,7 @@ class _Lexer:
             self.tokens.append(Token(NEWLINE, "", end, end, len(self.open)))
 
     def settle(self, following: str) -> None:
-        """Decides, by what follows it, whether the last token is a name or one of the grammar's words."""
+        """Decides whether the last token is a name or a word of the grammar, depending on the following token."""
         token = self.tokens[-1]
         if token.text not in soft_words() or not self.begins_statement(len(self.tokens) - 1):
             return
@@ -371,7 +378,7 @@ class _Lexer:
         return index == 0 or self.tokens[index - 1].type in (NEWLINE, "{")
 
     def statement_start(self) -> int:
-        """The index of the first token of the statement that stands outside all brackets."""
+        """The index of the first token of the current statement outside all brackets."""
         last = len(self.tokens) - 1
         for index in range(last, self.searched, -1):
             if self.tokens[index - 1].type == NEWLINE and self.tokens[index - 1].depth == 0:
@@ -399,7 +406,7 @@ class _Lexer:
         self.put(closer, closer, start, end)
 
     def close_stray(self, closer: str, start: int, end: int, level: int | None) -> None:
-        """A closing bracket whose opening one is missing or lies outside the innermost braces."""
+        """Handles a closing bracket whose opening one is missing or is outside the innermost braces."""
         top = self.open[-1][0] if self.open else None
         if top is not None and top.type != "{":
             right = _CLOSERS[top.type]
@@ -420,7 +427,7 @@ class _Lexer:
             self.report("E0105", f"`{closer}` closes nothing: no `{_OPENERS[closer]}` is open here", start, end)
 
     def mend_unclosed(self, text: str, start: int, end: int) -> None:
-        """A line that begins like a statement although brackets are open: they were forgotten."""
+        """Closes forgotten brackets above a line that begins like a statement."""
         begins_word = text in soft_words() and self.looks_like_statement(text, end)
         if text in _DECLARES and begins_word and self.indentation == 0:
             self.report_unclosed(f"before this `{text}`", start, end)
@@ -435,7 +442,9 @@ class _Lexer:
             self.close_down_to(0 if innermost is None else innermost + 1)
 
     def mend_unclosed_by_indentation(self, start: int) -> None:
-        """A brace further left than the line of the one that it would close, and right below an outer one's line."""
+        """Closes forgotten brackets before a brace that is left of the line of its opening brace and aligned with an
+        outer one's.
+        """
         level = self.innermost("{")
         if level is None or self.indentation >= self.open[level][1]:
             return
@@ -462,7 +471,7 @@ class _Lexer:
         )
 
     def close_down_to(self, level: int) -> None:
-        """Puts in the closing brackets that are missing, at the end of the last token."""
+        """Inserts missing closing brackets after the last token."""
         while len(self.open) > level:
             closer = _CLOSERS[self.open[-1][0].type]
             if closer == "}":

@@ -1,4 +1,4 @@
-"""The syntax tree as text: what ``graphdl compile --emit tree`` prints."""
+"""The syntax tree as text: the output of ``graphdl compile --emit tree``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from graphdl.source import Source
 
 
 def tree(source: Source) -> str:
-    """The syntax tree, a node a line.
+    """The syntax tree, with one node on each line.
 
     Raises:
-        ModelError: the text does not parse.
+        ModelError: the text has syntax errors.
     """
     file, diagnostics = parse(source)
     if any(diagnostic.is_error for diagnostic in diagnostics):

@@ -1,6 +1,6 @@
-"""The syntax tree: what the parser makes of a file and what expansion, the formatter and the editor read.
+"""The syntax tree: the output of the parser, and the input of expansion, the formatter and the editor.
 
-Every node knows its span. Nothing here has been checked beyond the grammar.
+Every node has its span. The tree conforms to the grammar; nothing else has been checked.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Pipe(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Named(Syntax):
-    """``value as name``, where ``value`` is what stands right of an arrow (or a call at the head of a chain)."""
+    """``value as name``. ``value`` is the right operand of an arrow, or a call at the head of a chain."""
 
     value: Expression
     name: str
@@ -94,7 +94,7 @@ class Slice(Syntax):
 @dataclass(frozen=True, slots=True)
 class Index(Syntax):
     value: Expression
-    items: tuple[Expression, ...]  # a Slice may stand here, nowhere else
+    items: tuple[Expression, ...]  # a Slice is allowed only here
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class ListExpression(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Tuple(Syntax):
-    """``(a, b)``: several tensors, left of an arrow or right of a multiple assignment."""
+    """``(a, b)``: several tensors, to the left of an arrow or on the right side of a multiple assignment."""
 
     items: tuple[Expression, ...]
 
@@ -212,7 +212,7 @@ class Assign(Syntax):
 class Declare(Syntax):
     """``WORD [name] [: type] [= value]`` with WORD one of input, param, state, output, loss, metric.
 
-    ``output f(x)`` has no name; ``output y`` (a bare name) has ``value`` the Name and ``name`` none.
+    In ``output f(x)`` the name is None. In ``output y`` (a bare name) ``value`` is the Name and ``name`` is None.
     """
 
     word: str
@@ -264,7 +264,7 @@ class Emit(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Evaluate(Syntax):
-    """An expression that stands alone; only a chain with an ``as`` in it makes sense so."""
+    """An expression as a statement, which is useful only for a chain with an ``as``."""
 
     value: Expression
 
@@ -300,7 +300,7 @@ class Hyper(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Port(Syntax):
-    """An input (which may have a default) or output of a block."""
+    """An input of a block, which may have a default, or an output."""
 
     name: str
     type: TypeExpression | None
@@ -355,8 +355,8 @@ class File:
     source: Source
     declarations: tuple[Declaration, ...]
     tokens: int = 0
-    """How many words and signs it has."""
+    """The number of tokens."""
     spoilt: tuple[Span, ...] = ()
-    """The places of syntax errors, and the headers that stand in for some that could not be read."""
+    """The places of syntax errors, and the headers that were inserted for unreadable ones."""
     lost: frozenset[str] = frozenset()
-    """The names that the statements which could not be read would have given a value; ``*``, any, for an import."""
+    """The names that unreadable statements would have assigned. ``*`` stands for any name, because of an import."""

@@ -1,7 +1,8 @@
-"""What a syntax error means, in the words of the language.
+"""Messages for syntax errors, in the words of the language.
 
-The automaton knows which token it met and which it could have taken. From these, and from the statement around, comes
-a message: the common slips have their own, the others say what was expected, after what, and what stands there.
+The automaton knows the token that it found and the tokens that it expected. The message is derived from these and from
+the surrounding statement: common mistakes have messages of their own, all others say what was expected, after which
+token, and what was found.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the parser stopped: ``tokens[index]`` cannot follow, in the statement that begins at ``first``."""
+    """The place where the parser stopped: ``tokens[index]`` cannot follow in the statement that begins at ``first``."""
 
     source: Source
     tokens: Sequence[Token]
@@ -82,7 +83,7 @@ class _Place:
 
 
 def explain(source: Source, tokens: Sequence[Token], first: int, index: int, expected: frozenset[str]) -> Diagnostic:
-    """The error that ``tokens[index]`` stands where only the ``expected`` types of tokens can."""
+    """The error for ``tokens[index]`` at a place where only the ``expected`` types of tokens are allowed."""
     place = _Place(source, tokens, first, index, expected)
     for slip in _SLIPS:
         diagnostic = slip(place)
@@ -111,7 +112,7 @@ def _reserved_name(place: _Place) -> Diagnostic | None:
 
 
 def _foreign_comment(place: _Place) -> Diagnostic | None:
-    """``// words`` or ``/* words``: ``//`` divides, and here it begins its line or two words stand after it."""
+    """``// words`` or ``/* words``: ``//`` divides, but here it begins a line or is followed by two words."""
     source, tokens = place.source, place.tokens
     line = source.line_starts[source.position(place.found.start)[0] - 1]
     words = place.before is not None and place.before.text[:1].isalnum() and place.found.text[:1].isalnum()
@@ -152,7 +153,7 @@ def _chained_comparison(place: _Place) -> Diagnostic | None:
 
 
 def _assignment(place: _Place) -> Diagnostic | None:
-    """An ``=`` where a value has been read."""
+    """An ``=`` after a complete value."""
     if place.found.type != "=" or place.before is None or not place.expected & {"and", "or", "->"}:
         return None
     if "{" in place.expected:
@@ -175,7 +176,7 @@ def _setting_with_equals(place: _Place) -> Diagnostic | None:
 
 
 def _misplaced(place: _Place) -> Diagnostic | None:
-    """A statement in the wrong kind of braces, or in none."""
+    """A statement in the wrong kind of braces, or outside of all braces."""
     found = place.found
     if found.type == "else":
         return place.error("E0109", "`else` has no `if` before it")
@@ -196,7 +197,7 @@ def _misplaced(place: _Place) -> Diagnostic | None:
 
 
 def _unknown_word(place: _Place) -> Diagnostic | None:
-    """Two words side by side at a statement's start, the first of which is none that the language has there."""
+    """Two words side by side at the start of a statement, of which the first is unknown there."""
     head = place.head
     if place.index != place.first + 1 or head.type != "NAME" or place.found.type not in _BEGINS_A_VALUE - {"(", "["}:
         return None
@@ -255,7 +256,7 @@ def _general(place: _Place) -> Diagnostic:
 
 
 def _described(expected: frozenset[str]) -> list[str]:
-    """The expected tokens in words, gathered: nobody wants to read the list of all operators."""
+    """The expected tokens in words. Groups are summarized, because nobody wants to read a list of all operators."""
     rest = set(expected)
     words = []
     if "NUMBER" in rest:
@@ -295,7 +296,7 @@ def _shown(token: Token) -> str:
 
 
 def _shape(place: _Place) -> str | None:
-    """How the statement is written."""
+    """The form of the statement."""
     for token in reversed(place.tokens[place.first : place.index]):
         if token.type in ("scan", "repeat", "{"):
             return f"write `{_SHAPES[token.type]}`" if token.type != "{" else None

@@ -1,8 +1,8 @@
-"""What a name is: Unicode's rules for identifiers (its Annex 31), with ``_``.
+"""Names: Unicode's rules for identifiers (Annex 31), with ``_``.
 
-A name begins with a letter of any script and goes on with letters, their combining marks, digits and ``_``: what
-Unicode calls XID_Start and XID_Continue. Two ways to write the same letters (é as one character, or as e and an accent)
-are one name: names are held in Unicode's composed form, NFC.
+A name starts with a letter of any script and continues with letters, combining marks, digits and ``_`` (Unicode's
+XID_Start and XID_Continue). Two encodings of the same letters (é as one character, or as e and an accent) are one name:
+names are stored in Unicode's composed form, NFC.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _PLACEHOLDER = re.compile(r"\{\s*([^\s{}]+)\s*\}")
 
 
 def normal(name: str) -> str:
-    """The form in which a name is held."""
+    """The stored form of a name, NFC."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def continues(character: str) -> bool:
-    """Whether a name can go on with it."""
+    """Whether the character can continue a name."""
     return f"a{character}".isidentifier()
 
 
 def name_end(text: str, start: int) -> int:
-    """Where the name ends that begins at ``start``; ``start`` itself where none does."""
+    """The end of the name that starts at ``start``; ``start`` itself if none does."""
     if start >= len(text) or not text[start].isidentifier():
         return start
     end = start + 1
@@ -35,16 +35,16 @@ def name_end(text: str, start: int) -> int:
 
 
 def name_start(text: str, end: int) -> int:
-    """Where the letters, digits and marks begin that stand before ``end``."""
+    """The start of the letters, digits and marks before ``end``."""
     while end > 0 and continues(text[end - 1]):
         end -= 1
     return end
 
 
 def placeholders(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
-    """What stands in braces in the text of an assert, where it is a name with attributes: ``{x}``, ``{x.shape}``.
+    """The names with attributes in braces in the text of an assert: ``{x}``, ``{x.shape}``.
 
-    Each with its match, whose first group is what stands between the braces, and its parts.
+    Yields each match, whose first group is the text between the braces, and the parts of the name.
     """
     for match in _PLACEHOLDER.finditer(text):
         parts = [normal(part) for part in match[1].split(".")]

@@ -1,1 +1,1 @@
-"""Expansion: blocks, chains and loops become a graph of primitives, and every shape is checked."""
+"""Expansion: turns blocks, chains and loops into a graph of primitives, and checks all shapes."""

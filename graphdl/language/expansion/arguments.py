@@ -1,4 +1,4 @@
-"""Arguments: which fills which port or hyperparameter, and complaints about those that fit nowhere."""
+"""Arguments: assigned to ports and hyperparameters, with errors for those that do not fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphdl.suggest import did_you_mean, enumerated
 
 
 def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span) -> Recipe:
-    """Sorts the arguments of a block: tensors to its ports, all else to its hyperparameters."""
+    """Assigns the arguments of a block: tensors to its ports, other values to its hyperparameters."""
     written = definition.written.hypers
     names = [hyper.name for hyper in written]
     ports = [port.name for port in definition.inputs]
@@ -63,7 +63,7 @@ def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) ->
 
 
 def no_tensor(argument: Argument) -> str:
-    """The help where a list of numbers stands in a tensor's place."""
+    """The help for a list of numbers in place of a tensor."""
     written = argument.span.text
     return f"a list is no tensor: write tensor({written if len(written) <= 40 else '[...]'})"
 

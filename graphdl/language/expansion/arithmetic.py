@@ -1,4 +1,4 @@
-"""The operators on plain numbers, lists and texts: what is known while the file is expanded."""
+"""Operators on plain numbers, lists and strings, which are evaluated during expansion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIMITIVE_OF = {
     "**": "power", "@": "matmul", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",
     ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
-"""The primitive that an operator means when a tensor is among its operands."""
+"""The primitive for each operator with a tensor among its operands."""
 
 _NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
@@ -33,7 +33,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def binary(sign: str, left: Any, right: Any, span: Span, expansion: Expansion) -> Any:
-    """The value of ``left sign right`` without tensors. Raises Fault where the operands do not suit it."""
+    """The value of ``left sign right`` without tensors. Raises Fault if the operator does not accept the operands."""
     if sign in ("==", "!="):
         expansion.spend(_size(left), span)
         return (left == right) == (sign == "==")
@@ -76,7 +76,7 @@ def unary(sign: str, value: Any, span: Span) -> Any:
 
 
 def checked(compute: Callable[[], Any], span: Span) -> Any:
-    """The number that ``compute`` gives. Raises Fault where it has none that can be held."""
+    """The number that ``compute`` returns. Raises Fault if it is not a number that the language can represent."""
     try:
         result = compute()
     except ZeroDivisionError:
@@ -119,7 +119,7 @@ def _compute(sign: str, left: Any, right: Any) -> Any:
 
 
 def _size(value: Any) -> int:
-    """How many items a comparison of nested lists may have to look at; counting stops at the limit."""
+    """The number of items that a comparison of nested lists may visit; counting stops at the limit."""
     count = 0
     pending = [value]
     while pending and count < limits.STEPS:

@@ -1,4 +1,4 @@
-"""The names of one body, statement by statement: what each means, and what is wrong with it."""
+"""The names of one body, statement by statement: the meaning of each, and errors about it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _DECLARED = {"input": symbols.INPUT, "param": symbols.PARAM, "state": symbols.ST
 
 
 class FileNames:
-    """The names of a file outside of its bodies, and what has been found so far."""
+    """The names of a file outside of its bodies, and the results so far."""
 
     def __init__(self, file: FileScope, registry: Registry) -> None:
         self.file = file
         self.registry = registry
         self.result = Bindings()
         self.lets: set[str] = set()
-        """Those that have been declared so far."""
+        """The lets declared so far."""
         self.is_quiet = False
-        """Whether nothing is complained about: where a syntax error has been, the tree is not what was written."""
+        """Whether errors are suppressed: after a syntax error, the tree is not what was written."""
 
     @cached_property
     def names(self) -> list[Token]:
@@ -58,7 +58,7 @@ class FileNames:
 
     @contextmanager
     def quiet(self, holds: bool = True) -> Iterator[None]:
-        """Nothing is complained about in here, if ``holds``."""
+        """Suppresses errors in the block if ``holds``."""
         before = self.is_quiet
         self.is_quiet = before or holds
         try:
@@ -81,7 +81,9 @@ class FileNames:
         return self.registry.add(Symbol(item.name, symbols.LET, item.name_span, item))
 
     def look_up(self, name: str, *, initializer: bool = False) -> Symbol | None:
-        """What a name means that no body defines. After ``param`` an initializer wins over the library's block."""
+        """The meaning of a name that no body defines. After ``param``, initializers take precedence over library
+        blocks.
+        """
         found = meaning(self.file, name, initializer=initializer)
         match found:
             case syntax.Let():
@@ -97,11 +99,11 @@ class FileNames:
         return None
 
     def spans_in(self, span: Span, names: Sequence[str]) -> list[Span]:
-        """The places of the names of a loop, which stand at this place."""
+        """The spans of the names of a loop, which are located at ``span``."""
         return [span] if len(names) == 1 else self.spans_after(span.start, names)
 
     def spans_after(self, start: int, names: Sequence[str]) -> list[Span]:
-        """The places of names that follow one another, from ``start`` on."""
+        """The spans of names that follow one another from ``start`` on."""
         index = bisect_left(self.starts, start)
         found = []
         for name in names:
@@ -115,7 +117,7 @@ class FileNames:
 
 
 class Body:
-    """The names of one body, in the order in which it gives them values."""
+    """The names of one body, in the order in which values are assigned."""
 
     def __init__(
         self,
@@ -130,29 +132,29 @@ class Body:
         self.extent = extent
         self.owner: str | None = owner if outer is None else outer.owner
         self.names: dict[str, Symbol] = dict(outer.names) if outer is not None else {}
-        """What holds at this point."""
+        """The symbols of the names that are defined at the current statement."""
         self.mine: dict[str, Symbol] = {}
-        """Every name that this body itself has given a value so far."""
+        """The names to which this body itself has assigned values so far."""
         self.loops: dict[str, Symbol] = {}
         self.later: set[str] = set()
-        """Every name that the body assigns anywhere."""
+        """All names that the body assigns anywhere."""
         self.lets = file.file.lets if lets is None else lets
-        """The names of the file's ``let``s that hold here."""
+        """The names of the file's lets that are defined here."""
         self.declared: dict[str, Span] = {}
-        """Inputs, params, states, ports and ``as`` names, which may not repeat."""
+        """Inputs, params, states, ports and ``as`` names, which must be unique."""
         self.results: dict[str, Span] = {}
-        """Outputs, losses and metrics, likewise."""
+        """Outputs, losses and metrics, which must be unique."""
         self.excused: set[str] = set(outer.excused) if outer is not None else set()
-        """Names that faulty statements were to define."""
+        """Names that faulty statements should have defined."""
         self.depth: int = outer.depth if outer is not None else 0
-        """How many loops are around."""
+        """The number of enclosing loops."""
         self.copies: set[str] = outer.copies if outer is not None else set()
         """The ``as`` names inside loops."""
 
     # --------------------------------------------------------------------------------------------------------- names
 
     def declare(self, symbol: Symbol, value: syntax.Expression | None = None) -> None:
-        """A symbol that is defined here."""
+        """Adds a symbol that is defined here."""
         assert symbol.span is not None
         if symbol.definition is None:
             symbol.definition = self.callee(value)
@@ -164,7 +166,7 @@ class Body:
     def target(
         self, name: str, span: Span, kind: str, written: syntax.Syntax, value: syntax.Expression | None = None
     ) -> None:
-        """A name is given a value: perhaps not for the first time."""
+        """Assigns a value to a name, possibly not for the first time."""
         symbol = self.loops.get(name) or self.mine.get(name)
         if symbol is None:
             symbol = self.registry.add(Symbol(name, kind, span, written, self.extent, owner=self.owner))
@@ -175,7 +177,7 @@ class Body:
         self.file.occur(symbol, span, writes=True)
 
     def once(self, name: str, span: Span) -> None:
-        """Complains if the name has been declared."""
+        """Reports an error if the name has been declared already."""
         if name in self.declared:
             self.file.repeated(name, span, self.declared[name])
         self.declared.setdefault(name, span)
@@ -185,13 +187,13 @@ class Body:
         self.require(name, span)
 
     def occur(self, name: str, span: Span, *, initializer: bool = False) -> None:
-        """A name is written here: perhaps before it is defined."""
+        """Records an occurrence of a name, which may precede its definition."""
         symbol = self.names.get(name) or self.file.look_up(name, initializer=initializer) or self.mine.get(name)
         if symbol is not None:
             self.file.occur(symbol, span)
 
     def require(self, name: str, span: Span) -> None:
-        """Complains if the name means nothing here."""
+        """Reports an error if the name is not defined here."""
         file = self.file.file
         if name in self.names or name in self.lets or word(name) is not None or file.find(name) is not None:
             return
@@ -204,12 +206,12 @@ class Body:
             self.file.complain(undefined(name, span, known).diagnostic)
 
     def is_copy(self, name: str) -> bool:
-        """Whether it is the numbered name of a copy that a loop has made: c_2 of ``as c``."""
+        """Whether the name is the numbered name of a copy made by a loop: c_2 of ``as c``."""
         base = copied(name)
         return base in self.copies and base in self.names
 
     def callee(self, expression: syntax.Expression | None) -> Definition | None:
-        """The block that an expression names, where that is certain."""
+        """The block that an expression certainly refers to; None if that is not known."""
         if isinstance(expression, syntax.Name):
             symbol = self.names.get(expression.name) or self.file.look_up(expression.name)
             return symbol.definition if symbol is not None else None
@@ -291,7 +293,7 @@ class Body:
                     self.expression(part)
 
     def member(self, written: syntax.Attribute) -> None:
-        """Complains about a name that an imported file does not have."""
+        """Reports an error for a name that an imported file does not have."""
         if isinstance(written.value, syntax.Name) and written.value.name not in self.names:
             namespace = self.file.file.find(written.value.name)
             if isinstance(namespace, Namespace) and written.name not in {*namespace.members, *namespace.lost}:
@@ -300,7 +302,7 @@ class Body:
                 self.file.complain(Diagnostic("E0210", message, written.name_span, help=help))
 
     def arguments(self, written: syntax.Call) -> None:
-        """Complains about the names of arguments, where the callee is a block or a primitive for certain."""
+        """Reports errors about arguments if the callee is certainly a block or a primitive."""
         callee = self.called(written.callee)
         match callee:
             case Definition() if not callee.is_spoilt:
@@ -320,7 +322,7 @@ class Body:
                 self.file.complain(unknown_argument(owner, each.name, known, span).diagnostic)
 
     def called(self, callee: syntax.Expression) -> Definition | Primitive | None:
-        """The block or primitive that a callee names, where no name of the body hides it."""
+        """The block or primitive that a callee refers to, unless a name of the body hides it."""
         file = self.file.file
         if isinstance(callee, syntax.Name) and callee.name not in self.names and callee.name not in self.lets:
             found = meaning(file, callee.name)
@@ -334,7 +336,7 @@ class Body:
         return None
 
     def enter(self, spans: Sequence[Span], written: syntax.For | syntax.Comprehension) -> tuple[dict[str, Symbol], ...]:
-        """A loop begins: its own variables hide what has their names. Returns what ``leave`` brings back."""
+        """Enters a loop, whose variables hide outer names. Returns the arguments for ``leave``."""
         before = dict(self.names), dict(self.loops)
         for span in spans:
             symbol = self.registry.add(
@@ -369,7 +371,7 @@ class Body:
     # --------------------------------------------------------------------------------------------------------- types
 
     def types(self, written: Iterable[syntax.TypeExpression | None]) -> None:
-        """The types of ports: a bare name that is not known yet is bound, before any dimension is computed."""
+        """Resolves the types of ports: unknown bare names are bound before other dimensions are evaluated."""
         known = [each for each in written if each is not None]
         for each in known:
             for dimension in (each.classes, *each.dimensions):
@@ -450,7 +452,9 @@ class Body:
                 self.expression(written.value)
 
     def branches(self, *branches: Sequence[syntax.Statement]) -> None:
-        """Each branch starts from the same names; afterwards what any of them defines may be there."""
+        """Resolves branches: each starts with the same names, and the names defined by any of them are defined
+        afterwards.
+        """
         names, declared, results = dict(self.names), dict(self.declared), dict(self.results)
         after = dict(names), dict(declared), dict(results)
         for branch in branches:
@@ -470,7 +474,7 @@ class Body:
             self.target(written.name, written.name_span, _DECLARED.get(written.word, symbols.OUTPUT), written)
 
     def declared_once(self, written: syntax.Declare) -> None:
-        """Complains about what a net or block declares twice, or at each pass of a loop."""
+        """Reports errors for names that a net or block declares twice, or in each iteration of a loop."""
         if written.word in _DECLARED and written.name is not None and written.name_span is not None:
             if self.depth:
                 help = "in a block of its own each use has its own"
@@ -487,7 +491,7 @@ class Body:
 
 
 def targets(body: Iterable[syntax.Statement]) -> set[str]:
-    """Every name that a body gives a value."""
+    """All names to which a body assigns values."""
     return set().union(*(targets_of(statement) for statement in body))
 
 

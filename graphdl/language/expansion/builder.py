@@ -1,4 +1,4 @@
-"""The graph's builder as expansion uses it: what it refuses becomes a fault, with its place in the text."""
+"""The graph builder for expansion: its errors become faults with a place in the text."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from graphdl.source import Span
 
 
 def fault_of(error: GraphError, span: Span) -> Fault:
-    """What a graph refuses, as a fault of this place."""
+    """Converts an error of the graph to a fault at ``span``."""
     return Fault(error.code, error.message, span, help=error.help)
 
 
 @contextmanager
 def at(span: Span) -> Iterator[None]:
-    """What a graph refuses in here is a fault of this place."""
+    """Converts errors of the graph in the block to faults at ``span``."""
     try:
         yield
     except GraphError as error:
@@ -45,7 +45,7 @@ class PlacingBuilder(Builder):
         name: str | None = None,
         body: Body | None = None,
     ) -> Node:
-        """Raises Fault, or Poisoned where the net has been found to be too large before."""
+        """Like ``Builder.node``. Raises Fault, or Poisoned if the net was reported as too large before."""
         if self.count > NODES:
             raise Poisoned
         try:

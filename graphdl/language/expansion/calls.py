@@ -1,4 +1,4 @@
-"""Calls: whether a callee with its arguments makes a value or a module."""
+"""Calls: a callee and its arguments make a value or a module."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def call(
 def waiting(
     expansion: Expansion, callee: Any, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
 ) -> Any:
-    """The module that a call makes, with the tensors that it has been given so far."""
+    """The module that a call makes, with the tensors given so far."""
     if isinstance(callee, list):
         callee = Pipeline(tuple(Argument(item, span) for item in callee), span)
     match callee:
@@ -71,7 +71,7 @@ def waiting(
         case Instance(module=Definition()) if not all(
             isinstance(a.value, Value) for a in (*positional, *named.values())
         ):
-            return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, no module yet
+            return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, not yet a module
         case Recipe() | Pipeline() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
             for argument in (*positional, *named.values()):
                 if not _is_tensor(argument):
@@ -101,7 +101,7 @@ def is_complete(module: Any) -> bool:
 
 
 def _unfilled(recipe: Recipe, tensors: int) -> list[str]:
-    """The ports without a default that so many tensors leave empty."""
+    """The ports without a default that are unfilled after ``tensors`` tensors."""
     free = [port for port in recipe.definition.inputs if port.name not in recipe.ports]
     return [port.name for port in free[tensors:] if port.default is None]
 

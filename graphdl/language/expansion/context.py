@@ -1,4 +1,4 @@
-"""What one expansion carries with it."""
+"""The state of an expansion."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from graphdl.source import Span
 
 @dataclass(frozen=True)
 class Recursion:
-    """The functions that the parts of an expansion reach each other by: an expression holds calls, a call expands a
-    body, a body holds statements, and these hold expressions."""
+    """The functions by which the parts of an expansion call each other.
+
+    An expression contains calls, a call expands a body, a body contains statements, and these contain expressions.
+    """
 
     evaluate: Callable[[Expansion, syntax.Expression, Scope], Any]
     """``expressions.evaluate``."""
@@ -35,7 +37,7 @@ class Recursion:
 
 
 class Expansion:
-    """One net, being expanded for training or for inference."""
+    """The expansion of one net for training or for inference."""
 
     def __init__(
         self,
@@ -55,14 +57,14 @@ class Expansion:
         self.watcher = watcher
         self.steps = 0
         self.is_sound = True
-        """Whether every statement of the net was expanded, so that what it lacks was never written."""
+        """Whether every statement of the net was expanded. If not, missing names may belong to faulty statements."""
 
     @property
     def training(self) -> bool:
         return self.graph.training
 
     def evaluate(self, expression: syntax.Expression, scope: Scope) -> Any:
-        """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
+        """The value of an expression. Raises Fault, or Poisoned if a fault has been reported already."""
         return self.recursion.evaluate(self, expression, scope)
 
     def operand(self, expression: syntax.Expression, scope: Scope) -> Any:
@@ -74,7 +76,7 @@ class Expansion:
         self.recursion.execute(self, body, scope)
 
     def spend(self, steps: int, span: Span, what: str = "expanding this") -> None:
-        """Counts work; refuses a file that asks for too much. ``what`` asks for it, in the message."""
+        """Counts work, and raises Fault above the limit. ``what`` is the subject of the message."""
         if self.steps > limits.STEPS:
             raise Poisoned
         self.steps += steps
@@ -82,15 +84,15 @@ class Expansion:
             raise Fault("E0314", f"{what} takes more than {limits.STEPS:,} steps", header(span))
 
     def copied(self, items: int, span: Span) -> None:
-        """Counts the work and the memory of items that are copied."""
+        """Counts the work and the memory of copied items."""
         if items >= limits.COPIES:
             self.spend(items // limits.COPIES, span)
 
     def listed(self, items: list[Any], span: Span) -> list[Any]:
-        """A new list, which is of bearable length, with all that is inside it.
+        """Checks the length, the nesting and the size of a new list, and returns it.
 
-        A list that stands in a list several times is one object, but whoever walks through it meets it several times:
-        what counts is what would be written if it were written out.
+        A list that occurs several times in a list is a single object, but is visited several times. So the size is that
+        of the list written out.
         """
         if len(items) > limits.LIST:
             raise arithmetic.too_long(len(items), span)
@@ -109,20 +111,20 @@ class Expansion:
     # ------------------------------------------------------------------------------------------------------ reporting
 
     def report(self, fault: Fault, frame: Frame) -> None:
-        """Adds the complaint, moved from the library to the user's own line that asked for it."""
+        """Reports a fault. One in the library is moved to the user's line that caused it."""
         self.reporter.add(placed(fault.diagnostic, frame))
 
     def producer(self, value: Value, what: str = "") -> Label:
-        """Points at what made a tensor."""
+        """A label at the place that computes a tensor."""
         return Label(visible(value), what or str(value.type))
 
     def operator_fault(
         self, error: OperatorError, inputs: list[Value], span: Span, hyper_spans: Mapping[str, Span], frame: Frame
     ) -> Fault:
-        """A shape rule's refusal, with the places of what it speaks of."""
+        """The error of a shape rule, with the places of the inputs or the hyperparameter at fault."""
         if error.hyper is not None:
             span = hyper_spans.get(error.hyper, span)
-            if frame.file.is_library:  # the user's own argument, where the block passes it on
+            if frame.file.is_library:  # the user's own argument, if the block passes it on
                 given = frame.argument_spans
                 span = given.get(error.hyper, given.get(span.text, span))
         place, _ = user_span(span, frame)
@@ -136,7 +138,7 @@ class Expansion:
     # -------------------------------------------------------------------------------------------------------- tensors
 
     def tensor_of_numbers(self, value: Any, element: Element | None, module: Module, span: Span) -> Value:
-        """A constant node of a number or of nested lists of them, all of one length a level."""
+        """A constant node from a number or from nested lists of equal lengths."""
         if not isinstance(value, int | float | list):
             raise Fault("E0301", f"a tensor is wanted here, not {describe(value)}", span)
         with at(span):
@@ -146,13 +148,15 @@ class Expansion:
 
 
 def header(span: Span) -> Span:
-    """The first line of a statement or declaration that goes over several, up to its brace."""
+    """The first line of a statement or declaration, up to its brace."""
     text = span.text.partition("\n")[0].partition("{")[0].rstrip()
     return Span(span.source, span.start, span.start + len(text)) if text else span
 
 
 def visible(value: Value) -> Span:
-    """Where the user's own text made the value: what a library block made belongs to its call."""
+    """The place in the user's text that computes the value: for a value computed in a library
+    block, the block's call.
+    """
     span, module = value.node.span, value.node.module
     while span.in_library and module.parent is not None:
         span, module = module.span, module.parent
@@ -160,13 +164,15 @@ def visible(value: Value) -> Span:
 
 
 def placed(diagnostic: Diagnostic, frame: Frame) -> Diagnostic:
-    """A complaint that arose inside a library block belongs to the call in the user's text; one that arose in a user's
-    block says from where the block was called."""
+    """Moves a diagnostic from inside a library block to the call in the user's text.
+
+    A diagnostic in a user's block gets a note that says where the block was called.
+    """
     span = diagnostic.span
     assert span is not None  # every fault has a place
     notes = list(diagnostic.notes)
     if span.in_library and span.text in frame.argument_spans:
-        span = frame.argument_spans[span.text]  # the block only hands on what its call was given
+        span = frame.argument_spans[span.text]  # the block passes on an argument of its call
     place, caller = user_span(span, frame)
     if span.in_library:
         outermost = frame
@@ -180,7 +186,7 @@ def placed(diagnostic: Diagnostic, frame: Frame) -> Diagnostic:
 
 
 def _trail(frame: Frame) -> str:
-    """``in residual, called at file.net:3:4``, through all calls."""
+    """``in residual, called at file.net:3:4``, for up to four calls."""
     parts: list[str] = []
     current: Frame | None = frame
     while current is not None and current.caller is not None and len(parts) < 4:

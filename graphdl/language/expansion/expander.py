@@ -1,4 +1,4 @@
-"""From a source to its module graph, or to everything that is wrong with it."""
+"""Expands a source to its module graph, or reports all errors."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def expand(
 ) -> ModuleGraph:
     """The module graph of the file's model: its last net, or the one named ``net``.
 
-    ``settings`` gives hyperparameters of the net and ``let``s of the file their values, as ``--set`` does; texts stand
-    for the values that they spell. ``allow_outside`` lets imports leave ``root``, which is the project's folder by
-    default.
+    ``settings`` sets hyperparameters of the net and ``let``s of the file, as ``--set`` does; strings are parsed as
+    values. ``allow_outside`` lets imports leave ``root``, which is the project's folder by default.
 
-    Raises ModelError with every error, in order.
+    Raises:
+        ModelError: the file has errors. It contains all of them, in order.
     """
     reporter = Reporter()
     with _deep_recursion(), limited_suggestions():
@@ -66,10 +66,10 @@ def check(
     allow_outside: bool = False,
     watcher: Watcher | None = None,
 ) -> list[Diagnostic]:
-    """Every error and warning of the file, in order; never raises for what the file holds.
+    """All errors and warnings of the file, in order. Never raises an exception because of the file's content.
 
-    All nets that need no hyperparameter from outside are expanded (or only ``net``), both for training and for
-    inference; blocks that no net uses are checked by their names. A ``watcher`` is told what happens.
+    All nets without required hyperparameters (or only ``net``) are expanded, both for training and for inference.
+    Blocks that no net uses are only checked by their names. A ``watcher`` receives the events.
     """
     reporter = Reporter()
     with _deep_recursion(), limited_suggestions():
@@ -113,7 +113,7 @@ def _load(source: Source, reporter: Reporter, files: Files) -> tuple[Files, File
 
 
 def _chosen(file: FileScope, net: str | None, reporter: Reporter, source: Source | None) -> Definition | None:
-    """The net that was asked for. ``source`` is given where there must be one."""
+    """The requested net, or None. If ``source`` is given, a missing net is an error."""
     nets = file.nets
     if net is not None:
         for definition in nets:
@@ -139,7 +139,7 @@ def _expand(
     is_model: bool,
     watcher: Watcher | None = None,
 ) -> ModuleGraph | None:
-    """Expands one net; None if it cannot be begun. Faults are reported."""
+    """Expands one net. Returns None if its expansion cannot start. Faults are reported."""
     written = definition.written
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
@@ -183,7 +183,7 @@ def _expand(
 
 @contextmanager
 def _deep_recursion() -> Iterator[None]:
-    """Expansion follows the nesting of the text, which limits of its own keep finite."""
+    """Raises Python's recursion limit: expansion follows the nesting of the text, which has its own limits."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, limits.PYTHON_DEPTH))
     try:

@@ -1,4 +1,4 @@
-"""Expressions: from syntax to values."""
+"""Evaluation of expressions: from syntax to values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from graphdl.suggest import did_you_mean, enumerated
 
 
 def evaluate(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
-    """The value of an expression. Raises Fault, or Poisoned where a fault has been reported already."""
+    """The value of an expression. Raises Fault, or Poisoned if a fault has been reported already."""
     value = _HANDLERS[type(expression)](expansion, expression, scope)
     if expansion.watcher is not None:
         expansion.watcher.evaluated(expression, value)
@@ -54,7 +54,7 @@ def operand(expansion: Expansion, expression: syntax.Expression, scope: Scope) -
 
 
 def condition(expansion: Expansion, expression: syntax.Expression, scope: Scope, what: str) -> bool:
-    """A bool that is known while the file is expanded."""
+    """The value of a condition, which must be a bool known during expansion."""
     value = operand(expansion, expression, scope)
     if isinstance(value, bool):
         return value
@@ -76,7 +76,7 @@ def condition(expansion: Expansion, expression: syntax.Expression, scope: Scope,
 
 
 def look_up(expansion: Expansion, name: str, span: Span, scope: Scope) -> Any:
-    """What a name holds. Raises Fault when nothing has that name."""
+    """The value of a name. Raises Fault if the name is not defined."""
     value = scope.find(name)
     if value is MISSING:
         value = _of_file(expansion, name, span, scope.frame.file)
@@ -112,7 +112,7 @@ def _of_file(expansion: Expansion, name: str, span: Span, file: FileScope) -> An
 
 
 def let_value(expansion: Expansion, name: str, span: Span, file: FileScope) -> Any:
-    """The value of a ``let``: what the command line set, else what the file says."""
+    """The value of a ``let``: that of the command line, else that of the file."""
     if name in file.let_values:
         value = file.let_values[name]
         if value is MISSING:
@@ -184,7 +184,7 @@ def _unary(expansion: Expansion, expression: syntax.Unary, scope: Scope) -> Any:
 
 
 def _binary(expansion: Expansion, expression: syntax.Binary, scope: Scope) -> Any:
-    spine = [expression]  # long sums lean to the left: a loop, not a recursion
+    spine = [expression]  # long sums nest to the left, so this is a loop instead of a recursion
     while isinstance(spine[-1].left, syntax.Binary):
         spine.append(spine[-1].left)
     value = operand(expansion, spine[-1].left, scope)
@@ -240,7 +240,7 @@ def _comprehension(expansion: Expansion, expression: syntax.Comprehension, scope
 
 
 def iterate(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> list[Any]:
-    """The items that a loop runs over."""
+    """The items over which a loop runs."""
     value = operand(expansion, expression, scope)
     if not isinstance(value, list):
         help = "scan runs over the first dimension of a tensor" if isinstance(value, Value) else None
@@ -249,7 +249,7 @@ def iterate(expansion: Expansion, expression: syntax.Expression, scope: Scope) -
 
 
 def bind_names(scope: Scope, names: tuple[str, ...], item: Any, span: Span) -> None:
-    """Gives one item to the loop's name, or its parts to several."""
+    """Binds an item to the loop's name, or its parts to several names."""
     if len(names) == 1:
         scope.names[names[0]] = item
         return
@@ -292,7 +292,7 @@ def _called(
 
 
 def raw(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
-    """A name's value as a module: that of an ``as`` name is the module, not its value."""
+    """A value for use as a module. For an ``as`` name this is the module, not its value."""
     if isinstance(expression, syntax.Name):
         value = look_up(expansion, expression.name, expression.span, scope)
         if type(value) is Applied and value.module is not None:
@@ -302,7 +302,7 @@ def raw(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> An
 
 
 def module_of(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
-    """What stands right of an arrow, as a module that waits for its tensors."""
+    """The right operand of an arrow as a module that waits for its tensors."""
     match expression:
         case syntax.Name():
             return as_module(expansion, raw(expansion, expression, scope), expression.span)
@@ -348,7 +348,7 @@ def as_module(expansion: Expansion, value: Any, span: Span) -> Any:
 
 
 def _spine(expression: syntax.Pipe) -> tuple[syntax.Expression, list[syntax.Expression]]:
-    """The head of a chain and its steps."""
+    """The head of a chain, and its steps."""
     steps: list[syntax.Expression] = []
     head: syntax.Expression = expression
     while isinstance(head, syntax.Pipe):
@@ -441,7 +441,7 @@ _HANDLERS: dict[type, Callable[[Expansion, Any, Scope], Any]] = {
 
 
 def initializer_of(expansion: Expansion, expression: syntax.Expression, scope: Scope) -> Any:
-    """The value after ``param W: […] =``. An initializer's name wins over the library's block of that name."""
+    """The value after ``param W: […] =``. An initializer takes precedence over a library block of the same name."""
     called = expression.callee if isinstance(expression, syntax.Call) else expression
     if (
         isinstance(called, syntax.Name)

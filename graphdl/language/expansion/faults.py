@@ -1,4 +1,4 @@
-"""How expansion complains: a fault ends one statement, and the next goes on."""
+"""Errors during expansion: a fault ends one statement, and the next statement is expanded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphdl.source import Span
 
 
 class Fault(Exception):  # noqa: N818 - a user's fault, not an error of the program
-    """The user's text is wrong here. The statement is given up, and what it assigns is poisoned."""
+    """An error in the user's text. The statement is abandoned, and the names that it assigns are poisoned."""
 
     def __init__(
         self,
@@ -27,33 +27,33 @@ class Fault(Exception):  # noqa: N818 - a user's fault, not an error of the prog
 
 
 class Poisoned(Exception):  # noqa: N818 - a signal
-    """A value is needed whose own fault has been reported already: nothing more is said."""
+    """A required value is missing because of a fault that has been reported already. Nothing more is reported."""
 
 
 class Refused(Poisoned):
-    """An assert does not hold: the block that it stands in is given up as a whole."""
+    """An assert does not hold: the block that contains it is abandoned."""
 
 
 class Poison:
-    """What a name holds after the statement that should have assigned it was at fault."""
+    """The value of a name whose statement had a fault."""
 
 
 POISON = Poison()
 
 
 class Reporter:
-    """Gathers the diagnostics of a run, each once, however many passes meet it."""
+    """Collects the diagnostics of a run. Each is added once, even if several passes find it."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, int, str], Diagnostic] = {}
         self._errors: set[tuple[int, int, int]] = set()
-        """Source, start and end of each error."""
+        """The source, start and end of each error."""
         self._codes: set[str] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.span
         place = (id(span.source), span.start) if span is not None else (0, 0)
-        about_names = span is not None and diagnostic.code.startswith("E02")  # one place, one complaint of a kind
+        about_names = span is not None and diagnostic.code.startswith("E02")  # at most one error of a kind at one place
         self._seen.setdefault((diagnostic.code, *place, "" if about_names else diagnostic.message), diagnostic)
         self._codes.add(diagnostic.code)
         if diagnostic.is_error and span is not None:
@@ -71,7 +71,7 @@ class Reporter:
         return any(code.startswith("E") for code in self._codes)
 
     def in_order(self, sources: Iterable[object] = ()) -> list[Diagnostic]:
-        """By file (those of ``sources`` first, in that order), then by place."""
+        """The diagnostics by file (those of ``sources`` first, in that order), then by place."""
         files = {id(source): number for number, source in enumerate(sources)}
 
         def place(diagnostic: Diagnostic) -> tuple[int, str, int]:

@@ -1,4 +1,4 @@
-"""Files and what they bring: reading, imports, the standard library."""
+"""Files and their declarations: reading, imports, the standard library."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LIBRARY = Path(__file__).resolve().parent.parent / "library"
 _LARGEST_FILE = 4_000_000
 
 _MOST_FILES = 500
-"""Files that a model imports, one from the other."""
+"""The most files of a model, including imports."""
 
 
 class FileScope:
-    """One parsed file and the names of its declarations."""
+    """A parsed file and the names of its declarations."""
 
     def __init__(self, tree: syntax.File) -> None:
         self.tree = tree
@@ -41,7 +41,7 @@ class FileScope:
         self.namespaces: dict[str, Namespace] = {}
         self._spoilt = Places(tree.spoilt)
         self.lost = set(tree.lost)
-        """Names that are missing because of a complaint that was made: of syntax, or of an import. ``*`` is any."""
+        """Names that are missing because of a reported syntax or import error. ``*`` stands for any name."""
         for declaration in tree.declarations:
             if isinstance(declaration, syntax.Block | syntax.Net):
                 self.definitions.setdefault(declaration.name, definition_of(declaration, self))
@@ -49,20 +49,22 @@ class FileScope:
                 self.lets.setdefault(declaration.name, declaration)
 
     def find(self, name: str) -> Definition | Namespace | None:
-        """The block, net or namespace that a name means in this file, the standard library last."""
+        """The block, net or namespace with this name; those of the file take precedence over the standard library."""
         return self.definitions.get(name) or self.imported.get(name) or self.namespaces.get(name) or library_block(name)
 
     def declares(self, name: str) -> bool:
-        """Whether a name is the file's own, or that of an import."""
+        """Whether the file declares or imports the name."""
         return any(name in names for names in (self.definitions, self.lets, self.imported, self.namespaces))
 
     def is_excused(self, name: str) -> bool:
-        """Whether an undefined name is the consequence of a complaint that has been made."""
+        """Whether an undefined name is the consequence of a reported error."""
         return name in self.lost or "*" in self.lost
 
     def is_spoilt(self, node: syntax.Syntax) -> bool:
-        """Whether a statement or declaration (but for its body) had a syntax error, so that the tree is not what was
-        written: nothing more is said of it."""
+        """Whether a statement or declaration (without its body) had a syntax error.
+
+        Its tree is then not what was written, and no further errors are reported for it.
+        """
         if not self.tree.spoilt:
             return False
         own = header_of(node)
@@ -77,23 +79,23 @@ class FileScope:
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
-    """The text of a file. Raises ModelError when it cannot be read."""
+    """The text of a file. Raises ModelError if it cannot be read."""
     name = os.fspath(path)
     try:
         mode = os.stat(name).st_mode
-        if not stat.S_ISREG(mode):  # a device may have no end, and a pipe nobody who writes to it
+        if not stat.S_ISREG(mode):  # a device may have no end, and a pipe no writer
             kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
             raise ModelError(Diagnostic("E0208", f"cannot read '{name}': it is {kind}, not a file"))
         with open(name, "rb") as file:
             data = file.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
+    except (OSError, ValueError) as error:  # ValueError: the name contains a null character
         reason = getattr(error, "strerror", None) or error
         raise ModelError(Diagnostic("E0208", f"cannot read '{name}': {reason}")) from None
     return Source(name, decoded(data, name), os.path.realpath(name))
 
 
 def decoded(data: bytes, name: str) -> str:
-    """The text of a file's bytes, where a lone carriage return ends a line, too. Raises ModelError."""
+    """The decoded text of a file. A lone carriage return ends a line, too. Raises ModelError."""
     if len(data) > _LARGEST_FILE:
         raise ModelError(Diagnostic("E0208", f"'{name}' is larger than {_LARGEST_FILE // 1_000_000} MB"))
     try:
@@ -104,8 +106,9 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def project_folder(path: str) -> str:
-    """The folder that imports may not leave: the nearest one above the file that holds ``.git`` or ``pyproject.toml``,
-    else the file's own."""
+    """The folder that imports must not leave: the nearest parent with ``.git`` or ``pyproject.toml``, else the file's
+    folder.
+    """
     folder = Path(path).parent
     for candidate in (folder, *folder.parents):
         if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
@@ -118,7 +121,7 @@ def project_folder(path: str) -> str:
 
 @cache
 def library_index() -> dict[str, Path]:
-    """From the name of each library block to its file, by a glance at the texts; none is parsed for it."""
+    """Maps the name of each library block to its file. The files are searched, not parsed."""
     index: dict[str, Path] = {}
     for path in sorted(LIBRARY.glob("*.net")):
         for match in re.finditer(r"^block +(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
@@ -128,7 +131,7 @@ def library_index() -> dict[str, Path]:
 
 @cache
 def library_file(path: Path) -> FileScope:
-    """A file of the library, parsed once a process."""
+    """A file of the library, parsed once in a process."""
     from graphdl.language.parser import parse
 
     source = Source(f"library/{path.name}", path.read_text(encoding="utf-8"), str(path), "library")
@@ -147,18 +150,18 @@ def library_block(name: str) -> Definition | None:
 
 
 class Files:
-    """Reads a file and, through its imports, all others that it needs."""
+    """Reads a file and all files that it imports."""
 
     def __init__(
         self, *, root: str | None = None, allow_outside: bool = False, read: Callable[[str], Source] = read_source
     ) -> None:
-        """``root`` is the folder that imports may not leave, the project's by default."""
+        """``root`` is the folder that imports must not leave, by default the project's."""
         self.scopes: list[FileScope] = []
         self.diagnostics: list[Diagnostic] = []
         self.allow_outside = allow_outside
         self._read = read
         self._tokens = 0
-        """Words and signs of all files, the library's apart."""
+        """The number of tokens in all files except those of the library."""
         self._by_path: dict[str, FileScope] = {}
         self._root = root
 
@@ -167,7 +170,7 @@ class Files:
         return [scope.source for scope in self.scopes]
 
     def main(self, source: Source) -> FileScope:
-        """The file that was asked for, with its imports."""
+        """The main file, with its imports."""
         if source.path is not None and self._root is None:
             self._root = project_folder(source.path)
         return self._load(source, ())
@@ -239,7 +242,7 @@ class Files:
         return True
 
     def _resolve(self, item: syntax.Import, importer: Source) -> str | None:
-        """The real path of an imported file; complains and returns none where there is no such file."""
+        """The real path of an imported file. Reports an error and returns None if there is no such file."""
         if "\0" in item.path:
             self._complain("E0208", "the name of a file holds no zero", item.path_span)
             return None

@@ -1,4 +1,4 @@
-"""Where expansion stands: the names that hold, the block it is in, and how the next module will be called."""
+"""The state of expansion: the defined names, the current block, and the names of its modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Missing:
-    """The answer of a look-up that finds nothing; none is a value of the language."""
+    """The result of a look-up that finds nothing; None is a value of the language."""
 
 
 MISSING = Missing()
@@ -30,19 +30,19 @@ class Frame:
     naming: Naming
     caller: Frame | None
     span: Span
-    """Where the block was applied."""
+    """The place where the block was applied."""
     argument_spans: Mapping[str, Span] = field(default_factory=dict)
-    """Of the hyperparameters that the application wrote."""
+    """The spans of the hyperparameters in the application."""
     depth: int = 0
     in_scan: int = 0
     given: dict[str, Any] = field(default_factory=dict)
-    """The tensors that fill the input ports."""
+    """The tensors for the input ports."""
     results: dict[str, Any] = field(default_factory=dict)
-    """The outputs that a net used as a block has declared so far."""
+    """The outputs declared so far by a net that is used as a block."""
 
 
 class Scope:
-    """Names and their values; a scan or a comprehension opens one inside another."""
+    """Names and their values. Scans and comprehensions have inner scopes."""
 
     __slots__ = ("emitted", "frame", "home", "names", "outer")
 
@@ -51,9 +51,9 @@ class Scope:
         self.outer = outer
         self.names: dict[str, Any] = {}
         self.emitted: list[Any] | None = None
-        """Of the body of a scan: what it has emitted so far."""
+        """The values emitted so far, in the body of a scan."""
         self.home: Scope = outer.home if passing and outer is not None else self
-        """Where a statement of this scope assigns: a comprehension's scope is only passing."""
+        """The scope to which statements assign. The scope of a comprehension is not one."""
 
     def find(self, name: str) -> Any:
         scope: Scope | None = self
@@ -64,7 +64,7 @@ class Scope:
         return MISSING
 
     def known(self) -> list[str]:
-        """Every name that holds here."""
+        """All names that are defined here."""
         names: list[str] = []
         scope: Scope | None = self
         while scope is not None:
@@ -74,7 +74,7 @@ class Scope:
 
 
 def user_span(span: Span, frame: Frame | None) -> tuple[Span, Frame | None]:
-    """The place in the user's own text that a place in the standard library serves, and its frame."""
+    """The place in the user's text that caused a place in the standard library, and its frame."""
     while frame is not None and frame.file.is_library and frame.caller is not None:
         span, frame = frame.span if span.in_library else span, frame.caller
     return span, frame

@@ -1,4 +1,4 @@
-"""Indexing, slicing and the attributes of tensors."""
+"""Indexing, slicing and attributes of tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphdl.operators import PRIMITIVES
 from graphdl.suggest import did_you_mean
 
 DIMENSIONS = {"channels": (0, (3,)), "height": (1, (3,)), "width": (2, (3,)), "length": (0, (1, 2))}
-"""Of each named dimension its number and the ranks that have it."""
+"""The index of each named dimension, and the ranks that have it."""
 
 _RANKS = {(3,): "images [channels, height, width]", (1, 2): "sequences [length] and [length, n]"}
 
@@ -42,7 +42,7 @@ def attribute(expansion: Expansion, value: Value, expression: syntax.Attribute) 
 
 
 def index(expansion: Expansion, value: Any, expression: syntax.Index, scope: Scope) -> Any:
-    """``x[0]``, ``x[:, 1:3]``; of a list an item or a part."""
+    """``x[0]``, ``x[:, 1:3]``; for a list, an item or a sublist."""
     if isinstance(value, list):
         return _of_list(expansion, value, expression, scope)
     if not isinstance(value, Value):
@@ -95,7 +95,7 @@ def _of_list(expansion: Expansion, value: list[Any], expression: syntax.Index, s
 
 
 def _bounds(expansion: Expansion, item: syntax.Slice, length: int, scope: Scope) -> tuple[int, int, int]:
-    """As in Python: negative bounds count from the end, and bounds beyond it stop there."""
+    """The bounds of a slice as in Python: negative bounds count from the end, and bounds out of range are clipped."""
     step = 1 if item.step is None else _whole(expansion, item.step, scope)
     if step < 1:
         raise Fault(

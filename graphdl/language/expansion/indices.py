@@ -1,4 +1,4 @@
-"""Inputs that are used as an index just as they are fed: data that points outside is refused before it runs."""
+"""Limits for inputs that are used directly as an index: data out of range is refused before the program runs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from graphdl.operators import PRIMITIVES
 
 
 def limit_inputs(graph: ModuleGraph) -> None:
-    """Gives the type of each such input its ``limit``: how many places the smallest of the tensors has that it indexes.
+    """Sets the ``limit`` of the type of each such input: the smallest number of valid indices of the tensors that it
+    indexes.
 
-    An index that is computed from an input is none of this: the file may well mean to bring it into range.
+    An index that is computed from an input has no limit: the computation may bring it into range.
     """
     limits: dict[Value, int] = {}
     _search(graph.nodes, {id(value): value for value in graph.inputs.values()}, limits)
@@ -22,7 +23,9 @@ def limit_inputs(graph: ModuleGraph) -> None:
 
 
 def _search(nodes: Sequence[Node], fed: Mapping[int, Value], limits: dict[Value, int]) -> None:
-    """``fed`` leads from the id of a value that holds an input's own elements, and no others, to the input."""
+    """Searches nodes for indices. ``fed`` maps the ids of values that contain only elements of an
+    input to that input.
+    """
     fed = dict(fed)
     for node in nodes:
         if node.operator == "scan":

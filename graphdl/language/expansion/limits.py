@@ -1,31 +1,33 @@
-"""What a file may ask for at most. A file is data: whatever it holds, expanding it ends soon.
+"""Limits of expansion: a file is data, so expansion must end soon for any content.
 
-What a graph may hold stands in ``graphdl.graph.limits``.
+The limits of a graph are in ``graphdl.graph.limits``.
 """
 
 DEPTH = 100
-"""Blocks inside blocks."""
+"""The deepest nesting of blocks."""
 
 LIST = 100_000
-"""Items of a list."""
+"""The most items of a list."""
 
 STEPS = 300_000
-"""Passes of loops, items of lists and applied modules of one expansion; a block counts BLOCK_STEPS."""
+"""The most steps of one expansion: iterations of loops, items of lists and applied modules. A block
+counts BLOCK_STEPS.
+"""
 
 COPIES = 8
-"""Items of lists that are copied, or stand in lists inside lists, for one step."""
+"""The number of list items for one step, if they are copied or are in nested lists."""
 
 TEXT_COPIES = 256
-"""Characters of texts that are copied or compared for one step."""
+"""The number of characters for one step, if they are copied or compared."""
 
 NESTING = 100
-"""Lists inside lists."""
+"""The deepest nesting of lists."""
 
 BLOCK_STEPS = 10
-"""The work of a block, without that of what is in it."""
+"""The steps of a block, without those of its content."""
 
 NUMBER = 2**63
-"""The largest int."""
+"""The limit of the magnitude of an int."""
 
 PYTHON_DEPTH = 12_000
-"""Python frames: enough for DEPTH blocks, each with expressions as deep as the parser lets them be."""
+"""Python's recursion limit: enough for DEPTH blocks with the deepest expressions that the parser accepts."""

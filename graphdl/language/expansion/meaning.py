@@ -1,6 +1,6 @@
-"""What a name means outside of all bodies: the one order in which a file, the library and the language are asked.
+"""The meaning of names outside of all bodies, with the order of precedence of the file, the library and the language.
 
-The expansion asks for the value, the checker whether there is one, and the editor for where it is defined.
+Expansion reads the value, the checker reads whether there is one, and the editor reads the place of the definition.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from graphdl.source import Span
 from graphdl.suggest import did_you_mean
 
 HIDDEN = frozenset(("slice",))
-"""Primitives that have signs of their own, and no name."""
+"""Primitives that have syntax of their own, and no name."""
 
 FUNCTIONS = ("is_list", "len", "tensor")
 
 TRAINING = "training"
-"""Whether the net is expanded for training."""
+"""The name of the constant that is true if the net is expanded for training."""
 
 _ELSEWHERE = {
     "True": "write 'true'", "False": "write 'false'", "None": "write 'none'",
@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "dense": "write 'linear'", "Dense": "write 'linear'", "Conv2d": "write 'conv'", "Conv2D": "write 'conv'",
     "conv2d": "write 'conv'", "MaxPool2d": "write 'maxpool'", "BatchNorm2d": "write 'batchnorm'",
 }  # fmt: skip
-"""What names of other languages and frameworks are here."""
+"""The equivalents of names from other languages and frameworks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,11 @@ Meaning = syntax.Let | Definition | Namespace | Word
 
 
 def meaning(file: FileScope, name: str, *, initializer: bool = False) -> Meaning | None:
-    """What a name means that no body defines: a ``let``, a block or net, an import's file, the library's block, or a
-    word of the language. After ``param`` an ``initializer`` wins over the library's block of that name."""
+    """The meaning of a name that no body defines: a ``let``, a block or net, an imported file, a library block, or a
+    word of the language.
+
+    After ``param``, an ``initializer`` takes precedence over a library block of the same name.
+    """
     if name in file.lets:
         return file.lets[name]
     if initializer and name in INITIALIZERS and not file.declares(name):
@@ -66,19 +69,19 @@ def _words() -> Iterator[Word]:
 
 
 _WORDS = {word.name: word for word in _words()}
-"""By their names; of equal ones the last counts."""
+"""Words by name. The last one of several equal names counts."""
 
 
 def word(name: str) -> Word | None:
-    """What a name means in every file."""
+    """The meaning of a name in every file."""
     return _WORDS.get(name)
 
 
 def language_names() -> list[str]:
-    """Every name that holds in all files, the library's apart."""
+    """All names that are defined in every file, without the library's."""
     return [*(n for n in PRIMITIVES if n not in HIDDEN), *INITIALIZERS, *FUNCTIONS, TRAINING]
 
 
 def undefined(name: str, span: Span, known: Iterable[str]) -> Fault:
-    """The complaint about a name that means nothing; ``known`` are those that it could have been."""
+    """The error about an undefined name. ``known`` are the names for suggestions."""
     return Fault("E0201", f"'{name}' is not defined", span, help=_ELSEWHERE.get(name) or did_you_mean(name, known))

@@ -1,4 +1,4 @@
-"""Applying modules to tensors: where blocks are expanded and named."""
+"""Application of modules to tensors: blocks are expanded and named here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from graphdl.source import Span
 def apply(
     expansion: Expansion, module: Any, tensors: Sequence[Argument], frame: Frame, span: Span, home: Module | None = None
 ) -> tuple[Value, ...]:
-    """The outputs of a module for the tensors that flow into it. ``home`` is what it has become, if it has a name."""
+    """The outputs of a module for the given tensors. ``home`` is its module in the graph, if it has a name."""
     expansion.spend(1, span)
     match module:
         case Recipe():
@@ -91,7 +91,7 @@ def _chain(
     span: Span,
     home: Module | None,
 ) -> tuple[Value, ...]:
-    """One member after the other; inside a module of its own where the chain has a name."""
+    """Applies the members one after the other, inside ``home`` if the chain has a name."""
     outer = frame.naming
     first = expansion.builder.count
     if home is not None:
@@ -128,7 +128,7 @@ def _instance(
 def _labelled(
     expansion: Expansion, labelled: Labelled, tensors: Sequence[Argument], frame: Frame, span: Span
 ) -> tuple[Value, ...]:
-    """``as``: names the module and its value; in loops the copies are numbered."""
+    """``as``: names the module and its value. In loops, the copies are numbered."""
     module = labelled.module
     complete: Sequence[Argument] = ()
     if isinstance(module, Partial):
@@ -206,7 +206,7 @@ def _block(
 
 @contextmanager
 def reported(expansion: Expansion, frame: Frame) -> Iterator[None]:
-    """Reports a fault of a block's own text there, and poisons what asked for the block."""
+    """Reports a fault in a block's own text, and raises Poisoned to the caller of the block."""
     try:
         yield
     except Fault as fault:
@@ -229,7 +229,7 @@ def _too_deep(frame: Frame, span: Span) -> Fault:
 
 
 def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str, Argument]:
-    """Which tensor fills which port."""
+    """Maps the ports to their tensors."""
     definition = recipe.definition
     filled = dict(recipe.ports)
     free = [port for port in definition.inputs if port.name not in filled]
@@ -243,12 +243,12 @@ def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str,
 
 
 def bind_hypers(expansion: Expansion, written: Sequence[syntax.Hyper], given: Mapping[str, Any], scope: Scope) -> None:
-    """Gives each hyperparameter its value or its default, which may speak of those before it."""
+    """Sets each hyperparameter to its given value or to its default, which may refer to earlier ones."""
     for hyper in written:
         if hyper.name in given:
             scope.names[hyper.name] = given[hyper.name]
             continue
-        assert hyper.default is not None  # the call has been checked for what is missing
+        assert hyper.default is not None  # the call has been checked for missing hyperparameters
         scope.names[hyper.name] = expansion.operand(hyper.default, scope)
 
 

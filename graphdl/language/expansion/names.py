@@ -1,4 +1,4 @@
-"""Complaints about names: what the resolver finds wrong, and names that nothing reads."""
+"""Errors about names that the resolver finds, and warnings about names that are never read."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ _DECLARATIONS = {
     "metric": "a metric is declared without `=`: metric accuracy(logits, label)",
     "output": "an output has a name: output y = ...",
 }
-"""What was meant, perhaps, where a value is given to the word and never read."""
+"""Help for a value that is assigned to such a word and never read."""
 
 
 def check(bindings: Bindings, reporter: Reporter) -> None:
-    """Reports what the resolver found wrong with the names of a file."""
+    """Reports the resolver's errors about the names of a file."""
     for complaint in bindings.complaints:
         reporter.add(complaint)
 
 
 def unused(file: FileScope, bindings: Bindings, reporter: Reporter) -> list[Span]:
-    """Warns of names that nothing reads. Returns the statements whose values are unused, with their own warnings."""
+    """Warns of names that are never read. Returns the statements with unused values, which have
+    warnings of their own.
+    """
     reads = _Reads(file, bindings)
     statements: list[Span] = []
     for declaration in file.tree.declarations:
@@ -40,16 +42,16 @@ def unused(file: FileScope, bindings: Bindings, reporter: Reporter) -> list[Span
 
 
 class _Reads:
-    """What is read of the names of a file."""
+    """The names of a file that are read."""
 
     def __init__(self, file: FileScope, bindings: Bindings) -> None:
         trains = [d.span for d in file.tree.declarations if isinstance(d, syntax.Train)]
         self.in_training: set[str] = set()
-        """The names that train sections read: any net may be the one that they train."""
+        """The names that train sections read. Any net of the file may be the trained one."""
         self.everywhere: set[str] = set()
         self._places: dict[int, list[Span]] = {}
         self._defined: dict[int, int] = {}
-        """From each place that gives a name a value to where the name is defined."""
+        """Maps each place that assigns to a name to the place of the name's definition."""
         for occurrence in bindings.occurrences:
             symbol = occurrence.symbol
             is_own = symbol.span is not None and symbol.span.source is file.source
@@ -64,16 +66,19 @@ class _Reads:
                 self._places.setdefault(symbol.span.start, []).append(occurrence.span)
 
     def of(self, name: Span) -> list[Span]:
-        """The places that read what is defined at this one."""
+        """The places that read the name defined at ``name``."""
         return self._places.get(name.start, [])
 
     def of_target(self, name: syntax.Name) -> list[Span]:
-        """The places that read what is assigned here, or elsewhere under the same name."""
+        """The places that read the value assigned to ``name``, here or elsewhere."""
         return self._places.get(self._defined.get(name.span.start, name.span.start), [])
 
 
 def _reads(occurrence: Occurrence) -> bool:
-    """Whether a value is asked for: a state's next value asks for the state, the name of an argument for nothing."""
+    """Whether an occurrence reads a value.
+
+    The update of a state counts as a use of the state. The name of an argument does not.
+    """
     symbol, place = occurrence.symbol, occurrence.span
     if symbol.kind == symbols.STATE:
         return symbol.span is None or place.start != symbol.span.start
@@ -124,7 +129,7 @@ def _unused_in(written: syntax.Block | syntax.Net, reads: _Reads, reporter: Repo
 
 
 def _binds_any(block: syntax.Block, port: syntax.Port, reads: _Reads) -> bool:
-    """Whether the port's type has a dimension that is read beside the inputs' types: then the port is there for it."""
+    """Whether the type of a port binds a dimension that is read outside of the types: then the port is used."""
     if port.type is None:
         return False
     types = [each.type.span for each in (*block.inputs, *block.outputs) if each.type is not None]

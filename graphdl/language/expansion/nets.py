@@ -1,4 +1,4 @@
-"""A net as a block: its ports are the inputs that its outputs need, and its outputs."""
+"""Nets as blocks: the ports are the inputs that the outputs need, and the outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def definition_of(item: syntax.Block | syntax.Net, file: FileScope) -> Definition:
-    """The block, or the block that a net stands for."""
+    """The definition of a block, or of a net as a block."""
     if isinstance(item, syntax.Block):
         return Definition(item, file, item.inputs, tuple(port.name for port in item.outputs))
     declared = [s for s in statements_of(item.body) if isinstance(s, syntax.Declare)]
@@ -30,14 +30,14 @@ def definition_of(item: syntax.Block | syntax.Net, file: FileScope) -> Definitio
 
 
 def output_name(statement: syntax.Declare) -> str:
-    """The name of an output, loss or metric: its own, else that of the value or of the call that makes it."""
+    """The name of an output, loss or metric: its own, else that of its value or of the call that computes it."""
     if statement.name is not None:
         return statement.name
     return value_name(statement.value) or statement.word
 
 
 def value_name(value: syntax.Expression | None) -> str | None:
-    """``logits`` for a name, ``cross_entropy`` for a call or a chain that ends in one."""
+    """``logits`` for a name, ``cross_entropy`` for a call or for a chain that ends in one."""
     while True:
         match value:
             case syntax.Name():
@@ -53,7 +53,7 @@ def value_name(value: syntax.Expression | None) -> str | None:
 
 
 def statements_of(body: Iterable[syntax.Statement]) -> Iterator[syntax.Statement]:
-    """Every statement, those inside ``if`` and ``for`` included."""
+    """All statements, including those inside ``if`` and ``for``."""
     for statement in body:
         yield statement
         if isinstance(statement, syntax.If):
@@ -64,7 +64,7 @@ def statements_of(body: Iterable[syntax.Statement]) -> Iterator[syntax.Statement
 
 
 def header_of(node: syntax.Syntax) -> Span:
-    """The place of a statement or declaration without the body that it opens."""
+    """The span of a statement or declaration without its body."""
     match node:
         case syntax.If():
             end = node.condition.span.end
@@ -82,12 +82,12 @@ def header_of(node: syntax.Syntax) -> Span:
 
 
 def targets_of(statement: syntax.Statement) -> set[str]:
-    """The names that a statement gives a value, ``as`` names included."""
+    """The names to which a statement assigns values, including ``as`` names."""
     return set().union(*(_own_targets(inner) for inner in statements_of((statement,))))
 
 
 def _own_targets(statement: syntax.Statement) -> set[str]:
-    """The names that a statement gives a value, those of the statements inside it left out."""
+    """The names to which a statement assigns values, without those of the statements inside it."""
     names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Named)}
     if isinstance(statement, syntax.Assign):
         names.update(name.name for name in statement.names)
@@ -97,14 +97,14 @@ def _own_targets(statement: syntax.Statement) -> set[str]:
 
 
 def _own_part(statement: syntax.Statement) -> syntax.Syntax:
-    """A statement without the statements inside it, which would be visited once for each level around them."""
+    """A statement without the statements inside it, which would be visited once for each enclosing level."""
     if isinstance(statement, syntax.If):
         return statement.condition
     return statement.iterable if isinstance(statement, syntax.For) else statement
 
 
 def walk(node: Any) -> Iterator[Any]:
-    """A syntax node and all below it."""
+    """A syntax node and all nodes below it."""
     stack = [node]
     while stack:
         current = stack.pop()
@@ -118,18 +118,20 @@ def walk(node: Any) -> Iterator[Any]:
 
 @cache
 def _parts(kind: Any) -> tuple[str, ...]:
-    """The fields of a kind of node that may hold nodes, the last one first."""
+    """The fields of a kind of node that may contain nodes, the last one first."""
     return tuple(name for name in reversed(kind.__dataclass_fields__) if not name.endswith("span"))
 
 
 def copied(name: str) -> str | None:
-    """``c`` for ``c_2``, the numbered name of a copy that a loop has made; None for other names."""
+    """``c`` for ``c_2``, the numbered name of a copy made by a loop; None for other names."""
     base, _, number = name.rpartition("_")
     return base if base and number.isdecimal() else None
 
 
 def _needed(net: syntax.Net) -> frozenset[str]:
-    """The names that the outputs need, by the text: every assignment of a needed name makes what it reads needed."""
+    """The names that the outputs depend on according to the text: any assignment to such a name adds the names that it
+    reads.
+    """
     reads: dict[str, set[str]] = {}
     needed: set[str] = set()
     _collect(net.body, reads, needed)
@@ -143,7 +145,9 @@ def _needed(net: syntax.Net) -> frozenset[str]:
 
 
 def _collect(body: Iterable[syntax.Statement], reads: dict[str, set[str]], needed: set[str]) -> set[str]:
-    """Adds what each name of a body is made of, and what the outputs read; returns the names that the body assigns."""
+    """Collects the names that each name of a body depends on, and those that the outputs read. Returns the assigned
+    names.
+    """
     targets: set[str] = set()
     for statement in body:
         names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Name)}

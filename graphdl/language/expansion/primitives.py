@@ -1,4 +1,4 @@
-"""Applying primitives and initializers: their arguments checked, numbers folded, a node made."""
+"""Application of primitives and initializers: arguments are checked, numbers are folded, and a node is made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COMBINING: dict[str, Callable[[list[Any]], Any]] = {
     "min": min,
     "mean": lambda items: sum(items) / len(items),
 }
-"""Reductions that lists of plain numbers have, too."""
+"""Reductions that also accept lists of plain numbers."""
 
 
 def primitive(
@@ -46,9 +46,11 @@ def primitive(
     *,
     convert: bool = False,
 ) -> Any:
-    """Applies a primitive: a number if all its inputs are numbers, a tensor, or, unfilled, a module.
+    """Applies a primitive. The result is a number if all inputs are numbers, a module if inputs are missing, or a
+    tensor.
 
-    ``convert`` makes tensors of numbers for a primitive that is written as an operator (``x @ [[1], [2]]``).
+    ``convert`` converts lists of numbers to tensors, for a primitive that is written as an operator (``x @ [[1],
+    [2]]``).
     """
     names = [hyper.name for hyper in operator.hypers]
     check_names(operator.name, named, [*operator.inputs, *names])
@@ -88,7 +90,7 @@ def primitive(
 
 
 def _is_nested(value: Any) -> bool:
-    """Whether it is a list of lists: a tensor, for no hyperparameter is one."""
+    """Whether the value is a list of lists, which is a tensor: no hyperparameter is one."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
@@ -135,7 +137,7 @@ def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
 def fold_list(
     operator: Primitive, positional: Sequence[Argument], named: Mapping[str, Argument], span: Span
 ) -> float | None:
-    """``max(3, n)`` and ``sum([1, 2])``: reductions of plain numbers; None where tensors are meant."""
+    """The value of ``max(3, n)`` or ``sum([1, 2])``, reductions of plain numbers; None for reductions of tensors."""
     if operator.name not in _COMBINING or named or not positional:
         return None
     combine = _COMBINING[operator.name]
@@ -171,7 +173,7 @@ def initializer(
     span: Span,
     frame: Frame,
 ) -> Any:
-    """``uniform(-1, 1)`` is an initializer; with a shape first, ``uniform([n], -1, 1)``, a tensor."""
+    """An initializer for ``uniform(-1, 1)``, or a tensor for a shape as first argument, ``uniform([n], -1, 1)``."""
     known = INITIALIZERS[name]
     shape: Argument | None = None
     rest = list(positional)

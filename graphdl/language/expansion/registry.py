@@ -1,4 +1,4 @@
-"""The symbols that names stand for: one for each place where something is defined."""
+"""The symbols of names: one for each definition."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Registry:
         return self._known.setdefault((symbol.key, symbol.kind, symbol.name), symbol)
 
     def word(self, name: str, kind: str) -> Symbol:
-        """A word of the language itself."""
+        """The symbol of a word of the language."""
         return self._words.setdefault((kind, name), Symbol(name, kind, None, PRIMITIVES.get(name)))
 
     def language(self, name: str) -> Symbol | None:
-        """What a name means that no file defines."""
+        """The symbol of a name that no file defines; None if there is none."""
         found = word(name)
         return None if found is None else self.of_word(found)
 
@@ -42,7 +42,7 @@ class Registry:
         return self.add(Symbol(written.name, kind, written.name_span, written, definition=definition))
 
     def of_argument(self, definition: Definition, name: str) -> Symbol | None:
-        """The hyperparameter or input of that name."""
+        """The hyperparameter or input with this name."""
         for hyper in definition.written.hypers:
             if hyper.name == name:
                 return self.of_hyper(definition.written, hyper)
@@ -68,5 +68,5 @@ class Registry:
 
 
 def head(span: Span) -> Span:
-    """The name with which a piece of syntax begins."""
+    """The name at the start of a span."""
     return Span(span.source, span.start, name_end(span.source.text, span.start))

@@ -1,7 +1,8 @@
-"""Resolves names by the text alone: what each one means, where it is written, and what is wrong with it.
+"""Resolution of names by the text alone: the meaning of each name, its occurrences, and errors about it.
 
-One walk over a file. The checker reads the complaints: undefined names, repeated ones, outputs never assigned. They
-reach what expansion does not: branches that are not taken, and blocks that no net uses. The editor reads the places.
+One walk over a file does all of it. The checker reads the errors: undefined names, repeated ones, outputs that are
+never assigned. They include branches that are not taken and blocks that no net uses, which expansion does not reach.
+The editor reads the occurrences.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from graphdl.source import Span
 
 
 def resolve(file: FileScope, registry: Registry) -> Bindings:
-    """Every name of a file, and the complaints about its names."""
+    """Resolves all names of a file. Returns them with the errors about names."""
     return _Declarations(file, registry).run()
 
 
@@ -51,12 +52,12 @@ class _Declarations(FileNames):
                 case syntax.Block() | syntax.Net():
                     self.definition(declaration)
                 case syntax.Train():
-                    with self.quiet():  # expansion says what is wrong with a train section
+                    with self.quiet():  # expansion reports errors in train sections
                         self.train(declaration)
         seen: dict[tuple[int, int], Occurrence] = {}
         for occurrence in self.result.occurrences:
             if normal(occurrence.span.text) != occurrence.symbol.name:
-                continue  # the parser has mended a broken header, and put in what is not written
+                continue  # the parser has repaired a broken header and inserted text that is not written
             seen.setdefault((occurrence.span.start, occurrence.span.end), occurrence)
         self.result.occurrences = sorted(seen.values(), key=lambda o: o.span.start)
         return self.result
@@ -65,7 +66,7 @@ class _Declarations(FileNames):
         own = self.file.definitions.get(written.name)
         if own is not None and own.written is written:
             symbol = self.registry.of_definition(own)
-        else:  # a second one of that name: an error, and still something to look at
+        else:  # a second declaration of the name: an error, but its body is still resolved
             kind = symbols.BLOCK if isinstance(written, syntax.Block) else symbols.NET
             symbol = self.registry.add(Symbol(written.name, kind, written.name_span, written))
         self.occur(symbol, written.name_span, writes=True)
@@ -102,7 +103,7 @@ class _Declarations(FileNames):
             if port.name not in body.later and port.name not in body.names:
                 message = f"the output '{port.name}' of '{written.name}' is never assigned"
                 self.complain(Diagnostic("E0501", message, port.span))
-            # an output is assigned in the body: until then its name means what it means outside
+            # an output is assigned in the body; before that, its name has its outer meaning
             symbol = self.registry.of_port(written, port, symbols.OUTPUT)
             assert symbol.span is not None
             body.mine.setdefault(port.name, symbol)
@@ -118,7 +119,7 @@ class _Declarations(FileNames):
         nets = [d for d in self.file.tree.declarations if isinstance(d, syntax.Net)]
         net = nets[-1] if nets else None
         body = Body(self, written.span)
-        for each in nets:  # the last one is trained, unless somebody names another
+        for each in nets:  # the last net is trained, unless another one is named
             body.names.update({h.name: self.registry.of_hyper(each, h) for h in each.hypers})
         for setting in written.settings:
             self.setting(setting, body, net)
@@ -148,7 +149,7 @@ class _Declarations(FileNames):
                 body.expression(value)
 
     def loss(self, name: syntax.Name, net: syntax.Net) -> None:
-        """``minimize`` names a loss: by its own name, or by that of what makes it."""
+        """Resolves a loss named by ``minimize``, by its own name or by that of the call that computes it."""
         inner = self.bodies[net.name]
         for statement in statements_of(net.body):
             if not isinstance(statement, syntax.Declare) or statement.word != "loss":
@@ -164,7 +165,7 @@ class _Declarations(FileNames):
             return
 
     def pattern(self, value: syntax.Literal, inner: Body) -> None:
-        """The first name of a parameter's path is that of a value or module of the net."""
+        """Resolves the first name of a parameter's path, which is that of a value or module of the net."""
         text = value.span.text
         skipped = 1 if text.startswith('"') else 0
         end = name_end(text, skipped)

@@ -1,4 +1,4 @@
-"""``scan``: a body that is expanded once and runs over the first dimension of its sequences."""
+"""``scan``: its body is expanded once and runs over the first dimension of the sequences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphdl.operators import PRIMITIVES
 
 
 def scan(expansion: Expansion, written: syntax.Scan, scope: Scope) -> Any:
-    """One node ``scan``; its values are the emitted sequences, then the final states."""
+    """Makes a node ``scan``. Its values are the emitted sequences, followed by the final states."""
     frame, builder = scope.frame, expansion.builder
     module = frame.naming.module
     sequences, starts = _bindings(expansion, written, scope)
@@ -123,7 +123,7 @@ def _next_states(expansion: Expansion, starts: list[tuple[syntax.ScanState, Valu
 
 
 def _within(expansion: Expansion, value: Any, body: Body) -> Value:
-    """A value of the body, though it may come from outside."""
+    """A value for use inside the body; outer values are captured."""
     if value is POISON:
         raise Poisoned
     assert isinstance(value, Value)
@@ -131,7 +131,7 @@ def _within(expansion: Expansion, value: Any, body: Body) -> Value:
 
 
 def spread_batches(node: Node) -> None:
-    """Settles which values of a scan each example has its own of: a state is batched if its start or its next is."""
+    """Determines which values of a scan are batched. A state is batched if its initial or its next value is."""
     body: ScanBody = node.attributes["body"]
     for inner, outer in zip((*body.items, *body.states, *body.captured), node.inputs, strict=True):
         inner.batched = outer.batched

@@ -1,4 +1,4 @@
-"""``--set name=value``: hyperparameters of the net and ``let``s of the file that get their values from outside."""
+"""``--set name=value``: sets hyperparameters of the net and ``let``s of the file from outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphdl.suggest import did_you_mean, enumerated
 def sort(
     given: Mapping[str, object], definition: Definition, file: FileScope, reporter: Reporter
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the net's hyperparameters, and those of the file's lets. A net's own win."""
+    """Divides settings into those of the net's hyperparameters, which take precedence, and those of the file's lets."""
     hypers: dict[str, Any] = {}
     lets: dict[str, Any] = {}
     written = {hyper.name: hyper.default for hyper in definition.written.hypers}
@@ -50,7 +50,7 @@ def sort(
 
 
 def let_into(expansion: Expansion, name: str, file: FileScope) -> None:
-    """Puts the value of a let among the graph's hyperparameters, unless the net has one of that name."""
+    """Adds the value of a let to the graph's hyperparameters, unless the net has one of that name."""
     value = expressions.let_value(expansion, name, file.lets[name].span, file)
     if isinstance(value, int | float | str | list | None):
         expansion.graph.hyperparameters.setdefault(name, value)
@@ -61,7 +61,7 @@ def _is_text(default: syntax.Expression | None) -> bool:
 
 
 def _spelt(value: str) -> Any:
-    """The number, bool, list or text that the command line spells."""
+    """Parses a value of the command line: a number, bool, list or string."""
     words: dict[str, Any] = {"true": True, "false": False, "none": None}
     text = value.strip()
     if text in words:
@@ -77,7 +77,7 @@ def _spelt(value: str) -> Any:
 
 
 def _items(text: str) -> Any:
-    """A list, read by the language's own parser: nested lists of numbers and texts."""
+    """A list, parsed by the language's own parser: nested lists of numbers and strings."""
     from graphdl.language.parser import parse
 
     tree, diagnostics = parse(Source("--set", f"let value = {text}\n"))
@@ -98,7 +98,7 @@ def _literal(expression: syntax.Expression, text: str) -> Any:
 
 
 def _is_bearable(value: Any) -> bool:
-    """Whether every number in it is one that the language can hold."""
+    """Whether the language can represent all numbers in the value."""
     if isinstance(value, list):
         return all(map(_is_bearable, value))
     if isinstance(value, float):
@@ -111,7 +111,7 @@ def _plain(value: object) -> Any:
 
 
 def _kind(default: syntax.Expression | None) -> str | None:
-    """What a default says of the values that may stand in its place; None if nothing."""
+    """The kind of values that may replace a default; None for any kind."""
     while isinstance(default, syntax.Unary):
         default = default.operand
     if isinstance(default, syntax.ListExpression | syntax.Comprehension):

@@ -1,4 +1,4 @@
-"""Types as the text writes them: their dimensions evaluated, bound and checked."""
+"""Types in the text: their dimensions are evaluated, bound and checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphdl.source import Span
 
 
 def concrete(expansion: Expansion, written: syntax.TypeExpression, scope: Scope) -> TensorType:
-    """The type, all of whose dimensions are known. Raises Fault where one is not a positive int."""
+    """Evaluates a type. Raises Fault if a dimension is not a positive int."""
     dimensions = []
     for dimension in written.dimensions:
         if isinstance(dimension, syntax.Rest):
@@ -67,10 +67,10 @@ def match(
     bound: dict[str, str],
     code: str = "E0411",
 ) -> None:
-    """Checks a tensor against a written type, binding the dimension names that are not known yet.
+    """Checks a tensor against a written type. Unknown names of dimensions are bound.
 
-    ``owner`` names the block in messages (none for a declared value); ``bound`` remembers which port bound each name;
-    ``code`` is that of a dimension that differs.
+    ``owner`` is the block's name for messages (None for a declared value). ``bound`` maps each bound name to its port.
+    ``code`` is the error code for a wrong dimension.
     """
     found = value.type
 
@@ -114,7 +114,7 @@ def match(
 
 
 def _aligned(written: syntax.TypeExpression, found: TensorType, fault: Any) -> list[tuple[Any, int]]:
-    """Each dimension of the tensor with the one that was written for it; None under ``..``."""
+    """Pairs of a written dimension, or None under ``..``, and the length of the tensor's dimension."""
     dimensions = list(written.dimensions)
     rest = [i for i, d in enumerate(dimensions) if isinstance(d, syntax.Rest)]
     if not rest:

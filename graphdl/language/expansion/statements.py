@@ -1,4 +1,4 @@
-"""Statements: each is expanded by itself, so that one at fault does not hide the next."""
+"""Statements: each is expanded separately, so that an error in one does not hide those in the next."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def execute(expansion: Expansion, body: Iterable[syntax.Statement], scope: Scope
 
 
 def _is_needed(statement: syntax.Statement, needed: frozenset[str]) -> bool:
-    """Whether a net that is used as a block expands the statement: what its outputs need, and no loss or metric."""
+    """Whether a statement of a net used as a block is expanded: if its outputs need it, and it is no loss or metric."""
     if isinstance(statement, syntax.Declare) and statement.word in ("loss", "metric"):
         return False
     if isinstance(statement, syntax.Declare) and statement.word == "output":
@@ -115,7 +115,7 @@ def _assign_several(expansion: Expansion, statement: syntax.Assign, scope: Scope
 
 
 def _held(expansion: Expansion, value: Any, name: str, statement: syntax.Assign, scope: Scope) -> Any:
-    """What a name holds: a module that is named becomes one module, and a node learns what it is called."""
+    """The value of a name. A named recipe becomes one module, and the node of a tensor gets the name."""
     if isinstance(value, Outputs):
         value = Outputs(value.values)
     first = first_of(value)
@@ -199,7 +199,7 @@ def _variable(expansion: Expansion, statement: syntax.Declare, scope: Scope) -> 
         variable = expansion.builder.variable(
             statement.word, name, tensor_type, initializer, frame.naming.module, statement.span
         )
-    # a shared module that is applied again goes on from where its first use left the running value
+    # a further application of a shared module continues with the updated state
     scope.names[name] = expansion.graph.updates.get(variable.path, variable.value)
 
 
@@ -279,7 +279,7 @@ def _assert(expansion: Expansion, statement: syntax.Assert, scope: Scope) -> Non
 
 
 def _formatted(expansion: Expansion, message: syntax.Literal, scope: Scope) -> str:
-    """The text of an assert, with what stands in braces: names, with attributes if one likes."""
+    """The message of an assert, with names in braces, optionally with attributes, replaced by their values."""
 
     def shown(head: str, *attributes: str) -> str:
         value = first_of(expressions.look_up(expansion, head, message.span, scope))

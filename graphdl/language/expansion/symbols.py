@@ -1,4 +1,4 @@
-"""What names mean, by the text alone: symbols, and every place where one is written."""
+"""Symbols, the meaning of names by the text alone, and all occurrences of names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRIMITIVE, INITIALIZER, FUNCTION = "primitive", "initializer", "function"
 
 @dataclass(eq=False, slots=True)
 class Symbol:
-    """One thing that has a name. ``span`` is its name where it is defined; None for the language's own words."""
+    """A named thing. ``span`` is its name at its definition; None for the language's own words."""
 
     name: str
     kind: str
@@ -25,15 +25,15 @@ class Symbol:
     written: Any = None
     """The syntax that defines it, or the primitive."""
     extent: Span | None = None
-    """The part of the text in which it holds, for a name inside a body."""
+    """The part of the text in which it is defined, for a name inside a body."""
     definition: Any = None
-    """The block or net (an expansion's Definition) that the name stands for, where that is certain."""
+    """The block or net (an expansion's Definition) that the name refers to, if that is certain."""
     owner: str | None = None
-    """The block or net that it is a part of."""
+    """The block or net that contains it."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """The same for one symbol seen from several files."""
+        """A key that is the same for a symbol in all files."""
         if self.span is None:
             return self.kind, hash(self.name)
         return self.span.source.path or self.span.source.name, self.span.start
@@ -41,8 +41,10 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A name in the text. ``writes`` where it is given a value or declared; ``is_argument`` where it names an argument
-    of a call."""
+    """A name in the text.
+
+    ``writes``: a value is assigned to it, or it is declared. ``is_argument``: it names an argument of a call.
+    """
 
     span: Span
     symbol: Symbol
@@ -52,15 +54,15 @@ class Occurrence:
 
 @dataclass
 class Bindings:
-    """Every occurrence of a file, in order of place, and the names that hold within its bodies."""
+    """All occurrences of a file in order of place, and the names defined within its bodies."""
 
     occurrences: list[Occurrence] = field(default_factory=list)
     locals: list[Symbol] = field(default_factory=list)
     complaints: list[Diagnostic] = field(default_factory=list)
-    """About names that are undefined, declared twice, or used before they are defined."""
+    """Errors about names that are undefined, declared twice, or used before their definition."""
 
     def at(self, offset: int) -> Occurrence | None:
-        """The name under a place, or the one that ends there."""
+        """The name at an offset, or the one that ends there."""
         before = None
         for occurrence in self.occurrences:
             if occurrence.span.start <= offset < occurrence.span.end:
@@ -73,7 +75,7 @@ class Bindings:
         return (occurrence for occurrence in self.occurrences if occurrence.symbol.key == key)
 
     def visible(self, offset: int) -> dict[str, Symbol]:
-        """The names that bodies define and that hold at a place, the innermost one of each name."""
+        """The names that bodies define and that are visible at an offset, the innermost symbol for each name."""
         found: dict[str, Symbol] = {}
         for symbol in self.locals:
             assert symbol.extent is not None  # it is what makes a name local

@@ -1,4 +1,4 @@
-"""Train sections: each setting evaluated to plain values, and what it says of the net checked."""
+"""Train sections: each setting is evaluated to plain values and checked against the net."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphdl.suggest import did_you_mean, enumerated
 
 
 def sections(expansion: Expansion, file: syntax.File, scope: Scope) -> list[TrainSection]:
-    """The stages of the file. ``scope`` holds the net's hyperparameters, of which settings may speak."""
+    """The stages of the file. ``scope`` has the net's hyperparameters, to which settings may refer."""
     stages = []
     names: dict[str, Span] = {}
     for declaration in file.declarations:
@@ -89,7 +89,7 @@ def _read(
 
 
 def _called(expansion: Expansion, written: syntax.Expression, scope: Scope) -> Setting:
-    """``sgd(lr = 0.01)`` or ``mnist``: the name stays a name, the arguments become plain values."""
+    """``sgd(lr = 0.01)`` or ``mnist``: the name stays a name, and the arguments become plain values."""
     callee = written.callee if isinstance(written, syntax.Call) else written
     if not isinstance(callee, syntax.Name):
         raise Fault("E0606", "here stands a name, with its settings in parentheses", written.span)
@@ -160,7 +160,7 @@ def _word(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: N
 
 
 def _may_be_lost(expansion: Expansion) -> bool:
-    """Whether the net lacks what a fault of its own has spoilt: then nothing is said of what it does not have."""
+    """Whether the net may lack names because of its own faults. Missing names are not reported then."""
     return not expansion.is_sound or bool(expansion.file.tree.spoilt or expansion.file.lost)
 
 
@@ -243,4 +243,4 @@ _READERS: Mapping[Kind, Callable[[Expansion, syntax.Setting, Scope, Any], Any]] 
     "word": _word,
     "feed": _feed,
 }
-"""What reads a word of each kind; the last argument is what the section's earlier lines say."""
+"""Maps each kind of word to its reader, whose last argument is the value from the section's earlier lines."""

@@ -1,7 +1,7 @@
-"""What an expression of the language can be worth while a file is expanded.
+"""The values of expressions during expansion.
 
-Numbers, bools, strings, ``none`` and lists are Python's own; a tensor is a ``Value`` of the module graph. The
-rest is here: several tensors at once, and the kinds of modules.
+Numbers, bools, strings, ``none`` and lists are Python's own. A tensor is a ``Value`` of the module graph. This file has
+the other values: several tensors at once, and the kinds of modules.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The values of a call with several outputs; as an operand or in a chain the first stands for them."""
+    """The values of a call with several outputs. As an operand or in a chain it stands for the first."""
 
     values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An evaluated argument and where it was written."""
+    """An evaluated argument and its place in the text."""
 
     value: Any
     span: Span
@@ -39,20 +39,20 @@ class Argument:
 
     @property
     def written(self) -> Span:
-        """Of the name, where there is one."""
+        """The span of the argument's name, if it has one, else of its value."""
         return self.name_span or self.span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """A block, or a net that stands for one: a recipe without its hyperparameters."""
+    """A block, or a net that is used as one: a recipe without its hyperparameters."""
 
     written: syntax.Block | syntax.Net
     file: FileScope
     inputs: tuple[syntax.Port, ...]
     outputs: tuple[str, ...]
     needed: frozenset[str] | None = None
-    """Of a net used as a block: the names that its outputs need."""
+    """For a net used as a block, the names that its outputs need."""
 
     @property
     def name(self) -> str:
@@ -60,18 +60,18 @@ class Definition:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether its header is not what was written, because of a syntax error."""
+        """Whether its header had a syntax error, so that it is not what was written."""
         return self.file.is_spoilt(self.written)
 
     @property
     def required(self) -> int:
-        """How many input ports have no default."""
+        """The number of input ports without a default."""
         return sum(port.default is None for port in self.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
-    """A block with its hyperparameters (and perhaps some of its tensors): a module that is made at each use."""
+    """A block with its hyperparameters, and possibly some of its tensors: a module that is made at each use."""
 
     definition: Definition
     tensors: tuple[Argument, ...]
@@ -82,7 +82,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrimitiveCall:
-    """A primitive with the arguments that stand right of the arrow: ``maximum(0)``."""
+    """A primitive with the arguments to the right of an arrow: ``maximum(0)``."""
 
     primitive: Primitive
     positional: tuple[Argument, ...]
@@ -101,7 +101,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pipeline:
-    """Modules one after the other, each with the place where it was written."""
+    """Modules one after the other, each with its place in the text."""
 
     members: tuple[Argument, ...]
     span: Span
@@ -118,7 +118,7 @@ class Repeated:
 
 @dataclass(slots=True, eq=False)
 class Instance:
-    """A module that a body named: one set of parameters wherever the name is used."""
+    """A named module: one set of parameters wherever the name is used."""
 
     module: Any
     name: str
@@ -139,7 +139,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Applied:
-    """What an ``as`` name holds: the value for reading, the module for applying again."""
+    """The value of an ``as`` name: the values for reading, the module for another application."""
 
     values: Any
     module: Any
@@ -147,7 +147,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InitializerName:
-    """The name of an initializer, to be called with its numbers, or with a shape for a value."""
+    """The name of an initializer. Calling it with numbers makes an initializer, calling it with a
+    shape makes a tensor.
+    """
 
     name: str
 
@@ -166,7 +168,7 @@ class Namespace:
     name: str
     members: Mapping[str, Definition] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
-    """The names that it would have, were there no syntax error in the file."""
+    """The names that are missing because of syntax errors in the file."""
 
 
 MODULES = (Definition, Recipe, PrimitiveCall, Partial, Pipeline, Repeated, Instance, Labelled, Primitive)
@@ -177,7 +179,7 @@ def is_module(value: Any) -> bool:
 
 
 def describe(value: Any) -> str:
-    """In a message: ``the tensor [3, 4]``, ``3``, ``a module``."""
+    """Describes a value for a message: ``the tensor [3, 4]``, ``3``, ``a module``."""
     return wording.describe(value, _describe)
 
 
@@ -211,7 +213,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def kind_of(module: Any) -> str:
-    """The name that a module gives to what it makes."""
+    """The name that a module gives to its modules in the graph."""
     match module:
         case Definition() | Primitive():
             return module.name
@@ -227,14 +229,14 @@ def kind_of(module: Any) -> str:
 
 
 def values_of(value: Any) -> Sequence[Any]:
-    """Several outputs one by one; anything else alone."""
+    """The values of several outputs; any other value alone."""
     if isinstance(value, Applied):
         value = value.values
     return value.values if isinstance(value, Outputs) else (value,)
 
 
 def one_or_more(values: Sequence[Value]) -> Any:
-    """One value alone, or several together."""
+    """A single value alone, or several as ``Outputs``."""
     return values[0] if len(values) == 1 else Outputs(tuple(values))
 
 

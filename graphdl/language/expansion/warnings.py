@@ -1,4 +1,4 @@
-"""What can be warned of once the graph stands: work for nothing, and parameters that nothing trains."""
+"""Warnings about a complete graph: unused computations, and parameters that are never trained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _LEAVES = frozenset(("input", "param", "state", "constant", "item"))
 
 
 def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: bool, unused: Sequence[Span] = ()) -> None:
-    """Warns of dead branches (but for ``unused`` statements, which have their warning), and of untrained parameters."""
+    """Warns of unused computations, except for ``unused`` statements, which have warnings already, and of untrained
+    parameters.
+    """
     results = [*graph.outputs.values(), *graph.losses.values(), *graph.metrics.values(), *graph.updates.values()]
     if results:
         _dead(graph, source, reporter, _ancestors(results), unused)
@@ -39,7 +41,7 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
 
 
 def _ancestors(values: Iterable[Value], passes: Callable[[Value], bool] = lambda value: True) -> set[int]:
-    """The ids of all nodes that the values are made from; nothing is looked for behind a value that does not pass."""
+    """The ids of all nodes that the values depend on. The search stops at values for which ``passes`` is false."""
     seen: set[int] = set()
     pending = list(values)
     while pending:
@@ -55,7 +57,7 @@ def _is_handed_on(value: Value) -> bool:
 
 
 def _sloped(values: Iterable[Value]) -> set[int]:
-    """The ids of all nodes that a gradient from the values comes to, through the bodies of scans as well."""
+    """The ids of all nodes that receive a gradient from the values, including nodes in the bodies of scans."""
     seen: set[int] = set()
     nodes: set[int] = set()
     outer: dict[int, list[Value]] = {}
@@ -82,13 +84,15 @@ def _sloped(values: Iterable[Value]) -> set[int]:
 
 
 def _minimized(graph: ModuleGraph) -> Mapping[str, Value]:
-    """The losses that a stage minimizes, which are all where a stage does not say."""
+    """The losses that some stage minimizes. A stage without ``minimize`` minimizes all."""
     names = {name for stage in graph.stages for name in stage.minimize or graph.losses}
     return {name: value for name, value in graph.losses.items() if name in names or not graph.stages}
 
 
 def _flat_losses(graph: ModuleGraph, losses: Mapping[str, Value], reporter: Reporter) -> set[int]:
-    """Warns of losses that depend on parameters, but without a slope to any; the ids of what those depend on."""
+    """Warns of losses that depend on parameters but have no gradient. Returns the ids of the nodes
+    that they depend on.
+    """
     parameters = {variable.value.node.id for variable in graph.parameters.values()}
     found: set[int] = set()
     for name, value in losses.items():
@@ -123,7 +127,7 @@ def _dead(graph: ModuleGraph, source: Source, reporter: Reporter, alive: set[int
 
 
 def _belongs_to_living(node: Node, alive: set[int]) -> bool:
-    """Whether the node is a part of a library block that is used: then it is not the user's affair."""
+    """Whether the node is a part of a library block of which an output is used. The user cannot change it then."""
     span, module = node.span, node.module
     while span.in_library and module.parent is not None:
         if any(value.node.id in alive for value in module.outputs):
@@ -133,7 +137,7 @@ def _belongs_to_living(node: Node, alive: set[int]) -> bool:
 
 
 def _by_place(graph: ModuleGraph, paths: Sequence[str], code: str, what: str, reporter: Reporter) -> None:
-    """One warning a place: the parameters of one layer together."""
+    """Reports one warning for each place, for all parameters of a layer together."""
     places: dict[tuple[int, int], list[str]] = {}
     spans: dict[tuple[int, int], Span] = {}
     for path in paths:

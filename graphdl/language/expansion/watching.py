@@ -1,4 +1,4 @@
-"""What an editor sees of an expansion while it happens."""
+"""The events of an expansion that an editor observes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class Abandoned(Exception):  # noqa: N818 - a signal
-    """A watcher has seen enough: what has been found so far is the answer."""
+    """Raised by a watcher to end the check: the diagnostics found so far are the result."""
 
 
 class Watcher:
-    """Is told what ``check`` does. Every method may raise Abandoned; here none does anything."""
+    """Receives the events of ``check``. Every method may raise Abandoned. These do nothing."""
 
     modes: tuple[bool, ...] = (False, True)
-    """Expand for inference, for training, or for both."""
+    """The values of ``training`` for which nets are expanded."""
 
     def read(self, path: str) -> Source:
-        """The text of an imported file. Raises ModelError when it cannot be read."""
+        """The text of an imported file. Raises ModelError if it cannot be read."""
         return read_source(path)
 
     def loaded(self, files: Files, file: FileScope) -> None:
-        """All files are parsed; ``file`` is the one that is checked."""
+        """Called when all files are parsed. ``file`` is the one that is checked."""
 
     def evaluated(self, expression: syntax.Expression, value: Any) -> None:
-        """An expression had this value, once of perhaps many times."""
+        """Called with a value of an expression, possibly many times for one expression."""
 
     def expanded(self, definition: Definition, graph: ModuleGraph) -> None:
-        """A net was expanded, perhaps with faults."""
+        """Called when a net was expanded, possibly with faults."""
