@@ -22,8 +22,10 @@ from graphdl.training import checkpoint, inference
 from graphdl.training.claim import claimed
 from graphdl.training.network import Network
 from graphdl.training.preprocessing import known_of
+from graphdl.training.profiling import RUNS, Profile, profile_prediction, profile_step
 from graphdl.training.program import REPORT, output_tensors, step_tensors
 from graphdl.training.run import RunFolder, open_run, tidy
+from graphdl.training.samples import sample
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
 
@@ -352,6 +354,20 @@ class Model:
         tensors, names = self._results(batch, training)
         variables = {name: tensor for name, tensor in tensors.items() if name not in names}
         return build({name: tensors[name] for name in names}, variables, self.network.device.target)
+
+    def profile(self, *, batch: int | None = None, training: bool = True, runs: int = RUNS) -> Profile:
+        """Where the time of a training step (of the first stage) or of a prediction goes: ``profile.kernels``,
+        ``profile.modules`` and ``profile.lines``, the slowest first. The model stays as it is.
+
+        Raises:
+            ModelError: the net has no loss to train by, or no output to predict.
+            DeviceError: no such device, or not enough of it.
+        """
+        stage = self.stages(Overrides(batch=batch))[0] if training else None
+        arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays
+        if stage is None:
+            return profile_prediction(self.network, arrays, runs)
+        return profile_step(self.network, stage, arrays, runs)
 
     def tensors(self, *, batch: int = 1, training: bool = False) -> dict[str, Tensor]:
         """The operator tensors of what ``compile`` computes, before the compiler has changed them: the outputs by

@@ -40,6 +40,7 @@ _FORMS_OF_OTHERS = r"\[(narrow cpu|cpu with little local memory|gpu|small gpu)"
 LONG = re.compile(
     "|".join(
         [
+            r"cli/test_profile_command.py::test_(a_loops_launches|a_run_is_profiled|a_prediction)",
             r"cli/test_signals.py::test_other_signals_save_as_ctrl_c_does",
             r"compiler/test_compiler.py::test_every_kind_of_device_gets_the_same_numbers",
             r"compiler/test_random_programs.py::test_random_programs_on_the_device\[gpu",

@@ -62,6 +62,19 @@ class KernelPlan:
         return not self.roots
 
     @property
+    def computed(self) -> list[Tensor]:
+        """All that it computes on the way from its inputs to its outputs."""
+        found = dict.fromkeys([*self.outputs, *self.roots])
+        inputs = set(self.inputs)
+        stack = list(found)
+        while stack:
+            for x in stack.pop().inputs:
+                if x not in found and x not in inputs and not isinstance(x.operation, Source):
+                    found[x] = None
+                    stack.append(x)
+        return list(found)
+
+    @property
     def takes_epilogue(self) -> bool:
         operation = self.roots[0].operation if self.roots else None
         return not isinstance(operation, Template) or operation.takes_epilogue

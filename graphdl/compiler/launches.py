@@ -10,13 +10,14 @@ from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.generate import Operands
 from graphdl.compiler.grouping import GeneratedKernel, Group, parameters
 from graphdl.compiler.placement import Placement
-from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat
+from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat, Share
 from graphdl.compiler.repeating import Arguments, Repeated
 from graphdl.compiler.schedule import bytes_of
 from graphdl.compiler.strided import contiguous_base
 from graphdl.graph.model import Node
 from graphdl.operators.tensor import Part, Tensor
 from graphdl.resources import resource
+from graphdl.source import Span
 
 
 @dataclass
@@ -113,10 +114,10 @@ def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[Aren
         global_size=group[0].global_size,
         local_size=group[0].local_size,
         label=", ".join(label_of([*p.roots, *p.outputs]) for p in plans),
-        flops=sum(_flops(p) for p in plans),
+        flops=sum(t.operation.flops(t) for p in plans for t in p.computed),
         bytes=sum(bytes_of(t) for t in tensors),
         spans=tuple(dict.fromkeys(node.span for node in nodes)),
-        modules=tuple(dict.fromkeys(node.module.path for node in nodes)),
+        shares=_shares(plans),
         reads=tuple(dict.fromkeys(numbers[blocks[t]] for t in _read(group) if t in blocks)),
         writes=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
     )
@@ -178,5 +179,25 @@ def _nodes(plan: KernelPlan) -> list[Node]:
     return list(dict.fromkeys(t.origin for t in tensors if t.origin is not None))
 
 
-def _flops(plan: KernelPlan) -> int:
-    return sum(t.operation.flops(t) for t in dict.fromkeys([*plan.roots, *plan.outputs]))
+def _shares(plans: Sequence[KernelPlan]) -> tuple[Share, ...]:
+    """Whose work a launch does: a tensor counts its floating-point operations, and one for each element where it takes
+    none and is what the kernel is for."""
+    work: dict[tuple[str, Span | None], int] = {}
+    for plan in plans:
+        for tensor in plan.computed:
+            amount = tensor.operation.flops(tensor)
+            if not amount and (tensor in plan.roots or tensor in plan.outputs):
+                amount = tensor.size
+            owner = ("", None) if tensor.origin is None else (tensor.origin.module.path, _written(tensor.origin))
+            work[owner] = work.get(owner, 0) + amount
+    total = sum(work.values()) or 1
+    shares = [Share(module, span, amount / total) for (module, span), amount in work.items() if amount]
+    return tuple(sorted(shares, key=lambda share: -share.part))
+
+
+def _written(node: Node) -> Span:
+    """The place in the user's files: of the node, or of the layer of the library that it is in."""
+    span, module = node.span, node.module
+    while span.in_library and module.parent is not None:
+        span, module = module.span, module.parent
+    return span

@@ -54,6 +54,8 @@ def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, u
 
     examples = {name: cast(batched(value), "float") for name, value in {**graph.losses, **graph.metrics}.items()}
     means = {name: _mean(x) for name, x in examples.items()}
+    for name, value in {**graph.losses, **graph.metrics}.items():
+        adopt((means[name],), (tensor(value),), value.node)
     return Lowered(
         graph,
         batch,

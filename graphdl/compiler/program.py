@@ -116,6 +116,18 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What part of a launch's work a module has asked for in a line."""
+
+    module: str
+    """Its path; empty for the net itself, and for what no module asks for."""
+    span: Span | None
+    """The place outside of the standard library: of what was written there, or of the layer that was applied there."""
+    part: float
+    """All parts of a launch add up to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """One enqueue of a kernel with all its arguments."""
 
@@ -130,12 +142,18 @@ class Launch:
     """The fewest bytes that the launch must read and write."""
     spans: tuple[Span, ...] = ()
     """The places in the ``.net`` file that the launch computes."""
-    modules: tuple[str, ...] = ()
+    shares: tuple[Share, ...] = ()
+    """The modules and lines that the launch computes, the largest part first."""
     reads: tuple[int, ...] = ()
     """Indices into ``Program.arena_blocks``."""
     writes: tuple[int, ...] = ()
     times: int = 1
     """How often the launch runs in all turns of its enclosing loops."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The paths of the modules whose work it does."""
+        return tuple(dict.fromkeys(share.module for share in self.shares))
 
 
 @dataclass(frozen=True, slots=True)

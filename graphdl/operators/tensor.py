@@ -476,7 +476,7 @@ def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None
     stack = list(made)
     while stack:
         tensor = stack.pop()
-        if tensor.origin is None and id(tensor) not in known:
+        if (tensor.origin is None or tensor.origin is origin) and id(tensor) not in known:
             known.add(id(tensor))
             tensor.origin = origin
             stack.extend(tensor.inputs)

@@ -7,7 +7,9 @@ queue. It waits only for the run before the last, so that the host is at most tw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,22 @@ class Pending:
         return public_array(self._slot, self._stored)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run has enqueued, and when. Times are seconds of ``time.perf_counter``."""
+
+    numbers: list[int]
+    """The number of each launch: the order of ``Program.calls``, without the setup if that was not needed."""
+    copies: list[cl.Event]
+    """The copies of the feeds."""
+    launches: list[cl.Event]
+    begin: float
+    written: float
+    """The time when the feeds were ready to be copied. The host has waited for the run before the last until then."""
+    end: float
+    """The time when all launches were enqueued."""
+
+
 class Executor:
     """A program bound to a device and to variables that it shares with other programs.
 
@@ -79,24 +97,28 @@ class Executor:
         self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
         self._runs = 0
 
-    def run(self, feeds: Mapping[str, Any] | None = None) -> None:
+    def run(self, feeds: Mapping[str, Any] | None = None, queue: cl.CommandQueue | None = None) -> Run:
         """Enqueues one run. ``feeds`` has an array for each feed of the program; they are copied before this returns.
+
+        ``queue`` is an in-order queue of the device's context that is used in place of the device's own. The profiler
+        uses it and the returned events.
 
         Raises:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
             DeviceError: the device refuses a launch.
         """
-        self.write_feeds(feeds or {})
-        events = self.enqueue(self.device.queue, 0 if self._version != self.store.version else self._setup)
-        self._in_flight[self._runs % _RUNS_AHEAD] += events[-1:]
+        queue = queue or self.device.queue
+        begin = perf_counter()
+        copies = self._write_feeds(feeds or {}, queue)
+        written = perf_counter()
+        first = 0 if self._version != self.store.version else self._setup
+        launches = self._enqueue(queue, first)
+        self._in_flight[self._runs % _RUNS_AHEAD] += launches[-1:]
         self._runs += 1
+        return Run(self._order[first:], copies, launches, begin, written, perf_counter())
 
-    def write_feeds(self, feeds: Mapping[str, Any]) -> None:
-        """Waits for the run before the last, then enqueues the copies of the feeds. Used by ``run`` and the profiler.
-
-        Raises:
-            ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
-        """
+    def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue) -> list[cl.Event]:
+        """Waits for the run before the last, then enqueues the copies of the feeds. Returns their events."""
         slots = self.program.feeds
         if wrong := sorted(feeds.keys() ^ slots.keys()):
             complaint = "is missing" if wrong[0] in slots else "is unknown"
@@ -107,10 +129,12 @@ class Executor:
             for event in self._in_flight[turn]:
                 event.wait()
             # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
-            self._in_flight[turn] = [self._write(name, array, turn) for name, array in arrays.items()]
+            copies = [self._write(name, array, turn, queue) for name, array in arrays.items()]
+            self._in_flight[turn] = copies[:]
+        return copies
 
-    def enqueue(self, queue: cl.CommandQueue, first: int = 0) -> list[cl.Event]:
-        """Enqueues the launches from number ``first`` on, on a queue of the device's context. Returns their events.
+    def _enqueue(self, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
+        """Enqueues the launches from number ``first`` on. Returns their events.
 
         Raises:
             DeviceError: the device refuses a launch. The message names it and its places in the model.
@@ -159,10 +183,10 @@ class Executor:
         with device_errors("running the program"):
             self.device.queue.finish()
 
-    def _write(self, name: str, array: np.ndarray, turn: int) -> cl.Event:
+    def _write(self, name: str, array: np.ndarray, turn: int, queue: cl.CommandQueue) -> cl.Event:
         staging = self._staging[turn][name]
         np.copyto(staging, array, casting="same_kind")
-        return cl.enqueue_copy(self.device.queue, self._buffers["feed", name], staging, is_blocking=False)
+        return cl.enqueue_copy(queue, self._buffers["feed", name], staging, is_blocking=False)
 
     def _allocate(self) -> dict[tuple[str, str], cl.Buffer]:
         """All buffers, by place and name."""

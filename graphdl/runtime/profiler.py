@@ -1,37 +1,114 @@
-"""A profile of a run: the device measures the time of every launch."""
+"""A timeline of runs: the device measures the time of every launch, and the host the time of its own work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyopencl as cl
 
-from graphdl.compiler.program import Launch
-from graphdl.runtime.executor import Executor
+from graphdl.compiler.program import Launch, Program
+from graphdl.runtime.executor import Executor, Run
 from graphdl.runtime.opencl import device_errors
 
 
-def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[tuple[Launch, float]]:
-    """Runs a program once on a profiling queue.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time, in seconds from when the host began with the first run."""
 
-    Returns each launch with its seconds on the device, in order, summed over all turns of its loops. The run changes
-    variables like any other. The first run compiles on some drivers, so profile the second.
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRun:
+    """One run on the device, and the host's work for it."""
+
+    numbers: tuple[int, ...]
+    """The number of each launch."""
+    copies: tuple[Stretch, ...]
+    """The copies of the feeds, on the device."""
+    launches: tuple[Stretch, ...]
+    """The launches, on the device."""
+    feeding: Stretch
+    """The host waits for the run before the last and prepares the feeds."""
+    enqueueing: Stretch
+    """The host enqueues the launches."""
+
+    @property
+    def begin(self) -> float:
+        """The time when the device began the run."""
+        return min(each.begin for each in (*self.copies, *self.launches))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Runs of a program, one right after the other."""
+
+    program: Program
+    runs: tuple[TimedRun, ...]
+
+
+def timeline(executor: Executor, feeds: Callable[[], Mapping[str, Any]], count: int) -> Timeline:
+    """Runs a program ``count`` times on a profiling queue. ``feeds`` returns the feeds of the next run.
+
+    The runs are enqueued as in training: the host waits only for the run before the last. They change variables like
+    any others. The first run compiles on some drivers, so some runs should come before.
 
     Raises:
         ValueError: the feeds are wrong.
         DeviceError: the device refuses.
     """
     device = executor.device
-    executor.write_feeds(feeds or {})
     executor.finish()
     with device_errors("profiling the program"):
         properties = cl.command_queue_properties.PROFILING_ENABLE
         queue = cl.CommandQueue(device.context, device.info.handle, properties=properties)
-        events = executor.enqueue(queue)
+        runs = [executor.run(feeds(), queue) for _ in range(count)]
         queue.finish()
-        launches = executor.program.launches
-        seconds = [0.0] * len(launches)
-        for (number, _), event in zip(executor.program.calls(), events, strict=True):
-            seconds[number] += (event.profile.end - event.profile.start) * 1e-9
-    return list(zip(launches, seconds, strict=True))
+        # The clocks of host and device meet where the first launch of all is enqueued.
+        shift = runs[0].written - runs[0].launches[0].profile.queued * _NANO if runs[0].launches else 0.0
+        return Timeline(executor.program, tuple(_timed(run, shift, runs[0].begin) for run in runs))
+
+
+def profile(executor: Executor, feeds: Mapping[str, Any] | None = None) -> list[tuple[Launch, float]]:
+    """Runs a program once on a profiling queue.
+
+    Returns each launch with its seconds on the device, in order, summed over all turns of its loops.
+
+    Raises:
+        ValueError: the feeds are wrong.
+        DeviceError: the device refuses.
+    """
+    found = timeline(executor, lambda: feeds or {}, 1)
+    return list(zip(executor.program.launches, seconds_of(found.program, found.runs[0]), strict=True))
+
+
+def seconds_of(program: Program, run: TimedRun) -> list[float]:
+    """The seconds of every launch of the program, summed over all turns of its loops."""
+    seconds = [0.0] * len(program.launches)
+    for number, stretch in zip(run.numbers, run.launches, strict=True):
+        seconds[number] += stretch.seconds
+    return seconds
+
+
+def _timed(run: Run, shift: float, origin: float) -> TimedRun:
+    def stretches(events: Sequence[cl.Event]) -> tuple[Stretch, ...]:
+        found = [(event.profile.start * _NANO + shift, event.profile.end * _NANO + shift) for event in events]
+        return tuple(Stretch(begin - origin, end - origin) for begin, end in found)
+
+    return TimedRun(
+        tuple(run.numbers),
+        stretches(run.copies),
+        stretches(run.launches),
+        Stretch(run.begin - origin, run.written - origin),
+        Stretch(run.written - origin, run.end - origin),
+    )
+
+
+_NANO = 1e-9

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from graphdl.compiler.build import build
-from graphdl.compiler.program import Launch, Program
+from graphdl.compiler.program import Program
 from graphdl.compiler.reverse import gradients as reverse
 from graphdl.data.batches import Batches
 from graphdl.data.feed import as_feed
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
-from graphdl.runtime import Executor, Pending, profile
+from graphdl.runtime import Executor, Pending
 from graphdl.training.network import Network
 from graphdl.training.program import EXAMPLES, GRADIENT, example_tensors, output_tensors, seed_array, total_loss
 from graphdl.training.reports import Queue
@@ -140,21 +140,14 @@ def gradients(
     return float(executor.fetch(_LOSS)), by_path
 
 
-def profiled_gradients(
-    network: Network, arrays: Mapping[str, Any], minimize: tuple[str, ...]
-) -> tuple[list[tuple[Launch, float]], Program]:
-    """Profiles ``gradients`` in training.
-
-    Returns the launches, each with its seconds on the device, and their program.
+def predicting(network: Network, arrays: Mapping[str, Any]) -> tuple[Executor, dict[str, np.ndarray]]:
+    """The program that predicts all examples of the arrays at once, and its feeds.
 
     Raises:
-        ModelError: as for ``gradients``.
-        DeviceError: the device refuses.
+        ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
     """
-    executor = _differentiator(network, example_count(arrays), minimize, True)
-    feeds = _with_seed(executor, _fed(network, executor.program, arrays, training=True), network.seed, 0)
-    profile(executor, feeds)  # the first run includes work that drivers defer until then
-    return profile(executor, feeds), executor.program
+    executor = _predictor(network, example_count(arrays))
+    return executor, _with_seed(executor, _fed(network, executor.program, arrays), network.seed, 0)
 
 
 def _differentiator(network: Network, count: int, minimize: tuple[str, ...], training: bool) -> Executor:

@@ -17,6 +17,7 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
 from graphdl.operators.tensor import feed
 from graphdl.runtime import Executor, Pending
+from graphdl.runtime.profiler import Timeline, timeline
 from graphdl.source import Span
 from graphdl.training.network import Network
 from graphdl.training.program import (
@@ -149,6 +150,23 @@ class Trainer:
         executor.run(feeds | self._scalars(executor))
         self.steps += 1
 
+    def timeline(self, count: int, **arrays: Any) -> Timeline:
+        """``count`` updates from one batch, each launch timed.
+
+        Raises:
+            ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
+        """
+        fed = self._fed(arrays)
+        executor = self._whole(self._count(fed))
+
+        def feeds() -> Mapping[str, Any]:
+            found = self._feeds(executor, fed)
+            self.draws += 1
+            self.steps += 1
+            return found
+
+        return timeline(executor, feeds, count)
+
     def release(self) -> None:
         """Frees the device memory of the stage's programs and of the optimizer's variables."""
         self.network.discard(self._keys)
@@ -191,13 +209,17 @@ class Trainer:
 
     def _run(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> Report:
         """Runs a program that takes a batch and returns a report."""
-        feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
-        if SEED in executor.program.feeds:
-            feeds[SEED] = seed_array(self.stage.seed, self.draws)
-        executor.run(feeds)
+        executor.run(self._feeds(executor, arrays))
         self.draws += 1
         graph = self.network.training
         return Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
+
+    def _feeds(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What the next step is fed with a batch."""
+        feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
+        if SEED in executor.program.feeds:
+            feeds[SEED] = seed_array(self.stage.seed, self.draws)
+        return feeds
 
     def _scalars(self, executor: Executor) -> dict[str, np.ndarray]:
         if SCALARS not in executor.program.feeds:

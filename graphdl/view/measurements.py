@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from graphdl.compiler.program import Launch, Program
 from graphdl.training import inference
+from graphdl.training.profiling import UNOWNED, Row, profile_step, rows
 from graphdl.training.samples import sample
-from graphdl.training.stages import Overrides
+from graphdl.training.stages import Overrides, stages
 
 if TYPE_CHECKING:
     from graphdl.model import Model
@@ -22,40 +24,44 @@ _BATCH = 16
 def measurements(
     model: Model, batch: int | None, overrides: Overrides, *, root: Path | None = None, origin: Path | None = None
 ) -> dict[str, Any]:
-    """The entries ``measured`` and ``schedule`` of a page's bundle, of a gradient computation on one batch.
-
-    The net's weights stay as they are: what is measured is a step's forward and reverse pass, without the update.
+    """The entries ``measured`` and ``schedule`` of a page's bundle: of training steps on one batch, those that
+    ``graphdl profile`` times, too. The net's weights stay as they are.
 
     Raises:
         ModelError: the net has no loss, or the data that ``overrides`` name does not fit.
         DeviceError: the device refuses.
     """
-    taken = sample(model.network, batch or _BATCH, overrides, root=root, origin=origin, known=model.known)
-    minimize = tuple(model.network.training.losses)
-    _, gradients = inference.gradients(model.network, taken.arrays, minimize, training=True)
-    launches, program = inference.profiled_gradients(model.network, taken.arrays, minimize)
+    network = model.network
+    taken = sample(network, batch or _BATCH, overrides, root=root, origin=origin, known=model.known)
+    _, gradients = inference.gradients(network, taken.arrays, tuple(network.training.losses), training=True)
+    found = profile_step(network, stages(network.training, replace(overrides, batch=batch or _BATCH))[0], taken.arrays)
     return {
         "measured": {
             "origin": taken.origin,
-            "device": model.network.device.info.name,
+            "device": network.device.info.name,
             "gradients": {path: float(np.linalg.norm(g.astype(np.float64))) for path, g in gradients.items()},
-            "time": by_module(launches),
+            "time": by_module(found.launches),
+            "flops": {_path(row): row.flops for row in found.modules},
+            "moved": {_path(row): row.bytes for row in found.modules},
+            "lines": {row.name: row.seconds for row in found.lines},
+            "step": found.step,
+            "peak": {"flops": found.peak.flops, "bandwidth": found.peak.bandwidth},
         },
-        "schedule": schedule(program, launches),
+        "schedule": schedule(found.timeline.program, found.launches),
     }
 
 
-def by_module(launches: list[tuple[Launch, float]]) -> Mapping[str, float]:
-    """Seconds by the path of a module. A kernel that serves several modules is divided among them evenly."""
-    times: dict[str, float] = {}
-    for launch, seconds in launches:
-        owners = launch.modules or ("",)
-        for path in owners:
-            times[path] = times.get(path, 0.0) + seconds / len(owners)
-    return times
+def by_module(launches: Sequence[tuple[Launch, float]]) -> Mapping[str, float]:
+    """Seconds by the path of a module. A kernel that serves several modules is divided among them by their work."""
+    made = rows(launches, lambda launch: [(share.module, share.part) for share in launch.shares])
+    return {_path(row): row.seconds for row in made}
 
 
-def schedule(program: Program, launches: list[tuple[Launch, float]]) -> dict[str, Any]:
+def _path(row: Row) -> str:
+    return "" if row.name == UNOWNED else row.name
+
+
+def schedule(program: Program, launches: Sequence[tuple[Launch, float]]) -> dict[str, Any]:
     """The launches in order, those of loops with all turns together, and the arena's blocks with places and lives."""
     return {
         "launches": [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import graphdl
-from graphdl.compiler.program import Launch
+from graphdl.compiler.program import Launch, Share
 from graphdl.diagnostics import ModelError
 from graphdl.training.samples import made_up, sample
 from graphdl.training.stages import Overrides
@@ -43,8 +43,8 @@ def pixels(image: dict[str, object]) -> np.ndarray:
 
 def test_a_kernels_time_is_divided_among_its_modules():
     launches = [
-        (Launch("k", (), (1,), (1,), modules=("a", "b")), 2.0),
-        (Launch("k", (), (1,), (1,), modules=("a",)), 1.0),
+        (Launch("k", (), (1,), (1,), shares=(Share("a", None, 0.5), Share("b", None, 0.5))), 2.0),
+        (Launch("k", (), (1,), (1,), shares=(Share("a", None, 1.0),)), 1.0),
         (Launch("k", (), (1,), (1,)), 0.5),
     ]
     assert by_module(launches) == {"a": 2.0, "b": 1.0, "": 0.5}
@@ -63,6 +63,9 @@ def test_a_step_is_measured_without_changing_the_weights(model):
     assert sum(found["measured"]["time"].values()) == pytest.approx(sum(k["seconds"] for k in schedule["launches"]))
     assert all(each["seconds"] > 0 for each in schedule["launches"])
     assert "c1" in found["measured"]["time"]
+    assert found["measured"]["flops"].keys() == found["measured"]["moved"].keys() == found["measured"]["time"].keys()
+    assert found["measured"]["step"] >= sum(k["seconds"] for k in schedule["launches"])
+    assert found["measured"]["lines"]["<string>:5"] > 0
     for block in schedule["blocks"]:
         assert 0 <= block["first"] <= block["last"] < len(schedule["launches"])
         assert block["offset"] + block["bytes"] <= schedule["arena"]

@@ -3,22 +3,25 @@ const OVERLAYS = {
   parameters: { name: "Parameters", of: (item) => item.parameters, text: (v) => amount(v) },
   flops: { name: "FLOPs", of: (item) => item.flops, text: (v) => amount(v) },
   bytes: { name: "Activation memory", of: (item) => item.bytes, text: bytes },
-  time: { name: "Measured time", of: (item) => item.time, text: seconds },
+  time: { name: "Measured time", of: (item) => item.time, text: (v, item) => (item?.worked ? `${seconds(v)}, ${amount(item.worked / v)}FLOP/s` : seconds(v)) },
   gradient: { name: "Gradient norms", of: (item) => item.gradient, text: (v) => v.toPrecision(3) },
 };
 
-// Times come by module path; the applications of a shared module share them, and a block has those of its parts.
+// Times come by module path, with the operations and the bytes moved of a step; the applications of a shared module
+// share them, and a block has those of its parts.
 function measure(graph, measured) {
   if (!measured) return;
   const homes = new Map();
   for (const item of graph.items) {
     if (["block", "library"].includes(item.type)) append(homes, item.path ?? "", item);
   }
-  for (const item of graph.items) item.time = 0;
-  for (const [path, value] of Object.entries(measured.time ?? {})) {
-    const owners = homes.get(path) ?? [graph.root];
-    for (const owner of owners) {
-      for (let each = owner; each; each = each.parent) each.time += value / owners.length;
+  for (const item of graph.items) [item.time, item.worked, item.moved] = [0, 0, 0];
+  for (const [name, amounts] of [["time", measured.time], ["worked", measured.flops], ["moved", measured.moved]]) {
+    for (const [path, value] of Object.entries(amounts ?? {})) {
+      const owners = homes.get(path) ?? [graph.root];
+      for (const owner of owners) {
+        for (let each = owner; each; each = each.parent) each[name] += value / owners.length;
+      }
     }
   }
   for (const item of graph.items) {
@@ -67,7 +70,7 @@ class Style {
   subtitle(item) {
     if (!this.overlay) return item.text ?? "";
     const value = this.overlay.of(item);
-    return value ? this.overlay.text(value) : "";
+    return value ? this.overlay.text(value, item) : "";
   }
 
   reverse() {

@@ -74,6 +74,12 @@ class Details {
   costs(item) {
     const rows = [["parameters", amount(item.parameters)], ["FLOPs, forward", amount(item.flops)], ["activations", bytes(item.bytes)]];
     if (item.time !== undefined) rows.push(["time of a step", seconds(item.time)]);
+    if (item.time > 0) {
+      const { peak } = this.app.bundle.measured;
+      const part = (rate, most) => (most ? `, ${Math.round((100 * rate) / most)} % of the peak` : "");
+      const [work, move] = [item.worked / item.time, item.moved / item.time];
+      rows.push(["rate", `${amount(work)}FLOP/s${part(work, peak?.flops)}`], ["memory", `${amount(move)}B/s${part(move, peak?.bandwidth)}`]);
+    }
     if (item.gradient !== undefined) rows.push(["gradient norm", item.gradient.toPrecision(4)]);
     return rows;
   }
@@ -132,7 +138,9 @@ class SourcePanel {
     if (this.current === number) return;
     this.current = number;
     this.chooser.value = String(number);
-    this.lines = this.app.graph.document.sources[number].text.split("\n").map((text, k) => {
+    const { name, text: whole } = this.app.graph.document.sources[number];
+    const times = this.app.bundle.measured?.lines ?? {};
+    this.lines = whole.split("\n").map((text, k) => {
       const line = el("code");
       let last = 0;
       for (const match of text.matchAll(WORDS)) {
@@ -141,7 +149,8 @@ class SourcePanel {
         last = match.index + match[0].length;
       }
       line.append(text.slice(last) || (text ? "" : " "));
-      return el("div", { "data-line": k + 1, onclick: () => this.app.selectLine(number, k + 1) }, line);
+      const time = times[`${name}:${k + 1}`];
+      return el("div", { "data-line": k + 1, "data-time": time ? seconds(time) : null, onclick: () => this.app.selectLine(number, k + 1) }, line);
     });
     this.code.replaceChildren(...this.lines);
   }

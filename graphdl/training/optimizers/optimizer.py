@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphdl.graph.types import Shape
+from graphdl.operators.tensor import adopt
 
 if TYPE_CHECKING:
     from graphdl.operators.tensor import Tensor
@@ -71,7 +72,7 @@ class ParameterOptimizer(Optimizer):
     def follow(
         self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], scalars: Sequence[Tensor]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The next values of one parameter and of its slots."""
+        """The next values of one parameter and of its slots. What is made belongs to the parameter's node."""
 
     def variables(self, parameters: Mapping[str, Shape]) -> Mapping[str, Kept]:
         return {f"{path}:{slot}": Kept(shape) for path, shape in parameters.items() for slot in self.slots}
@@ -88,4 +89,6 @@ class ParameterOptimizer(Optimizer):
             slots = {slot: kept[f"{path}:{slot}"] for slot in self.slots}
             following[path], changed = self.follow(parameter, gradients[path], slots, scalars)
             following |= {f"{path}:{slot}": tensor for slot, tensor in changed.items()}
+            given = (parameter, gradients[path], *slots.values(), *scalars)
+            adopt((following[path], *changed.values()), given, parameter.origin)
         return following

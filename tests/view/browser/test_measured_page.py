@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_measured_time_and_gradients_are_overlays(show, bundle):
         "const s = document.querySelector('header select'); s.value = 'time'; s.dispatchEvent(new Event('change'))"
     )
     assert "s" in page.find(".scale div").text
+    subtitle = page.app("return graphdl.canvas.picture.boxes.find(b => b.item.name === 'c1').layout.subtitle")
+    assert re.fullmatch(r"[\d.]+ (ms|µs), [\d.]+ ?[kMGT] ?FLOP/s", subtitle)
+    page.click_node("conv")
+    details = page.find("aside[aria-label=details]").text
+    assert re.search(r"rate [\d.]+ [kMGT]FLOP/s, \d+ % of the peak", details.replace("\n", " ")), details
+    times = page.app(
+        "return [...document.querySelectorAll('.code [data-time]')].map(e => [e.dataset.line, e.dataset.time])"
+    )
+    assert "5" in dict(times)
+    assert set(dict(times)) <= {"3", "4", "5", "6", "7"}
 
 
 def test_a_run_is_followed_while_it_trains(browser, open_url, tmp_path):

@@ -1,0 +1,114 @@
+"""What a device can do at most, measured: floating-point operations and bytes of memory in a second.
+
+The kernels are those of ``opencl/peak.cl``. Whatever else runs on the machine makes a figure too low and never too
+high: therefore it is measured anew each time, and the best that was ever found for a driver counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import pyopencl as cl
+
+from graphdl.compiler.program import Target
+from graphdl.operators.kernels.template import lanes_of, registers_of
+from graphdl.resources import resource
+from graphdl.runtime.build import OPTIONS
+from graphdl.runtime.cache import BinaryCache, cache_folder
+from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored, device_errors
+
+_SECONDS = 0.08
+"""Of each of the two measurements, at least."""
+_STEPS = 20_000
+_GPU_GROUPS = 64
+_COPY_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most that a device was seen to do in a second."""
+
+    flops: float
+    """Floating-point operations: multiply-adds in registers count two."""
+    bandwidth: float
+    """Bytes read and written by a copy that no cache holds. What lies in a cache may be faster."""
+
+
+def measured_peak(device: Device) -> Peak:
+    """The best figures that were ever found for this device and driver, today's among them; takes a fifth of a second.
+
+    Raises:
+        DeviceError: the device does not run it.
+    """
+    info = device.info
+    kept = BinaryCache(cache_folder() / "peaks")
+    key = (info.platform, info.platform_version, info.name, info.version, info.driver_version, str(info.compute_units))
+    with device_errors("measuring what the device can do"):
+        flops, bandwidth = _multiply(device), _copy(device)
+    known = kept.get(*key)
+    if known is not None:
+        before = np.frombuffer(known, "<f8")
+        flops, bandwidth = max(flops, float(before[0])), max(bandwidth, float(before[1]))
+    kept.put(np.array([flops, bandwidth], "<f8").tobytes(), *key)
+    return Peak(flops, bandwidth)
+
+
+def _multiply(device: Device) -> float:
+    target = device.target
+    lanes = lanes_of(target)
+    sums = registers_of(target) - 4 if target.kind == "cpu" else 8
+    local = 1 if target.kind == "cpu" else min(target.tuning.group_items, target.max_work_group)
+    items = target.compute_units * (1 if target.kind == "cpu" else _GPU_GROUPS * local)
+    kernel = cl.Kernel(_program(device, target, sums=sums), "multiply")
+    result = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, items * lanes * 4)
+    kernel.set_args(result, np.float32(0.5), np.float32(1.0))
+    seconds = _best(device, lambda: cl.enqueue_nd_range_kernel(device.queue, kernel, (items,), (local,)))
+    return 2.0 * items * lanes * sums * _STEPS / seconds
+
+
+def _copy(device: Device) -> float:
+    target = device.target
+    lanes = lanes_of(target)
+    size = min(_COPY_BYTES, device.info.max_allocation // 2, device.info.memory // 8)
+    vectors = size // (4 * lanes)
+    local = 1 if target.kind == "cpu" else min(target.tuning.group_items, target.max_work_group)
+    items = target.shares // local * local if target.kind == "gpu" else target.shares
+    each = max(1, vectors // items)
+    stride, span = (1, each) if target.kind == "cpu" else (items, 1)
+    kernel = cl.Kernel(_program(device, target, each=each, stride=stride, span=span), "copy")
+    flags = cl.mem_flags.READ_WRITE
+    nbytes = items * each * lanes * 4
+    source, result = cl.Buffer(device.context, flags, nbytes), cl.Buffer(device.context, flags, nbytes)
+    cl.enqueue_fill_buffer(device.queue, source, np.zeros(1, np.uint8), 0, nbytes)
+    kernel.set_args(source, result)
+    seconds = _best(device, lambda: cl.enqueue_nd_range_kernel(device.queue, kernel, (items,), (local,)))
+    return 2.0 * nbytes / seconds
+
+
+def _program(
+    device: Device, target: Target, *, sums: int = 1, each: int = 1, stride: int = 1, span: int = 1
+) -> cl.Program:
+    defines = {
+        "LANES": lanes_of(target), "SUMS": sums, "STEPS": _STEPS, "EACH": each, "STRIDE": stride, "SPAN": span,
+    }  # fmt: skip
+    text = "".join(f"#define {name} {value}\n" for name, value in defines.items())
+    with compiler_warnings_ignored():
+        return build_program(device.context, text + resource("opencl/peak.cl").read_text("utf-8"), OPTIONS)
+
+
+def _best(device: Device, enqueue: Callable[[], object]) -> float:
+    """The least seconds of a launch, after one that warms up."""
+    best, end = np.inf, None
+    while end is None or perf_counter() < end:
+        start = perf_counter()
+        enqueue()
+        device.queue.finish()
+        now = perf_counter()
+        if end is None:
+            end = now + _SECONDS
+        else:
+            best = min(best, now - start)
+    return float(best)
