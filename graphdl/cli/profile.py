@@ -82,8 +82,7 @@ def command(
 
 
 def _totals(found: Profile) -> list[str]:
-    flops = found.timeline.program.flops
-    moved = sum(launch.bytes * launch.times for launch, _ in found.launches)
+    flops, moved = found.flops, found.bytes
     running, peak = max(found.running, 1e-12), found.peak
     parts = (
         ("kernels", found.running),
@@ -141,7 +140,7 @@ def _json(found: Profile, name: str, device: str, origin: str) -> dict[str, Any]
         "copies": found.copying,
         "between_launches": found.between_launches,
         "between_steps": found.between_steps,
-        "flops": found.timeline.program.flops,
+        "flops": found.flops,
         "peak": {"flops": found.peak.flops, "bandwidth": found.peak.bandwidth},
         "by_kind": _rows(found.kinds),
         "by_launch": [

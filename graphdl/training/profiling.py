@@ -55,7 +55,16 @@ class Profile:
     between_steps: float
     """The seconds from the end of a run to the begin of the next."""
     launches: tuple[tuple[Launch, float], ...]
-    """The launches in order with their seconds, all turns of loops together."""
+    """The launches in order with their seconds, summed over all turns of loops. The setup is not among them: it runs
+    only after a variable was written."""
+
+    @property
+    def flops(self) -> int:
+        return sum(launch.flops * launch.times for launch, _ in self.launches)
+
+    @property
+    def bytes(self) -> int:
+        return sum(launch.bytes * launch.times for launch, _ in self.launches)
 
     @property
     def running(self) -> float:
@@ -152,14 +161,13 @@ def _profile(network: Network, batch: int, training: bool, found: Timeline) -> P
 
     ends = {k: max(each.end for each in (*runs[k].copies, *runs[k].launches)) for k in taken}
     busy = {k: sum(each.seconds for each in (*runs[k].copies, *runs[k].launches)) for k in taken}
-    seconds = [seconds_of(program, runs[k]) for k in taken]
+    seconds = list(zip(*(seconds_of(program, runs[k]) for k in taken), strict=True))
+    ran = sorted({number for k in taken for number in runs[k].numbers})
     return Profile(
         batch, training, found, measured_peak(network.device),
         step=mean(periods[k] for k in taken),
         copying=mean(each.seconds for k in taken for each in runs[k].copies),
         between_launches=mean(max(0.0, ends[k] - runs[k].begin - busy[k]) for k in taken),
         between_steps=mean(runs[k + 1].begin - ends[k] for k in taken),
-        launches=tuple(
-            (launch, mean(column)) for launch, column in zip(program.launches, zip(*seconds, strict=True), strict=True)
-        ),
+        launches=tuple((program.launches[number], mean(seconds[number])) for number in ran),
     )  # fmt: skip

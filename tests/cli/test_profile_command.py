@@ -121,6 +121,8 @@ def test_the_tables_fit_80_columns(file):
 def test_a_prediction(file):
     found = json.loads(run(file, "--inference", "--batch", 3, "--steps", 2, "--json"))
     assert (found["training"], found["batch"]) == (False, 3)
+    assert all(row["seconds"] > 0 for row in found["by_launch"])
+    assert "pack_filters" not in {row["name"] for row in found["by_kind"]}  # the setup has packed them
     assert not any("subtract" in launch["label"] for launch in found["by_launch"])
 
 
