@@ -1,8 +1,7 @@
-"""Complaints about a user's model or data: what they hold, how they are gathered and raised.
+"""Diagnostics about a user's model or data, and the errors that carry them.
 
-A code is ``E`` (error) or ``W`` (warning) and four digits; the first two name the family:
-``01`` syntax, ``02`` names, ``03`` types and values, ``04`` shapes, ``05`` graph, ``06`` numbers and training,
-``07`` data, ``08`` devices.
+A code is ``E`` (error) or ``W`` (warning) and four digits. The first two digits name the family: ``01`` syntax, ``02``
+names, ``03`` types and values, ``04`` shapes, ``05`` graph, ``06`` numbers and training, ``07`` data, ``08`` devices.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from graphdl.source import Span
 
 @dataclass(frozen=True)
 class Label:
-    """A place that a diagnostic points at, with a few words under it."""
+    """A place to which a diagnostic refers, with a short text."""
 
     span: Span
     text: str = ""
@@ -23,7 +22,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One complaint. ``span`` is the culprit; ``labels`` are further places (the other shape's producer, say)."""
+    """One error or warning. ``span`` is its place; ``labels`` are further places, such as the producer of the other
+    shape.
+    """
 
     code: str
     message: str
@@ -60,7 +61,7 @@ class Diagnostic:
 
 
 class ModelError(Exception):
-    """The model or the data is at fault. Carries every diagnostic of the run, in source order."""
+    """An error of the model or the data (exit code 1). It contains all diagnostics of the run, in source order."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
@@ -68,9 +69,9 @@ class ModelError(Exception):
 
 
 class DeviceError(Exception):
-    """The device or the machine is at fault (exit code 3). The message says what to do about it.
+    """An error of the device or the machine (exit code 3). The message says what to do about it.
 
-    ``code`` is one of ``E08``, where ``graphdl explain`` has more to say.
+    ``code`` is one of ``E08``, for which ``graphdl explain`` has more information.
     """
 
     def __init__(self, message: str, code: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A page inside a notebook: in a frame of its own, where its scripts can touch nothing of the notebook's."""
+"""A page inside a notebook: a separate frame isolates its scripts from the notebook."""
 
 from __future__ import annotations
 

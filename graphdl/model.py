@@ -1,4 +1,4 @@
-"""A model for Python: what ``graphdl.load`` returns."""
+"""Models in Python: the results of ``graphdl.load``."""
 
 from __future__ import annotations
 
@@ -44,14 +44,13 @@ def load(
 ) -> Model:  # fmt: skip
     """The model of a ``.net`` file: its last net, or the one named ``net``.
 
-    ``settings`` are hyperparameters of the net or of the file. ``seed`` decides the initial weights; else the train
-    section's does, else it is 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name; without
-    it the environment variable GRAPHDL_DEVICE is one.
-
-    A run folder of ``graphdl train`` is loaded with its best weights.
+    ``settings`` are hyperparameters of the net or of the file. ``seed`` determines the initial weights; by default it
+    is that of the train section, else 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name; by
+    default it is the environment variable GRAPHDL_DEVICE. A run folder of ``graphdl train`` is loaded with its best
+    weights.
 
     Raises:
-        ModelError: with every diagnostic of the file.
+        ModelError: the file has errors; it contains all diagnostics.
     """
     from graphdl.language import load_source
 
@@ -85,11 +84,11 @@ def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFold
 def resume(
     path: Path, request: TrainingOptions, *, device: str | None = None, observer: Observer | None = None
 ) -> TrainingRun:
-    """Continues a run; what ``request`` leaves open is as it was said when the run began.
+    """Continues a run. The settings that ``request`` leaves open are those with which the run was started.
 
     Raises:
         ModelError: the folder holds no run, is damaged or in use, or its model was changed.
-        KeyboardInterrupt: Ctrl-C; everything is saved.
+        KeyboardInterrupt: Ctrl-C. Everything is saved first.
     """
     from graphdl.training.fit import go_on, remembered
 
@@ -102,7 +101,7 @@ def resume(
 
 
 class Model:
-    """A net that can be asked, trained, saved and looked at. Nothing runs on a device before it is needed."""
+    """A net for prediction, training, saving and inspection. A device is opened only when a program needs it."""
 
     def __init__(
         self,
@@ -115,8 +114,9 @@ class Model:
         root: Path | None = None,
         known: Mapping[str, Known] | None = None,
     ) -> None:
-        """``root`` is the folder that imports may not leave, the project's by default. ``known`` is what a run
-        remembers of the data of its stages, by their names."""
+        """``root`` is the folder that imports must not leave, by default the project's. ``known`` has the facts that a
+        run stores about the data of its stages, by stage name.
+        """
         self._source: Source | None = source
         self.net = net
         self._root = str(root) if root is not None else None
@@ -134,9 +134,11 @@ class Model:
         seed: int | None = None,
         device: str | None = None,
     ) -> Model:
-        """The model of a graph that was built in Python; ``training`` is the one to train by, where it differs.
+        """The model of a graph that was built in Python. ``training`` is the graph for training, if it is a different
+        one.
 
-        It can do all that the model of a file can, except write a run folder: that holds the text of its model.
+        It has all functions of the model of a file, except that it cannot write a run folder, which contains the
+        model's text.
         """
         model = cls.__new__(cls)
         model._source, model.net, model._root, model.settings, model.known = None, None, None, {}, {}
@@ -145,7 +147,7 @@ class Model:
 
     @property
     def source(self) -> Source:
-        """The model's text.
+        """The text of the model.
 
         Raises:
             ValueError: the model was built in Python.
@@ -167,7 +169,7 @@ class Model:
 
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str | None = None) -> Model:
-        """The model of a run folder, with its initial weights; it imports only what lies in the folder."""
+        """The model of a run folder, with its initial weights. It imports only files in the folder."""
         from graphdl.language import load_source
 
         settings = folder.settings
@@ -184,7 +186,7 @@ class Model:
 
     @property
     def files(self) -> list[Source]:
-        """The model's file and all that it imports, but for the standard library."""
+        """The file of the model and all files that it imports, except the standard library."""
         from graphdl.language.expansion.files import Files
 
         files = Files(root=self._root)
@@ -193,7 +195,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The net's name."""
+        """The name of the net."""
         return self.network.inference.name
 
     @property
@@ -226,12 +228,12 @@ class Model:
 
     @cached_property
     def parameters(self) -> Values:
-        """The trained parameters by path: NumPy arrays, copied from the net; assign to set one."""
+        """The trained parameters by path: NumPy arrays, copied from the net. Assign to an entry to set it."""
         return Values(self.network, lambda graph: graph.parameters, "parameter")
 
     @cached_property
     def states(self) -> Values:
-        """The running values by path (a batchnorm's mean), like ``parameters``."""
+        """The states by path (such as a batchnorm's mean), like ``parameters``."""
         return Values(self.network, lambda graph: graph.states, "state")
 
     def predict(self, *, batch: int | None = None, **inputs: Any) -> dict[str, np.ndarray]:
@@ -247,7 +249,7 @@ class Model:
         return inference.predict(self.network, inputs, batch)
 
     def gradients(self, *, training: bool = True, **inputs: Any) -> tuple[float, dict[str, np.ndarray]]:
-        """The loss of one batch (the mean, all losses summed) and its gradients by parameter path.
+        """The loss of one batch (the mean, summed over all losses) and its gradients by parameter path.
 
         Without ``training`` the net is as in inference: no dropout, running statistics.
 
@@ -258,7 +260,7 @@ class Model:
         return inference.gradients(self.network, inputs, minimize, training=training)
 
     def stages(self, overrides: Overrides | None = None) -> list[Stage]:
-        """The stages of training that the file describes, checked; one of defaults where it has none.
+        """The training stages of the file, checked; one with defaults if the file has none.
 
         Raises:
             ModelError: E06…, a setting is wrong.
@@ -273,13 +275,13 @@ class Model:
         device: str | None = None,
         steps_per_epoch: int | None = None,
     ) -> Trainer:
-        """A trainer by the file's train section (the first one, or the one of that number or name).
+        """A trainer with the settings of the file's train section: the first one, or the one with this number or name.
 
-        ``steps_per_epoch`` lets a schedule that counts in epochs move on.
+        A schedule that counts in epochs needs ``steps_per_epoch``.
 
         Raises:
             ModelError: a setting of the section is wrong, or the net has no loss.
-            DeviceError: no such device, or not enough of it.
+            DeviceError: there is no such device, or it has too little memory.
         """
         self.network.use(device)
         found = self.stages(Overrides(batch=batch))
@@ -309,15 +311,15 @@ class Model:
         download: bool = False,
         **inputs: Any,
     ) -> TrainingRun:
-        """Trains by all stages of the file, on its data, or on ``data`` (``"mnist"``, ``'csv("a.csv")'``), or on
-        arrays for the inputs: ``model.fit(image=x, label=y)``.
+        """Trains by all stages of the file, on its data, or on ``data`` (``"mnist"``, ``'csv("a.csv")'``), or on arrays
+        for the inputs: ``model.fit(image=x, label=y)``.
 
-        ``out`` is a folder for the run; ``epochs``, ``batch`` and ``seed`` (of the data's order and the random draws)
-        replace what the file says.
+        ``out`` is a folder for the run. ``epochs``, ``batch`` and ``seed`` (for the data's order and the random draws)
+        override the file.
 
         Raises:
             ModelError: a setting is wrong, the data does not fit the net, or a loss is not finite (E0615).
-            ValueError: there is no text to keep in ``out``: the model was built in Python.
+            ValueError: with ``out``, the model has no text because it was built in Python.
         """
         from graphdl.training import fit
 
@@ -370,12 +372,13 @@ class Model:
         return profile_step(self.network, stage, arrays, runs)
 
     def tensors(self, *, batch: int = 1, training: bool = False) -> dict[str, Tensor]:
-        """The operator tensors of what ``compile`` computes, before the compiler has changed them: the outputs by
-        name, or the report of a step and every variable's next value."""
+        """The operator tensors that ``compile`` compiles, before any pass: the outputs by name, or the report of a step
+        and the next value of every variable.
+        """
         return self._results(batch, training)[0]
 
     def _results(self, batch: int, training: bool) -> tuple[dict[str, Tensor], list[str]]:
-        """The results of a program, and the names of those that are fetched."""
+        """The results of a program, and the names of the fetched ones."""
         lowered = self.network.lower(training, batch)
         if not training:
             outputs = output_tensors(lowered)
@@ -403,7 +406,7 @@ class Model:
 def _network(
     inference: ModuleGraph, training: Callable[[], ModuleGraph], seed: int | None, device: str | None
 ) -> Network:
-    """The net of two graphs; its train sections say the seed where nobody else does."""
+    """The net of two graphs. The default seed is that of the train sections."""
     if seed is None:
         seed = next((section.seed for section in inference.stages if section.seed is not None), 0)
     return Network(lambda t: training() if t else inference, seed=seed, device=device)
@@ -422,7 +425,8 @@ class Values(MutableMapping[str, np.ndarray]):
         return self._network.read(self._known(path))
 
     def __setitem__(self, path: str, value: object) -> None:
-        """
+        """Sets a variable.
+
         Raises:
             KeyError: the net has no such variable.
             ValueError: the shape differs.

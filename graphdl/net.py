@@ -39,9 +39,9 @@ _OWN_FILES = {__file__, contextmanager.__code__.co_filename}
 
 
 class Net:
-    """A module graph in the making, for inference or, with ``training``, for training.
+    """Builds a module graph for inference or, with ``training``, for training.
 
-    A tensor is a ``Value``; its ``type`` is that of one example, without the batch.
+    A tensor is a ``Value``. Its ``type`` is that of one example, without the batch.
     """
 
     def __init__(self, name: str, *, training: bool = False) -> None:
@@ -57,15 +57,17 @@ class Net:
 
     @property
     def graph(self) -> ModuleGraph:
-        """The graph as it is so far."""
+        """The graph built so far."""
         _connect(self._graph)
         return self._graph
 
     @contextmanager
     def module(self, name: str, kind: str | None = None) -> Iterator[Module]:
-        """What is made in the ``with`` block belongs to a module, and its variables' paths begin with its name.
+        """Puts everything that is made in the ``with`` block into a module. The paths of its variables begin with the
+        module's name.
 
-        ``kind`` is what the module is (``conv``), by default its name. A second module of a name gets a number.
+        ``kind`` is the kind of the module (``conv``), by default its name. A second module of the same name gets a
+        number.
         """
         outer, first = self._naming, self._builder.count
         module = self._builder.module(outer, name, kind or name, self._place(), level=False)
@@ -79,11 +81,11 @@ class Net:
     def input(
         self, name: str, shape: Sequence[int] = (), *, element: Element = "float", classes: int | None = None
     ) -> Value:
-        """A tensor that is fed; with ``classes`` its ints lie from 0 to below that.
+        """A tensor that is fed. With ``classes`` it holds ints of at least 0 and less than ``classes``.
 
         Raises:
-            ModelError: E0202, there is one of this name; E0302, the shape or the classes are no tensor's; E0301, there
-                is no such element.
+            ModelError: E0202, there is an input of this name; E0302, the shape or the classes are invalid; E0301, there
+                is no such element type.
         """
         place = self._place()
         with _complaining(place):
@@ -100,7 +102,8 @@ class Net:
             return self._builder.input(name, tensor_type, self._naming.module, place)
 
     def parameter(self, name: str, shape: Sequence[int], first: Any, *arguments: float) -> Value:
-        """A tensor that is trained. It starts from an initializer (``"uniform", -1, 1``), or from numbers.
+        """A tensor that is trained. Its initial values are given by an initializer (``"uniform", -1, 1``), or by
+        numbers.
 
         Raises:
             ModelError: there is no such initializer, or the shape or the numbers do not fit.
@@ -108,7 +111,7 @@ class Net:
         return self._variable("param", name, shape, first, arguments).value
 
     def state(self, name: str, shape: Sequence[int], first: Any = 0.0, *arguments: float) -> Variable:
-        """A tensor that ``update`` gives its next value; ``state.value`` is the one that it has.
+        """A tensor that ``update`` updates. ``state.value`` is its current value.
 
         Raises:
             ModelError: as for ``parameter``.
@@ -116,7 +119,8 @@ class Net:
         return self._variable("state", name, shape, first, arguments)
 
     def apply(self, operator: str, *inputs: Any, **given: Any) -> Any:
-        """The output of an operator, or a tuple of several. Numbers and lists of them stand for tensors.
+        """Applies an operator. Returns its output, or a tuple of several. Numbers and lists of numbers are accepted as
+        tensors.
 
         Raises:
             ModelError: there is no such operator or hyperparameter, or the inputs do not fit: E02…, E03… or E04….
@@ -141,23 +145,23 @@ class Net:
         self._result("output", name, value)
 
     def loss(self, name: str, value: Value) -> None:
-        """Makes a number an example a loss, which training minimizes the mean of.
+        """Makes a tensor with one number for each example a loss. Training minimizes its mean.
 
         Raises:
-            ModelError: E0414, it is not one number an example.
+            ModelError: E0414, it is not one number for each example.
         """
         self._result("loss", name, value)
 
     def metric(self, name: str, value: Value) -> None:
-        """Makes a number an example a metric.
+        """Makes a tensor with one number for each example a metric.
 
         Raises:
-            ModelError: E0414, it is not one number an example.
+            ModelError: E0414, it is not one number for each example.
         """
         self._result("metric", name, value)
 
     def update(self, state: Variable, value: Value) -> None:
-        """Gives a state its next value, in the graph for training.
+        """Sets the next value of a state. This has an effect only in the graph for training.
 
         Raises:
             ModelError: E0418 or E0506, the value has another type, or differs from example to example.
@@ -179,7 +183,7 @@ class Net:
             return self._builder.variable(word, name, tensor_type, initializer, self._naming.module, place)
 
     def _place(self) -> Span:
-        """The line of Python that asked for what is being made."""
+        """The line of Python outside of this file that is being executed."""
         frame = sys._getframe(1)
         while frame.f_code.co_filename in _OWN_FILES and frame.f_back is not None:
             frame = frame.f_back
@@ -188,7 +192,7 @@ class Net:
             self._sources[name] = Source(Path(name).name, "".join(linecache.getlines(name)), name)
         source = self._sources[name]
         if frame.f_lineno > len(source.line_starts):
-            return Span(source, 0, 0)  # the text is not known: it was typed in, or made by a program
+            return Span(source, 0, 0)  # the text is unknown: it was entered interactively, or generated
         line = source.line(frame.f_lineno)
         start = source.line_starts[frame.f_lineno - 1]
         return Span(source, start + len(line) - len(line.lstrip()), start + len(line))
@@ -196,7 +200,7 @@ class Net:
 
 @contextmanager
 def _complaining(place: Span, inputs: Sequence[Value] = ()) -> Iterator[None]:
-    """What the graph refuses in here is complained about at this place, and at what made the inputs at fault."""
+    """Adds this place, and the places of the inputs at fault, to errors of the graph in the block."""
     try:
         yield
     except GraphError as error:
@@ -207,9 +211,10 @@ def _complaining(place: Span, inputs: Sequence[Value] = ()) -> Iterator[None]:
 
 
 def _dimension(length: Any) -> int:
-    """
+    """A dimension as an int.
+
     Raises:
-        GraphError: E0302, it is no int, or below 1.
+        GraphError: E0302, it is not an int, or less than 1.
     """
     if isinstance(length, bool) or not isinstance(length, SupportsIndex):
         raise GraphError("E0302", f"a dimension is an int, not {describe(length)}")
@@ -253,7 +258,9 @@ def _initializer(name: str, arguments: Sequence[float]) -> Initializer:
 
 
 def _connect(graph: ModuleGraph) -> None:
-    """Finds the inputs and outputs of every module: what its nodes read from outside, and what is read of theirs."""
+    """Sets the inputs and outputs of every module: the values that its nodes read from outside, and those that are read
+    outside.
+    """
     around: dict[int, list[Module]] = {}
     for node in graph.nodes:
         chain, module = [], node.module

@@ -26,9 +26,9 @@ from graphdl.source import Source, Span
 
 _TAB = 4
 _WIDEST = 160
-"""Characters of a source line that are shown at most."""
+"""The most characters of a source line that are shown."""
 _BETWEEN = 1
-"""Lines between two marked ones that are shown rather than left out."""
+"""The number of lines between two marked ones up to which they are shown."""
 
 _RED, _YELLOW, _BLUE, _CYAN, _BOLD = "1;31", "1;33", "1;34", "1;36", "1"
 
@@ -37,20 +37,20 @@ _STEERING = re.compile(
     "\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"  # unseen; direction
     "\\ud800-\\udfff\\U000e0000-\\U000e0fff]"  # halves of pairs (bytes that are not UTF-8), tags
 )
-"""Characters that steer a terminal, change the order of what is read, are not seen, or cannot be written."""
+"""Characters that control a terminal, change the reading order, are invisible, or cannot be encoded."""
 
 
 def printable(text: str) -> str:
-    """One line of text that is safe to show: what could steer a terminal or hide something is written as an escape.
+    r"""A line of text that is safe to show: characters that could control a terminal or hide text are escaped.
 
-    Line feeds are escaped, too; tabs and the joiners that some scripts need are kept. A byte of a file's name that is
-    not UTF-8 is shown as ``\\xff``.
+    Line feeds are escaped, too. Tabs and the joiners that some scripts need are kept. A byte of a file name that is not
+    UTF-8 is shown as ``\xff``.
     """
     return text if text.isascii() and text.isprintable() else _STEERING.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text of several lines, whose line feeds stay."""
+    """``printable`` for a text of several lines. Its line feeds are kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -64,7 +64,7 @@ def _escape(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A stretch of one line to underline, in characters from the line's start."""
+    """A range of one line to underline, in characters from the start of the line."""
 
     line: int
     start: int
@@ -74,9 +74,9 @@ class _Mark:
 
 
 def render(diagnostic: Diagnostic, color: bool = False) -> str:
-    """The text of a diagnostic, of several lines, without an end of line after the last.
+    """The text of a diagnostic in several lines, without a final line break.
 
-    With ``color`` it holds ANSI escape sequences.
+    With ``color`` it contains ANSI escape sequences.
     """
     return "\n".join(_Renderer(diagnostic, color).lines())
 

@@ -9,10 +9,10 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource(path: str) -> Path:
-    """The place of a shipped file or folder, such as ``grammar/net.lark``.
+    """The location of a shipped file or folder, such as ``grammar/net.lark``.
 
     Raises:
-        FileNotFoundError: neither the package nor the checkout holds it.
+        FileNotFoundError: neither the package nor the checkout contains it.
     """
     for root in (_PACKAGE / "resources", _PACKAGE.parent):
         candidate = root / path

@@ -1,4 +1,4 @@
-"""Calls in a train section (``data csv("a.csv")``, ``augment crop(32)``): their arguments, checked, and complaints."""
+"""Calls in a train section (``data csv("a.csv")``, ``augment crop(32)``): checks of their arguments, and errors."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class SettingCall:
 
 
 def bind(call: SettingCall, function: Callable[..., Any], extra: Sequence[str] = ()) -> dict[str, Any]:
-    """The keyword arguments for ``function`` that a setting gives, checked against its signature and annotations.
+    """The keyword arguments of ``function`` from a setting, checked against its signature and annotations.
 
-    The first parameter of ``function`` is the call itself and not the user's. ``extra`` are names that the caller
-    takes care of. Every complaint is gathered.
+    The first parameter of ``function`` is the call itself and not an argument of the user. ``extra`` are names that the
+    caller handles. All errors are collected.
 
     Raises:
-        ModelError: the call's ``argument_code`` for an unknown, missing, doubled or surplus argument, its
+        ModelError: the call's ``argument_code`` for an unknown, missing, repeated or surplus argument, its
             ``value_code`` for one of the wrong kind.
     """
     setting = call.setting

@@ -1,4 +1,4 @@
-"""Source text and the places in it: the vocabulary in which every stage says where something came from."""
+"""Source texts and places in them, which all stages use to refer to the user's text."""
 
 from __future__ import annotations
 

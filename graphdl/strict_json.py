@@ -1,4 +1,4 @@
-"""JSON as its standard has it (RFC 8259), for files that outlive a process and for other programs."""
+"""Standard JSON (RFC 8259), for files that outlive a process and for other programs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _DEEPEST = 64
 
 
 def encode(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
-    """JSON text. NaN and the infinities, for which JSON has no words, become null."""
+    """Encodes a value as JSON. NaN and the infinities, which JSON does not have, become null."""
     return json.dumps(finite(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
 
 
 def decode(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Decodes a JSON text.
 
     Raises:
-        ValueError: it is no UTF-8 or no JSON, holds a number that is not finite or a key twice, or is nested more than
-            64 deep.
+        ValueError: it is not UTF-8 or not JSON, contains a number that is not finite or a repeated key, or is nested
+            more than 64 deep.
     """
     try:
         value = json.loads(
@@ -44,7 +44,7 @@ def decode(text: str | bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """A JSON value in which None stands for every NaN and infinity."""
+    """A JSON value with None in place of every NaN and infinity."""
     match value:
         case float():
             return value if isfinite(value) else None

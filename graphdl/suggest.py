@@ -1,4 +1,4 @@
-"""The nearest known name to a misspelt one."""
+"""Suggestions for misspelt names: the nearest known name."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from contextvars import ContextVar
 from itertools import islice
 
 _LONGEST = 80
-"""Letters of a name that is compared at most."""
+"""The most characters of a name that are compared."""
 
 _WORK = 3_000_000
-"""What the suggestions for one file may cost, in pairs of letters that are compared: about a second."""
+"""The limit of the work for the suggestions of one file, in compared pairs of characters: about a second."""
 
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
-"""What is left of the work, where it is limited."""
+"""The remaining work, if it is limited."""
 
 
 @contextmanager
 def limited_suggestions() -> Iterator[None]:
-    """Inside, suggestions end after some work: of thousands of misspelt names in a file the first ones get help."""
+    """Limits the work for suggestions in the block: of thousands of misspelt names in a file, only the first get
+    suggestions.
+    """
     token = _left.set([_WORK])
     try:
         yield
@@ -28,10 +30,10 @@ def limited_suggestions() -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a typing slip turns into ``name``; None if nothing is near.
+    """The known name that is nearest to ``name``; None if none is near.
 
-    Near is a third of the letters (of the longer name) at most, counted as by Damerau and Levenshtein (a swap of
-    neighbours is one slip), or a name that was written on beyond its end.
+    A name is near if its Damerau–Levenshtein distance (a swap of neighbours is one edit) is at most a third of the
+    longer name's length, or if ``name`` continues it (padding: pad).
     """
     left = _left.get()
     if len(name) > _LONGEST or (left is not None and left[0] <= 0):
@@ -61,7 +63,7 @@ def did_you_mean(name: str, known: Iterable[str], quote: str = "'") -> str | Non
 
 
 def enumerated(names: Iterable[str], most: int = 20) -> str:
-    """``a, b, c``; of a long list its beginning."""
+    """``a, b, c``; only the beginning of a long list."""
     shown = list(islice(names, most + 1))
     return ", ".join([*shown[:most], "…"] if len(shown) > most else shown)
 

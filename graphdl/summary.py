@@ -1,4 +1,4 @@
-"""The table of a model: a row a module with its output shape, parameters, FLOPs and memory, for one example."""
+"""The table of a model: for each module the output shape, parameters, FLOPs and memory for one example."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One module that the model's text applies."""
+    """A module that the model's text applies."""
 
     path: str
     name: str
-    """The path from the module around it."""
+    """The path relative to the enclosing module."""
     kind: str
     depth: int
-    """0 for a module of the net itself."""
+    """The depth of nesting; 0 for a module of the net itself."""
     shapes: tuple[str, ...]
-    """Of its outputs."""
+    """The shapes of its outputs."""
     parameters: int
     flops: int
-    """Of the forward pass, for one example."""
+    """The FLOPs of the forward pass, for one example."""
     activation_bytes: int
-    """Of its outputs, for one example; of a module that holds others, theirs in sum."""
+    """Bytes of its outputs, for one example; for a module that contains others, their sum."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Summary:
 
 
 def summarize(graph: ModuleGraph) -> Summary:
-    """The table of a graph. Raises ModelError where it cannot be lowered."""
+    """The table of a graph. Raises ModelError if the graph cannot be lowered."""
     from graphdl.compiler.lowering import lower
     from graphdl.operators.tensor import topological
 
@@ -78,7 +78,7 @@ def summarize(graph: ModuleGraph) -> Summary:
 
 
 def table(summary: Summary, *, width: int = 100, depth: int | None = None) -> str:
-    """The table for people, down to a depth; names that are too long for ``width`` are cut."""
+    """The table as text, down to a depth. Names that are too long for ``width`` are shortened."""
     cells = [
         (
             "  " * row.depth + row.name,
@@ -133,7 +133,7 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 def _rows(
     module: Module, depth: int, rows: list[Row], own: dict[int, int], parameters: dict[int, int]
 ) -> tuple[int, int, int]:
-    """Adds the rows of a module and of those that its text applies; returns its parameters, FLOPs and bytes."""
+    """Adds the rows of a module and of the modules that its text applies. Returns its parameters, FLOPs and bytes."""
     place = len(rows)
     inner: list[Row] = []
     # What a library block consists of is not the user's affair.

@@ -1,11 +1,11 @@
-"""The command line: ``graphdl VERB …``, a file a verb.
+"""The command line: ``graphdl VERB …``, with one file for each verb.
 
 A verb is a module of this folder with a click command named ``command``, and a line in ``VERBS``. Modules are imported
 when their verb is called, so that ``graphdl check`` does not wait for OpenCL.
 
-Exit codes: 0 done; 1 the model or the data is at fault; 2 the command's words are off; 3 the device or the machine is
-at fault; as in a shell 128 and the signal's number when a signal ends it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, and
-141 (SIGPIPE) when whoever read standard output has gone.
+Exit codes: 0 success; 1 an error of the model or the data; 2 an error of the command line; 3 an error of the device or
+the machine. As in a shell, 128 plus the number of a signal that ends it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, and 141
+(SIGPIPE) when the reader of standard output is gone.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ VERBS = {
 
 
 _CLOSED = 128 + 13
-"""The exit code of a process that SIGPIPE ends, which Windows does not have."""
+"""The exit code of a process that SIGPIPE ends. Windows does not have it."""
 
 
 class _OutputClosedError(Exception):
-    """Whoever read standard output has gone."""
+    """The reader of standard output is gone."""
 
 
 @contextmanager
 def _noticing() -> Iterator[None]:
-    """Turns the error of a broken pipe into one that click does not take for its own affair."""
+    """Converts the error of a broken pipe to one that click does not handle itself."""
     try:
         yield
     except BrokenPipeError:
@@ -58,7 +58,7 @@ def _noticing() -> Iterator[None]:
 
 
 class _Verbs(click.Group):
-    """A group that knows its verbs by name and imports one when it is called."""
+    """A group that has its verbs by name, and imports a verb when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -93,7 +93,7 @@ class _Verbs(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> NoReturn:
-        """Runs a verb and ends the process with the exit code that its outcome has."""
+        """Runs a verb, and ends the process with the exit code of its outcome."""
         _open_missing_streams()
         try:
             result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -104,7 +104,7 @@ class _Verbs(click.Group):
 
 
 def _complain(error: BaseException) -> int:
-    """Says what has gone wrong, and gives the exit code. What is a fault of this program is raised again."""
+    """Prints an error and returns the exit code. An error of this program is raised again."""
     match error:
         case ModelError():
             from graphdl.rendering import render
@@ -119,9 +119,9 @@ def _complain(error: BaseException) -> int:
             error.show(shown)
             _say(printable_lines(shown.getvalue()))
             return error.exit_code
-        case click.Abort() | KeyboardInterrupt():  # click's word for Ctrl-C, and one that came when click had done
+        case click.Abort() | KeyboardInterrupt():  # click's exception for Ctrl-C, or a Ctrl-C after click had finished
             with suppress(ValueError):  # not in the main thread
-                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a further one ends what is left to do, without a word
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # a further Ctrl-C ends the remaining work silently
             cause = error.__cause__ if isinstance(error, click.Abort) else error
             return 128 + getattr(cause, "number", int(signal.SIGINT))
         case _OutputClosedError():
@@ -137,20 +137,20 @@ def _complain(error: BaseException) -> int:
 
 
 def _say(text: str) -> None:
-    """Writes to standard error, if anybody is there to read it."""
+    """Writes to standard error. Errors of writing are ignored."""
     with suppress(OSError):
         click.echo(text, err=True, nl=False)
 
 
 def _open_missing_streams() -> None:
-    """Gives a process that was started with closed streams some that lead nowhere."""
+    """Opens null streams in a process that was started with closed standard streams."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _leave(code: int) -> NoReturn:
-    """Ends the process. What cannot be written any more is not tried again by the interpreter."""
+    """Ends the process. The interpreter must not try again to write output that cannot be written."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if not stream.closed:

@@ -1,4 +1,4 @@
-"""``graphdl check``: every diagnostic of some files. Imports nothing heavy: it answers at once."""
+"""``graphdl check``: all diagnostics of some files. No expensive imports, so that it answers at once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check(file: Path, net: str | None, settings: dict[str, str]) -> list[Diagno
 
 
 class _Stages(Watcher):
-    """Checks what train sections say of optimizers, schedules, data and augmentations."""
+    """Checks the optimizers, schedules, data sets and augmentations of train sections."""
 
     def __init__(self) -> None:
         self.complaints: tuple[Diagnostic, ...] = ()
@@ -75,7 +75,7 @@ class _Stages(Watcher):
 
 
 def _annotation(diagnostic: Diagnostic) -> str:
-    """A line that GitHub shows beside the code (a workflow command)."""
+    """An annotation that GitHub shows beside the code (a workflow command)."""
     place = diagnostic.to_json()
     where = ""
     if "file" in place:

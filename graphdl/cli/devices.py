@@ -1,4 +1,4 @@
-"""``graphdl devices``: what there is, what would be used, and why."""
+"""``graphdl devices``: the available devices, the default one, and the reasons for the choice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphdl.runtime.ranking import DeviceInfo
 
 @dataclass(frozen=True)
 class _Entry:
-    """A device, what the probe said of it, and what became of it in the choice."""
+    """A device, the result of its probe, and its rank in the choice."""
 
     finding: Finding
     chosen: bool
@@ -89,7 +89,7 @@ def _examine(devices: list[DeviceInfo]) -> list[_Entry]:
 
 
 def _meant(devices: list[DeviceInfo]) -> set[int]:
-    """The indices of what would be tried without ``--device``; none where there is no such device."""
+    """The indices of the devices that would be tried without ``--device``; empty if there are none."""
     try:
         return {info.index for info in wanted(devices)}
     except DeviceError:
@@ -97,7 +97,7 @@ def _meant(devices: list[DeviceInfo]) -> set[int]:
 
 
 def _runtime_lines() -> list[str]:
-    """The drivers that were found, where, and what is wrong with them."""
+    """The drivers that were found, their origins, and their errors."""
     lines = []
     for runtime in runtimes():
         problem = runtime.problem or load_failure(runtime)

@@ -1,4 +1,4 @@
-"""``graphdl explain``: the long form of a diagnostic's code; the gradient of a parameter, path by path."""
+"""``graphdl explain``: the explanation of a diagnostic's code, or the gradient of a parameter, path by path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of ``graphdl explain`` that tells a parameter's gradient as a sum over paths."""
+"""The part of ``graphdl explain`` that shows a parameter's gradient as a sum over paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def explain_parameter(
     device: str | None,
     as_json: bool,
 ) -> str:
-    """The text, or the JSON, of the chain rule over all paths from a parameter to the losses."""
+    """The chain rule over all paths from a parameter to the losses, as text or JSON."""
     from graphdl.training.chain import chain
     from graphdl.training.samples import sample
 
@@ -88,14 +88,14 @@ def _formula(found: ChainRule) -> str:
 
 
 def _common(paths: tuple[PathGradient, ...]) -> set[int]:
-    """The tensors that every one of several paths goes through."""
+    """The tensors that all paths contain, if there are several paths."""
     if len(paths) < 2:
         return set()
     return set.intersection(*(set(path.nodes) for path in paths))
 
 
 def _told(path: PathGradient, common: set[int]) -> list[str]:
-    """The steps of a path; runs of steps that all paths share are one ellipsis."""
+    """The steps of a path. An ellipsis replaces consecutive steps that all paths share."""
     told: list[str] = []
     for step, node in zip(path.steps, path.nodes, strict=True):
         text = "…" if node in common else step

@@ -1,4 +1,4 @@
-"""``graphdl fmt``: files in the canonical style. Imports nothing heavy: editors call it when a file is saved."""
+"""``graphdl fmt``: files in the canonical style. No expensive imports: editors call it when a file is saved."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _difference(source: Source, styled: str) -> str:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Writes a file whole or not at all, and keeps its permissions."""
+    """Writes a file atomically, and keeps its permissions."""
     target = file.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:

@@ -27,7 +27,7 @@ def command(stdio: bool) -> None:
 
 
 def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
-    """What may follow the words of a train section."""
+    """The calls that may follow the words of a train section."""
     from graphdl.data.augmentations import AUGMENTATIONS
     from graphdl.data.catalog import DATA_SETS
     from graphdl.training.optimizers import OPTIMIZERS
@@ -37,7 +37,7 @@ def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
 
 
 def _complaints(graph: ModuleGraph) -> list[Diagnostic]:
-    """What is wrong with the settings of a net's train sections."""
+    """The errors in the settings of a net's train sections."""
     from graphdl.training.stages import stages
 
     try:

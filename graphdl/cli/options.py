@@ -1,4 +1,4 @@
-"""Options that several verbs have."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def json_option(command: Command) -> Command:
 
 
 def use_color(stream: Any = None) -> bool:
-    """Whether to write colours: only to a terminal, and not with ``NO_COLOR``."""
+    """Whether to write colours: only to a terminal, and not if ``NO_COLOR`` is set."""
     return (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""``graphdl predict``: what a trained model says to images, arrays or tables."""
+"""``graphdl predict``: the predictions of a trained model for images, arrays or tables."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def command(
 
 
 def _class_names(settings: Mapping[str, Any]) -> Mapping[int, Sequence[str]]:
-    """The names of classes by their number, where the run's data has names."""
+    """The names of classes by number, if the run's data has names."""
     return {len(names): names for names in settings.get("class_names", {}).values()}
 
 
 def _shown(value: Any, classes: Mapping[int, Sequence[str]]) -> str:
-    """A value of one example: a distribution by its likeliest classes, others by their first numbers."""
+    """A value of one example: the likeliest classes of a distribution, the first numbers of any other value."""
     if value.ndim == 0:
         return f"{value.item():.4g}"
     if value.ndim == 1 and len(value) > 1 and value.dtype.kind == "f" and _is_distribution(value):

@@ -1,4 +1,4 @@
-"""How a training is shown: a bar on a terminal, a line an epoch elsewhere."""
+"""The display of a training's progress: a bar on a terminal, else a line for each epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFRESH_SECONDS = 0.1
 
 @contextmanager
 def progress() -> Iterator[Observer]:
-    """An observer that suits where standard output goes."""
+    """An observer that suits the kind of standard output."""
     if not sys.stdout.isatty():
         yield _Lines()
         return
@@ -44,7 +44,7 @@ class _Shown(Observer):
 
 
 class _Lines(_Shown):
-    """A line an epoch."""
+    """Prints a line for each epoch."""
 
     def record(self, record: Mapping[str, Any]) -> None:
         if record["kind"] == "epoch":
@@ -52,7 +52,7 @@ class _Lines(_Shown):
 
 
 class _Bar(_Shown):
-    """A bar over the steps of the stage, with what the running epoch's averages are."""
+    """Shows a bar over the steps of the stage, with the averages of the current epoch."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -95,7 +95,7 @@ def _values(loss: float | None, metrics: Mapping[str, float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Four digits behind the point; None is what a record has for a number that is not finite."""
+    """A number with four decimals. None, which a record has for a number that is not finite, is allowed."""
     if value is None:
         return "nan"
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4e}"

@@ -1,4 +1,4 @@
-"""The inputs of ``graphdl predict``: images, arrays and tables, read as training reads its own."""
+"""The inputs of ``graphdl predict``: images, arrays and tables, read in the same way as in training."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from graphdl.training.run import RunFolder
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
-"""Of tables, where the run's data says nothing."""
+"""The separators of tables, if the run's data does not determine them."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arrays by input, examples first, and how many examples each file has."""
+    """Arrays by input, with the examples as first dimension, and the number of examples in each file."""
 
     arrays: dict[str, np.ndarray]
     files: list[tuple[Path, int]]
 
     @property
     def names(self) -> Iterator[str]:
-        """What to call each example."""
+        """A name for each example."""
         for path, count in self.files:
             yield from [str(path)] if count == 1 else (f"{path}[{k}]" for k in range(count))
 
 
 def prepare(paths: Sequence[Path], model: Model, folder: RunFolder | None, types: Mapping[str, TensorType]) -> Inputs:
-    """What some files hold for a model, ready to be fed: treated as the training data of the run that it is from.
+    """The content of some files for a model, ready to be fed, with the preprocessing of the run's training data.
 
     ``types`` are the inputs that may be fed.
 
@@ -72,11 +72,12 @@ def read_inputs(
     reading: Reading,
     tables: Mapping[str, Table] | None = None,
 ) -> Inputs:
-    """What some files hold for a net.
+    """The content of some files for a net.
 
-    ``types`` are the inputs that the net's outputs need, as files give them. A file of one array, images and tables
-    feed the net's only such input; the arrays of an ``.npz`` file have names. ``tables`` says of inputs how they lay in
-    the table that the net was trained on: a table with a header is matched to it by name, one without by position.
+    ``types`` are the inputs that the net's outputs need, with the shapes that files have. Images, tables and files with
+    one array feed the net's only input of that kind; the arrays of an ``.npz`` file have names. ``tables`` has the
+    columns of inputs in the table of the training data: a table with a header is matched by name, one without by
+    position.
 
     Raises:
         ModelError: E0704 or E0705, a file is missing or cannot be read; E0709, a table cannot be used; E0713, it is
@@ -127,7 +128,7 @@ def _only(types: Mapping[str, TensorType], path: Path, reading: Reading, rank: i
 
 
 def _fed(reading: Reading, path: Path, values: Array, kind: TensorType | None) -> np.ndarray:
-    """An array as training on an ``.npz`` file reads it: bytes of images are floats from 0 to 1."""
+    """An array as training on an ``.npz`` file reads it: bytes of images become floats from 0 to 1."""
     values = np.atleast_1d(values)
     if kind is None or kind.element != "float":
         return values
@@ -145,7 +146,7 @@ def _image(reading: Reading, path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _table(reading: Reading, path: Path, kind: TensorType, known: Table | None, separator: str) -> np.ndarray:
-    """The rows of a text table of numbers, [rows, columns]; without a header, the columns are counted."""
+    """The rows of a text table of numbers, [rows, columns]. Without a header, columns are matched by position."""
     rows = read_rows(reading, path, known.separator if known is not None else separator)
     head = next(rows, None)
     if head is None:
@@ -180,7 +181,7 @@ def _table(reading: Reading, path: Path, kind: TensorType, known: Table | None, 
 
 
 def _counted(reading: Reading, path: Path, names: Sequence[str], kind: TensorType) -> range:
-    """All columns, which are as many as the input wants."""
+    """All columns. Raises ModelError unless their number is that of the input."""
     if len(names) != kind.shape[0]:
         raise reading.error("E0714", f"{path} has {len(names)} columns, the net was trained on {kind.shape[0]}")
     return range(len(names))

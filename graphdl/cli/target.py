@@ -1,4 +1,4 @@
-"""The model that ``eval`` and ``predict`` speak of: a run folder's, or a file's with weights."""
+"""The model for ``eval`` and ``predict``: that of a run folder, or that of a file with weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def open_target(
     target: Path, weights: Path | None, *, net: str | None, settings: Mapping[str, str], device: str | None
 ) -> tuple[Model, RunFolder | None]:
-    """The model with its weights, and the run folder it is from, where it is from one.
+    """The model with its weights, and its run folder if it has one.
 
     Raises:
         click.UsageError: a file with parameters and without weights, or a run with settings of a file.
-        ModelError: the run, the file or the weights are at fault.
+        ModelError: the run, the file or the weights have errors.
     """
     if target.is_dir():
         if net is not None or settings:
@@ -48,7 +48,7 @@ def open_model(target: Path, *, net: str | None, settings: Mapping[str, str], de
 
     Raises:
         click.UsageError: a run with settings of a file.
-        ModelError: the run or the file is at fault.
+        ModelError: the run or the file has errors.
     """
     if target.is_dir():
         return open_target(target, None, net=net, settings=settings, device=device)[0]
@@ -59,10 +59,10 @@ def open_model(target: Path, *, net: str | None, settings: Mapping[str, str], de
 
 
 def data_of(target: Path, data: str | None, root: Path | None) -> tuple[Overrides, Path | None, Path | None]:
-    """What data a file or a run is measured on, the folder of data sets, and the folder of the model file.
+    """The data on which a file or a run is measured, the folder of data sets, and the folder of the model file.
 
     Raises:
-        ModelError: ``data`` names no data set, or the run is at fault.
+        ModelError: ``data`` names no data set, or the run has errors.
     """
     from graphdl.training.fit import TrainingOptions, remembered
     from graphdl.training.run import open_run

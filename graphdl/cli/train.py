@@ -88,7 +88,7 @@ def command(
 
 @contextmanager
 def _observing(shown: Observer, tensorboard: bool, folder: Path) -> Iterator[Observer]:
-    """The observer that shows progress, and that writes event files if they are asked for."""
+    """The observer that shows progress and, on request, writes event files."""
     if not tensorboard:
         yield shown
         return

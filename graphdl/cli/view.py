@@ -1,4 +1,4 @@
-"""``graphdl view``: the page of a model or a run, the difference of two, or a picture for documents."""
+"""``graphdl view``: the page of a model or a run, the difference of two models, or a drawing for documents."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ _ENDINGS = {"html": "html", "svg": "svg", "dot": "dot", "mermaid": "mmd", "json"
 
 @dataclass(frozen=True)
 class _Asked:
-    """What of a page needs a device and data."""
+    """The parts of a page that need a device and data."""
 
     model: Model
     folder: RunFolder | None

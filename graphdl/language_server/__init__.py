@@ -1,6 +1,6 @@
-"""The language server: an editor asks over the Language Server Protocol, and the parser and expansion answer.
+"""The language server: it answers an editor over the Language Server Protocol with the parser and the expansion.
 
-``text`` positions; ``symbols`` and ``binding`` what names mean; ``analysis`` what one text is worth; ``documents``
-the files of a session; ``context`` and ``calls`` where the cursor stands; ``hover``, ``completion``, ``signatures``,
-``outline``, ``rename`` and ``problems`` one answer each; ``features`` the protocol. Needs the extra ``editor``.
+``text`` converts positions. ``analysis`` has the facts about one text, ``documents`` the files of a session,
+``context`` and ``calls`` the surroundings of the cursor. ``hover``, ``completion``, ``signatures``, ``outline``,
+``rename`` and ``problems`` have one answer each, and ``features`` is the protocol. It needs the extra ``editor``.
 """

@@ -1,4 +1,6 @@
-"""One look at a file: its diagnostics, what its names mean, and what every expression was worth in the expansion."""
+"""The analysis of a file: its diagnostics, the meaning of its names, and the values of its expressions during
+expansion.
+"""
 
 from __future__ import annotations
 
@@ -26,22 +28,23 @@ from graphdl.language_server.text import moved
 from graphdl.source import Source, Span
 
 PATIENCE = 3.0
-"""Seconds that an expansion may take: an editor does not wait longer."""
+"""Seconds that an expansion may take. An editor does not wait longer."""
 
 _KEPT = 8
-"""How many different values of one expression are remembered."""
+"""The number of different values that are stored for one expression."""
 
 Complain = Callable[[ModuleGraph], list[Diagnostic]]
 
 
 class Analysis(Watcher):
-    """What is known of one state of a file: at once by its expansion for inference, wholly after ``finish``.
+    """The facts about one version of a file. They include its expansion for inference, and, after ``finish``, for
+    training.
 
     Args:
         source: the file as the editor shows it.
-        read: the text of an imported file, which may be open as well.
-        complain: further diagnostics of the model's graph, of its train sections.
-        earlier: an analysis of an earlier text without errors. It answers where this one, being broken, cannot.
+        read: returns the text of an imported file, which may be open as well.
+        complain: returns further diagnostics about the train sections of the model's graph.
+        earlier: an analysis of an earlier text without errors, for answers that a broken text cannot give.
     """
 
     def __init__(
@@ -67,13 +70,13 @@ class Analysis(Watcher):
         self._deadline = monotonic() + PATIENCE
         self._count = 0
         self.abandoned = False
-        """Whether the expansion took too long, so that only a part of it is known."""
+        """Whether the expansion took too long, so that it is incomplete."""
         with _without_collection():
             self.diagnostics = check(source, watcher=self)
         self.earlier = earlier if self.is_broken or self.abandoned else None
 
     def finish(self) -> None:
-        """Expands for training, too, which completes the diagnostics."""
+        """Expands for training as well, which completes the diagnostics."""
         if self.is_finished or self.abandoned:
             return
         self.is_finished = True
@@ -110,14 +113,14 @@ class Analysis(Watcher):
             known.append(value)
 
     def be_patient(self) -> None:
-        """Raises Abandoned when the time is over."""
+        """Raises Abandoned if the time is over."""
         self._count += 1
         if self._count % 64 == 0 and monotonic() > self._deadline:
             self.abandoned = True
             raise Abandoned
 
     def learn(self, span: Span, value: Any) -> None:
-        """Remembers a value of an expression of the file itself that is not worth anything for inference."""
+        """Stores a value of an expression of the file itself, if it has no value in inference."""
         facts = self._facts.get(span.source)
         if facts is not None:
             facts.setdefault((span.start, span.end), [value])
@@ -135,7 +138,7 @@ class Analysis(Watcher):
 
     @property
     def last_graph(self) -> ModuleGraph | None:
-        """The file's model: its last net. While it cannot be expanded, as it was before."""
+        """The graph of the file's model, which is its last net; the earlier graph if it cannot be expanded."""
         known = self.graphs or (self.earlier.graphs if self.earlier is not None else {})
         return next(reversed(known.values()), None)
 
@@ -161,28 +164,28 @@ class Analysis(Watcher):
         return self._bindings[scope.source]
 
     def values(self, span: Span) -> list[Any]:
-        """What the expression at a place was worth: different values, in the order in which they came."""
+        """The different values of the expression at a span, in order of evaluation."""
         found = self._facts.get(span.source, {}).get((span.start, span.end))
         if found is None and (before := self._before(span)) is not None and self.earlier is not None:
             return self.earlier.values(before)
         return found or []
 
     def modules_at(self, span: Span) -> list[tuple[ModuleGraph, Module]]:
-        """The modules that were applied, or named, by the text of a place, each with its graph."""
+        """The modules that the text at a span applies or names, each with its graph."""
         found = self._modules.get((span.source, span.start, span.end))
         if found is None and (before := self._before(span)) is not None and self.earlier is not None:
             return self.earlier.modules_at(before)
         return found or []
 
     def nodes_at(self, span: Span) -> list[Node]:
-        """The nodes that came of the text of a place."""
+        """The nodes that the text at a span makes."""
         found = self._nodes.get((span.source, span.start, span.end))
         if found is None and (before := self._before(span)) is not None and self.earlier is not None:
             return self.earlier.nodes_at(before)
         return found or []
 
     def _before(self, span: Span) -> Span | None:
-        """The same piece of the earlier text."""
+        """The corresponding span of the earlier text; None if it was changed."""
         if self.earlier is None or span.source is not self.source:
             return None
         old = self.earlier.source
@@ -192,7 +195,7 @@ class Analysis(Watcher):
         return Span(old, start, start + span.end - span.start)
 
     def values_of(self, symbol: Symbol, near: Span) -> list[Any]:
-        """What a name holds: where it is read or written at ``near``, else where it is read next, else anywhere."""
+        """The values of a name: at ``near``, where it is read or assigned, else at its next occurrence, else at any."""
         found = self.values(near) or self._assigned(symbol, near)
         if found or symbol.span is None:
             return found
@@ -208,7 +211,7 @@ class Analysis(Watcher):
         return []
 
     def _assigned(self, symbol: Symbol, near: Span) -> list[Any]:
-        """The values that the statement at a place gives to a name."""
+        """The values that the statement at a place assigns to a name."""
         statement = self.writers.get((near.source, near.start))
         match statement:
             case syntax.Assign():
@@ -227,7 +230,7 @@ class Analysis(Watcher):
 
     @cached_property
     def writers(self) -> dict[tuple[Source, int], syntax.Syntax]:
-        """From where a name is written to the statement that gives it its value."""
+        """Maps each place where a name is assigned to its statement."""
         found: dict[tuple[Source, int], syntax.Syntax] = {}
         for scope in self.scopes:
             for node in (n for declaration in scope.tree.declarations for n in walk(declaration)):
@@ -260,7 +263,7 @@ class Analysis(Watcher):
 
 
 class _Training(Watcher):
-    """The expansion for training: what only it has is added to an analysis."""
+    """Expands for training and adds the values that only training has to an analysis."""
 
     modes = (True,)
 
@@ -276,7 +279,7 @@ class _Training(Watcher):
 
 
 def _all_nodes(graph: ModuleGraph) -> Iterator[Node]:
-    """Every node, those in the bodies of scans included."""
+    """All nodes, including those in the bodies of scans."""
     pending = list(reversed(graph.nodes))
     while pending:
         node = pending.pop()
@@ -302,7 +305,9 @@ def _alike(one: Any, other: Any) -> bool:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """An expansion makes many objects and drops few: looking for cycles would take a third of its time."""
+    """Disables garbage collection: an expansion makes many objects and frees few, and collection would take a third of
+    its time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

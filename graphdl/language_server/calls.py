@@ -1,4 +1,4 @@
-"""The call around the cursor: what it takes, and which argument is being written."""
+"""The call around the cursor: its parameters, and the argument that is being written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphdl.language_server.context import Context, OpenCall
 from graphdl.language_server.signatures import Parameter, Settings, Signature
 
 _NO_TENSOR = frozenset(["NUMBER", "STRING", "true", "false", "none", "[", "-"])
-"""With these begins no tensor that somebody writes as an argument."""
+"""The tokens with which no tensor argument begins."""
 
 _HYPER_KINDS = (symbols.HYPER, symbols.LET, symbols.LOOP, symbols.DIMENSION, symbols.BLOCK)
 
@@ -24,11 +24,11 @@ _HYPER_KINDS = (symbols.HYPER, symbols.LET, symbols.LOOP, symbols.DIMENSION, sym
 class Help:
     signature: Signature
     active: int | None
-    """The index of the parameter that the cursor's argument fills."""
+    """The index of the parameter for the cursor's argument."""
 
 
 def symbol_of(analysis: Analysis, name: str, offset: int) -> Symbol | None:
-    """What a name means at a place."""
+    """The meaning of a name at an offset."""
     local = analysis.bindings.visible(offset).get(name)
     if local is not None or analysis.file is None:
         return local
@@ -42,7 +42,7 @@ def symbol_of(analysis: Analysis, name: str, offset: int) -> Symbol | None:
 
 
 def signature_of(analysis: Analysis, context: Context, call: OpenCall, settings: Settings) -> Signature | None:
-    """The signature of the callee, where it is certain."""
+    """The signature of the callee; None if the callee is not certain."""
     names = [token.text for token in call.callee]
     if context.declaration == "train" and context.statement and call.callee[0] in context.statement[1:2]:
         make = settings.get(context.statement[0].text, {}).get(names[0])
@@ -68,7 +68,7 @@ def help_at(analysis: Analysis, context: Context, settings: Settings) -> Help | 
 
 
 def open_parameters(analysis: Analysis, call: OpenCall, signature: Signature) -> list[Parameter]:
-    """The parameters that the arguments left of the cursor do not fill."""
+    """The parameters that the arguments before the cursor do not fill."""
     filled = _filled(analysis, call, signature)[:-1]
     return [p for p in signature.parameters if p not in filled]
 
@@ -79,7 +79,7 @@ def _active(analysis: Analysis, call: OpenCall, signature: Signature) -> int | N
 
 
 def _filled(analysis: Analysis, call: OpenCall, signature: Signature) -> list[Parameter | None]:
-    """The parameter that each argument fills; None for one too many."""
+    """The parameter that each argument fills; None for a surplus argument."""
     named = set(call.named)
     ports = [p for p in (signature.ports[1:] if call.piped else signature.ports) if p.name not in named]
     hypers = [p for p in signature.hypers if p.name not in named]

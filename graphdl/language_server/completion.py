@@ -1,4 +1,4 @@
-"""What may be written at the cursor."""
+"""Completions at the cursor."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ _TYPES = {"[…]": "[$1]", "int": "int[$1]", "bool": "bool[$1]", "class": "class
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """``snippet`` is inserted where the editor knows snippets, else ``label``. Lower ranks stand first."""
+    """One completion. ``snippet`` is inserted if the editor supports snippets, else ``label``.
+    Lower ranks come first.
+    """
 
     label: str
     kind: str
@@ -61,11 +63,11 @@ class Item:
     documentation: str | None = None
     snippet: str | None = None
     start: int | None = None
-    """Where what it replaces starts, if not at the word."""
+    """The start of the replaced text, if it is not the start of the word."""
 
 
 def complete(analysis: Analysis, context: Context, settings: Settings) -> Iterator[Item]:
-    """Everything that fits at the cursor; the editor chooses by what is written of the word."""
+    """All completions that fit at the cursor. The editor filters them by the word's beginning."""
     before = context.before
     if context.last == ".":
         yield from _after_dot(analysis, context)
@@ -105,7 +107,7 @@ def _arguments(analysis: Analysis, context: Context, signature: Signature) -> It
 
 
 def _names(analysis: Analysis, context: Context) -> Iterator[Item]:
-    """The names in scope: those of the body, of the file, of its imports, of the library and of the language."""
+    """The names in scope: those of the body, the file, its imports, the library and the language."""
     piped = context.last == "->"
     seen: set[str] = set()
     for name, symbol in analysis.bindings.visible(context.start).items():
@@ -228,7 +230,7 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
 
 
 def _patterns(paths: Iterable[str], start: int) -> Iterator[Item]:
-    """Every parameter, and every group of them."""
+    """All parameters, and all groups of them."""
     groups: dict[str, int] = {}
     for path in paths:
         names = path.split(".")
@@ -243,7 +245,7 @@ def _patterns(paths: Iterable[str], start: int) -> Iterator[Item]:
 
 
 def imports(analysis: Analysis, offset: int) -> Iterator[Item] | None:
-    """Inside the text of an ``import`` the files that it may name; None elsewhere."""
+    """The files for the text of an ``import`` at the cursor; None elsewhere."""
     for before, token in zip(analysis.tokens, analysis.tokens[1:], strict=False):
         if (
             before.type == "import"
@@ -271,7 +273,7 @@ def _files(analysis: Analysis, written: str, start: int) -> Iterator[Item]:
 
 
 def in_text(analysis: Analysis, offset: int) -> bool:
-    """Whether the cursor stands in a comment or a text, where nothing is completed."""
+    """Whether the cursor is in a comment or a string, where nothing is completed."""
     line = analysis.source.text.rfind("\n", 0, offset) + 1
     if any(t.type == "STRING" and t.start < offset < t.end for t in analysis.tokens):
         return True

@@ -1,4 +1,4 @@
-"""Where the cursor stands, by the tokens alone: a line that is being written is rarely one that parses."""
+"""The surroundings of the cursor, by tokens alone: a line that is being written can rarely be parsed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _OPENERS = {")": "(", "]": "[", "}": "{"}
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A call whose closing parenthesis stands right of the cursor, or is not written yet."""
+    """A call whose closing parenthesis is to the right of the cursor or not written yet."""
 
     callee: tuple[Token, ...]
     """The names before the parenthesis, without the dots between them."""
     arguments: tuple[tuple[Token, ...], ...]
-    """The tokens of each argument; the last one is the cursor's."""
+    """The tokens of each argument. The last argument is at the cursor."""
     piped: bool
-    """An arrow stands before it."""
+    """Whether an arrow precedes it."""
 
     @property
     def named(self) -> list[str]:
@@ -34,32 +34,32 @@ class OpenCall:
 @dataclass(frozen=True, slots=True)
 class Context:
     word: str
-    """The part of a name left of the cursor."""
+    """The part of a name to the left of the cursor."""
     start: int
-    """Where it starts."""
+    """The start of the word."""
     before: tuple[Token, ...]
-    """All tokens left of it."""
+    """All tokens to the left of the word."""
     begins: bool
-    """A statement begins here."""
+    """Whether a statement begins here."""
     declaration: str | None
-    """The word of the declaration inside whose braces the cursor stands: block, net or train."""
+    """The word of the declaration whose braces contain the cursor: block, net or train."""
     statement: tuple[Token, ...]
-    """The tokens of the innermost statement, left of the word."""
+    """The tokens of the innermost statement to the left of the word."""
     call: OpenCall | None
 
     @property
     def last(self) -> str:
-        """The type of the token before the word, or nothing where a statement begins."""
+        """The type of the token before the word, or an empty string if a statement begins here."""
         return "" if self.begins or not self.before else self.before[-1].type
 
 
 def context(text: str, tokens: Sequence[Token], offset: int) -> Context:
-    """What stands around a place of the text."""
+    """The surroundings of an offset in the text."""
     start = name_start(text, offset)
     word = normal(text[start:offset])
     stop = bisect_right([token.start for token in tokens], start)
     before = [token for token in tokens[:stop] if token.end <= start and token.type != END]
-    # what the lexer has put in behind the last word that is written is not there yet
+    # tokens that the lexer inserted after the last written word do not exist yet
     while before and not before[-1].text:
         before.pop()
     gap = text[before[-1].end : start] if before else ""
@@ -70,7 +70,7 @@ def context(text: str, tokens: Sequence[Token], offset: int) -> Context:
 
 
 def _ended(tokens: Sequence[Token], last: Token, gap: str) -> bool:
-    """Whether the statement of the last token ends with its line, and the cursor is on a later one."""
+    """Whether the statement of the last token ends on its line, and the cursor is on a later line."""
     if "\n" not in gap or last.type not in _ENDS_A_VALUE:
         return False
     after = bisect_right([token.start for token in tokens], last.start)
@@ -149,7 +149,7 @@ def _open_call(before: Sequence[Token], begins: bool) -> OpenCall | None:
 
 
 def _split(tokens: Sequence[Token]) -> tuple[tuple[Token, ...], ...]:
-    """At the commas that stand in no bracket."""
+    """Splits the tokens at commas outside of brackets."""
     parts: list[list[Token]] = [[]]
     level = 0
     for token in tokens:

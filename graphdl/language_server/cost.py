@@ -1,4 +1,4 @@
-"""What a node of the module graph costs."""
+"""The cost of a node of the module graph."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from graphdl.operators.tensor import Tensor, array, feed, topological
 
 
 def flops(node: Node) -> int:
-    """The floating-point operations of a node's forward pass for one example: a multiplication and an addition are two.
+    """The floating-point operations of a node's forward pass for one example. A multiply-add counts as two.
 
-    What moves numbers, and what holds them, costs nothing. A ``scan`` costs its body at every step.
+    Nodes that only move or store numbers cost nothing. A ``scan`` costs its body at every step.
     """
     if node.operator == "scan":
         body: ScanBody = node.attributes["body"]

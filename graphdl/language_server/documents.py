@@ -1,4 +1,4 @@
-"""The files of an editor's session: what is open, what was last seen of it, and what lies on the disk beside it."""
+"""The files of an editor's session: the open files, their analyses, and the files on disk beside them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from graphdl.language_server.text import Positions
 from graphdl.source import Source, Span
 
 _MOST_FILES = 2000
-"""How many files of a project are looked through for a name."""
+"""The most files of a project that are searched for a name."""
 
 _SKIPPED = frozenset(["node_modules", "__pycache__", "build", "dist"])
 
 
 @dataclass
 class Document:
-    """An open file. ``analysis`` is that of its text, made when it is asked for."""
+    """An open file. ``analysis`` is that of its text, made on demand."""
 
     uri: str
     source: Source
     version: int | None = None
     analysis: Analysis | None = None
     good: Analysis | None = None
-    """The last one without errors: it knows the shapes while the text is broken."""
+    """The last analysis without errors. It has the shapes while the text is broken."""
     shows_errors: bool = False
-    """The editor shows errors of it."""
+    """Whether the editor shows errors of it."""
 
 
 class Documents:
@@ -51,7 +51,7 @@ class Documents:
     # ------------------------------------------------------------------------------------------------ open documents
 
     def put(self, uri: str, text: str, version: int | None) -> Document:
-        """A file is opened or has a new text."""
+        """Opens a file, or replaces its text."""
         path = path_of(uri)
         name = os.path.basename(path) if path is not None else uri.rpartition("/")[2] or uri
         source = Source(name, text.removeprefix("\ufeff"), path)
@@ -63,7 +63,7 @@ class Documents:
         return document
 
     def forget(self) -> None:
-        """Files have changed on the disk: what is known of the open ones may be wrong."""
+        """Drops the analyses of all open files, after files on disk have changed."""
         for document in self.open.values():
             document.analysis = None
 
@@ -71,7 +71,7 @@ class Documents:
         self.open.pop(uri, None)
 
     def dependents(self, uri: str) -> list[Document]:
-        """The other open files that must be looked at again."""
+        """The other open files that must be analysed again."""
         return [d for d in self.open.values() if d.uri != uri and d.analysis is None]
 
     @staticmethod
@@ -79,7 +79,7 @@ class Documents:
         return document.analysis is None or any(s.source.path == path for s in document.analysis.scopes)
 
     def analysis(self, uri: str) -> Analysis | None:
-        """What is known of the text as it is now."""
+        """The analysis of the current text."""
         document = self.open.get(uri)
         if document is None:
             return None
@@ -97,11 +97,11 @@ class Documents:
         return {d.source.path: d.source for d in self.open.values() if d.source.path is not None}
 
     def read(self, path: str) -> Source:
-        """The text of a file as the editor has it, else as the disk has it."""
+        """The text of a file in the editor, else that on disk."""
         return self.texts.get(path) or read_source(path)
 
     def mentioning(self, word: str, near: Source) -> list[Source]:
-        """The files of the project that hold a word, the given one and the open ones first."""
+        """The files of the project that contain a word: the given file, the open ones, then the others."""
         found = {near.path or near.name: near}
         for document in self.open.values():
             if word in normal(document.source.text):
@@ -149,6 +149,6 @@ class Documents:
 
 
 def path_of(uri: str) -> str | None:
-    """The real path of a file's URI; None for a text that is no file yet."""
+    """The real path of a file's URI; None for a text that is not a file yet."""
     path = uris.to_fs_path(uri)
     return os.path.realpath(path) if path is not None else None

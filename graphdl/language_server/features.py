@@ -1,4 +1,4 @@
-"""The language server: the requests of the protocol, answered from the analyses."""
+"""The language server: the requests of the protocol, answered with analyses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from graphdl.language_server.text import moved
 from graphdl.source import Span
 
 DELAY = 0.1
-"""Seconds without a key before the text is checked."""
+"""Seconds without a keystroke before the text is checked."""
 
 _OUTLINE = {
     symbols.BLOCK: types.SymbolKind.Class,
@@ -72,8 +72,8 @@ class Server(LanguageServer):
     """A language server with its open documents.
 
     Args:
-        settings: what may follow the words of a train section; asked for when it is needed.
-        complain: further diagnostics of a graph with train sections.
+        settings: returns the calls that may follow the words of a train section; called on demand.
+        complain: returns further diagnostics about a graph with train sections.
     """
 
     def __init__(self, settings: Callable[[], Settings], complain: Complain) -> None:
@@ -90,7 +90,7 @@ class Server(LanguageServer):
             self.check_soon(other.uri, delay)
 
     def check_soon(self, uri: str, delay: float) -> None:
-        """Checks a file when its text has rested for so many seconds."""
+        """Checks a file when its text has not changed for ``delay`` seconds."""
         waiting = self._waiting.pop(uri, None)
         if waiting is not None:
             waiting.cancel()
@@ -109,7 +109,7 @@ class Server(LanguageServer):
         asyncio.get_running_loop().call_soon(self.finish, uri, analysis, early)
 
     def finish(self, uri: str, analysis: Analysis, is_shown: bool) -> None:
-        """Sends the rest of the diagnostics, unless the text has changed meanwhile."""
+        """Sends the remaining diagnostics, unless the text has changed meanwhile."""
         document = self.documents.open.get(uri)
         if document is not None and document.analysis is analysis:
             shown = analysis.diagnostics
@@ -138,7 +138,7 @@ class Server(LanguageServer):
         return analysis, self.documents.positions(analysis.source).offset(position)
 
     def occurrence(self, uri: str, position: types.Position) -> tuple[Analysis, Occurrence] | None:
-        """The name at a place; in a broken statement, as it was before."""
+        """The name at a position. In a broken statement it is that of the earlier text."""
         found = self.place(uri, position)
         if found is None:
             return None
@@ -162,8 +162,8 @@ class Server(LanguageServer):
 
 
 def serve(settings: Callable[[], Settings], complain: Complain) -> None:
-    """Serves one editor over standard input and output until it hangs up."""
-    # A process of our own: expressions nest as deeply as the parser lets them, in every walk over the tree.
+    """Serves one editor over standard input and output until it closes the connection."""
+    # This process is the server's own. Expressions nest as deeply as the parser allows, in every walk over the tree.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), limits.PYTHON_DEPTH))
     # A refused renaming is an answer, not an error of the server.
     logging.getLogger("pygls.protocol.json_rpc").addFilter(
@@ -185,7 +185,7 @@ def _version() -> str:
 
 
 def _documents(server: Server) -> None:
-    """Opening, changing and closing files."""
+    """Registers opening, changing and closing of files."""
     documents = server.documents
 
     @server.feature(types.INITIALIZED)
@@ -220,7 +220,7 @@ def _documents(server: Server) -> None:
 
 
 def _reading(server: Server) -> None:
-    """What is shown of the text."""
+    """Registers the requests that show information about the text."""
     documents = server.documents
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
@@ -270,7 +270,7 @@ def _reading(server: Server) -> None:
 
 
 def _changing(server: Server) -> None:
-    """References and renaming, across files."""
+    """Registers references and renaming, across files."""
     documents = server.documents
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
@@ -327,7 +327,7 @@ def _changing(server: Server) -> None:
 
 
 def _writing(server: Server) -> None:
-    """Help while a line is being written, and formatting."""
+    """Registers completion, signature help and formatting."""
     documents = server.documents
 
     @server.feature(
@@ -385,7 +385,7 @@ def _writing(server: Server) -> None:
 
 
 class _refusals:  # noqa: N801 - used like a function
-    """Turns a refused renaming into the protocol's error, whose text editors show."""
+    """Converts a refused renaming to an error of the protocol, whose text editors show."""
 
     def __enter__(self) -> None: ...
 
@@ -395,7 +395,7 @@ class _refusals:  # noqa: N801 - used like a function
 
 
 def _imported(analysis: Analysis, offset: int) -> Path | None:
-    """The file that the text of an import under the cursor names."""
+    """The file named by the text of the import under the cursor."""
     from graphdl.language import syntax
 
     for item in analysis.file.tree.declarations if analysis.file is not None else ():

@@ -1,4 +1,4 @@
-"""What is shown of the name under the cursor: its shape, what it costs, and its documentation."""
+"""Information about the name under the cursor: its shape, its cost, and its documentation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from graphdl.source import Span
 from graphdl.summary import quantity
 
 _SHOWN = 4
-"""How many different shapes or values are listed."""
+"""The most different shapes or values that are listed."""
 
 
 def hover(analysis: Analysis, offset: int) -> tuple[Span, str] | None:
-    """The place that it is about, and Markdown."""
+    """The span of the name at an offset, and Markdown about it."""
     occurrence = analysis.bindings.at(offset)
     if occurrence is not None:
         return occurrence.span, _of_occurrence(analysis, occurrence)
@@ -35,7 +35,7 @@ def hover(analysis: Analysis, offset: int) -> tuple[Span, str] | None:
 
 
 def enclosing(analysis: Analysis, offset: int) -> list[syntax.Syntax]:
-    """The pieces of syntax around a place, from the outermost one to the innermost."""
+    """The syntax nodes around an offset, from the outermost to the innermost."""
     if analysis.file is None:
         return []
     for declaration in analysis.file.tree.declarations:
@@ -103,7 +103,7 @@ def _of_callable(analysis: Analysis, symbol: Symbol, span: Span) -> str:
 
 
 def _applied(analysis: Analysis, span: Span) -> list[str]:
-    """What came of the call or the step whose callee stands at a place."""
+    """Information about the application of the callee at a span."""
     current: syntax.Syntax | None = None
     for node in reversed(enclosing(analysis, span.start)):
         if current is None:
@@ -123,7 +123,7 @@ def _applied(analysis: Analysis, span: Span) -> list[str]:
 
 
 def _wraps(outer: syntax.Syntax, inner: syntax.Syntax) -> bool:
-    """Whether the outer piece is the application or the naming of the inner one."""
+    """Whether ``outer`` is the application or the naming of ``inner``."""
     match outer:
         case syntax.Call():
             return outer.callee is inner
@@ -142,7 +142,7 @@ def _modules_of(analysis: Analysis, symbol: Symbol) -> list[tuple[ModuleGraph, M
 
 
 def _uses(made: Sequence[tuple[ModuleGraph, Module]]) -> list[str]:
-    """Shapes, parameters and operations of modules that were made at one place, each kind once."""
+    """The shapes, parameters and operations of the modules made at one place, each combination of shapes once."""
     kinds: dict[str, list[tuple[ModuleGraph, Module]]] = {}
     for graph, module in made:
         kinds.setdefault(_shapes(module.inputs, module.outputs), []).append((graph, module))

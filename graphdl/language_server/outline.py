@@ -1,4 +1,4 @@
-"""The symbols of a file as a tree: what an editor lists beside the text."""
+"""The symbols of a file as a tree, which an editor lists beside the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diagnostics in the protocol's form."""
+"""Diagnostics in the form of the protocol."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from graphdl.language_server.analysis import PATIENCE, Analysis
 from graphdl.source import Source, Span
 
 _UNUSED = frozenset(["W0201", "W0202", "W0203", "W0204", "W0501", "W0502"])
-"""Warnings of text that does nothing: editors show it faded."""
+"""Warnings about text without effect. Editors show it faded."""
 
 Place = Callable[[Span], types.Location]
 
 
 def problems(analysis: Analysis, place: Place) -> Iterator[types.Diagnostic]:
-    """What to show in the file of an analysis. A fault of an imported file stands at the import that brings it."""
+    """The diagnostics for the file of an analysis. An error in an imported file is shown at its import."""
     for diagnostic in analysis.diagnostics:
         span = diagnostic.span or Span(analysis.source, 0, 0)
         if span.source is analysis.source:

@@ -1,4 +1,4 @@
-"""Where a name is used, in all files, and what changes when it gets another one."""
+"""References to a name in all files, and renaming."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Key = tuple[str, int]
 
 
 class RefusedError(Exception):
-    """The name cannot be changed, or not to this one; the message says why."""
+    """The name cannot be changed, or not to this one. The message says why."""
 
 
 def check_renameable(symbol: Symbol) -> None:
-    """Raises RefusedError for what no file of the user defines."""
+    """Raises RefusedError for a symbol that no file of the user defines."""
     if symbol.span is None:
         raise RefusedError(f"'{symbol.name}' is a word of the language")
     if symbol.span.in_library:
@@ -35,7 +35,7 @@ def check_renameable(symbol: Symbol) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raises RefusedError for what is no name."""
+    """Raises RefusedError for a text that is not a name."""
     if not name.isidentifier():
         raise RefusedError(f"'{name}' is no name: a name is letters, digits and '_', and begins with no digit")
     if name in RESERVED or name == "_":
@@ -43,9 +43,9 @@ def check_name(name: str) -> None:
 
 
 def references(key: Key, sources: Iterable[Source], texts: Mapping[str, Source]) -> list[tuple[Span, bool]]:
-    """Every place of the given files where a symbol is written, and whether it is given a value there.
+    """All occurrences of a symbol in the given files, and whether each assigns a value.
 
-    ``texts`` holds the files that differ from the disk, by their paths.
+    ``texts`` has the files that differ from the disk, by path.
     """
     found: dict[tuple[str, int], tuple[Span, bool]] = {}
     for source in sources:
@@ -61,10 +61,10 @@ def references(key: Key, sources: Iterable[Source], texts: Mapping[str, Source])
 
 
 def rename(symbol: Symbol, name: str, sources: list[Source], texts: Mapping[str, Source]) -> dict[Source, list[Span]]:
-    """The places that get the new name, by file.
+    """The occurrences to replace by the new name, by file.
 
     Raises:
-        RefusedError: it is no name, the symbol is not the user's, or another name's meaning would change.
+        RefusedError: the text is not a name, the symbol is not the user's, or the meaning of another name would change.
     """
     check_renameable(symbol)
     name = normal(name)
@@ -93,7 +93,7 @@ def _compare(
     before: Source, texts: Mapping[str, Source], after: Source, new_texts: Mapping[str, Source],
     places: Mapping[str, list[Span]], name: str,
 ) -> None:  # fmt: skip
-    """Refuses a renaming after which some name means something else, or a name is declared twice."""
+    """Refuses a renaming that would change the meaning of a name or declare a name twice."""
     meaning, faults = _meaning(before, texts)
     new_meaning, new_faults = _meaning(after, new_texts)
 
@@ -114,7 +114,7 @@ def _compare(
 
 
 def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key], Counter[str]]:
-    """From each place where a name is written to where its meaning is defined; and how often each fault is there."""
+    """Maps each occurrence of a name to the place of its definition; and the number of errors by code."""
     files = _load(source, texts)
     registry = Registry()
     meaning: dict[Key, Key] = {}
@@ -130,7 +130,7 @@ def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key
 
 
 def _names_paths(source: Source, texts: Mapping[str, Source]) -> bool:
-    """Whether a train section speaks of parameters by their paths, of which blocks and params are parts."""
+    """Whether a train section refers to parameters by path. Names of blocks and params are parts of paths."""
     trains = (d for d in _load(source, texts).scopes[0].tree.declarations if isinstance(d, syntax.Train))
     return any(setting.word == "only" for train in trains for setting in train.settings)
 
@@ -140,14 +140,14 @@ def _checked(source: Source, texts: Mapping[str, Source]) -> list[Diagnostic]:
 
 
 def _load(source: Source, texts: Mapping[str, Source]) -> Files:
-    """A file and its imports, parsed and not expanded."""
+    """A file and its imports, parsed but not expanded."""
     files = Files(read=_Reader(texts).read)
     files.main(source)
     return files
 
 
 class _Reader(Watcher):
-    """Reads the texts of the editor, else the disk's."""
+    """Reads the texts of the editor, or those on disk."""
 
     modes = (False,)
 

@@ -1,4 +1,4 @@
-"""What a call takes: of blocks, primitives, initializers and the settings of a train section."""
+"""The signatures of blocks, primitives, initializers and the settings of a train section."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from graphdl.operators.initializers import INITIALIZERS
 from graphdl.operators.primitive import REQUIRED, Primitive
 
 Settings = Mapping[str, Mapping[str, Callable[..., Any]]]
-"""Of words such as ``optimizer`` the settings that may follow, with what makes them: its first parameter is not the
-user's."""
+"""Maps words such as ``optimizer`` to their settings, each with the function that makes it. The function's first
+parameter is not an argument of the user.
+"""
 
 _FUNCTIONS = {
     "len": ("list", "How many items a list has."),
@@ -29,10 +30,10 @@ _FUNCTIONS = {
 class Parameter:
     name: str
     label: str
-    """As it is written in the declaration: ``stride = 1``."""
+    """The parameter as written in a declaration: ``stride = 1``."""
     required: bool
     port: bool = False
-    """It takes a tensor."""
+    """Whether it takes a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Signature:
     results: str = ""
     documentation: str | None = None
     label: str = ""
-    """The whole, as one would declare it."""
+    """The whole signature, as written in a declaration."""
 
     @property
     def ports(self) -> list[Parameter]:
@@ -50,7 +51,7 @@ class Signature:
 
     @property
     def places(self) -> list[tuple[int, int]]:
-        """Where each parameter stands in the label."""
+        """The start and end of each parameter in the label."""
         found: dict[str, tuple[int, int]] = {}
         end = len(self.name)
         for parameter in (*self.hypers, *self.ports):
@@ -65,7 +66,7 @@ class Signature:
 
 
 def of_symbol(symbol: Symbol) -> Signature | None:
-    """The signature of what a name stands for, if it can be called for certain."""
+    """The signature of a symbol; None if it is not certainly callable."""
     if symbol.definition is not None:
         return of_definition(symbol.definition)
     if isinstance(symbol.written, Primitive):
@@ -121,7 +122,7 @@ def of_initializer(name: str) -> Signature:
 
 
 def of_setting(name: str, make: Callable[..., Any]) -> Signature:
-    """A setting of a train section, by the Python function that makes it."""
+    """The signature of a setting of a train section, from the Python function that makes it."""
     parameters = []
     for parameter in list(inspect.signature(make).parameters.values())[1:]:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -133,7 +134,7 @@ def of_setting(name: str, make: Callable[..., Any]) -> Signature:
 
 
 def _port(port: syntax.Port) -> str:
-    """``x: [c, h, w]``: of a net's input the name and the type alone."""
+    """``x: [c, h, w]``; for an input of a net, only the name and the type."""
     if port.type is None:
         return port.name
     text = f"{port.name}: {_flat(port.type.span.text)}"

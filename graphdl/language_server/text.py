@@ -1,4 +1,6 @@
-"""Between the offsets of a source and the protocol's positions, which count UTF-16 units unless agreed otherwise."""
+"""Conversion between offsets in a source and the protocol's positions, which count UTF-16 units unless agreed
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class Positions:
-    """The lines of one text. ``encoding`` is what a column counts: UTF-8, UTF-16 or UTF-32 units."""
+    """The lines of one text. ``encoding`` is the unit of columns: UTF-8, UTF-16 or UTF-32."""
 
     def __init__(
         self, text: str, encoding: types.PositionEncodingKind | str = types.PositionEncodingKind.Utf16
@@ -22,7 +24,7 @@ class Positions:
         self.encoding = types.PositionEncodingKind(encoding)
         self.starts = [0]
         self.ends: list[int] = []
-        """Where each line ends, before what ends it."""
+        """The end of each line, without its line break."""
         for match in _LINE_END.finditer(text):
             self.ends.append(match.start())
             self.starts.append(match.end())
@@ -40,7 +42,7 @@ class Positions:
         return types.Position(line, self._units(self.text[self.starts[line] : offset]))
 
     def offset(self, position: types.Position) -> int:
-        """The offset of a position; beyond the end of a line or of the text, that end."""
+        """The offset of a position. A position beyond the end of a line or of the text is moved to that end."""
         if position.line >= len(self.starts):
             return len(self.text)
         start, end = self.starts[position.line], self.ends[position.line]
@@ -62,7 +64,7 @@ class Positions:
 
 
 def moved(offset: int, old: str, new: str) -> int | None:
-    """Where a place of the new text stood in the old one; None if it is within what has changed."""
+    """The offset in the old text for an offset in the new text; None inside the changed part."""
     start = 0
     shortest = min(len(old), len(new))
     while start < shortest and old[start] == new[start]:

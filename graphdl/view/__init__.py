@@ -1,1 +1,1 @@
-"""Pictures of models and runs: one self-contained page, and texts for documents. Reads what other layers hand out."""
+"""Views of models and runs: one self-contained page, and texts for documents. Uses the results of other layers."""

@@ -1,4 +1,4 @@
-"""What a page is filled with: documents, and what goes with them."""
+"""The data of a page: documents, and what accompanies them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def document_of(model: Model, *, training: bool = False) -> dict[str, Any]:
-    """The document of a model as it predicts, or as it is in training."""
+    """The document of a model in inference, or in training."""
     return document(model.network.graph(training))
 
 
@@ -26,7 +26,7 @@ def comparison(first: ModuleGraph, second: ModuleGraph) -> dict[str, Any]:
 
 
 def of_run(folder: Path, model: Model) -> dict[str, Any]:
-    """The curves of a run and the filters that it learnt."""
+    """The curves of a run, and the filters that it learnt."""
     from graphdl.training.run import open_run
     from graphdl.view.pictures import filters
 

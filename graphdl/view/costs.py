@@ -1,4 +1,4 @@
-"""What each node of a module graph costs for one example: floating-point operations and bytes of activations."""
+"""The cost of each node of a module graph for one example: floating-point operations and bytes of activations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphdl.operators.tensor import Source, Tensor, View, topological
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``flops`` of the forward pass; ``bytes`` of what the node makes, which views of other tensors do not add to."""
+    """``flops`` of the forward pass, and ``bytes`` of the node's values. Views of other tensors add no bytes."""
 
     flops: int = 0
     bytes: int = 0
@@ -22,7 +22,7 @@ class Cost:
 
 
 def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
-    """By the node's number; those of a scan's body count all its steps. Nodes without cost are left out.
+    """The costs by node number. Those of a scan's body include all its steps. Nodes without cost are left out.
 
     Raises:
         ModelError: a lowering rule refuses the net.
@@ -41,7 +41,7 @@ def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
 
 
 def _base(tensor: Tensor) -> Tensor:
-    """What a node's value holds: the tensor that a view of it, made for the same node, looks at."""
+    """The tensor that holds a node's value: the base of a view that was made for the same node."""
     while isinstance(tensor.operation, View) and tensor.inputs and tensor.inputs[0].origin is tensor.origin:
         tensor = tensor.inputs[0]
     return tensor

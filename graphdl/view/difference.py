@@ -1,4 +1,4 @@
-"""The difference of two documents: which items are only in one, and which hyperparameters changed."""
+"""The difference of two documents: the items that only one has, and the hyperparameters that changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ _MOST_CHANGES = 60
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """``statuses`` of every item of both documents (added, removed, changed, same), the ``partners`` of the first's
-    items in the second, and the ``changes`` in words with the items that they are about."""
+    """Compares two documents.
+
+    ``statuses`` are those of all items of both documents (added, removed, changed, same). ``partners`` maps the first's
+    items to the second's. ``changes`` are texts with the items that they are about.
+    """
     comparing = _Comparing(first["items"], second["items"])
     comparing.match(0, 0)
     comparing.raise_changes()
@@ -34,7 +37,7 @@ class _Comparing:
         self.words: list[dict[str, Any]] = []
 
     def match(self, a: int, b: int) -> None:
-        """Pairs two items and, in order, what they hold: children of one name first, then those of one kind."""
+        """Pairs two items and, in order, their children: first those of the same name, then those of the same kind."""
         left, right = self.items[0][a], self.items[1][b]
         self.partners[a] = b
         same = left["label"] == right["label"] and left.get("hyperparameters") == right.get("hyperparameters")
@@ -51,14 +54,16 @@ class _Comparing:
                 self._align(ours[i1:i2], theirs[j1:j2])
 
     def _align(self, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> None:
-        """Pairs those of one kind in a stretch where names differ: a series of blocks with a longer one, say."""
+        """Pairs items of the same kind in a range where names differ, for instance a series of blocks with a longer
+        one.
+        """
         kinds = SequenceMatcher(None, [_kind(i) for i in ours], [_kind(i) for i in theirs], autojunk=False)
         for block in kinds.get_matching_blocks():
             for k in range(block.size):
                 self.match(ours[block.a + k]["id"], theirs[block.b + k]["id"])
 
     def raise_changes(self) -> None:
-        """A block with a change inside is changed."""
+        """Marks a block that contains a change as changed."""
         for side, items in enumerate(self.items):
             lone = "removed" if side == 0 else "added"
             for item in sorted(items, key=lambda each: -each["id"]):
@@ -71,7 +76,7 @@ class _Comparing:
                     parent = items[parent]["parent"]
 
     def changes(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What differs, the outermost items first."""
+        """The differences, outermost items first."""
         found: list[dict[str, Any]] = []
         for a, b in self.partners.items():
             left, right = self.items[0][a], self.items[1][b]
@@ -99,7 +104,7 @@ def _alone(run: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _told(left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
-    """``stage3: depth 6 → 23``; empty where the two are alike."""
+    """``stage3: depth 6 → 23``; empty if the two are equal."""
     parts = []
     if left["label"] != right["label"]:
         parts.append(f"{left['label']} → {right['label']}")
@@ -116,7 +121,7 @@ def _where(item: Mapping[str, Any]) -> str:
 
 
 def _name(item: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two items must have in common to be the same one: a name of their own, or kind, settings and shapes."""
+    """The properties that two matching items share: their own name, or their kind, settings and shapes."""
     named = item.get("name")
     if item["type"] == "series":
         return ("series", item["label"])

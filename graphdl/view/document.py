@@ -1,8 +1,8 @@
 """A module graph as a document for the page and for other programs: plain JSON values.
 
-Items are a tree: blocks hold blocks and operators. A shared module is one item for each of its applications, and at
-least three equal blocks in a row are gathered in a series. Edges join operators; whoever draws a folded block lifts
-the edges to it.
+Items form a tree: blocks contain blocks and operators. A shared module has one item for each of its applications. At
+least three equal blocks in a row become a series. Edges connect operators. A program that draws a folded block attaches
+the edges of its content to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphdl.source import Source, Span
 from graphdl.view.costs import Cost, costs
 
 FORMAT = 1
-"""The version of the document's form."""
+"""The version of the document's format."""
 _LEAST_SERIES = 3
 _SHOWN_TEXT = 28
 _SHOWN_ITEMS = 16
@@ -30,7 +30,7 @@ _USUAL: Mapping[str, Any] = {
     "stride": 1, "pad": 0, "dilation": 1, "groups": 1, "bias": True, "axis": -1, "epsilon": 1e-5, "keep": False,
     "count_pad": True, "output_pad": 0, "mode": "nearest", "momentum": 0.1, "steps": [1], "squeeze": [],
 }  # fmt: skip
-"""Hyperparameters that a node's short text leaves out where they have the value that they mostly have."""
+"""Hyperparameters that a node's short text omits if they have these usual values."""
 _KINDS_OF_LIBRARY = {
     "loss": "loss", "metric": "metric", "convolution": "convolution", "linear": "linear", "activation": "activation",
     "normalization": "normalization", "pooling": "pooling", "recurrent": "recurrent", "attention": "attention",
@@ -39,27 +39,27 @@ _KINDS_OF_CATEGORIES = {
     "Shape and place": "shape", "Classes and look-up": "shape", "Windows of images": "pooling",
     "Convolution": "convolution",
 }  # fmt: skip
-"""Of the primitives; those of all other categories are arithmetic."""
+"""Kinds of primitives by category. Those of all other categories are arithmetic."""
 _KINDS_OF_OPERATORS = {
     "matmul": "linear", "input": "input", "item": "input", "param": "parameter", "state": "parameter",
     "constant": "parameter", "draw": "parameter", "scan": "recurrent",
 }  # fmt: skip
-"""Of a primitive that has a kind of its own, and of the nodes that apply no primitive."""
+"""Kinds of single primitives, and of nodes that apply no primitive."""
 
 
 @dataclass(eq=False)
 class Item:
-    """A box of the picture: a block, an operator, a result of the net, or a series of equal blocks."""
+    """A box of the drawing: a block, an operator, a result of the net, or a series of equal blocks."""
 
     id: int
     parent: Item | None
     label: str
     kind: str
-    """What it is coloured by: convolution, activation, …"""
+    """The property that determines its colour: convolution, activation, …"""
     path: str
     span: Span | None
     first: int
-    """The number of its first node, which gives the order among siblings."""
+    """The number of its first node, by which siblings are ordered."""
     type: str = "operator"
     """operator, block, library, scan, series or result"""
     name: str | None = None
@@ -73,14 +73,14 @@ class Item:
     """Bytes of a block's outputs."""
     variables: dict[str, None] = field(default_factory=dict)
     shared: tuple[int, int] | None = None
-    """Which of how many applications of one module."""
+    """The number of this application of a module, and the number of its applications."""
     nodes: list[int] = field(default_factory=list)
     children: list[Item] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A tensor on its way from one operator to another; ``value`` numbers the tensor."""
+    """A tensor that flows from one operator to another. ``value`` is the number of the tensor."""
 
     source: Item
     target: Item
@@ -89,7 +89,7 @@ class Edge:
     smooth: bool = True
     """Whether gradients flow back along it."""
     recurrent: bool = False
-    """From a scan's step to its next."""
+    """Whether it leads from one step of a scan to the next."""
 
 
 def document(graph: ModuleGraph) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Drawing:
         return item
 
     def _block(self, module: Module, node: int, scan: Node | None) -> Item:
-        """The item of a module's application that made the node; inside a scan, below the scan's own item."""
+        """The item of the application of a module that made the node. Inside a scan, it is below the scan's item."""
         if scan is not None and self._surrounds(module, scan):
             return self._leaves[scan.id]
         if module.parent is None:
@@ -162,7 +162,7 @@ class Drawing:
         return self._blocks[key]
 
     def _surrounds(self, module: Module, scan: Node) -> bool:
-        """Whether a module holds the scan, and is not itself made inside it."""
+        """Whether a module contains the scan and is not itself inside it."""
         current: Module | None = scan.module
         while current is not None:
             if current is module:
@@ -230,7 +230,7 @@ class Drawing:
         self.edges.append(Edge(source, target, str(value.type), number, carries_gradient(value, reader)))
 
     def _variable(self, node: Node, target: Item) -> Item:
-        """A parameter, drawn in every block that reads it."""
+        """The item of a parameter. Every block that reads a parameter has one."""
         assert target.parent is not None
         key = (node.id, target.parent.id)
         if key not in self._variables:
@@ -250,7 +250,7 @@ class Drawing:
         return item
 
     def _add_results(self) -> None:
-        """The outputs, losses and metrics, as boxes at the bottom."""
+        """Adds the outputs, losses and metrics as boxes at the bottom."""
         last = self.graph.nodes[-1].id + 1 if self.graph.nodes else 0
         for kind in ("outputs", "losses", "metrics"):
             singular = {"outputs": "output", "losses": "loss", "metrics": "metric"}[kind]
@@ -269,7 +269,7 @@ class Drawing:
         self._series(item)
 
     def _series(self, item: Item) -> None:
-        """Puts runs of equal blocks among the children into series."""
+        """Replaces runs of equal blocks among the children by series."""
         children = sorted(item.children, key=lambda child: child.first)
         gathered: list[Item] = []
         position = 0
@@ -305,13 +305,13 @@ class Drawing:
             self._sum(child)
             item.cost = item.cost + child.cost
             item.variables |= child.variables
-        if item.type == "library":  # as in the table of ``graphdl show``: what it hands on, not what it needs meanwhile
+        if item.type == "library":  # as in the table of ``graphdl show``: its outputs, not its intermediate values
             item.cost = Cost(item.cost.flops, item.held)
 
     # ---------------------------------------------------------------------------------------------------------- JSON
 
     def to_json(self) -> dict[str, Any]:
-        """The document: see ``docs/visualizer.md`` for its entries."""
+        """The document. Its entries are described in ``docs/visualizer.md``."""
         places = [self._place(item.span) for item in self.items]
         return {
             "format": FORMAT,
@@ -380,8 +380,9 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any, room: int = 3) -> str:
-    """A hyperparameter as the language writes it, long lists and lists more than ``room`` deep shortened; a module by
-    its name."""
+    """A hyperparameter as the language writes it. Lists that are long or nested more than ``room`` deep are shortened.
+    A module is shown by its name.
+    """
     match value:
         case bool():
             return "true" if value else "false"
@@ -411,7 +412,7 @@ def _range(values: Mapping[str, Any]) -> str:
 
 
 def _summary(values: Mapping[str, Any]) -> str:
-    """The hyperparameters that tell a node from its kin, in a few words: ``64, 7, stride 2``."""
+    """The hyperparameters that distinguish a node from others of its kind, shortened: ``64, 7, stride 2``."""
     words: list[str] = []
     bare = True
     for key, value in values.items():

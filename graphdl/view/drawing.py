@@ -1,4 +1,4 @@
-"""The picture of a document as SVG, without a browser: for documents and notebooks."""
+"""A document drawn as SVG without a browser, for documents and notebooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STROKES = {
 
 @dataclass
 class _Box:
-    """A laid-out item: folded, or with what is inside it."""
+    """An item with its layout: folded, or with its content."""
 
     item: Mapping[str, Any]
     width: float
@@ -34,7 +34,7 @@ class _Box:
 
 
 def svg(document: Mapping[str, Any]) -> str:
-    """The graph, folded as the page first shows it."""
+    """The graph as SVG, folded as the page first shows it."""
     return _Drawing(document).text()
 
 

@@ -1,7 +1,7 @@
-"""A layered layout in the manner of Sugiyama (1981), for pictures that are made without a browser.
+"""A layered layout as in Sugiyama et al. (1981), for drawings that are made without a browser.
 
-Ranks by the longest path, long edges broken at every rank, orders by sweeps of barycentres, and places that pull
-each node towards its neighbours.
+Ranks are longest paths, long edges are split at every rank, sweeps of barycentres order the nodes of a rank, and the
+final positions pull each node towards its neighbours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Layout(Generic[Key]):
-    """Centres by node, and the points of every edge from top to bottom."""
+    """The centre of each node, and the points of each edge from top to bottom."""
 
     width: float
     height: float
@@ -42,7 +42,9 @@ class _Cell:
 def layered(
     sizes: Mapping[Key, tuple[float, float]], edges: Sequence[tuple[Key, Key]], *, gap: float = 36.0
 ) -> Layout[Key]:
-    """Places nodes of given widths and heights so that edges run downwards; edges that close a circle run upwards."""
+    """Places nodes of given widths and heights so that edges run downwards. An edge that closes a
+    cycle runs upwards.
+    """
     cells = {key: _Cell(*size) for key, size in sizes.items()}
     forward = _acyclic(list(cells), edges)
     ranks = _ranks(list(cells), forward)
@@ -69,7 +71,7 @@ def layered(
 
 
 def _acyclic(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> list[tuple[Key, Key]]:
-    """Each edge once, those that lead back in a depth-first walk turned round."""
+    """The edges, each once. Back edges of a depth-first search are reversed."""
     following: dict[Key, list[Key]] = {key: [] for key in keys}
     for a, b in dict.fromkeys(edges):
         if a != b:
@@ -96,7 +98,9 @@ def _acyclic(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> list[tupl
 
 
 def _ranks(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
-    """The longest path from a source; then whatever has no more inputs than outputs stands just above what it feeds."""
+    """The rank of each node: the longest path from a source. A node without more inputs than outputs is moved to just
+    above its successors.
+    """
     following: dict[Key, list[Key]] = {key: [] for key in keys}
     waiting = dict.fromkeys(keys, 0)
     for a, b in edges:
@@ -118,7 +122,7 @@ def _ranks(keys: Sequence[Key], edges: Sequence[tuple[Key, Key]]) -> dict[Key, i
 
 
 def _order(layers: list[list[_Cell]]) -> None:
-    """Sweeps down and up: each layer in the order of the mean places of its neighbours."""
+    """Orders each layer by the mean positions of its neighbours, in sweeps down and up."""
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
         for layer in layers if down else reversed(layers):
@@ -151,9 +155,9 @@ def _place(layers: list[list[_Cell]]) -> None:
 
 
 def _settle(layer: list[_Cell], wanted: list[float]) -> None:
-    """Moves the cells of a layer as near as may be to where they want to be, in their order, without overlaps.
+    """Moves the cells of a layer as close as possible to their wanted positions, in their order and without overlaps.
 
-    Neighbours that would overlap are moved as one, to the mean of their wishes.
+    Neighbours that would overlap are moved together, to the mean of their wanted positions.
     """
     blocks: list[list[float]] = []  # [sum of wishes of the first cell, cells, place of the first cell]
     offsets: list[float] = []

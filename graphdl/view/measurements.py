@@ -24,8 +24,9 @@ _BATCH = 16
 def measurements(
     model: Model, batch: int | None, overrides: Overrides, *, root: Path | None = None, origin: Path | None = None
 ) -> dict[str, Any]:
-    """The entries ``measured`` and ``schedule`` of a page's bundle: of training steps on one batch, those that
-    ``graphdl profile`` times, too. The net's weights stay as they are.
+    """The entries ``measured`` and ``schedule`` of a page's bundle, from training steps on one batch.
+
+    The steps are those that ``graphdl profile`` measures, too. The net's weights stay unchanged.
 
     Raises:
         ModelError: the net has no loss, or the data that ``overrides`` name does not fit.
@@ -52,7 +53,7 @@ def measurements(
 
 
 def by_module(launches: Sequence[tuple[Launch, float]]) -> Mapping[str, float]:
-    """Seconds by the path of a module. A kernel that serves several modules is divided among them by their work."""
+    """Seconds by module path. The time of a kernel for several modules is divided among them by their work."""
     made = rows(launches, lambda launch: [(share.module, share.part) for share in launch.shares])
     return {_path(row): row.seconds for row in made}
 
@@ -62,7 +63,7 @@ def _path(row: Row) -> str:
 
 
 def schedule(program: Program, launches: Sequence[tuple[Launch, float]]) -> dict[str, Any]:
-    """The launches in order, those of loops with all turns together, and the arena's blocks with places and lives."""
+    """The launches in order, those of loops summed over all turns, and the arena's blocks with offsets and lives."""
     return {
         "launches": [
             {

@@ -1,4 +1,4 @@
-"""What a notebook shows of a model: its interactive page, and its picture."""
+"""The views of a model in a notebook: its interactive page, and its drawing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def model_html(model: Model) -> str:
-    """The interactive graph of a model."""
+    """The interactive graph of a model as HTML."""
     return frame(page(model.name, {"documents": [document_of(model)]}))
 
 
 def model_svg(model: Model) -> str:
-    """The graph of a model as a picture."""
+    """The graph of a model as SVG."""
     return svg(document_of(model))

@@ -1,4 +1,4 @@
-"""The interactive page: one HTML file that holds the picture, the program that draws it and its layout library."""
+"""The interactive page: one HTML file with the data, the program that draws it, and a layout library."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SCRIPTS = (
 
 
 def page(title: str, bundle: Mapping[str, Any], *, follows: bool = False) -> str:
-    """The page of a bundle: ``documents`` (one, or two to compare), and what was measured of them.
+    """The page of a bundle: ``documents`` (one, or two to compare), and their measurements.
 
-    The policy in its head lets no script run but its own and no request leave; a page that ``follows`` a run may ask
-    the server that it came from.
+    Its content-security policy allows only its own script and no requests. A page that ``follows`` a run may send
+    requests to its server.
     """
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -45,8 +45,11 @@ def page(title: str, bundle: Mapping[str, Any], *, follows: bool = False) -> str
 
 
 def _embedded(bundle: Mapping[str, Any]) -> str:
-    """JSON that no text in it can end: the signs that HTML and JavaScript see are written as escapes. A number that is
-    not finite is null."""
+    """JSON that cannot end the script element around it: the characters with a meaning in HTML and JavaScript are
+    escaped.
+
+    Numbers that are not finite become null.
+    """
     finite = strict_json.finite(bundle)
     text = json.dumps(finite, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":

@@ -1,8 +1,8 @@
-"""What a convnet has learnt, in pictures: its filters, its feature maps, and what excites its units.
+"""Images of what a convnet has learnt: its filters, its feature maps, and the inputs that excite its units.
 
-The parts of pictures that excite a unit are found as in Zeiler and Fergus (2013) and Zhou et al. (2015): the examples
-with the greatest activation, cut to what that activation depends on. Activation maximization climbs the gradient of a
-unit from a flat grey picture (Erhan et al., 2009).
+The parts of images that excite a unit are found as in Zeiler and Fergus (2013) and Zhou et al. (2015): the examples
+with the greatest activation, cropped to the region on which that activation depends. Activation maximization follows
+the gradient of a unit from a flat grey image (Erhan et al., 2009).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SCORE = "view.score"
 
 
 def filters(model: Model) -> list[dict[str, Any]]:
-    """The filters of the first convolution, and of later ones their first input channels."""
+    """The filters of the first convolution, and the first input channels of later ones."""
     groups: list[dict[str, Any]] = []
     for path, variable in model.module_graph.parameters.items():
         if variable.type.rank != 4 or variable.type.shape[2] < 2 or len(groups) == 3:
@@ -68,7 +68,7 @@ def filters(model: Model) -> list[dict[str, Any]]:
 
 
 def feature_maps(model: Model, arrays: Mapping[str, np.ndarray], name: str) -> list[dict[str, Any]]:
-    """What each module makes of one input: the first channels of its output."""
+    """The first channels of each module's output for one input."""
     graph = model.module_graph
     wanted = [module for module in _shown(graph.root) if module.outputs and module.outputs[0].type.rank == 3]
     wanted = [module for module in wanted if min(module.outputs[0].type.shape[1:]) > 1][:_MOST_MODULES]
@@ -102,10 +102,11 @@ def feature_maps(model: Model, arrays: Mapping[str, np.ndarray], name: str) -> l
 def units(
     model: Model, path: str, overrides: Overrides, *, root: Path | None = None, origin: Path | None = None
 ) -> list[dict[str, Any]]:
-    """For the first units of a module: the examples that excite each most, cut to what it sees, and its ideal.
+    """For the first units of a module: the examples that excite each most, cropped to the region that it sees, and its
+    ideal.
 
     Raises:
-        ModelError: E0623, there is no such module, or the net has no picture for an input.
+        ModelError: E0623, there is no such module, or the net has no image input.
     """
     looking = _Looking(model, path)
     taken = sample(model.network, _EXAMPLES, overrides, root=root, origin=origin, known=model.known)
@@ -133,7 +134,7 @@ def units(
 
 
 class _Looking:
-    """Programs that look at the units of one module: their activations, and what these owe to the picture."""
+    """Programs that compute the activations of one module's units, and their gradients with respect to the image."""
 
     def __init__(self, model: Model, path: str) -> None:
         self.network = model.network
@@ -172,7 +173,7 @@ class _Looking:
         return executor.fetch(_SCORE)
 
     def scan(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """For every example and unit the greatest activation and its place, ``[examples, units]`` each."""
+        """The greatest activation of every example and unit, and its position, ``[examples, units]`` each."""
         scores, places = [], []
         count = len(arrays[self.image])
         for first in range(0, count, _BATCH):
@@ -183,14 +184,14 @@ class _Looking:
         return np.concatenate(scores), np.concatenate(places)
 
     def slope(self, images: np.ndarray, arrays: Mapping[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
-        """d (masked activations) / d picture."""
+        """d (masked activations) / d image."""
         others = {name: _filled(array[:_BATCH]) for name, array in arrays.items() if name != self.image}
         return self._run(self._backward, {**others, self.image: images, _MASK: mask})
 
     def patches(
         self, arrays: Mapping[str, np.ndarray], examples: np.ndarray, unit: int, places: np.ndarray
     ) -> list[np.ndarray]:
-        """The part of each picture that the unit's activation depends on, by its gradient."""
+        """The region of each image on which the unit's activation depends, according to its gradient."""
         images = _filled(arrays[self.image][examples])
         mask = np.zeros((_BATCH, *self.value.type.shape), np.float32)
         flat = mask.reshape(_BATCH, self.value.type.shape[0], -1)
@@ -199,7 +200,7 @@ class _Looking:
         return [_cut(image, np.abs(g).max(axis=0)) for image, g in zip(images, slope[: len(examples)], strict=False)]
 
     def ideals(self, count: int) -> np.ndarray:
-        """A picture for each of the first units that excites it: gradient ascent with decay, ``[count, c, h, w]``."""
+        """An image for each of the first units that excites it, by gradient ascent with decay: ``[count, c, h, w]``."""
         shape = self.network.inference.inputs[self.image].type.shape
         random = np.random.default_rng(0)
         images = 0.5 + 0.05 * random.standard_normal((_BATCH, *shape)).astype(np.float32)
@@ -218,7 +219,7 @@ class _Looking:
 
 
 def _softened(images: np.ndarray) -> np.ndarray:
-    """A slight blur, against the checkerboards that climbing leaves."""
+    """A slight blur, which removes the checkerboards that gradient ascent leaves."""
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     around = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1] + padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
     return np.ascontiguousarray(0.92 * images + 0.02 * around, np.float32)
@@ -232,18 +233,20 @@ def _cut(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _filled(part: np.ndarray) -> np.ndarray:
-    """A batch of the size that the programs have: the last example is repeated."""
+    """A batch of the programs' size. The last example is repeated."""
     missing = _BATCH - len(part)
     return part if missing <= 0 else np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
 
 
 def _shown(module: Module) -> Sequence[Module]:
-    """The modules that the user's text applies, in its order."""
+    """The modules that the user's text applies, in order."""
     return [m for m in modules(module) if m.parent is not None and not m.span.in_library]
 
 
 def picture(values: np.ndarray) -> str:
-    """An image ``[1 or 3, height, width]`` as a PNG in a data URL, from its least value (black) to its greatest."""
+    """An image ``[1 or 3, height, width]`` as a PNG in a data URL, scaled from its least value
+    (black) to its greatest.
+    """
     from PIL import Image
 
     low, high = float(values.min()), float(values.max())

@@ -1,4 +1,4 @@
-"""Follows a run: serves its page on the loopback interface alone, and the lines of its metrics as they come."""
+"""Follows a run: serves its page and the current lines of its metrics, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 30.0
-"""How long a connection may keep silent before it is closed."""
+"""Seconds of silence after which a connection is closed."""
 
 
 class RunServer(ThreadingHTTPServer):
     """Serves ``/`` (the page) and ``/records`` (the metrics so far) of one run folder.
 
-    Only requests that name this machine are answered, so that no other site's script can read them through a name
-    that it points here.
+    Only requests with the name of this machine are answered. So a script of another site cannot read them through a
+    name that it points here.
 
     Raises:
         OSError: the port is taken.
@@ -35,7 +35,7 @@ class RunServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, run: RunFolder, model: Model, *, port: int = 0) -> None:
-        """``model`` is the run's own: see ``Model.of_run``."""
+        """``model`` is that of the run: see ``Model.of_run``."""
         self.folder = run.path
         bundle = {
             "documents": [document_of(model)],
@@ -46,7 +46,7 @@ class RunServer(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of a browser that has gone; all else is a fault of this program."""
+        """Ignores errors of connections that a browser has closed. Other errors are faults of this program."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_records(self) -> None:
         try:
             records = open_run(self.server.folder).records
-        except ModelError as error:  # it was removed or damaged since
+        except ModelError as error:  # it was removed or damaged meanwhile
             self.send_error(HTTPStatus.GONE, explain=error.diagnostics[0].message)
             return
         self._answer(strict_json.encode(records).encode(), "application/json")
@@ -87,11 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: the terminal belongs to the person."""
+        """Logs nothing: the terminal belongs to the user."""
 
 
 def follow_run(run: RunFolder, model: Model, *, port: int, opens: bool, report: Callable[[str], None]) -> None:
-    """Serves until it is interrupted.
+    """Serves a run until it is interrupted.
 
     Raises:
         OSError: the port is taken.

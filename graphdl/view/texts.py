@@ -14,7 +14,9 @@ COLORS = {
 
 
 class Folding:
-    """Which items of a document are shown: blocks of the user's own are opened while the picture stays small."""
+    """Determines which items of a document are shown: the user's own blocks are unfolded while the
+    drawing stays small.
+    """
 
     def __init__(self, document: Mapping[str, Any], most: int = _MOST_SHOWN) -> None:
         self.items: list[Mapping[str, Any]] = document["items"]
@@ -32,7 +34,7 @@ class Folding:
             level = [self.items[child] for item in opened for child in item["children"]]
 
     def shown(self, number: int) -> int:
-        """The item that stands for one: itself, or the folded block around it."""
+        """The visible item for an item: itself, or the folded block that contains it."""
         visible, current = number, self.items[number]["parent"]
         while current is not None:
             if current not in self.unfolded:
@@ -41,7 +43,7 @@ class Folding:
         return visible
 
     def edges(self) -> Iterator[tuple[int, int, str]]:
-        """Between items that are shown, each tensor once."""
+        """The edges between visible items, each tensor once."""
         known = set()
         for source, target, shape, value, recurrent, _ in self.document["edges"]:
             edge = (self.shown(source), self.shown(target), value)
@@ -51,12 +53,12 @@ class Folding:
 
 
 def title(item: Mapping[str, Any]) -> str:
-    """What a box says in its first line."""
+    """The first line of a box."""
     return f"{item['label']} {item['name']}" if item.get("name") else str(item["label"])
 
 
 def dot(document: Mapping[str, Any]) -> str:
-    """The graph in Graphviz's language, blocks as clusters."""
+    """The graph in DOT, with blocks as clusters."""
     folding = Folding(document)
     lines = [
         f"digraph {_quoted(document['name'])} {{",
@@ -84,7 +86,7 @@ def dot(document: Mapping[str, Any]) -> str:
 
 
 def mermaid(document: Mapping[str, Any]) -> str:
-    """The graph as a Mermaid flowchart, blocks as subgraphs."""
+    """The graph as a Mermaid flowchart, with blocks as subgraphs."""
     folding = Folding(document)
     lines = ["flowchart TB"]
 
@@ -111,5 +113,5 @@ def _quoted(text: str) -> str:
 
 
 def _entities(text: str) -> str:
-    """Every sign that Mermaid could take for its own as a number."""
+    """Escapes every character that has a meaning in Mermaid as a number."""
     return "".join(c if c.isalnum() or c in " _-.,=" else f"#{ord(c)};" for c in text)
