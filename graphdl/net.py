@@ -1,4 +1,4 @@
-"""A net that is built in Python: what a ``.net`` file says, call by call.
+"""Nets that are built in Python, call by call, with the same content as a ``.net`` file.
 
     net = Net("xor")
     x = net.input("x", [2])
@@ -7,8 +7,8 @@
     net.output("y", y)
     model = Model.of_graph(net.graph)
 
-Every primitive of docs/language.md is there under its name. Types and shapes are inferred at once: what does not fit
-raises, with the line of Python that asked for it.
+Every primitive of docs/language.md is available under its name. Types and shapes are inferred at once. An error refers
+to the line of Python that caused it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The human form of a diagnostic: what is wrong, where, the lines in question with marks under them, and the cure.
+"""A diagnostic as text for people: the message, the place, the source lines with marks under them, and the help.
 
 ::
 
@@ -116,7 +116,7 @@ class _Renderer:
         return lines
 
     def by_source(self) -> list[tuple[Source, list[_Mark], Span]]:
-        """The marks of each source, the culprit's source first, with the first place in it."""
+        """The marks of each source with the first place in it. The source of the error comes first."""
         groups: list[tuple[Source, list[_Mark], Span]] = []
         for index, place in enumerate(self.places):
             source = place.span.source
@@ -153,7 +153,7 @@ class _Renderer:
         return lines
 
     def underline(self, line: _Line, marks: Sequence[_Mark]) -> list[str]:
-        """The rows below a line: the marks with the rightmost one's words, then the other words, hung below."""
+        """The rows below a line: the marks and the rightmost one's text, followed by the other texts."""
         row: list[str] = []
         for mark in sorted(marks, key=lambda m: m.primary):
             start, end = line.column(mark.start), line.column(mark.end)
@@ -190,7 +190,9 @@ class _Renderer:
 
 
 class _Line:
-    """A source line as it is shown: tabs widened, a part of it if it is very long, and where its characters stand."""
+    """A source line as it is shown: with expanded tabs, shortened if it is very long, and with the columns of its
+    characters.
+    """
 
     def __init__(self, text: str, focus: int) -> None:
         begin = max(0, focus - _WIDEST // 4) if len(text) > _WIDEST else 0
@@ -213,12 +215,12 @@ class _Line:
         self.shown = "".join(shown) + ("…" if begin + _WIDEST < len(text) else "")
 
     def column(self, offset: int) -> int:
-        """The column at which a character of the line is shown, or the edge nearest to it."""
+        """The column at which a character of the line is shown, or the nearest edge."""
         return self.columns[max(0, min(offset - self.begin, len(self.columns) - 1))]
 
 
 def _marks(place: Label, primary: bool) -> list[_Mark]:
-    """One mark, or for a place that goes over several lines one for its first line and one for its last."""
+    """One mark for a place on one line, or two for a place on several: on its first line and on its last."""
     span = place.span
     start_line, start = span.source.position(span.start)
     end_line, end = span.source.position(max(span.end, span.start))
@@ -235,7 +237,7 @@ def _marks(place: Label, primary: bool) -> list[_Mark]:
 
 
 def _shown(character: str) -> tuple[int, str]:
-    """The columns of a terminal that a character takes in an excerpt, and what stands for it there."""
+    """The number of terminal columns of a character in an excerpt, and the text that is shown for it."""
     if not character.isprintable() or printable(character) != character:
         return 1, "\N{REPLACEMENT CHARACTER}"  # an escape would shift the marks below
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):

@@ -1,6 +1,6 @@
-"""Files that travel with the package: the grammar, the kernels and the models.
+"""Files that are shipped with the package: the grammar, the kernels and the models.
 
-In a wheel they lie under ``graphdl/resources/``; in a checkout they are the top-level folders of the same names.
+In a wheel they are in ``graphdl/resources/``. In a checkout they are the top-level folders of the same names.
 """
 
 from pathlib import Path

@@ -26,17 +26,17 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class SettingCall:
-    """A setting, and how to complain about it."""
+    """A setting, which makes errors about itself."""
 
     argument_code: ClassVar[str] = "E0702"
-    """Of the complaint about an unknown, missing, doubled or surplus argument."""
+    """The code of errors about an unknown, missing, repeated or surplus argument."""
     value_code: ClassVar[str] = "E0703"
-    """Of the complaint about an argument of the wrong kind."""
+    """The code of errors about an argument of the wrong kind."""
 
     setting: Setting
 
     def span(self, argument: str | None = None) -> Span:
-        """Of a keyword argument where its place is known, else of the whole setting."""
+        """The span of a keyword argument if it is known, else that of the whole setting."""
         return self.setting.keyword_spans.get(argument or "", self.setting.span)
 
     def error(
@@ -48,7 +48,7 @@ class SettingCall:
         notes: Sequence[str] = (),
         help: str | None = None,
     ) -> ModelError:
-        """A complaint at this setting, or at one of its arguments, to be raised."""
+        """An error at this setting, or at one of its arguments, to be raised."""
         return ModelError(Diagnostic(code, message, self.span(argument), notes=tuple(notes), help=help))
 
 
@@ -120,7 +120,7 @@ def bind(call: SettingCall, function: Callable[..., Any], extra: Sequence[str] =
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of the language is of an annotated kind. An int is a number; a bool is neither."""
+    """Whether a value of the language has an annotated kind. An int is a number; a bool is neither."""
     if isinstance(hint, UnionType):
         return any(fits(value, kind) for kind in get_args(hint))
     if get_origin(hint) is list:
@@ -143,7 +143,7 @@ def describe(hint: Any) -> str:
 
 
 def written(value: Any) -> str:
-    """A value as the language writes it, cut short."""
+    """A value as the language writes it, shortened."""
     match value:
         case bool():
             text = str(value).lower()

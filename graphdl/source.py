@@ -10,17 +10,17 @@ from itertools import accumulate
 from typing import Literal
 
 Origin = Literal["user", "import", "library"]
-"""Where a text comes from: it was asked for, a file imports it, or it belongs to the standard library."""
+"""The origin of a text: a file of the user, an imported file, or a file of the standard library."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One text: a file or a string. ``name`` is what messages show."""
+    """One text: a file or a string. ``name`` is shown in messages."""
 
     name: str
     text: str
     path: str | None = None
-    """The file it was read from, absolute; None for a string."""
+    """The absolute path of the file from which it was read; None for a string."""
     origin: Origin = "user"
 
     @cached_property
@@ -32,12 +32,12 @@ class Source:
         return starts
 
     def position(self, offset: int) -> tuple[int, int]:
-        """The line and column, both counted from 1, of a character offset."""
+        """The line and the column of a character offset, both counted from 1."""
         line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """The text of a line, counted from 1, without its end."""
+        """The text of a line, counted from 1, without its line end."""
         start = self.line_starts[number - 1]
         end = self.line_starts[number] - 1 if number < len(self.line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r")
@@ -65,7 +65,7 @@ class Span:
 
     @property
     def in_library(self) -> bool:
-        """Whether the place lies in a file of the standard library."""
+        """Whether the span is in a file of the standard library."""
         return self.source.origin == "library"
 
     def to(self, other: Span) -> Span:
@@ -78,19 +78,19 @@ class Span:
 
 
 class Places:
-    """Some spans of one source, asked about places without looking at each of them."""
+    """Spans of one source, for fast tests of places."""
 
     def __init__(self, spans: Iterable[Span]) -> None:
         ordered = sorted((span.start, span.end) for span in spans)
         self._starts = [start for start, _ in ordered]
         self._ends = list(accumulate((end for _, end in ordered), max))
-        """Of each span and those that start before it, the last end."""
+        """For each span, the greatest end of it and of the spans that start before it."""
 
     def cover(self, offset: int) -> bool:
-        """Whether one of the spans holds this character."""
+        """Whether one of the spans contains this character."""
         before = bisect_right(self._starts, offset)
         return before > 0 and offset < self._ends[before - 1]
 
     def begin_within(self, start: int, end: int) -> bool:
-        """Whether one of the spans begins at ``start``, before ``end``, or between."""
+        """Whether one of the spans begins at or after ``start`` and before ``end``."""
         return bisect_left(self._starts, start) < bisect_left(self._starts, end)

@@ -63,7 +63,7 @@ class KernelPlan:
 
     @property
     def computed(self) -> list[Tensor]:
-        """All that it computes on the way from its inputs to its outputs."""
+        """The tensors that it computes between its inputs and its outputs."""
         found = dict.fromkeys([*self.outputs, *self.roots])
         inputs = set(self.inputs)
         stack = list(found)

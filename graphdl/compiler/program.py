@@ -117,14 +117,14 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What part of a launch's work a module has asked for in a line."""
+    """The part of a launch's work that is done for a module and a line of the text."""
 
     module: str
-    """Its path; empty for the net itself, and for what no module asks for."""
+    """The path of the module; empty for the net itself, and for work without a module."""
     span: Span | None
-    """The place outside of the standard library: of what was written there, or of the layer that was applied there."""
+    """The place outside of the standard library: that of the node, or of the library layer that contains it."""
     part: float
-    """All parts of a launch add up to 1."""
+    """The fraction of the work. The parts of a launch add up to 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ def check(
     net: str | None = None,
     allow_outside: bool = False,
 ) -> list[Diagnostic]:
-    """Every error and warning of a file, in order; never raises for what the file holds.
+    """All errors and warnings of a file, in order. Never raises an exception because of the file's content.
 
     Args:
         source: the file's text.
-        settings: values for hyperparameters of the net and ``let``s of the file; texts stand for what they spell.
-        net: the one net to check; all are, if left out.
+        settings: values for hyperparameters of the net and ``let``s of the file; strings are parsed as values.
+        net: the net to check, by default all nets.
         allow_outside: imports may leave the project's folder.
     """
     from graphdl.language.expansion.expander import check
@@ -51,8 +51,8 @@ def expand(
 ) -> ModuleGraph:
     """The module graph of a file's model: its last net, or the one named ``net``.
 
-    Args as for ``check``; ``training`` is the constant of that name in the file, and ``root`` the folder that imports
-    may not leave, the project's by default. Raises ModelError with every error.
+    Args as for ``check``. ``training`` is the value of the constant with that name in the file. ``root`` is the folder
+    that imports must not leave, by default the project's. Raises ModelError with all errors.
     """
     from graphdl.language.expansion.expander import expand
 

@@ -1,8 +1,8 @@
 """Index arithmetic: the integer expressions by which a generated kernel reaches the elements of its operands.
 
 An ``Index`` is a linear form ``c + Σ a·t`` whose terms ``t`` are loop variables or opaque atoms (a quotient, a
-remainder or an integer that the kernel has loaded). Every term knows its range, so quotients and remainders vanish
-where they can.
+remainder or an integer that the kernel has loaded). Every term has a known range, by which quotients and remainders are
+simplified.
 
 Division. For a divisor ``d > 0``, ``f // d`` and ``f % d`` mean floor division: ``f = d·(f // d) + f % d`` with
 ``0 ≤ f % d < d``, for a negative ``f`` too. Two rules follow for all integers ``f`` and ``q``:
@@ -10,18 +10,19 @@ Division. For a divisor ``d > 0``, ``f // d`` and ``f % d`` mean floor division:
     (f + d·q) // d = f // d + q        (f + d·q) % d = f % d
 
 C rounds towards 0 instead: ``-1 / 6`` is 0 and ``-1 % 6`` is -1, where floor division gives -1 and 5. The two agree
-exactly where the dividend is not negative. So ``Quotient`` and ``Remainder`` hold dividends that are never negative,
-whatever values their variables take, and the C text of an atom is the plain ``/`` or ``%``. Every form can be brought
-there: the terms that ``d`` divides leave the dividend by the rules above; the least value ``m`` of the rest ``r`` is
-known, and ``d·(m // d)`` leaves it as well. What stays begins in ``0 ≤ m % d < d``.
+exactly if the dividend is not negative. So the dividends of ``Quotient`` and ``Remainder`` are never negative, for any
+values of their variables, and the C text of an atom is a plain ``/`` or ``%``. Every form can be brought to this form.
+The terms that ``d`` divides are moved out of the dividend by the rules above. The least value ``m`` of the rest ``r``
+is known, and ``d·(m // d)`` is moved out as well. The least value of the remaining dividend is ``m % d``, and ``0 ≤ m %
+d < d``.
 
-An example: ``f = 8·i + 3 - j`` with ``0 ≤ i < 2``, ``0 ≤ j < 6`` and ``d = 4``. The divisor divides 8·i, and
-``r = 3 - j`` stays. Its least value is -2, and -2 // 4 = -1, so -4 leaves as well and ``7 - j`` is the dividend:
-``f // 4 = 2·i - 1 + (7 - j) // 4`` and ``f % 4 = (7 - j) % 4``. For i = 0, j = 5: f is -2, and C finds -1 + 2 / 4 = -1
-and 2 % 4 = 2. Both atoms hold the same dividend, which is how ``recombined`` finds that they belong together.
+An example: ``f = 8·i + 3 - j`` with ``0 ≤ i < 2``, ``0 ≤ j < 6`` and ``d = 4``. The divisor divides 8·i, so the rest is
+``r = 3 - j``. Its least value is -2, and -2 // 4 = -1, so -4 is moved out as well and ``7 - j`` is the dividend:
+``f // 4 = 2·i - 1 + (7 - j) // 4`` and ``f % 4 = (7 - j) % 4``. For i = 0, j = 5: f is -2, and C computes
+-1 + 2 / 4 = -1 and 2 % 4 = 2. Both atoms have the same dividend, by which ``recombined`` recognizes the pair.
 
-The ranges ignore guards: within a guard a form takes fewer values, outside of it its value is not used. The rules hold
-for all integers, so a quotient is right on both sides of a guard.
+The ranges ignore guards: inside a guard a form takes fewer values, and outside of it its value is not used. The rules
+hold for all integers, so a quotient is right on both sides of a guard.
 """
 
 from __future__ import annotations

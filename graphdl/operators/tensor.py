@@ -1,17 +1,17 @@
-"""The operator graph: tensors, each made by one operation from other tensors. This is what is executed.
+"""The operator graph: tensors, each computed by one operation from other tensors. The compiler compiles this graph.
 
-A ``Tensor`` has the batch as an ordinary first dimension. An operation is a small immutable value that holds its
-attributes, so two tensors with equal operations and the same inputs are the same tensor to the compiler.
+The batch is an ordinary first dimension of a ``Tensor``. An operation is a small immutable value that holds its
+attributes. The compiler treats two tensors with equal operations and the same inputs as one.
 
-An operation may have several outputs: then its own tensor stands for all of them together and is never stored, and a
-``Part`` of it is each of them. ``parts`` makes both.
+The tensor of an operation with several outputs represents all of them and is never stored. Each output is a ``Part`` of
+it. ``parts`` makes both.
 
-There are few kinds of operation, and the compiler knows only the kinds:
+There are few kinds of operation, and the compiler distinguishes only these:
 
 ===============  ======================================================================================
 ``Source``       a feed, a variable's value, a constant
 ``Elementwise``  a C expression of its operands; broadcasts as NumPy does
-``View``         moves elements without computing: every output index names an input index, or nothing
+``View``         moves elements without computing: every output index has an input index, or none
 ``Reduction``    sum, maximum, … over some axes
 ``Generator``    a value that is a function of the index alone (positions, random draws)
 ``Template``     a hand-written kernel family (matrix product, convolution, sort)

@@ -1,4 +1,4 @@
-"""Devices, compiled kernels, buffers and the execution of programs: all that touches OpenCL.
+"""Devices, compiled kernels, buffers and the execution of programs: everything that uses OpenCL.
 
 device = open_device("gpu")
 store = VariableStore(device)

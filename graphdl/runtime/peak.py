@@ -1,7 +1,7 @@
-"""What a device can do at most, measured: floating-point operations and bytes of memory in a second.
+"""The measured peak of a device: floating-point operations and bytes of memory per second.
 
-The kernels are those of ``opencl/peak.cl``. Whatever else runs on the machine makes a figure too low and never too
-high: therefore it is measured anew each time, and the best that was ever found for a driver counts.
+The kernels are those of ``opencl/peak.cl``. Other load on the machine makes a figure too low and never too high. So it
+is measured again each time, and the best figure so far for a driver is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphdl.runtime.cache import BinaryCache, cache_folder
 from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored, device_errors
 
 _SECONDS = 0.08
-"""Of each of the two measurements, at least."""
+"""The shortest time of each of the two measurements."""
 _STEPS = 20_000
 _GPU_GROUPS = 64
 _COPY_BYTES = 1 << 26
@@ -29,16 +29,16 @@ _COPY_BYTES = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The most that a device was seen to do in a second."""
+    """The greatest measured speeds of a device."""
 
     flops: float
-    """Floating-point operations: multiply-adds in registers count two."""
+    """Floating-point operations per second: multiply-adds in registers, each counted as two."""
     bandwidth: float
-    """Bytes read and written by a copy that no cache holds. What lies in a cache may be faster."""
+    """Bytes per second that a copy reads and writes, if it fits into no cache. Data in a cache may be faster."""
 
 
 def measured_peak(device: Device) -> Peak:
-    """The best figures that were ever found for this device and driver, today's among them; takes a fifth of a second.
+    """The best figures so far for this device and driver, including a new measurement of a fifth of a second.
 
     Raises:
         DeviceError: the device does not run it.
@@ -100,7 +100,7 @@ def _program(
 
 
 def _best(device: Device, enqueue: Callable[[], object]) -> float:
-    """The least seconds of a launch, after one that warms up."""
+    """The shortest time of a launch in seconds, after one to warm up."""
     best, end = np.inf, None
     while end is None or perf_counter() < end:
         start = perf_counter()

@@ -1,4 +1,4 @@
-"""Where the time of a training step or of a prediction goes: by kernel, by module and by line."""
+"""The time of a training step or of a prediction, by kernel, by module and by line."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from graphdl.training.stages import Stage
 from graphdl.training.trainer import Trainer
 
 RUNS = 20
-"""Steps that are timed, unless the caller says."""
+"""The default number of measured steps."""
 _WARMING = 2
 UNOWNED = "(the step itself)"
-"""The name of what no module asks for: the report of a step, the clipping of gradients."""
+"""The name for work without a module: the report of a step, the clipping of gradients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a run spends on one thing."""
+    """The time and work of a run under one name."""
 
     name: str
     seconds: float
     flops: float
     bytes: float
     launches: int
-    """Of those that work for it, alone or among others."""
+    """The number of launches that work for it, alone or with others."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The time of a step or a prediction: the mean over the faster half of the runs, because whatever else the machine
-    does makes runs slower and never faster. ``copying``, the seconds of the launches, and the gaps add up to ``step``.
+    """The time of a step or a prediction, as the mean over the faster half of the runs.
+
+    Other load on the machine makes runs slower and never faster. ``copying``, the seconds of the launches, and the gaps
+    add up to ``step``.
     """
 
     batch: int
@@ -47,16 +49,18 @@ class Profile:
     timeline: Timeline
     peak: Peak
     step: float
-    """Seconds from the begin of a run to that of the next, on the device."""
+    """Seconds from the start of a run to the start of the next, on the device."""
     copying: float
-    """Of these, the seconds in which the device copies the inputs."""
+    """Seconds in which the device copies the inputs."""
     between_launches: float
-    """The seconds in which the device has nothing to do although the run is not over."""
+    """Seconds in which the device is idle during a run."""
     between_steps: float
-    """The seconds from the end of a run to the begin of the next."""
+    """Seconds from the end of a run to the start of the next."""
     launches: tuple[tuple[Launch, float], ...]
-    """The launches in order with their seconds, summed over all turns of loops. The setup is not among them: it runs
-    only after a variable was written."""
+    """The launches in order with their seconds, summed over all turns of loops.
+
+    They do not include the setup, which runs only after a variable was written.
+    """
 
     @property
     def flops(self) -> int:
@@ -73,28 +77,30 @@ class Profile:
 
     @property
     def kinds(self) -> list[Row]:
-        """By what a kernel is: a product, a convolution, a sum, formulas."""
+        """Rows by the kind of kernel: a product, a convolution, a sum, formulas."""
         return rows(self.launches, lambda launch: [(kind_of(launch), 1.0)])
 
     @property
     def kernels(self) -> list[Row]:
-        """By what a launch is for: its label."""
+        """Rows by the label of a launch."""
         return rows(self.launches, lambda launch: [(launch.label, 1.0)])
 
     @property
     def modules(self) -> list[Row]:
-        """By the path of a module."""
+        """Rows by the path of a module."""
         return rows(self.launches, lambda launch: [(s.module or UNOWNED, s.part) for s in launch.shares])
 
     @property
     def lines(self) -> list[Row]:
-        """By the line of the model's files, ``lenet.net:7``."""
+        """Rows by the line of the model's files, ``lenet.net:7``."""
         return rows(self.launches, lambda launch: [(_line(share), share.part) for share in launch.shares])
 
 
 def rows(launches: Iterable[tuple[Launch, float]], parts: Callable[[Launch], Sequence[tuple[str, float]]]) -> list[Row]:
-    """The seconds, FLOPs and bytes of launches, gathered by the names among which ``parts`` divides each; the slowest
-    first. A launch that nobody owns counts for the step itself."""
+    """The seconds, FLOPs and bytes of launches by name, the slowest first.
+
+    ``parts`` divides each launch among names. A launch without parts counts for the step itself.
+    """
     found: dict[str, Row] = {}
     for launch, seconds in launches:
         merged: dict[str, float] = {}
@@ -111,7 +117,7 @@ def rows(launches: Iterable[tuple[Launch, float]], parts: Callable[[Launch], Seq
 
 
 def kind_of(launch: Launch) -> str:
-    """What a launch is: the operation at its root."""
+    """The kind of a launch: the operation at its root."""
     return launch.kernel.rpartition("_")[0]
 
 
@@ -120,7 +126,7 @@ def _line(share: Share) -> str:
 
 
 def profile_step(network: Network, stage: Stage, arrays: Mapping[str, np.ndarray], runs: int = RUNS) -> Profile:
-    """Steps of a stage's training from one batch. The net's variables are afterwards as they were before.
+    """Profiles training steps of a stage on one batch. The net's variables are restored afterwards.
 
     Raises:
         ModelError: the net has no loss, or the arrays do not fit it.
@@ -139,7 +145,7 @@ def profile_step(network: Network, stage: Stage, arrays: Mapping[str, np.ndarray
 
 
 def profile_prediction(network: Network, arrays: Mapping[str, np.ndarray], runs: int = RUNS) -> Profile:
-    """Predictions of one batch.
+    """Profiles predictions of one batch.
 
     Raises:
         ModelError: the net has no output, or the arrays do not fit it.
