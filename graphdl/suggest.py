@@ -38,14 +38,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     left = _left.get()
     if len(name) > _LONGEST or (left is not None and left[0] <= 0):
         return None
-    candidates = sorted(set(known))
+    candidates = sorted({*known} - {name})
     work = len(candidates)
     best: tuple[int, str] | None = None
     for candidate in candidates:
         allowed = max(1, max(len(name), len(candidate)) // 3)
         if len(candidate) >= 3 and name.startswith(candidate) and len(name) >= 4:
             best = best or (allowed, candidate)  # padding for pad
-        if abs(len(candidate) - len(name)) > allowed or candidate == name:
+        if abs(len(candidate) - len(name)) > allowed:
             continue
         work += len(name) * len(candidate)
         slips = _distance(name.lower(), candidate.lower())
