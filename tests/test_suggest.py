@@ -1,6 +1,7 @@
 """The nearest known name."""
 
 from functools import cache
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,15 @@ def test_no_other_name_is_nearer(name, known):
         assert near[found] == min(near.values())
     elif not near:
         assert found is None or name.startswith(found)
+
+
+def test_every_pair_of_short_names_is_near_or_not():
+    spelt = [*product("abc", repeat=3), *product("abc", repeat=4), *product("ab", repeat=6)]
+    words = ["".join(letters) for letters in spelt]
+    for name, word in product(words, words[::5]):
+        near = name != word and slips(name, word) <= max(1, max(len(name), len(word)) // 3)
+        found = nearest(name, [word])
+        assert found == (word if near or (name != word and name.startswith(word)) else None), (name, word)
 
 
 def test_a_swap_of_neighbours_is_one_slip():
