@@ -31,6 +31,7 @@ PUBLISHED = {
     "vision/resnet101": 44_549_160,
     "vision/resnet152": 60_192_808,
     "vision/densenet": 7_978_856,
+    "vision/mobilenet_v2": 3_504_872,
     "vision/unet": 31_030_658,
     "vision/lenet": 431_080,
     "vision/resnet20": 272_474,
@@ -48,12 +49,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "vision/resnet20": {"depth": 1, "width": 4},
     "vision/googlenet": {"size": 96, "classes": 5},
     "vision/densenet": {"size": 32, "classes": 5, "growth": 4, "depths": [2, 2]},
+    "vision/mobilenet_v2": {
+        "size": 32, "classes": 5, "first": 4, "last": 8, "stages": [[1, 4, 1, 1], [2, 6, 2, 2]]
+    },
     "vision/unet": {"size": 44, "width": 3, "depth": 2},
     "vision/mlp_dropout": {"size": 8, "widths": [32, 16]},
     "vision/siamese": {"size": 8},
     "sequence/elman": {"length": 5, "units": 8},
     "sequence/lstm": {"length": 5, "units": 8},
     "sequence/char_lstm": {"length": 4, "units": 8, "vocabulary": 9},
+    "sequence/phonemes": {"length": 5, "features": 3, "units": 6, "depth": 2, "classes": 4},
+    "sequence/transformer_lm": {"vocabulary": 9, "length": 5, "units": 8, "heads": 2, "depth": 1},
     "sequence/attention_nmt": {
         "source_words": 11, "target_words": 13, "source_length": 4, "target_length": 3, "units": 8
     },
@@ -64,7 +70,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
     "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet", "vision/resnet20",
-    "vision/alexnet",
+    "vision/alexnet", "vision/mobilenet_v2",
 }  # fmt: skip
 """Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside
 PyTorch, and what is alexnet's alone is tested with the layers and the operators."""
