@@ -24,6 +24,7 @@
  *   SPANS                           spans in all; global id 0 = span + SPANS * (index of the group of BLOCKS tiles)
  *   DEPTH                           k steps of a packed panel; below K the sums rest in private memory in between
  *   PACK_B                          0: read B in place (unit column stride, full vectors)
+ *   PANEL_STEP                      elements from panel to panel then; panels that pack_filters.cl made lie one after another
  *   PACK_A                          1: copy each tile's rows of A first (they share cache sets); A_COLUMN or A_ROW is 1
  * Global id 1 is b.
  */
@@ -174,7 +175,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 #if PACK_B
                 const float *panel = panels + p * PANEL_FLOATS;
 #else
-                const __global float *panel = B + (size_t)k0 * B_ROW + column;
+                const __global float *panel = B + (size_t)(column / PANEL) * PANEL_STEP + (size_t)k0 * B_ROW;
 #endif
 #if CHUNKS > 1
                 float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);

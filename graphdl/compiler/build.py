@@ -15,12 +15,12 @@ from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Program, Result, Target
 from graphdl.compiler.repeating import settle
 from graphdl.compiler.schedule import order
-from graphdl.compiler.setup import setup_plans
+from graphdl.compiler.setup import setup_plans, variables_last
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.storage import Stores, by_element, stored
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.operators.kernels.family import copy
+from graphdl.operators.kernels.family import Lasts, copy, nothing_lasts
 from graphdl.operators.tensor import Source, Template, Tensor, topological
 
 _MOST_ELEMENTS = 2**31 - 1
@@ -38,17 +38,24 @@ def build(
     Raises:
         ModelError: a tensor has more than 2³¹ − 1 elements.
     """
-    return _build(fetches, updates, target, stores, has_setup=not updates)
+    return _build(fetches, updates, target, stores, nothing_lasts if updates else variables_last)
 
 
 def _build(
-    fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores, *, has_setup: bool
+    fetches: Mapping[str, Tensor],
+    updates: Mapping[str, Tensor],
+    target: Target,
+    stores: Stores,
+    lasts: Lasts,
+    repeated: Lasts = nothing_lasts,
 ) -> Program:
+    """A program whose setup depends on what ``lasts`` alone. Of that, ``repeated`` is read so often that families may
+    want it packed."""
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
-    results = simplify(prepare(simplify(results), target))
-    results = settle(results, lambda fetches, updates: _build(fetches, updates, target, stores, has_setup=False))
+    results = simplify(prepare(simplify(results), target, repeated=repeated))
+    results = settle(results, lambda fetches, updates, given: _build(fetches, updates, target, stores, given, given))
     results = stored(assemble(_apart(results)), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
@@ -56,7 +63,7 @@ def _build(
     kept = set(results.values())
     strides = layouts(plans, operands, kept)
     sequence = order(plans, written.before, kept)
-    setup = setup_plans(plans, written.before) if has_setup else set()
+    setup = setup_plans(plans, written.before, lasts, kept)
     first = grouped(generated([p for p in sequence if p in setup], strides, target), target)
     later = grouped(generated([p for p in sequence if p not in setup], strides, target), target)
     placement = place(results, plans, strides, first, later)

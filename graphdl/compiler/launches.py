@@ -46,11 +46,18 @@ def launched(groups: Sequence[Group], placement: Placement) -> Launched:
 
 def _launch_loop(linker: _Linker, loop: Repeated, made: Launched) -> None:
     for linked in loop.programs:
-        first, count = len(made.launches), loop.count if linked is loop.body else None
-        made.kernels |= linked.program.kernels
-        made.launches += [linker.linked(launch, linked.arguments, count) for launch in linked.program.launches]
-        inner = tuple(repeat.moved(first) for repeat in linked.program.loops)
-        made.loops += inner if count is None else [Repeat(first, len(made.launches), count, inner)]
+        program, start = linked.program, len(made.launches)
+        once = program.setup_launches if linked is loop.body else len(program.launches)
+        made.kernels |= program.kernels
+        made.launches += [
+            linker.linked(launch, linked.arguments, None if number < once else loop.count)
+            for number, launch in enumerate(program.launches)
+        ]
+        inner = [repeat.moved(start) for repeat in program.loops]
+        made.loops += [repeat for repeat in inner if repeat.first < start + once]
+        if linked is loop.body:
+            within = tuple(repeat for repeat in inner if repeat.first >= start + once)
+            made.loops.append(Repeat(start + once, len(made.launches), loop.count, within))
 
 
 class _Linker:

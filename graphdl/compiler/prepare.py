@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from graphdl.compiler.program import Target
 from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
-from graphdl.operators.kernels.family import Choose, Planner, predicted
+from graphdl.operators.kernels.family import Choose, Lasts, Planner, nothing_lasts, predicted
 from graphdl.operators.reduction import Reduction, reduce
 from graphdl.operators.structure import reshape
 from graphdl.operators.tensor import Template, Tensor, View
@@ -20,9 +20,11 @@ from graphdl.operators.tensor import Template, Tensor, View
 Key = TypeVar("Key")
 
 
-def prepare(results: Mapping[Key, Tensor], target: Target, choose: Choose = predicted) -> dict[Key, Tensor]:
+def prepare(
+    results: Mapping[Key, Tensor], target: Target, choose: Choose = predicted, repeated: Lasts = nothing_lasts
+) -> dict[Key, Tensor]:
     """Returns the same results, with every hand-written kernel in the form that ``choose`` selects for its problem."""
-    planner = Planner(target, choose)
+    planner = Planner(target, choose, repeated)
 
     def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         match tensor.operation:

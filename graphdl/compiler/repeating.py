@@ -3,7 +3,8 @@
 The program of the body reads the items, the invariants and the states that it finds as feeds, and the states that it
 leaves and the values that are stored are its fetches. Each of them is an operand or an output of the loop. A state that
 is asked for between the steps lies in memory ``count + 1`` times: a step reads one and writes the next. A state of
-which the end alone is asked for is a variable of the body's program, written in place.
+which the end alone is asked for is a variable of the body's program, written in place. The setup of the body's
+program, which depends on invariants alone, runs once, before the steps.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.compiler.schedule import bytes_of
 from graphdl.compiler.strided import stays_row_major
 from graphdl.graph.types import Element, Shape
-from graphdl.operators.kernels.family import copy
+from graphdl.operators.kernels.family import Lasts, copy, nothing_lasts
 from graphdl.operators.structure import reshape, slice_
 from graphdl.operators.tensor import Part, Template, Tensor, feed, read, topological
 
 Key = TypeVar("Key")
 
-Compile = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Program]
-"""From fetches and updates to a program."""
+Compile = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Lasts], Program]
+"""From fetches, updates and what lasts to a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,8 @@ class _Settled:
         following = dict(zip(ordered, results[len(names) :], strict=True))
         fetches = dict(zip(names, results, strict=False))
         fetches |= {f"state {k}": x for k, x in following.items() if k in self.between}
-        program = compiled(fetches, {f"state {k}": x for k, x in following.items() if k not in self.between})
+        updates = {f"state {k}": x for k, x in following.items() if k not in self.between}
+        program = compiled(fetches, updates, {leaves[x] for x in loop.invariants}.__contains__)
         return Linked(program, self._body_arguments(program))
 
     def _body_arguments(self, program: Program) -> dict[tuple[str, str], Argument]:
@@ -265,6 +267,6 @@ class _Settled:
                 arguments["fetch", f"state {k}"] = Argument("output", self.outputs[states + k], offset, 0)
             else:
                 arguments["fetch", f"state {k}"] = self._still(k)
-        program = compiled(fetches, {})
+        program = compiled(fetches, {}, nothing_lasts)
         arguments["arena", ""] = Argument("own", 0, self._claimed(program.arena_bytes), 0)
         return Linked(program, arguments)

@@ -1,27 +1,40 @@
-"""The setup of an inference program: the kernels that depend on variables alone, such as those that pack filters.
+"""The setup of a program: the kernels that need not run every time, such as those that pack filters.
 
-These kernels run first, and only if a variable has been written since. Their results stay in memory between runs.
+They depend on nothing but what lasts from run to run. For inference that are the variables: the setup runs first, and
+again only if a variable has been written since. For the body of a loop it is what is the same at all steps: the setup
+runs once before the loop. The results stay in memory between runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from graphdl.compiler.fusion import KernelPlan
+from graphdl.operators.kernels.family import Lasts
 from graphdl.operators.tensor import Array, Read, Tensor
 
 
-def setup_plans(plans: Sequence[KernelPlan], before: Mapping[KernelPlan, Sequence[KernelPlan]]) -> set[KernelPlan]:
-    """The plans that depend on variables and constants alone. ``before`` is as in ``schedule.order``.
+def variables_last(source: Tensor) -> bool:
+    """What lasts in a program without updates: variables and constants."""
+    return isinstance(source.operation, Read | Array)
 
-    Plans without inputs are left out: a fill is cheap, and its result would occupy memory for good. A piece of an
-    assembled tensor is included only if all pieces are.
+
+def setup_plans(
+    plans: Sequence[KernelPlan],
+    before: Mapping[KernelPlan, Sequence[KernelPlan]],
+    lasts: Lasts,
+    results: Collection[Tensor],
+) -> set[KernelPlan]:
+    """The plans that depend on what ``lasts`` alone. ``before`` is as in ``schedule.order``.
+
+    Plans without inputs are left out: a fill is cheap, and its result would occupy memory for good. ``results`` are
+    computed in every run. A piece of an assembled tensor is included only if all pieces are.
     """
     makers = {t: plan for plan in plans for t in plan.outputs}
-    found = {plan for plan in plans if plan.inputs}
+    found = {plan for plan in plans if plan.inputs and not any(t in results for t in plan.outputs)}
     left = True
     while left:
-        wrong = {plan for plan in found if not _depends_on(plan, found, makers, before)}
+        wrong = {plan for plan in found if not _depends_on(plan, found, makers, before, lasts)}
         for whole in plans:
             if whole.is_assembled and whole not in found:
                 wrong |= {makers[t] for t in whole.inputs if t in makers and makers[t] in found}
@@ -35,8 +48,9 @@ def _depends_on(
     found: set[KernelPlan],
     makers: Mapping[Tensor, KernelPlan],
     before: Mapping[KernelPlan, Sequence[KernelPlan]],
+    lasts: Lasts,
 ) -> bool:
-    """Whether a plan depends only on variables, constants and the plans ``found``."""
+    """Whether a plan depends only on what ``lasts`` and the plans ``found``."""
     if any(earlier not in found for earlier in before.get(plan, ())):
         return False
-    return all(makers[t] in found if t in makers else isinstance(t.operation, Read | Array) for t in plan.inputs)
+    return all(makers[t] in found if t in makers else lasts(t) for t in plan.inputs)

@@ -248,6 +248,14 @@ def test_steps_without_a_state_need_no_loop(device: Device) -> None:
     agree(found, results(net, True, device)[1])
 
 
+def test_the_matrix_of_a_loop_is_packed_once() -> None:
+    program = program_of(model(NETS["lstm"]), False, CPU, batch=17)
+    numbers = [number for number, launch in enumerate(program.launches) if launch.kernel.startswith("pack_panels")]
+    assert numbers
+    assert all(program.launches[number].times == 1 for number in numbers)
+    assert not any(loop.first <= number < loop.end for loop in program.loops for number in numbers)
+
+
 def on_host(nets: Mapping[str, graphdl.Model], target: Target, folder: Path, batch: int = 3) -> None:
     """Compares loops with scans unrolled, in kernels whose buffers lie between stretches of NaN."""
     pairs = {
@@ -271,6 +279,12 @@ def test_odd_sizes_and_single_steps(target: Target, tmp_path: Path) -> None:
 
 def test_one_example(tmp_path: Path) -> None:
     on_host({name: model(NETS[name]) for name in ("lstm", "gru", "nested", "counted")}, CPU, tmp_path, batch=1)
+
+
+def test_many_examples(tmp_path: Path) -> None:
+    """So many that a product has several tiles of rows."""
+    nets = {f"{name} {size}": model(NETS[name], *size) for name in ("lstm", "gru", "nested") for size in [(3, 17)]}
+    on_host(nets, CPU, tmp_path, batch=18)
 
 
 def test_what_is_summed_in_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
 from graphdl.operators.kernels.family import Family, Operand, predicted
 from graphdl.operators.kernels.geometry import ConvolutionProblem, Padding
 from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
-from graphdl.operators.kernels.packing import FILTER_PACKING
+from graphdl.operators.kernels.packing import FILTER_PACKING, PANEL_PACKING
 from graphdl.operators.kernels.template import TemplateCall
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.runtime.alone import Alone, plain_store, upload
@@ -57,6 +57,19 @@ def _predicted(family: Family[Any, Any], problem: Any, target: Target, operands:
 def matmul(target: Target, *, batch: int, m: int, n: int, k: int, a_strides: Strides, b_strides: Strides) -> Kernel:
     operands = (Operand(0, a_strides), Operand(0, b_strides))
     return _predicted(MATMUL, MatrixProduct(batch, m, n, k), target, operands)
+
+
+def packed_matmul(target: Target, *, m: int, n: int, k: int, a_strides: Strides, b_strides: Strides) -> Kernel:
+    """A product whose second factor is packed beforehand."""
+    problem = MatrixProduct(1, m, n, k, packed=True)
+    candidate = predicted(MATMUL, problem, target)
+    packing = MATMUL.packing(problem, candidate, target)
+    assert packing is not None
+    return Kernel(
+        MATMUL.call(problem, candidate, target, (Operand(0, a_strides), Operand(0, (1,)))),
+        PANEL_PACKING.call(packing, None, target, (Operand(0, b_strides),)),
+        packing.size,
+    )
 
 
 def convolution(target: Target, **problem: Any) -> Kernel:

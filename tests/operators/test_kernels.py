@@ -92,6 +92,18 @@ def test_matmul_with_any_tile(device: kr.Device, rows: int, vectors: int) -> Non
     close(kr.run(device, kernel, kr.matmul_store(31, 70), (1, 31, 70), a, b), a @ b, 20)
 
 
+@pytest.mark.parametrize("sizes", [(32, 70, 37), (33, 50, 1100), (1, 30, 40), (40, 16, 1)], ids=str)
+@pytest.mark.parametrize("target", ["cpu", "narrow cpu"])
+def test_matmul_of_packed_panels(device: kr.Device, target: str, sizes: tuple[int, int, int]) -> None:
+    m, n, k = sizes
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    layouts = [(b, (0, n, 1)), (b.T, (0, 1, k)), (np.repeat(b, 2, 1), (0, 2 * n, 2))]
+    for data, strides in layouts:
+        kernel = kr.packed_matmul(TARGETS[target], m=m, n=n, k=k, a_strides=(0, k, 1), b_strides=strides)
+        close(kr.run(device, kernel, kr.matmul_store(m, n), (1, m, n), a, data)[0], a @ b, k)
+
+
 def test_a_batch_may_share_a_factor(device: kr.Device) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((4, 9, 17)), rng.standard_normal((17, 20))

@@ -79,6 +79,15 @@ Choose = Callable[[Family[Any, Any], Any, "Target"], Any]
 """Chooses a candidate of a family for a problem on a target."""
 
 
+Lasts = Callable[[Tensor], bool]
+"""Whether a source has the same value in many runs of a program: then what depends on it alone is computed once."""
+
+
+def nothing_lasts(source: Tensor) -> bool:
+    """For programs of which every source is new in every run."""
+    return False
+
+
 @lru_cache(maxsize=4096)
 def predicted(family: Family[Any, Any], problem: Hashable, target: Target) -> Any:
     """The candidate of which the family predicts the fewest cycles."""
@@ -116,6 +125,13 @@ class Planner:
 
     target: Target
     choose: Choose = predicted
+    repeated: Lasts = nothing_lasts
+
+    def repeats(self, x: Tensor) -> bool:
+        """Whether ``x`` is a view of a source that many runs read before it changes: packing it pays."""
+        while isinstance(x.operation, View) and len(x.inputs) == 1:
+            (x,) = x.inputs
+        return self.repeated(x)
 
     def chosen(self, family: Family[Problem, Candidate], problem: Problem) -> Candidate:
         """The form of the kernel that is taken for a problem."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graphdl.operators.kernels.family import Family, Operand, Planner
+from graphdl.operators.kernels.packing import PANEL_PACKING, Packing
 from graphdl.operators.kernels.template import (
     GroupTile,
     RegisterTile,
@@ -32,6 +33,8 @@ class MatrixProduct:
     m: int
     n: int
     k: int
+    packed: bool = False
+    """B is not a matrix but its panels, packed beforehand."""
 
     @property
     def flops(self) -> int:
@@ -50,7 +53,21 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         a, b = inputs
         batch, m, k = a.shape
         problem = MatrixProduct(batch, m, b.shape[2], k)
+        if batch == 1 and planner.repeats(b):
+            packed = replace(problem, packed=True)
+            packing = self.packing(packed, planner.chosen(self, packed), planner.target)
+            if packing is not None:
+                problem, b = packed, planner.made(PANEL_PACKING, packing, (b,), (packing.size,), y)
         return planner.made(self, problem, (a, b), y.shape, y, problem.flops)
+
+    def packing(self, problem: MatrixProduct, candidate: RegisterTile | GroupTile, target: Target) -> Packing | None:
+        """How B is to be packed for a form of the kernel; None if the form reads it as it is."""
+        if isinstance(candidate, GroupTile):
+            return None
+        n, k = problem.n, problem.k
+        if problem.m <= candidate.rows and n % (candidate.vectors * lanes_of(target)) == 0:
+            return None
+        return Packing(lanes_of(target), candidate.vectors, problem.batch, n, k, 1, (1, n), False)
 
     def candidates(self, problem: MatrixProduct, target: Target) -> Sequence[RegisterTile | GroupTile]:
         if target.kind == "gpu":
@@ -75,27 +92,30 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         operands: Sequence[Operand] = (),
     ) -> TemplateCall:
         a, b = operands
-        names = ("A_BATCH", "A_ROW", "A_COLUMN", "B_BATCH", "B_ROW", "B_COLUMN")
-        strides = dict(zip(names, (*a.strides, *b.strides), strict=True))
         batch, m, n, k = problem.batch, problem.m, problem.n, problem.k
+        names = ("A_BATCH", "A_ROW", "A_COLUMN", "B_BATCH", "B_ROW", "B_COLUMN")
         if isinstance(candidate, GroupTile):
+            strides = dict(zip(names, (*a.strides, *b.strides), strict=True))
             return tiled_product(
                 candidate, 0, rows=m, columns=n, steps=k, layers=batch, operands=("A", "B"), defines=strides
             )
         lanes, tile, tuning = lanes_of(target), candidate, target.tuning
-        panels = ceil_div(n, tile.vectors * lanes)
+        panel = tile.vectors * lanes
+        b_strides = (0, panel, 1) if problem.packed else b.strides
+        strides = dict(zip(names, (*a.strides, *b_strides), strict=True))
+        panels = ceil_div(n, panel)
         tiles = ceil_div(m, tile.rows)
-        pack_b = not (tiles <= 1 and b.strides[2] == 1 and n % (tile.vectors * lanes) == 0)
+        in_place = problem.packed or (tiles <= 1 and b.strides[2] == 1 and n % panel == 0)
         # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many
         # panels. Rows are read along, steps are not: those need not lie as far apart to share the sets.
         far_rows = a.strides[2] == 1 and a.strides[1] >= 2 * tuning.page
         far_steps = a.strides[1] == 1 and a.strides[2] >= (tuning.page // 4 if panels >= 4 else tuning.page)
         copy_a = tile.rows >= 4 and (far_rows or far_steps)
-        span = min(_WIDEST_SPAN // (tile.vectors * lanes), panels) if copy_a else 1
+        span = min(_WIDEST_SPAN // panel, panels) if copy_a else 1
         spans = ceil_div(panels, span)
-        depth = min(k, tuning.strip_steps if copy_a or m <= 128 else tuning.panel_steps)
+        depth = min(k, tuning.strip_steps if copy_a or (m <= 128 and not problem.packed) else tuning.panel_steps)
         tile_cycles = k * span * step_cycles(tile, target)
-        pack_cycles = k * span * tile.vectors * (4.0 if b.strides[2] == 1 else 8.0) if pack_b else 0.0
+        pack_cycles = k * span * tile.vectors * (4.0 if b_strides[2] == 1 else 8.0) if not in_place else 0.0
         blocks = _blocks(target, batch * spans, tiles, 48 if copy_a else 32, tile_cycles, pack_cycles)
         return TemplateCall(
             source="matmul.cl",
@@ -103,7 +123,8 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
             defines={
                 "LANES": lanes, "COLUMNS": n, "M": m, "K": k, **strides,
                 "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCKS": blocks, "SPAN": span, "SPANS": spans,
-                "DEPTH": depth, "PACK_B": int(pack_b), "PACK_A": int(copy_a),
+                "DEPTH": depth, "PACK_B": int(not in_place), "PACK_A": int(copy_a),
+                "PANEL_STEP": k * panel if problem.packed else panel,
             },
             global_size=(spans * ceil_div(tiles, blocks), batch),
             local_size=(1, 1),
