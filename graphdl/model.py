@@ -358,12 +358,12 @@ class Model:
         return build({name: tensors[name] for name in names}, variables, self.network.device.target)
 
     def profile(self, *, batch: int | None = None, training: bool = True, runs: int = RUNS) -> Profile:
-        """Where the time of a training step (of the first stage) or of a prediction goes: ``profile.kernels``,
-        ``profile.modules`` and ``profile.lines``, the slowest first. The model stays as it is.
+        """The time of a training step (of the first stage) or of a prediction, by kernel (``profile.kernels``), by
+        module (``profile.modules``) and by line (``profile.lines``), the slowest first. The model stays unchanged.
 
         Raises:
             ModelError: the net has no loss to train by, or no output to predict.
-            DeviceError: no such device, or not enough of it.
+            DeviceError: there is no such device, or it has too little memory.
         """
         stage = self.stages(Overrides(batch=batch))[0] if training else None
         arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays

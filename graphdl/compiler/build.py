@@ -49,8 +49,9 @@ def _build(
     lasts: Lasts,
     repeated: Lasts = nothing_lasts,
 ) -> Program:
-    """A program whose setup depends on what ``lasts`` alone. Of that, ``repeated`` is read so often that families may
-    want it packed."""
+    """Compiles a program. Its setup depends only on the tensors for which ``lasts`` is true. Those for which
+    ``repeated`` is true are read so often that kernel families may prefer them packed.
+    """
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))

@@ -327,7 +327,7 @@ def _may_join(
 ) -> bool:
     """Whether the kernel ``maker`` can also compute the elementwise ``plan``.
 
-    A kernel knows of its own results only the current element. So the plan must read each of them at that element
+    A kernel knows only the current element of its own results, so the plan must read each of them at that element
     alone.
     """
     if not maker.takes_epilogue or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:

@@ -187,8 +187,9 @@ def _nodes(plan: KernelPlan) -> list[Node]:
 
 
 def _shares(plans: Sequence[KernelPlan]) -> tuple[Share, ...]:
-    """Whose work a launch does: a tensor counts its floating-point operations, and one for each element where it takes
-    none and is what the kernel is for."""
+    """The modules and lines that a launch computes, with their fractions of its work. The work of a tensor is its
+    number of floating-point operations. A root or an output without such operations counts one for each element.
+    """
     work: dict[tuple[str, Span | None], int] = {}
     for plan in plans:
         for tensor in plan.computed:

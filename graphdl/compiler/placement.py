@@ -117,7 +117,8 @@ def _launch_numbers(groups: Sequence[Group]) -> list[tuple[int, int]]:
 def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces, setup: int) -> dict[Tensor, tuple[int, int]]:
     """The numbers of the first kernel that writes each tensor and of the last one that needs it.
 
-    Later runs need what the first ``setup`` kernels compute for the others: the life of such a tensor never ends.
+    A tensor that the ``setup`` kernels compute for the other kernels is also needed in later runs, so its life never
+    ends.
     """
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}

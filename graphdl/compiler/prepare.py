@@ -41,7 +41,7 @@ def prepare(
 
 
 def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | None:
-    """The view of a template's result, computed by the template's own kernel; None if that cannot do it."""
+    """The view of a template's result, computed by the template's own kernel; None if that kernel cannot compute it."""
     if len(tensor.inputs) != 1 or not isinstance(tensor.inputs[0].operation, Template):
         return None
     whole = tensor.inputs[0]

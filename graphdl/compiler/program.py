@@ -212,8 +212,9 @@ class Program:
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     loops: tuple[Repeat, ...] = ()
     setup_launches: int = 0
-    """The number of leading launches that depend on nothing but what lasts from run to run. A run skips them if no
-    variable was written since."""
+    """The number of leading launches that depend only on values that last from run to run. A run skips them if no
+    variable was written since.
+    """
     updates: tuple[str, ...] = ()
     """The variables that a run changes."""
 

@@ -95,7 +95,7 @@ def _sum(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:
-    """The tensors that depend on one of ``sources``, which themselves belong to them."""
+    """The tensors that depend on one of ``sources``, including ``sources`` themselves."""
     reached = {id(x) for x in sources}
     for tensor in order:
         if any(id(x) in reached for x in tensor.inputs):

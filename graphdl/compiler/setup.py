@@ -1,8 +1,8 @@
 """The setup of a program: the kernels that need not run every time, such as those that pack filters.
 
-They depend on nothing but what lasts from run to run. For inference that are the variables: the setup runs first, and
-again only if a variable has been written since. For the body of a loop it is what is the same at all steps: the setup
-runs once before the loop. The results stay in memory between runs.
+The setup depends only on tensors that keep their values from run to run. For inference these are the variables: the
+setup runs first, and again only after a variable was written. For the body of a loop these are the tensors that are the
+same at all steps: the setup runs once before the loop. The results stay in memory between runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graphdl.operators.tensor import Array, Read, Tensor
 
 
 def variables_last(source: Tensor) -> bool:
-    """What lasts in a program without updates: variables and constants."""
+    """Whether a source keeps its value in a program without updates: it is a variable or a constant."""
     return isinstance(source.operation, Read | Array)
 
 
@@ -25,7 +25,7 @@ def setup_plans(
     lasts: Lasts,
     results: Collection[Tensor],
 ) -> set[KernelPlan]:
-    """The plans that depend on what ``lasts`` alone. ``before`` is as in ``schedule.order``.
+    """The plans that depend only on tensors for which ``lasts`` is true. ``before`` is as in ``schedule.order``.
 
     Plans without inputs are left out: a fill is cheap, and its result would occupy memory for good. ``results`` are
     computed in every run. A piece of an assembled tensor is included only if all pieces are.
@@ -50,7 +50,7 @@ def _depends_on(
     before: Mapping[KernelPlan, Sequence[KernelPlan]],
     lasts: Lasts,
 ) -> bool:
-    """Whether a plan depends only on what ``lasts`` and the plans ``found``."""
+    """Whether a plan depends only on tensors for which ``lasts`` is true and on the plans ``found``."""
     if any(earlier not in found for earlier in before.get(plan, ())):
         return False
     return all(makers[t] in found if t in makers else lasts(t) for t in plan.inputs)

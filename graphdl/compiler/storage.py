@@ -1,7 +1,8 @@
 """The form in memory of intermediate results.
 
-Tensors that enter or leave the program are stored in the form of their element type. So are the operands of
-hand-written kernels, whose text loads that form. Generated text reads and writes all other tensors in any form.
+Tensors that enter or leave the program are stored in the form of their element type. The operands of hand-written
+kernels are, too, because the text of these kernels loads that form. Generated text reads and writes all other tensors
+in any form.
 """
 
 from __future__ import annotations

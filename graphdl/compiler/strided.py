@@ -29,7 +29,7 @@ def memory_operands(tensor: Tensor) -> list[Tensor]:
 
 
 def operand_layouts(tensor: Tensor) -> Sequence[Layout]:
-    """The memory layouts of a template's operands. Those of an assembled tensor have its layout."""
+    """The memory layouts of a template's operands."""
     if isinstance(tensor.operation, Prepared):
         return tensor.operation.family.operand_layouts
     assert isinstance(tensor.operation, Template)
@@ -84,7 +84,7 @@ def _is_row_major(shape: Shape, strides: Sequence[int]) -> bool:
 
 
 def stays_row_major(x: Tensor) -> bool:
-    """Whether a tensor is row-major in memory whatever else reads it.
+    """Whether a tensor is row-major in memory, no matter which other kernels read it.
 
     A tensor of rank 4 may be stored channels last unless it is a source or an output of a loop. A constant number is
     not in memory.

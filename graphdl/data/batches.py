@@ -89,8 +89,9 @@ class Batches:
 
     @property
     def left_out(self) -> int:
-        """The number of examples that each epoch of training leaves out, because they fill no batch. Every epoch leaves
-        out others.
+        """The number of examples that each epoch of training leaves out, because they fill no batch.
+
+        Each epoch leaves out different ones.
         """
         return len(self.examples) % self.batch if self.training else 0
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from graphdl.source import Source, Span
 
 Kind = Literal["call", "calls", "int", "number", "losses", "parameters", "feed", "word"]
-"""What follows a word: a call (``sgd(lr = 0.1)``) or several, an int, a number, names of losses, patterns of parameter
-paths, ``input = field``, or a fixed word.
+"""The kind of value after a word: a call (``sgd(lr = 0.1)``) or several, an int, a number, names of losses, patterns of
+parameter paths, ``input = field``, or a fixed word.
 """
 
 

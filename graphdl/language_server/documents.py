@@ -33,7 +33,7 @@ class Document:
     version: int | None = None
     analysis: Analysis | None = None
     good: Analysis | None = None
-    """The last analysis without errors. It has the shapes while the text is broken."""
+    """The last analysis without errors. It supplies the shapes while the text has errors."""
     shows_errors: bool = False
     """Whether the editor shows errors of it."""
 

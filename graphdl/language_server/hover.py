@@ -169,7 +169,7 @@ def _of_nodes(nodes: Sequence[Node]) -> str:
 
 
 def _operations(nodes: Iterable[Node], within: tuple[int, int] | None) -> int:
-    """The operations of the nodes whose numbers lie within a range; of all, if it is None."""
+    """The operations of the nodes whose numbers are within a range; of all nodes if the range is None."""
     total = 0
     for node in nodes:
         body = node.attributes.get("body")

@@ -137,7 +137,7 @@ def whole_number(value: float) -> int:
 
 
 def wrapped(value: int) -> int:
-    """An int as 32 bits hold it: what leaves them wraps around, as it does on a device."""
+    """Wraps an int to 32 bits, as a device does."""
     return (value - LEAST) % 2**32 + LEAST
 
 
@@ -285,7 +285,7 @@ def _sign_of_ints(operands: Sequence[str], width: int) -> str:
 
 
 def _magnitude(operands: Sequence[str], width: int) -> str:
-    """The magnitude. That of the least int does not fit into 32 bits and stays negative, as in NumPy."""
+    """The magnitude. For the least int it does not fit into 32 bits and stays negative, as in NumPy."""
     return f"as_int{width if width > 1 else ''}(abs({operands[0]}))"
 
 

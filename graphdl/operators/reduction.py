@@ -48,7 +48,7 @@ class Reduction(Operation):
         return y.inputs[0].size
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        """The gradient of a sum is broadcast to all elements. That of a maximum or minimum goes to its first
+        """The gradient of a sum is broadcast to all elements. The gradient of a maximum or minimum goes to its first
         occurrence.
         """
         (x,) = y.inputs

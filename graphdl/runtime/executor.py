@@ -52,7 +52,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run has enqueued, and when. Times are seconds of ``time.perf_counter``."""
+    """The commands that one run has enqueued, and their times in seconds of ``time.perf_counter``."""
 
     numbers: list[int]
     """The number of each launch: the order of ``Program.calls``, without the setup if that was not needed."""

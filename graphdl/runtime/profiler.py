@@ -15,7 +15,7 @@ from graphdl.runtime.opencl import device_errors
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of time, in seconds from when the host began with the first run."""
+    """An interval of time, in seconds since the host began the first run."""
 
     begin: float
     end: float
@@ -57,8 +57,8 @@ class Timeline:
 def timeline(executor: Executor, feeds: Callable[[], Mapping[str, Any]], count: int) -> Timeline:
     """Runs a program ``count`` times on a profiling queue. ``feeds`` returns the feeds of the next run.
 
-    The runs are enqueued as in training: the host waits only for the run before the last. They change variables like
-    any others. The first run compiles on some drivers, so some runs should come before.
+    The runs are enqueued as in training: the host waits only for the run before the last. The runs change variables
+    like any other runs. Some drivers compile at the first run, so the program should have run a few times before.
 
     Raises:
         ValueError: the feeds are wrong.
@@ -71,7 +71,7 @@ def timeline(executor: Executor, feeds: Callable[[], Mapping[str, Any]], count: 
         queue = cl.CommandQueue(device.context, device.info.handle, properties=properties)
         runs = [executor.run(feeds(), queue) for _ in range(count)]
         queue.finish()
-        # The clocks of host and device meet where the first launch of all is enqueued.
+        # The host's and the device's clocks are aligned at the time when the first launch is enqueued.
         shift = runs[0].written - runs[0].launches[0].profile.queued * _NANO if runs[0].launches else 0.0
         return Timeline(executor.program, tuple(_timed(run, shift, runs[0].begin) for run in runs))
 

@@ -265,7 +265,7 @@ def _damaged(path: Path, error: ValueError, place: str = "") -> ModelError:
 
 
 def _places(sources: Sequence[Source]) -> list[str]:
-    """The relative path of each file in the run folder. They keep their positions relative to each other."""
+    """The relative paths of the files in the run folder. The files keep their positions relative to each other."""
     paths = [source.path for source in sources]
     known = [path for path in paths if path is not None]
     root = os.path.commonpath([os.path.dirname(path) for path in known]) if known else ""

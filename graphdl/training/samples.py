@@ -33,7 +33,7 @@ def sample(
     """The first ``count`` training examples of the data that the file or ``overrides`` name.
 
     Without data, or if the data of the file is missing, the examples are random: normal numbers, and uniformly drawn
-    classes. ``known`` is what a run remembers of its stages' data, by stage name.
+    classes. ``known`` has the facts that a run stores about the data of its stages, by stage name.
 
     Raises:
         ModelError: the data that ``overrides`` name is missing or does not fit.

@@ -124,9 +124,9 @@ class Position(msgspec.Struct, forbid_unknown_fields=True):
     draws: Count = 0
     """The number of steps of the whole run."""
     epoch_sums: Sums = msgspec.field(default_factory=Sums)
-    """Those of the current epoch."""
+    """The sums of the current epoch."""
     interval_sums: Sums = msgspec.field(default_factory=Sums)
-    """Those since the last line of metrics."""
+    """The sums since the last line of metrics."""
     interval_start: Count = 0
     """The step of the last line of metrics."""
     first_loss: Number = None

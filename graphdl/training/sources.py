@@ -48,7 +48,7 @@ def loader(
 
     ``root`` is the folder of data sets. Files that the model names are also searched in ``origin``, the folder of the
     original model file. Each data set is read once. A data set that holds out a part for validation is measured on that
-    part. ``known`` is what a run remembers of its stages' data, by stage name.
+    part. ``known`` has the facts that a run stores about the data of its stages, by stage name.
     """
     loaded: dict[str, DataSet] = {}
 

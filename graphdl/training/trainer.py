@@ -215,7 +215,7 @@ class Trainer:
         return Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
 
     def _feeds(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """What the next step is fed with a batch."""
+        """The feeds of the next step for a batch."""
         feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
         if SEED in executor.program.feeds:
             feeds[SEED] = seed_array(self.stage.seed, self.draws)

@@ -22,7 +22,7 @@ class Cost:
 
 
 def costs(graph: ModuleGraph) -> Mapping[int, Cost]:
-    """The costs by node number. Those of a scan's body include all its steps. Nodes without cost are left out.
+    """The costs by node number. The costs of a scan's body include all its steps. Nodes without cost are left out.
 
     Raises:
         ModelError: a lowering rule refuses the net.

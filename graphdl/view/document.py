@@ -39,7 +39,7 @@ _KINDS_OF_CATEGORIES = {
     "Shape and place": "shape", "Classes and look-up": "shape", "Windows of images": "pooling",
     "Convolution": "convolution",
 }  # fmt: skip
-"""Kinds of primitives by category. Those of all other categories are arithmetic."""
+"""Kinds of primitives by category. Primitives of all other categories are arithmetic."""
 _KINDS_OF_OPERATORS = {
     "matmul": "linear", "input": "input", "item": "input", "param": "parameter", "state": "parameter",
     "constant": "parameter", "draw": "parameter", "scan": "recurrent",

@@ -38,7 +38,7 @@ class FileNames:
         self.lets: set[str] = set()
         """The lets declared so far."""
         self.is_quiet = False
-        """Whether errors are suppressed: after a syntax error, the tree is not what was written."""
+        """Whether errors are suppressed: after a syntax error, the tree differs from the text."""
 
     @cached_property
     def names(self) -> list[Token]:

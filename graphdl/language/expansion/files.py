@@ -61,9 +61,8 @@ class FileScope:
         return name in self.lost or "*" in self.lost
 
     def is_spoilt(self, node: syntax.Syntax) -> bool:
-        """Whether a statement or declaration (without its body) had a syntax error.
-
-        Its tree is then not what was written, and no further errors are reported for it.
+        """Whether a statement or declaration (without its body) had a syntax error. Its tree then differs from the
+        text, and no further errors are reported for it.
         """
         if not self.tree.spoilt:
             return False

@@ -90,7 +90,7 @@ def primitive(
 
 
 def _is_nested(value: Any) -> bool:
-    """Whether the value is a list of lists, which is a tensor: no hyperparameter is one."""
+    """Whether the value is a list of lists. Such a list is a tensor, because no hyperparameter takes one."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 

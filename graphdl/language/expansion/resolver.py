@@ -1,8 +1,8 @@
 """Resolution of names by the text alone: the meaning of each name, its occurrences, and errors about it.
 
 One walk over a file does all of it. The checker reads the errors: undefined names, repeated ones, outputs that are
-never assigned. They include branches that are not taken and blocks that no net uses, which expansion does not reach.
-The editor reads the occurrences.
+never assigned. Branches that are not taken and blocks that no net uses are included; expansion does not reach them. The
+editor reads the occurrences.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Definition:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether its header had a syntax error, so that it is not what was written."""
+        """Whether its header had a syntax error. The tree of the header then differs from the text."""
         return self.file.is_spoilt(self.written)
 
     @property

@@ -127,7 +127,9 @@ def _dead(graph: ModuleGraph, source: Source, reporter: Reporter, alive: set[int
 
 
 def _belongs_to_living(node: Node, alive: set[int]) -> bool:
-    """Whether the node is a part of a library block of which an output is used. The user cannot change it then."""
+    """Whether the node is a part of a library block with an output that is used. The user cannot
+    change such a block.
+    """
     span, module = node.span, node.module
     while span.in_library and module.parent is not None:
         if any(value.node.id in alive for value in module.outputs):

@@ -72,7 +72,9 @@ class ParameterOptimizer(Optimizer):
     def follow(
         self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], scalars: Sequence[Tensor]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The next values of one parameter and of its slots. What is made belongs to the parameter's node."""
+        """The next values of one parameter and of its slots. The tensors that this makes get the parameter's node as
+        their origin.
+        """
 
     def variables(self, parameters: Mapping[str, Shape]) -> Mapping[str, Kept]:
         return {f"{path}:{slot}": Kept(shape) for path, shape in parameters.items() for slot in self.slots}
