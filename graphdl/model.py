@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.compiler.program import Program
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
@@ -28,6 +27,7 @@ from graphdl.training.run import RunFolder, open_run, tidy
 from graphdl.training.samples import sample
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
+from graphdl.training.tuning import BUDGET, Tuned, tune
 
 if TYPE_CHECKING:
     import networkx
@@ -355,7 +355,7 @@ class Model:
         """
         tensors, names = self._results(batch, training)
         variables = {name: tensor for name, tensor in tensors.items() if name not in names}
-        return build({name: tensors[name] for name in names}, variables, self.network.device.target)
+        return self.network.compiled({name: tensors[name] for name in names}, variables)
 
     def profile(self, *, batch: int | None = None, training: bool = True, runs: int = RUNS) -> Profile:
         """The time of a training step (of the first stage) or of a prediction, by kernel (``profile.kernels``), by
@@ -370,6 +370,19 @@ class Model:
         if stage is None:
             return profile_prediction(self.network, arrays, runs)
         return profile_step(self.network, stage, arrays, runs)
+
+    def tune(self, *, seconds: float = BUDGET, batch: int | None = None, training: bool = True) -> Tuned:
+        """Searches the fastest forms of the kernels of a training step (of the first stage) or of a prediction, and
+        keeps them for the device: every program is compiled with them from then on. The model stays as it is.
+
+        Raises:
+            ModelError: the net has no loss to train by, or no output to predict.
+            DeviceError: no such device, or not enough of it.
+            OSError: what was found cannot be kept.
+        """
+        stage = self.stages(Overrides(batch=batch))[0] if training else None
+        arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays
+        return tune(self.network, stage, arrays, seconds)
 
     def tensors(self, *, batch: int = 1, training: bool = False) -> dict[str, Tensor]:
         """The operator tensors that ``compile`` compiles, before any pass: the outputs by name, or the report of a step

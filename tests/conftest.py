@@ -66,6 +66,8 @@ LONG = re.compile(
             r"operators/test_sorting.py::.*" + _FORMS_OF_OTHERS,
             r"runtime/drivers/test_ld.py::test_kernels_are_the_same_as_with_the_systems_linker",
             r"runtime/drivers/test_pocl_cache.py",
+            r"runtime/test_tuning.py::test_the_choice_is_the_form_that_programs_have\[(forward|input|weight)",
+            r"runtime/test_tuning.py::test_the_numbers_of_a_model_stay",
             r"tools/test_fuzz.py::test_some_inputs",
             r"test_net.py::test_a_net_from_python_trains_as_the_one_of_the_file\[text1",
             r"training/test_chain.py::test_(the_paths_sum_to_the_gradient|with_too_many_paths)",

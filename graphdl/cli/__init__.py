@@ -33,6 +33,7 @@ VERBS = {
     "eval": "measure a trained model on held-out data",
     "predict": "predict images, arrays or tables with a trained model",
     "profile": "time a training step or a prediction by kernel, module and line",
+    "tune": "measure which forms of the kernels are the fastest on this device, and keep them",
     "view": "the interactive page of a model or a run, or a picture for documents",
     "explain": "the long form of a diagnostic's code; a parameter's gradient, path by path",
     "lsp": "the language server, which editors start",

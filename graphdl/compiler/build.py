@@ -20,25 +20,29 @@ from graphdl.compiler.simplify import simplify
 from graphdl.compiler.storage import Stores, by_element, stored
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.operators.kernels.family import Lasts, copy, nothing_lasts
+from graphdl.operators.kernels.family import Choose, Lasts, copy, nothing_lasts, predicted
 from graphdl.operators.tensor import Source, Template, Tensor, topological
 
 _MOST_ELEMENTS = 2**31 - 1
 
 
 def build(
-    fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor], target: Target, stores: Stores = by_element
+    fetches: Mapping[str, Tensor],
+    updates: Mapping[str, Tensor],
+    target: Target,
+    stores: Stores = by_element,
+    choose: Choose = predicted,
 ) -> Program:
     """Compiles a program that computes ``fetches`` and sets the variables named in ``updates`` to new values.
 
     All results are computed from the old values of the variables. ``stores`` chooses the form in which an intermediate
-    result is stored. In a program without updates, the kernels that depend on variables alone come first; later runs
-    can skip them.
+    result is stored, ``choose`` the form of every hand-written kernel. In a program without updates, the kernels that
+    depend on variables alone come first; later runs can skip them.
 
     Raises:
         ModelError: a tensor has more than 2³¹ − 1 elements.
     """
-    return _build(fetches, updates, target, stores, nothing_lasts if updates else variables_last)
+    return _build(fetches, updates, target, stores, choose, nothing_lasts if updates else variables_last)
 
 
 def _build(
@@ -46,6 +50,7 @@ def _build(
     updates: Mapping[str, Tensor],
     target: Target,
     stores: Stores,
+    choose: Choose,
     lasts: Lasts,
     repeated: Lasts = nothing_lasts,
 ) -> Program:
@@ -55,8 +60,8 @@ def _build(
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
-    results = simplify(prepare(simplify(results), target, repeated=repeated))
-    results = settle(results, lambda fetches, updates, given: _build(fetches, updates, target, stores, given, given))
+    results = simplify(prepare(simplify(results), target, choose, repeated))
+    results = settle(results, lambda made, changed, given: _build(made, changed, target, stores, choose, given, given))
     results = stored(assemble(_apart(results)), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)

@@ -14,6 +14,7 @@ from graphdl.compiler.repeating import Repeated
 from graphdl.compiler.strided import memory_operands
 from graphdl.compiler.templates import template
 from graphdl.operators.index import Index
+from graphdl.operators.kernels.family import Form
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import Given, Part, Tensor
 
@@ -32,6 +33,8 @@ class GeneratedKernel:
     """Pairs of an operand and an output that may share memory if the operand is not needed later."""
     own: tuple[Tensor, ...] = ()
     """Tensors whose memory the kernel needs only while it runs."""
+    form: Form | None = None
+    """The form of a hand-written kernel."""
 
     @property
     def alone(self) -> bool:
@@ -57,7 +60,7 @@ def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: Elem
     else:
         made = template(roots[0], outputs, chains, strides, target, operands)
         text = made.preamble + made.text
-        return GeneratedKernel(plan, operands, "", text, made.global_size, made.local_size, ())
+        return GeneratedKernel(plan, operands, "", text, made.global_size, made.local_size, (), form=made.form)
     return GeneratedKernel(plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
 
 

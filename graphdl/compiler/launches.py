@@ -125,6 +125,7 @@ def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[Aren
         bytes=sum(bytes_of(t) for t in tensors),
         spans=tuple(dict.fromkeys(node.span for node in nodes)),
         shares=_shares(plans),
+        form=group[0].form,
         reads=tuple(dict.fromkeys(numbers[blocks[t]] for t in _read(group) if t in blocks)),
         writes=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
     )

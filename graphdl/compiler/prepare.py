@@ -7,7 +7,7 @@ into two steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from graphdl.compiler.program import Target
@@ -15,7 +15,7 @@ from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
 from graphdl.operators.kernels.family import Choose, Lasts, Planner, nothing_lasts, predicted
 from graphdl.operators.reduction import Reduction, reduce
 from graphdl.operators.structure import reshape
-from graphdl.operators.tensor import Template, Tensor, View
+from graphdl.operators.tensor import Constant, Template, Tensor, View, feed
 
 Key = TypeVar("Key")
 
@@ -24,12 +24,14 @@ def prepare(
     results: Mapping[Key, Tensor], target: Target, choose: Choose = predicted, repeated: Lasts = nothing_lasts
 ) -> dict[Key, Tensor]:
     """Returns the same results, with every hand-written kernel in the form that ``choose`` selects for its problem."""
-    planner = Planner(target, choose, repeated)
+
+    def planner(tensor: Tensor) -> Planner:
+        return Planner(target, choose, repeated, alone(tensor))
 
     def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
         match tensor.operation:
             case Template():
-                return tensor.operation.family.prepare(tensor, inputs, planner)
+                return tensor.operation.family.prepare(tensor, inputs, planner(tensor))
             case View():
                 return _viewed(tensor, replaced, planner) or with_inputs(tensor, inputs)
             case Reduction():
@@ -40,13 +42,34 @@ def prepare(
     return rewrite(results, prepared)
 
 
-def _viewed(tensor: Tensor, replaced: Replaced, planner: Planner) -> Tensor | None:
+def alone(tensor: Tensor) -> Tensor:
+    """The tensor of a template, or of a view of one, computed from feeds.
+
+    A feed takes the place of what a kernel reads or views. Views of operands stay: a kernel may read through them.
+    """
+    feeds: dict[Tensor, Tensor] = {}
+
+    def operand(x: Tensor) -> Tensor:
+        if isinstance(x.operation, View) and len(x.inputs) == 1:
+            return with_inputs(x, (operand(x.inputs[0]),))
+        if isinstance(x.operation, Constant):
+            return x
+        if x not in feeds:
+            feeds[x] = feed(f"operand {len(feeds)}", x.shape, x.element)
+        return feeds[x]
+
+    if isinstance(tensor.operation, Template):
+        return with_inputs(tensor, tuple(map(operand, tensor.inputs)))
+    return with_inputs(tensor, tuple(map(alone, tensor.inputs)))
+
+
+def _viewed(tensor: Tensor, replaced: Replaced, planner: Callable[[Tensor], Planner]) -> Tensor | None:
     """The view of a template's result, computed by the template's own kernel; None if that kernel cannot compute it."""
     if len(tensor.inputs) != 1 or not isinstance(tensor.inputs[0].operation, Template):
         return None
     whole = tensor.inputs[0]
     inputs = tuple(replaced[x] for x in whole.inputs)
-    return tensor.inputs[0].operation.family.prepare_viewed(tensor, inputs, planner)
+    return tensor.inputs[0].operation.family.prepare_viewed(tensor, inputs, planner(tensor))
 
 
 def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:

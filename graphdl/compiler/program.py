@@ -14,6 +14,8 @@ from graphdl.source import Span
 if TYPE_CHECKING:
     import numpy as np
 
+    from graphdl.operators.kernels.family import Form
+
 
 Result = tuple[str, str]
 """A result of a program: ``("fetch", name)`` or ``("variable", name)``."""
@@ -144,6 +146,8 @@ class Launch:
     """The places in the ``.net`` file that the launch computes."""
     shares: tuple[Share, ...] = ()
     """The modules and lines that the launch computes, the largest part first."""
+    form: Form | None = None
+    """The form of a hand-written kernel. None for kernels that the compiler has written."""
     reads: tuple[int, ...] = ()
     """Indices into ``Program.arena_blocks``."""
     writes: tuple[int, ...] = ()

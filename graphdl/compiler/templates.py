@@ -15,7 +15,7 @@ from graphdl.compiler.strided import memory_operands, strides_from
 from graphdl.graph.elements import ELEMENTS
 from graphdl.graph.types import Element
 from graphdl.operators.index import Index, LoopVariable
-from graphdl.operators.kernels.family import Operand, Prepared
+from graphdl.operators.kernels.family import Form, Operand, Prepared
 from graphdl.operators.tensor import Part, Tensor
 
 
@@ -27,6 +27,7 @@ class TemplateText:
     text: str
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
+    form: Form
 
 
 def template(
@@ -76,7 +77,7 @@ def template(
             body = [*heads, *_declared(values, "_", family.outputs, width), *emitter.lines]
         macros.append(f"#define STORE_{width}({parameters}) do {{ {' '.join(body)} }} while (0)")
     preamble = "\n".join([*defines, *macros, f"#define KERNEL_PROLOGUE POINTERS {' '.join(prologue)}", ""])
-    return TemplateText(preamble, call.text(), call.global_size, call.local_size)
+    return TemplateText(preamble, call.text(), call.global_size, call.local_size, root.operation.form(reads))
 
 
 def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], width: int) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
@@ -16,6 +16,9 @@ from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitiv
 from graphdl.operators.structure import broadcast_to, for_each, pad, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor
 from graphdl.operators.window import Pair, image_rank, pair, window_size
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Convolution(Convolving):
     def flops(self, y: Tensor) -> int:
         w = y.inputs[1]
         return 2 * y.size * (w.size // w.shape[0])
+
+    def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        import numpy as np
+
+        x, w = inputs
+        found, groups = np.zeros(y.shape), self.geometry.groups
+        for ky, kx, seen in _taps(x, w.shape, y.shape, self.geometry):
+            found += (_flat(w[:, :, ky, kx], groups) @ _flat(seen, groups)).reshape(y.shape)
+        return found
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
         x, w = inputs
@@ -53,6 +65,15 @@ class ConvolutionInputGradient(Convolving):
     def flops(self, y: Tensor) -> int:
         g, w = y.inputs
         return 2 * g.size * (w.size // w.shape[0])
+
+    def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        import numpy as np
+
+        g, w = inputs
+        found, groups = np.zeros(self.shape), self.geometry.groups
+        for ky, kx, seen in _taps(found, w.shape, g.shape, self.geometry):
+            seen += (_flat(w[:, :, ky, kx], groups).swapaxes(1, 2) @ _flat(g, groups)).reshape(seen.shape)
+        return found
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
         g, w = inputs
@@ -79,10 +100,38 @@ class ConvolutionWeightGradient(Convolving):
         g = y.inputs[1]
         return 2 * g.size * (y.size // self.shape[0])
 
+    def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        import numpy as np
+
+        x, g = inputs
+        found, groups = np.zeros(self.shape), self.geometry.groups
+        for ky, kx, seen in _taps(x, self.shape, g.shape, self.geometry):
+            product = _flat(g, groups) @ _flat(seen, groups).swapaxes(2, 3)
+            found[:, :, ky, kx] = product.sum(0).reshape(self.shape[:2])
+        return found
+
     def batched_sum(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
         """All applications are examples of one batch."""
         x, g = (_images(for_each(x, own.shape, count)) for x, own in zip(inputs, y.inputs, strict=True))
         return weight_gradient(x, g, self.shape, self.geometry)
+
+
+def _taps(x: np.ndarray, filters: Shape, out: Shape, geometry: Geometry) -> Iterator[tuple[int, int, np.ndarray]]:
+    """For each tap of the filters a view of the pixels of ``x`` that it meets, ``[N, C, OH, OW]``."""
+    (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
+    height, width = out[2:]
+    for ky in range(filters[2]):
+        for kx in range(filters[3]):
+            top, left = ky * dy, kx * dx
+            rows, columns = slice(top, top + (height - 1) * sy + 1, sy), slice(left, left + (width - 1) * sx + 1, sx)
+            yield ky, kx, x[:, :, rows, columns]
+
+
+def _flat(array: np.ndarray, groups: int) -> np.ndarray:
+    """Images ``[N, C, H, W]`` as ``[N, groups, C / groups, H · W]``, or one tap of filters as ``[groups, O, C]``."""
+    if array.ndim == 2:
+        return array.reshape(groups, -1, array.shape[1])
+    return array.reshape(len(array), groups, array.shape[1] // groups, -1)
 
 
 def _images(x: Tensor) -> Tensor:

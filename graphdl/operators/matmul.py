@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphdl.graph.types import TensorType
 from graphdl.operators.elementwise import broadcast, cast
@@ -12,6 +12,9 @@ from graphdl.operators.kernels.matmul import MATMUL
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
 from graphdl.operators.structure import broadcast_to, for_each, reshape, transpose
 from graphdl.operators.tensor import Template, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class MatMul(Template):
 
     def flops(self, y: Tensor) -> int:
         return 2 * y.size * y.inputs[0].shape[-1]
+
+    def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        a, b = inputs
+        product: np.ndarray = a @ b
+        return product
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
         a, b = inputs

@@ -31,6 +31,8 @@ from graphdl.graph.types import Element, Shape
 from graphdl.operators.index import Guard, Index
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from graphdl.graph.model import Node
     from graphdl.operators.kernels.family import Family
 
@@ -445,6 +447,11 @@ class Template(Operation):
     """Whether the kernel can apply further elementwise steps to the values that it stores."""
     operand_layout: Layout = "row_major"
     """The layout of all operands, unless the kernel family gives one for each."""
+
+    def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
+        """The result by NumPy in float64, from float64 inputs. Forms of a kernel are compared with it before one is
+        chosen by its time. None if nobody has written it; then the predicted form is what others are compared with."""
+        return None
 
     @property
     def family(self) -> Family[Any, Any]:

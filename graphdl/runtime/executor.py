@@ -174,6 +174,17 @@ class Executor:
             self.device.queue.flush()
         return Pending(slot, stored, event)
 
+    def spoil(self) -> None:
+        """Fills the fetches and the arena with NaN. A kernel that leaves an element out then shows.
+
+        Raises:
+            DeviceError: the device refuses.
+        """
+        with device_errors("filling the buffers"):
+            for (place, _), buffer in self._buffers.items():
+                if place in ("arena", "fetch"):
+                    cl.enqueue_fill_buffer(self.device.queue, buffer, np.full(1, 0xFF, np.uint8), 0, buffer.size)
+
     def finish(self) -> None:
         """Waits until everything enqueued on the device is done.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.compiler.lowering import Lowered, lower
 from graphdl.compiler.reverse import gradients, pull_back
 from graphdl.diagnostics import Diagnostic, ModelError
@@ -186,7 +185,7 @@ class _Measuring:
     def run(self, scalars: list[Tensor], arrays: Mapping[str, Any]) -> np.ndarray:
         """The values of scalar tensors for a batch, as float64."""
         packed = concat([reshape(x, (1,)) for x in scalars], 0)
-        program = build({_NORMS: packed}, {}, self.network.device.target)
+        program = self.network.compiled({_NORMS: packed})
         return inference.run_once(self.network, program, arrays, training=True)[_NORMS].astype(np.float64)
 
     def described(self, path: Path, end: Value, norm: float, share: float) -> PathGradient:

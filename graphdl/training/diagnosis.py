@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.graph.model import Node
 from graphdl.operators.elementwise import apply
 from graphdl.operators.random import SEED
@@ -45,7 +44,7 @@ def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, d
         if lowered.values[value].element == "float" and node.operator != "constant"
     ]
     counts = concat([reshape(_not_finite(tensor), (1,)) for _, tensor in watched], 0)
-    program = build({_COUNTS: counts}, {}, network.device.target)
+    program = network.compiled({_COUNTS: counts})
     executor = network.load(program)
     feeds = {name: array for name, array in arrays.items() if name in program.feeds}
     if SEED in program.feeds:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.compiler.program import Program
 from graphdl.compiler.reverse import gradients as reverse
 from graphdl.data.batches import Batches
@@ -112,7 +111,7 @@ def measurer(network: Network, batch: int) -> Executor:
         raise ModelError(Diagnostic("E0621", f"the net '{graph.name}' has no losses or metrics", graph.root.span))
     return network.executor(
         ("measure", batch),
-        lambda: build({EXAMPLES: example_tensors(network.lower(False, batch))}, {}, network.device.target),
+        lambda: network.compiled({EXAMPLES: example_tensors(network.lower(False, batch))}),
     )
 
 
@@ -155,7 +154,7 @@ def _differentiator(network: Network, count: int, minimize: tuple[str, ...], tra
         lowered = network.lower(training, count)
         total = total_loss(lowered, minimize)
         found = zip(lowered.parameters, reverse(total, list(lowered.parameters.values())), strict=True)
-        return build({_LOSS: total} | {GRADIENT + path: g for path, g in found}, {}, network.device.target)
+        return network.compiled({_LOSS: total} | {GRADIENT + path: g for path, g in found})
 
     return network.executor(("gradients", count, training, minimize), program)
 
@@ -181,7 +180,7 @@ def inputs_of(network: Network, program: Program, *, training: bool) -> dict[str
 def _predictor(network: Network, batch: int) -> Executor:
     return network.executor(
         ("predict", batch),
-        lambda: build(output_tensors(network.lower(False, batch)), {}, network.device.target),
+        lambda: network.compiled(output_tensors(network.lower(False, batch))),
     )
 
 

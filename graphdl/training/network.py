@@ -8,13 +8,17 @@ from functools import cached_property
 
 import numpy as np
 
+from graphdl.compiler.build import build
 from graphdl.compiler.lowering import Lowered, lower
 from graphdl.compiler.program import Program, Slot
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Variable
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import initialize
+from graphdl.operators.kernels.family import Choose
+from graphdl.operators.tensor import Tensor
 from graphdl.runtime import Device, Executor, VariableStore, open_device
 from graphdl.runtime.executor import check_memory
+from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
 
 _KEPT_EXECUTORS = 12
@@ -35,7 +39,9 @@ class Network:
         self._device: Device | None = None
         self._host: dict[str, np.ndarray] = {}
         self._store: VariableStore | None = None
-        self._executors: dict[Hashable, Executor] = {}
+        self._executors: dict[tuple[Hashable, Choose], Executor] = {}
+        """By key and choice of kernels."""
+        self._choose: Choose | None = None
 
     @cached_property
     def training(self) -> ModuleGraph:
@@ -155,6 +161,24 @@ class Network:
             store[path] = self.read(path)
         return store
 
+    @property
+    def choose(self) -> Choose:
+        """The choice of the forms of hand-written kernels: by the tables of measured choices for the device, unless
+        another one is set."""
+        return self._choose or choice_of(self.device.info)
+
+    @choose.setter
+    def choose(self, choose: Choose | None) -> None:
+        self._choose = choose
+
+    def compiled(self, fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor] | None = None) -> Program:
+        """A program for the device: see ``graphdl.compiler.build``.
+
+        Raises:
+            ModelError: a tensor is too large.
+        """
+        return build(fetches, updates or {}, self.device.target, choose=self.choose)
+
     def load(self, program: Program) -> Executor:
         """Loads a program on the device.
 
@@ -166,18 +190,19 @@ class Network:
 
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
         """The executor with this key. Its program is compiled unless it is among the last ones used."""
-        if key in self._executors:
-            self._executors[key] = self._executors.pop(key)
+        full = (key, self.choose)
+        if full in self._executors:
+            self._executors[full] = self._executors.pop(full)
         else:
-            self._executors[key] = self.load(program())
+            self._executors[full] = self.load(program())
             if len(self._executors) > _KEPT_EXECUTORS:
                 del self._executors[next(iter(self._executors))]
-        return self._executors[key]
+        return self._executors[full]
 
     def discard(self, keys: Iterable[Hashable]) -> None:
         """Frees the memory of the programs with these keys."""
-        for key in keys:
-            self._executors.pop(key, None)
+        gone = set(keys)
+        self._executors = {full: each for full, each in self._executors.items() if full[0] not in gone}
 
     @cached_property
     def mixes_examples(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
 from graphdl.data.feed import as_feed
@@ -177,7 +176,7 @@ class Trainer:
     def _whole(self, batch: int, tensors: StepTensors | None = None) -> Executor:
         def program() -> Program:
             made = tensors or step_tensors(self._lowered(batch), self.stage)
-            return build({REPORT: made.report}, made.updates, self.network.device.target)
+            return self.network.compiled({REPORT: made.report}, made.updates)
 
         return self._executor(("step", batch), program)
 
@@ -185,7 +184,7 @@ class Trainer:
         def program() -> Program:
             made = gradient_tensors(self._lowered(batch), self.stage)
             fetches = {GRADIENT + path: gradient for path, gradient in made.gradients.items()}
-            return build({REPORT: made.report, **fetches}, made.updates, self.network.device.target)
+            return self.network.compiled({REPORT: made.report, **fetches}, made.updates)
 
         return self._executor(("gradients", batch), program)
 
@@ -195,7 +194,7 @@ class Trainer:
             reached = gradient_tensors(lowered, self.stage).gradients
             fed = {path: feed(GRADIENT + path, gradient.shape) for path, gradient in reached.items()}
             updates = update_tensors(lowered.parameters, fed, self.stage).updates
-            return build({}, updates, self.network.device.target)
+            return self.network.compiled({}, updates)
 
         return self._executor(("update",), program)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphdl.compiler.build import build
 from graphdl.compiler.lowering import lower
 from graphdl.compiler.reverse import gradients
 from graphdl.diagnostics import Diagnostic, ModelError
@@ -73,9 +72,7 @@ def feature_maps(model: Model, arrays: Mapping[str, np.ndarray], name: str) -> l
     wanted = [module for module in _shown(graph.root) if module.outputs and module.outputs[0].type.rank == 3]
     wanted = [module for module in wanted if min(module.outputs[0].type.shape[1:]) > 1][:_MOST_MODULES]
     lowered = lower(graph, 1, unrolled=True)
-    program = build(
-        {module.path: lowered.values[module.outputs[0]] for module in wanted}, {}, model.network.device.target
-    )
+    program = model.network.compiled({module.path: lowered.values[module.outputs[0]] for module in wanted})
     one = {key: array[:1] for key, array in arrays.items()}
     found = inference.run_once(model.network, program, one, training=False)
     groups = [
@@ -150,9 +147,8 @@ class _Looking:
         score = self.activation * feed(_MASK, self.activation.shape)
         total = reduce("sum", score, range(score.rank), keep=False)
         (slope,) = gradients(total, [lowered.values[graph.inputs[self.image]]])
-        target = self.network.device.target
-        self._forward = self._executor(build({_SCORE: self.activation}, {}, target))
-        self._backward = self._executor(build({_SCORE: slope}, {}, target))
+        self._forward = self._executor(self.network.compiled({_SCORE: self.activation}))
+        self._backward = self._executor(self.network.compiled({_SCORE: slope}))
 
     @staticmethod
     def _output(named: Mapping[str, Module], path: str) -> Value:

@@ -94,6 +94,18 @@ def predicted(family: Family[Any, Any], problem: Hashable, target: Target) -> An
     return min(family.candidates(problem, target), key=lambda form: family.cycles(problem, form, target))
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of a kernel as a program launches it, and how the same can be computed alone."""
+
+    family: Family[Any, Any]
+    problem: Hashable
+    candidate: Hashable
+    operands: tuple[Operand, ...]
+    alone: Tensor | None = field(compare=False)
+    """The tensor that the kernel serves, computed from feeds. A program of this tensor has the same problem."""
+
+
 @dataclass(frozen=True)
 class Prepared(Template):
     """A hand-written kernel whose form is chosen."""
@@ -103,6 +115,8 @@ class Prepared(Template):
     candidate: Hashable
     work: int = field(compare=False)
     """Floating-point operations."""
+    alone: Tensor | None = field(default=None, compare=False)
+    """See ``Form``."""
 
     @property
     def family(self) -> Family[Any, Any]:
@@ -118,14 +132,20 @@ class Prepared(Template):
     def call(self, target: Target, operands: Sequence[Operand] = ()) -> TemplateCall:
         return self.family.call(self.problem, self.candidate, target, operands)
 
+    def form(self, operands: Sequence[Operand]) -> Form:
+        """The form, with the places where the operands are read."""
+        return Form(self.family, self.problem, self.candidate, tuple(operands), self.alone)
+
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes the tensors of hand-written kernels for a target."""
+    """Makes the tensors of the hand-written kernels that serve one tensor, for a target."""
 
     target: Target
     choose: Choose = predicted
     repeated: Lasts = nothing_lasts
+    alone: Tensor | None = None
+    """The tensor, computed from feeds: see ``Form``."""
 
     def repeats(self, x: Tensor) -> bool:
         """Whether ``x`` is a view of a source that many runs read before it changes: packing it pays."""
@@ -149,7 +169,7 @@ class Planner:
     ) -> Tensor:
         """The tensor of ``shape`` that the family's kernel computes for the node that asked for ``y``."""
         laid = zip(family.operand_layouts, operands, strict=True)
-        operation = Prepared(family, problem, self.chosen(family, problem), work)
+        operation = Prepared(family, problem, self.chosen(family, problem), work, self.alone)
         return Tensor(operation, tuple(_laid(layout, x) for layout, x in laid), shape, family.outputs[0], y.origin)
 
 

@@ -1,0 +1,231 @@
+"""Tables of measured choices: which form of a hand-written kernel is the fastest for a problem on a device.
+
+The user's own table of a device and driver lies in the cache folder; ``graphdl tune`` writes it. Tables that come with
+graphdl lie in ``tuned/``. A table is a JSON file. It says of what it was measured on, and holds an entry for each
+problem. An entry counts only as long as the same source would be launched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from graphdl.compiler.program import Target
+from graphdl.operators.kernels.family import Family, Operand, predicted
+from graphdl.resources import resource
+from graphdl.runtime.cache import cache_folder
+from graphdl.runtime.opencl import target_of
+from graphdl.runtime.ranking import DeviceInfo
+
+FORMAT = 1
+_log = logging.getLogger("graphdl")
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_VENDORS = {"amd": "AMD", "intel": "Intel", "nvidia": "NVIDIA", "apple": "Apple", "arm": "ARM", "qualcomm": "Qualcomm"}
+
+_LEVELS = ("device", "architecture", "vendor", "runtime")
+
+Pattern = tuple[tuple[int, tuple[int, ...]], ...]
+"""Where the operands of a kernel are read: the offset and the strides of each."""
+Key = tuple[str, str]
+"""The name of a family and a problem as text."""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured of one problem."""
+
+    family: str
+    problem: str
+    chosen: str
+    """The candidate that is taken."""
+    predicted: str
+    """The candidate that the family predicted to be the fastest."""
+    patterns: tuple[Pattern, ...]
+    source: str
+    """A hash of what both candidates launch: see ``source_of``."""
+    seconds: dict[str, float | None]
+    """By candidate the least time that was measured; None for one that was refused."""
+    complete: bool
+    """Whether all candidates were tried that were to be tried."""
+
+    @property
+    def key(self) -> Key:
+        return self.family, self.problem
+
+
+class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a table was measured on. An empty text of a table that comes with graphdl fits any device."""
+
+    vendor: str = ""
+    architecture: str = ""
+    device: str = ""
+    runtime: str = ""
+    driver: str = ""
+    compute_units: int = 0
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Choices that were measured on one device, or for all of a kind."""
+
+    format: int
+    measured_on: Described
+    entries: tuple[Entry, ...]
+
+    @property
+    def by_key(self) -> dict[Key, Entry]:
+        return {entry.key: entry for entry in self.entries}
+
+
+class Choice:
+    """Chooses the forms of kernels by tables, the first of which goes first, and by prediction where no table helps.
+
+    A ``graphdl.operators.kernels.family.Choose``.
+    """
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self._tables = [(table.by_key, table.measured_on.compute_units) for table in tables]
+        self._chosen = lru_cache(maxsize=4096)(self._choose)
+
+    def __call__(self, family: Family[Any, Any], problem: Hashable, target: Target) -> Any:
+        return self._chosen(family, problem, target) if self._tables else predicted(family, problem, target)
+
+    def _choose(self, family: Family[Any, Any], problem: Hashable, target: Target) -> Any:
+        for entries, units in self._tables:
+            entry = entries.get((family.name, repr(problem)))
+            measured_on = replace(target, compute_units=units or target.compute_units)
+            if entry is not None and holds(entry, family, problem, measured_on):
+                named = {repr(candidate): candidate for candidate in family.candidates(problem, target)}
+                if entry.chosen in named:
+                    return named[entry.chosen]
+        return predicted(family, problem, target)
+
+
+def holds(entry: Entry, family: Family[Any, Any], problem: Hashable, target: Target) -> bool:
+    """Whether the same would be launched as when the entry was measured."""
+    return entry.source == source_of(family, problem, (entry.chosen, entry.predicted), entry.patterns, target)
+
+
+def source_of(
+    family: Family[Any, Any], problem: Hashable, names: Iterable[str], patterns: Sequence[Pattern], target: Target
+) -> str:
+    """A hash of the texts, without comments, the parameters and the sizes with which some candidates are launched;
+    empty if there is no such candidate any more."""
+    candidates = {repr(candidate): candidate for candidate in family.candidates(problem, target)}
+    digest = hashlib.sha256()
+    for name in names:
+        if name not in candidates:
+            return ""
+        for pattern in patterns:
+            operands = [Operand(offset, tuple(strides)) for offset, strides in pattern]
+            call = family.call(problem, candidates[name], target, operands)
+            facts = (_stripped(call.text()), sorted(call.defines.items()), call.global_size, call.local_size)
+            digest.update(repr(facts).encode())
+    return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=256)
+def _stripped(text: str) -> str:
+    return " ".join(_COMMENT.sub(" ", text).split())
+
+
+@cache
+def choice_of(info: DeviceInfo) -> Choice:
+    """The choice for a device: the user's own table, then those that come with graphdl, the closest first.
+
+    ``choice_of.cache_clear()`` lets tables be read again.
+    """
+    own = own_table(info)
+    return Choice([*([own] if own is not None else []), *shipped_tables(info)])
+
+
+def own_table(info: DeviceInfo) -> Table | None:
+    """The user's own table of a device with this driver; None if there is none that is whole."""
+    table = _read(own_path(info))
+    return table if table is not None and table.measured_on == described(info) else None
+
+
+def own_path(info: DeviceInfo) -> Path:
+    """The place of the user's own table. Each driver has a table of its own: a new one is measured anew."""
+    key = (info.platform, info.platform_version, info.name, info.version, info.driver_version, str(info.compute_units))
+    return cache_folder() / "tuned" / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.json"
+
+
+def write_own(info: DeviceInfo, entries: Mapping[Key, Entry]) -> None:
+    """Adds entries to the user's own table. Readers see the whole table before or after.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path, known = own_path(info), own_table(info)
+    merged = {**(known.by_key if known is not None else {}), **entries}
+    table = Table(FORMAT, described(info), tuple(merged[key] for key in sorted(merged)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(table), indent=1))
+    os.replace(temporary, path)
+
+
+def shipped_tables(info: DeviceInfo, folder: Path | None = None) -> list[Table]:
+    """The tables of a folder that fit a device, the closest first: those of the device, of its architecture, of its
+    vendor, of any; among equals those of its runtime."""
+    try:
+        paths = sorted((folder or resource("tuned")).glob("*.json"))
+    except FileNotFoundError:
+        return []
+    device, found = described(info), []
+    for table in filter(None, map(_read, paths)):
+        wanted = table.measured_on
+        pairs = [(getattr(wanted, level), getattr(device, level)) for level in _LEVELS]
+        if all(not asked or asked == has for asked, has in pairs):
+            found.append(([bool(asked) for asked, _ in pairs], table))
+    return [table for _, table in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _read(path: Path) -> Table | None:
+    """A table; None, with a warning of one line, if the file is there and of no use."""
+    try:
+        table = msgspec.json.decode(path.read_bytes(), type=Table)
+        if table.format != FORMAT:
+            raise ValueError(f"its format is {table.format}, not {FORMAT}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        _log.warning("the table of measured kernels %s is left out: %s", path, error)
+        return None
+    return table
+
+
+def described(info: DeviceInfo) -> Described:
+    """What a device is, as tables name it."""
+    words = re.findall(r"[a-z]+", f"{info.name} {info.vendor}".lower())
+    vendor = next((name for word in words for key, name in _VENDORS.items() if key in word), "")
+    runtime = re.search(r"PoCL \d+|Intel|CUDA|Clover|rusticl|Apple", f"{info.platform_version} {info.platform}")
+    return Described(
+        vendor=vendor,
+        architecture=_architecture(info),
+        device=info.name.removeprefix("pthread-").removeprefix("cpu-"),
+        runtime=runtime[0] if runtime is not None else info.platform,
+        driver=target_of(info).driver,
+        compute_units=info.compute_units,
+    )
+
+
+def _architecture(info: DeviceInfo) -> str:
+    """The family of a CPU and the width of its vectors; empty for other devices, whose names say it."""
+    if info.kind != "cpu":
+        return ""
+    try:
+        family = re.search(r"^cpu family\s*:\s*(\d+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        family = None
+    return f"x86 family {family[1]}, vectors of {info.vector_width}" if family is not None else ""
