@@ -92,7 +92,7 @@ def resume(
     """
     from graphdl.training.fit import go_on, remembered
 
-    open_run(path)  # what is no run is not claimed
+    open_run(path)  # raises before a folder that is no run is claimed
     with claimed(path):
         tidy(path)
         folder = open_run(path)

@@ -136,7 +136,7 @@ def _rows(
     """Adds the rows of a module and of the modules that its text applies. Returns its parameters, FLOPs and bytes."""
     place = len(rows)
     inner: list[Row] = []
-    # What a library block consists of is not the user's affair.
+    # The modules inside a library block are not shown.
     hides = any(child.span.in_library for child in module.children)
     counts = [parameters.get(id(module), 0), own.get(id(module), 0), 0]
     for child in module.children:

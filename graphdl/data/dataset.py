@@ -125,7 +125,7 @@ def numbers(values: Array, origin: Origin | None = None) -> ArrayField:
             element = "bool"
         case _:
             raise ValueError(f"elements of type {values.dtype}; floats, ints or bools are expected")
-    with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite, and complained about when it is fed
+    with np.errstate(over="ignore"):  # a number beyond 32 bits becomes infinite; feeding it is an error
         stored = np.ascontiguousarray(values, DTYPES[element])
     return ArrayField(stored, TensorType(values.shape[1:], element), origin=origin)
 

@@ -21,7 +21,7 @@ INDENT = 4
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "PATTERN", "true", "false", "none", ")", "]", "}"])
 _CLOSERS = frozenset([")", "]", "}"])
 
-# Which breaks are chosen first among those at the same depth.
+# The ranks of breaks at the same depth: lower ones are chosen first.
 _ELSE, _ARROW, _COMMA, _OPERATOR, _BRACE = range(5)
 
 

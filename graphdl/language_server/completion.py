@@ -112,7 +112,7 @@ def _names(analysis: Analysis, context: Context) -> Iterator[Item]:
     seen: set[str] = set()
     for name, symbol in analysis.bindings.visible(context.start).items():
         seen.add(name)
-        assert symbol.span is not None  # it is local
+        assert symbol.span is not None  # local symbols have one
         values = analysis.values_of(symbol, symbol.span)
         detail = text(values[0]) if values else symbol.kind
         is_module = not values or is_module_value(values[0]) or symbol.kind == symbols.MODULE

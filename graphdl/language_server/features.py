@@ -104,7 +104,7 @@ class Server(LanguageServer):
             return
         document = self.documents.open[uri]
         early = analysis.is_broken or analysis.abandoned or document.shows_errors
-        if early:  # errors come, and go, at once; what only the expansion for training tells comes later
+        if early:  # errors appear and disappear at once; the expansion for training adds further ones later
             self.publish(document, analysis)
         asyncio.get_running_loop().call_soon(self.finish, uri, analysis, early)
 

@@ -9,8 +9,8 @@ loss = executor.fetch("loss")
 
 import os
 
-# PyOpenCL reads this when it is imported. Its caches fail if their folder cannot be used; the caches of this package do
-# their work.
+# PyOpenCL reads this when it is imported. Its caches fail if their folder cannot be used. The caches of this package
+# replace them.
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 from graphdl.runtime.devices import all_devices, choose, open_device

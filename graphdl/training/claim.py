@@ -33,11 +33,11 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if sys.platform == "win32":  # Windows removes no open file
+        if sys.platform == "win32":  # Windows cannot remove an open file
             os.close(descriptor)
         with suppress(OSError):
             (folder / LOCK).unlink()
-            folder.rmdir()  # if it is empty
+            folder.rmdir()  # fails unless the folder is empty
         if sys.platform != "win32":
             os.close(descriptor)
 

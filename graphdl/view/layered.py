@@ -159,7 +159,9 @@ def _settle(layer: list[_Cell], wanted: list[float]) -> None:
 
     Neighbours that would overlap are moved together, to the mean of their wanted positions.
     """
-    blocks: list[list[float]] = []  # [sum of wishes of the first cell, cells, place of the first cell]
+    blocks: list[
+        list[float]
+    ] = []  # [sum of the positions wanted for the first cell, cells, position of the first cell]
     offsets: list[float] = []
     offset = 0.0
     for position, (cell, wish) in enumerate(zip(layer, wanted, strict=True)):

@@ -48,5 +48,5 @@ def restored(described: Mapping[str, Any]) -> Fixed:
     """
     name = described["name"]
     if name in AUGMENTATIONS:
-        AUGMENTATIONS[name]  # its file has the step
+        AUGMENTATIONS[name]  # importing its file registers the step
     return Fixed.kinds[name].of_settings(described)

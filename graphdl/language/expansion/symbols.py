@@ -78,7 +78,7 @@ class Bindings:
         """The names that bodies define and that are visible at an offset, the innermost symbol for each name."""
         found: dict[str, Symbol] = {}
         for symbol in self.locals:
-            assert symbol.extent is not None  # it is what makes a name local
+            assert symbol.extent is not None  # every local name has one
             assert symbol.span is not None
             if symbol.extent.start <= offset <= symbol.extent.end and symbol.span.end < offset:
                 known = found.get(symbol.name)
