@@ -372,13 +372,13 @@ class Model:
         return profile_step(self.network, stage, arrays, runs)
 
     def tune(self, *, seconds: float = BUDGET, batch: int | None = None, training: bool = True) -> Tuned:
-        """Searches the fastest forms of the kernels of a training step (of the first stage) or of a prediction, and
-        keeps them for the device: every program is compiled with them from then on. The model stays as it is.
+        """Searches for the fastest forms of the kernels of a training step (of the first stage) or of a prediction, and
+        stores them for the device. Every program that is compiled later uses them. The model stays unchanged.
 
         Raises:
             ModelError: the net has no loss to train by, or no output to predict.
-            DeviceError: no such device, or not enough of it.
-            OSError: what was found cannot be kept.
+            DeviceError: there is no such device, or it has too little memory.
+            OSError: the results cannot be stored.
         """
         stage = self.stages(Overrides(batch=batch))[0] if training else None
         arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays

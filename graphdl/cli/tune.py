@@ -72,7 +72,7 @@ def command(
 
 
 class _Progress:
-    """A line for each kernel that is done; on a terminal, a line of what is being measured below them."""
+    """Shows a line for each finished kernel and, on a terminal, a last line with the kernel that is being measured."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -91,19 +91,19 @@ class _Progress:
         click.echo(f"{number:>7} {_short(task, _WIDTH - 10 - len(facts))}  {facts}")
 
     def clear(self) -> None:
-        """Removes the line of what is being measured."""
+        """Removes the last line."""
         if self._live:
             click.echo("\r\x1b[2K", nl=False)
 
 
 def _short(task: Task, width: int) -> str:
-    """A kernel and its problem in so many columns."""
+    """A kernel and its problem in at most ``width`` columns."""
     text = f"{task.family.name} {_sizes(task)}"
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _sizes(task: Task) -> str:
-    """The sizes of a problem, without the names of the fields; of what is so or not so, the name."""
+    """The values of a problem's fields. A bool is shown as its field's name if it is true, and left out otherwise."""
     values = {name: getattr(task.problem, name) for name in getattr(task.problem, "__dataclass_fields__", {})}
     words = [
         name if value is True else str(value).replace(" ", "") for name, value in values.items() if value is not False

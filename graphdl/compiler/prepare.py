@@ -45,7 +45,8 @@ def prepare(
 def alone(tensor: Tensor) -> Tensor:
     """The tensor of a template, or of a view of one, computed from feeds.
 
-    A feed takes the place of what a kernel reads or views. Views of operands stay: a kernel may read through them.
+    A feed replaces each tensor that a kernel reads or views. Views of operands are kept, because a kernel may read
+    through them.
     """
     feeds: dict[Tensor, Tensor] = {}
 

@@ -147,7 +147,7 @@ class Launch:
     shares: tuple[Share, ...] = ()
     """The modules and lines that the launch computes, the largest part first."""
     form: Form | None = None
-    """The form of a hand-written kernel. None for kernels that the compiler has written."""
+    """The form of a hand-written kernel; None for a generated kernel."""
     reads: tuple[int, ...] = ()
     """Indices into ``Program.arena_blocks``."""
     writes: tuple[int, ...] = ()

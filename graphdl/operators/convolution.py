@@ -117,7 +117,7 @@ class ConvolutionWeightGradient(Convolving):
 
 
 def _taps(x: np.ndarray, filters: Shape, out: Shape, geometry: Geometry) -> Iterator[tuple[int, int, np.ndarray]]:
-    """For each tap of the filters a view of the pixels of ``x`` that it meets, ``[N, C, OH, OW]``."""
+    """For each tap of the filters, a view of the pixels of ``x`` that it multiplies, ``[N, C, OH, OW]``."""
     (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
     height, width = out[2:]
     for ky in range(filters[2]):

@@ -449,8 +449,9 @@ class Template(Operation):
     """The layout of all operands, unless the kernel family gives one for each."""
 
     def reference(self, y: Tensor, inputs: Sequence[np.ndarray]) -> np.ndarray | None:
-        """The result by NumPy in float64, from float64 inputs. Forms of a kernel are compared with it before one is
-        chosen by its time. None if nobody has written it; then the predicted form is what others are compared with."""
+        """The result as NumPy computes it in float64, from float64 inputs. A form of a kernel must agree with it to be
+        chosen. Without an implementation the result is None, and forms are compared with the predicted form instead.
+        """
         return None
 
     @property

@@ -175,7 +175,7 @@ class Executor:
         return Pending(slot, stored, event)
 
     def spoil(self) -> None:
-        """Fills the fetches and the arena with NaN. A kernel that leaves an element out then shows.
+        """Fills the fetches and the arena with NaN, which reveals elements that a kernel does not write.
 
         Raises:
             DeviceError: the device refuses.

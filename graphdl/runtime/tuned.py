@@ -1,8 +1,8 @@
-"""Tables of measured choices: which form of a hand-written kernel is the fastest for a problem on a device.
+"""Tables of measured choices: the fastest form of a hand-written kernel for a problem on a device.
 
-The user's own table of a device and driver lies in the cache folder; ``graphdl tune`` writes it. Tables that come with
-graphdl lie in ``tuned/``. A table is a JSON file. It says of what it was measured on, and holds an entry for each
-problem. An entry counts only as long as the same source would be launched.
+The user's own table of a device and driver is in the cache folder; ``graphdl tune`` writes it. The tables that come
+with graphdl are in ``tuned/``. A table is a JSON file. It describes the device on which it was measured, and has an
+entry for each problem. An entry is valid as long as the kernel would be launched with the same source.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ _VENDORS = {"amd": "AMD", "intel": "Intel", "nvidia": "NVIDIA", "apple": "Apple"
 _LEVELS = ("device", "architecture", "vendor", "runtime")
 
 Pattern = tuple[tuple[int, tuple[int, ...]], ...]
-"""Where the operands of a kernel are read: the offset and the strides of each."""
+"""The offset and the strides of each operand of a kernel."""
 Key = tuple[str, str]
 """The name of a family and a problem as text."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was measured of one problem."""
+    """The measurements of one problem."""
 
     family: str
     problem: str
     chosen: str
-    """The candidate that is taken."""
+    """The candidate that is used."""
     predicted: str
     """The candidate that the family predicted to be the fastest."""
     patterns: tuple[Pattern, ...]
     source: str
-    """A hash of what both candidates launch: see ``source_of``."""
+    """A hash of the launches of both candidates, see ``source_of``."""
     seconds: dict[str, float | None]
-    """By candidate the least time that was measured; None for one that was refused."""
+    """Maps each measured candidate to its least time; None for a candidate that was refused."""
     complete: bool
-    """Whether all candidates were tried that were to be tried."""
+    """Whether the search of this problem is complete."""
 
     @property
     def key(self) -> Key:
@@ -63,7 +63,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a table was measured on. An empty text of a table that comes with graphdl fits any device."""
+    """The device on which a table was measured. In a table that comes with graphdl, an empty text
+    matches any device.
+    """
 
     vendor: str = ""
     architecture: str = ""
@@ -74,7 +76,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Choices that were measured on one device, or for all of a kind."""
+    """The choices that were measured on one device, or that apply to all devices of a kind."""
 
     format: int
     measured_on: Described
@@ -86,7 +88,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Choice:
-    """Chooses the forms of kernels by tables, the first of which goes first, and by prediction where no table helps.
+    """Chooses the forms of kernels by the first table with a valid entry, else by the family's prediction.
 
     A ``graphdl.operators.kernels.family.Choose``.
     """
@@ -110,15 +112,16 @@ class Choice:
 
 
 def holds(entry: Entry, family: Family[Any, Any], problem: Hashable, target: Target) -> bool:
-    """Whether the same would be launched as when the entry was measured."""
+    """Whether the kernel would be launched with the same source as when the entry was measured."""
     return entry.source == source_of(family, problem, (entry.chosen, entry.predicted), entry.patterns, target)
 
 
 def source_of(
     family: Family[Any, Any], problem: Hashable, names: Iterable[str], patterns: Sequence[Pattern], target: Target
 ) -> str:
-    """A hash of the texts, without comments, the parameters and the sizes with which some candidates are launched;
-    empty if there is no such candidate any more."""
+    """A hash of the launches of the candidates ``names``: their texts without comments, their parameters and their
+    sizes. It is empty if one of the candidates does not exist any more.
+    """
     candidates = {repr(candidate): candidate for candidate in family.candidates(problem, target)}
     digest = hashlib.sha256()
     for name in names:
@@ -139,28 +142,31 @@ def _stripped(text: str) -> str:
 
 @cache
 def choice_of(info: DeviceInfo) -> Choice:
-    """The choice for a device: the user's own table, then those that come with graphdl, the closest first.
+    """The choice for a device: the user's own table, followed by the matching tables that come with graphdl, the most
+    specific first.
 
-    ``choice_of.cache_clear()`` lets tables be read again.
+    After ``choice_of.cache_clear()`` the tables are read again.
     """
     own = own_table(info)
     return Choice([*([own] if own is not None else []), *shipped_tables(info)])
 
 
 def own_table(info: DeviceInfo) -> Table | None:
-    """The user's own table of a device with this driver; None if there is none that is whole."""
+    """The user's own table of a device with this driver; None if there is none or it is damaged."""
     table = _read(own_path(info))
     return table if table is not None and table.measured_on == described(info) else None
 
 
 def own_path(info: DeviceInfo) -> Path:
-    """The place of the user's own table. Each driver has a table of its own: a new one is measured anew."""
+    """The path of the user's own table. Each driver has its own table, so kernels are measured
+    again for a new driver.
+    """
     key = (info.platform, info.platform_version, info.name, info.version, info.driver_version, str(info.compute_units))
     return cache_folder() / "tuned" / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.json"
 
 
 def write_own(info: DeviceInfo, entries: Mapping[Key, Entry]) -> None:
-    """Adds entries to the user's own table. Readers see the whole table before or after.
+    """Adds entries to the user's own table, atomically.
 
     Raises:
         OSError: the file cannot be written.
@@ -176,8 +182,9 @@ def write_own(info: DeviceInfo, entries: Mapping[Key, Entry]) -> None:
 
 
 def shipped_tables(info: DeviceInfo, folder: Path | None = None) -> list[Table]:
-    """The tables of a folder that fit a device, the closest first: those of the device, of its architecture, of its
-    vendor, of any; among equals those of its runtime."""
+    """The tables of a folder that match a device, the most specific first: those of the device, of its architecture, of
+    its vendor, of any device. Among equally specific tables, those of its runtime come first.
+    """
     try:
         paths = sorted((folder or resource("tuned")).glob("*.json"))
     except FileNotFoundError:
@@ -192,7 +199,9 @@ def shipped_tables(info: DeviceInfo, folder: Path | None = None) -> list[Table]:
 
 
 def _read(path: Path) -> Table | None:
-    """A table; None, with a warning of one line, if the file is there and of no use."""
+    """Reads a table. Returns None if there is no such file. If the file is damaged, a warning of one line is logged and
+    the result is None, too.
+    """
     try:
         table = msgspec.json.decode(path.read_bytes(), type=Table)
         if table.format != FORMAT:
@@ -206,7 +215,7 @@ def _read(path: Path) -> Table | None:
 
 
 def described(info: DeviceInfo) -> Described:
-    """What a device is, as tables name it."""
+    """The description of a device in tables."""
     words = re.findall(r"[a-z]+", f"{info.name} {info.vendor}".lower())
     vendor = next((name for word in words for key, name in _VENDORS.items() if key in word), "")
     runtime = re.search(r"PoCL \d+|Intel|CUDA|Clover|rusticl|Apple", f"{info.platform_version} {info.platform}")
@@ -221,7 +230,9 @@ def described(info: DeviceInfo) -> Described:
 
 
 def _architecture(info: DeviceInfo) -> str:
-    """The family of a CPU and the width of its vectors; empty for other devices, whose names say it."""
+    """The family of a CPU and the width of its vectors; empty for other devices, whose names
+    identify the architecture.
+    """
     if info.kind != "cpu":
         return ""
     try:

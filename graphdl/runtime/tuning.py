@@ -1,7 +1,8 @@
 """The search for the fastest forms of hand-written kernels on a device.
 
-Each form is a program of its own: the tensor that the kernel serves, computed from feeds, with all that belongs to the
-form, such as packed filters and partial sums. Its result is compared with NumPy's before its time counts.
+Each form is measured in a program of its own, which computes the tensor of the kernel from feeds. The program includes
+everything that belongs to the form, such as packed filters and partial sums. The result is compared with NumPy's before
+the time counts.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from graphdl.runtime.tuned import Entry, Key, Pattern, own_table, source_of, wri
 from graphdl.runtime.variables import VariableStore
 
 TOLERANCE = 5e-5
-"""The greatest error of an element that is accepted, as a part of the root mean square of all."""
+"""The greatest accepted error of an element, relative to the root mean square of all elements."""
 PATIENCE = 10
-"""The search for a problem ends after so many forms in a row that are not faster."""
+"""The number of consecutive forms that are no faster, after which the search for a problem ends."""
 WORTH = 0.97
-"""The part of the predicted form's time below which another form is chosen: smaller differences are noise."""
+"""Another form is chosen if its time is below this fraction of the predicted form's time: smaller differences are
+noise.
+"""
 _FAR = 2.0
 _FINALS = 5
 _SECONDS = 0.05
@@ -41,14 +44,14 @@ _RESULT = "result"
 
 @dataclass
 class Task:
-    """One problem of a program, with the places where its operands are read."""
+    """One problem of a program, with the offsets and strides at which its operands are read."""
 
     family: Family[Any, Any]
     problem: Hashable
     seconds: float = 0.0
-    """The time of the launches that have the problem, in one run of the program."""
+    """The time of the launches with this problem in one run of the program."""
     forms: dict[Pattern, tuple[Form, int]] = field(default_factory=dict)
-    """By pattern a form, and how many launches have it in one run."""
+    """For each pattern a form, and the number of its launches in one run."""
 
     @property
     def key(self) -> Key:
@@ -57,7 +60,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What has come of a task."""
+    """The result of a task."""
 
     entry: Entry
     tried: int
@@ -65,14 +68,14 @@ class Found:
 
     @property
     def gain(self) -> float:
-        """The predicted form's time by the chosen one's."""
+        """The ratio of the predicted form's time to the chosen form's time."""
         seconds = self.entry.seconds
         before, after = seconds.get(self.entry.predicted), seconds.get(self.entry.chosen)
         return before / after if before and after else 1.0
 
 
 def tasks_of(launches: Iterable[tuple[Launch, float]], target: Target) -> list[Task]:
-    """The problems of launches for which there is more than one form, those that take the most time first."""
+    """The problems of launches that have more than one form, the one with the longest time first."""
     found: dict[tuple[Family[Any, Any], Hashable], Task] = {}
     left_out: set[tuple[Family[Any, Any], Hashable]] = set()
     for launch, seconds in launches:
@@ -92,8 +95,9 @@ def tasks_of(launches: Iterable[tuple[Launch, float]], target: Target) -> list[T
 
 
 def _stands_alone(form: Form, target: Target) -> bool:
-    """Whether a program of the tensor that a form serves has the same problem. Where it has not, the form depends on
-    what surrounds it: a loop that reads a packed matrix again and again."""
+    """Whether a program that computes only the tensor of a form has the same problem. If not, the form depends on its
+    surroundings, such as a loop that reads a packed matrix at every step.
+    """
     if form.alone is None:
         return False
     program = build({_RESULT: form.alone}, {}, target)
@@ -102,9 +106,9 @@ def _stands_alone(form: Form, target: Target) -> bool:
 
 
 class Tuner:
-    """Searches for the fastest forms of tasks, and keeps what it finds in the user's own table of the device.
+    """Searches for the fastest forms of tasks, and stores them in the user's own table of the device.
 
-    ``report`` is called when a task is begun, after each form, and when the task is done.
+    ``report`` is called after each form and at the end of each task.
     """
 
     def __init__(self, device: Device, report: Callable[[Task, Found | None, int], None] = lambda *_: None) -> None:
@@ -112,15 +116,16 @@ class Tuner:
         self.report = report
 
     def run(self, tasks: Sequence[Task], budget: float) -> list[Found]:
-        """Works through the tasks in their order for so many seconds. A task that an earlier search has completed, with
-        the same driver and the same source of the kernels, is left out.
+        """Searches the tasks in order for ``budget`` seconds. A task that an earlier search has completed with the same
+        driver and kernel source is skipped.
 
-        Returns what was found, also for those left out. What was measured is kept when the search is interrupted.
+        Returns the results, including those of skipped tasks. If the search is interrupted, all measurements are
+        stored.
 
         Raises:
             DeviceError: the device fails.
             OSError: the table cannot be written.
-            KeyboardInterrupt: Ctrl-C; everything that was measured is kept.
+            KeyboardInterrupt: Ctrl-C; all measurements are stored.
         """
         end = monotonic() + budget
         table = own_table(self.device.info)
@@ -151,14 +156,14 @@ class Tuner:
         return found
 
     def _holds(self, task: Task, entry: Entry) -> bool:
-        """Whether an entry is of this task as it is now."""
+        """Whether an entry is valid for the task."""
         names = (entry.chosen, entry.predicted)
         source = source_of(task.family, task.problem, names, tuple(task.forms), self.device.target)
         return set(entry.patterns) == set(task.forms) and entry.source == source
 
 
 class _Search:
-    """The search for the fastest form of one task; ``before`` is what an earlier search has found."""
+    """The search for the fastest form of one task. ``before`` is the result of an earlier search."""
 
     def __init__(self, device: Device, task: Task, before: Entry | None) -> None:
         self.device, self.task = device, task
@@ -172,7 +177,7 @@ class _Search:
         self._rejected = 0
 
     def steps(self) -> Iterable[int]:
-        """Measures one form after the other. Yields how many were tried."""
+        """Measures one form after the other. Yields the number of measured forms."""
         best = min((value for value in self.seconds.values() if value is not None), default=np.inf)
         idle = 0
         for candidate in self.candidates:
@@ -188,7 +193,9 @@ class _Search:
         self.complete = True
 
     def entry(self, *, final: bool = True) -> Entry:
-        """What the search has come to. The best form and the predicted one are measured in turn once more."""
+        """The result of the search. With ``final``, the best form and the predicted form are measured once more, in
+        turn.
+        """
         first, best = repr(self.first), self._best()
         if final and best != first and self.seconds.get(first) is not None:
             self._run_off(first, best)
@@ -217,8 +224,9 @@ class _Search:
             self.seconds[name] = min(column)
 
     def _measured(self, candidate: Hashable, best: float = np.inf) -> float | None:
-        """The seconds that a form takes in one run of the program; None if it is refused. One that is far from the best
-        is not measured closely."""
+        """The seconds of a form in one run of the program; None if the form is refused. A form much slower than
+        ``best`` is measured only once.
+        """
         total = 0.0
         for trial in self._trials:
             seconds = trial.seconds(candidate, _FAR * best / trial.times)
@@ -229,21 +237,22 @@ class _Search:
 
 
 class _Trial:
-    """One place of a problem in a program, computed alone."""
+    """A problem at one place in a program, computed in a program of its own."""
 
     def __init__(self, device: Device, form: Form, times: int) -> None:
         assert form.alone is not None
         self.device, self.form, self.times = device, form, times
         last = form.family.result_layout == "channels_last" and form.alone.rank == 4
-        # In this order the elements lie in memory as the kernel writes them in a larger program.
+        # In this order, the elements are stored as the kernel writes them in a larger program.
         self.result = transpose(form.alone, CHANNELS_LAST) if last else form.alone
         self.feeds = _drawn(self.result)
         self._wanted: np.ndarray | None = None
         self._executors: dict[Hashable, Executor] = {}
 
     def seconds(self, candidate: Hashable, far: float) -> float | None:
-        """The least seconds of a run of a form with all that belongs to it; None if its result is wrong, or the device
-        does not build it. A form that takes longer than ``far`` is run once."""
+        """The least time of a run of a form, in seconds. A form that takes longer than ``far`` is run only once.
+        Returns None if the result is wrong or the device does not build the form.
+        """
         fresh = candidate not in self._executors
         try:
             executor = self._executors.get(candidate) or self._executor(candidate)
@@ -289,8 +298,9 @@ class _Trial:
             return bool(np.all(np.abs(found - wanted) <= TOLERANCE * scale))
 
     def _reference(self) -> np.ndarray:
-        """The result that every form must have: NumPy's in float64 where the operation has a formula for it, else that
-        of the predicted form."""
+        """The result that every form must have: that of NumPy in float64 if the operation has a ``reference``, else
+        that of the predicted form.
+        """
         node = self.result
         while not isinstance(node.operation, Template):
             (node,) = node.inputs
@@ -302,15 +312,16 @@ class _Trial:
             executor.spoil()
             executor.run(self.feeds)
             return executor.fetch(_RESULT)
-        # The views of the result only move elements: the device moves those of the reference.
+        # The views of the result only move elements. The device applies them to the reference.
         given = feed("exact", node.shape, node.element)
         moved = _moved(self.result, node, given)
         return _computed(self.device, {_RESULT: moved}, {"exact": exact.astype(np.float32)})[_RESULT]
 
 
 def _counted(program: Program) -> set[int]:
-    """The launches that count as a form's own: those of hand-written kernels, and those that read what they write. What
-    lays the feeds out for them is the same for all forms."""
+    """The launches whose time counts for a form: those of hand-written kernels, and those that read their results.
+    Launches that prepare the feeds are the same for all forms.
+    """
     counted: set[int] = set()
     blocks: set[int] = set()
     for number, launch in enumerate(program.launches):
@@ -321,7 +332,7 @@ def _counted(program: Program) -> set[int]:
 
 
 def _drawn(result: Tensor) -> dict[str, np.ndarray]:
-    """Random values of the feeds of a tensor."""
+    """Random values for the feeds that a tensor depends on."""
     random = np.random.default_rng(0)
     feeds: dict[str, np.ndarray] = {}
     for x in topological([result]):
@@ -335,7 +346,7 @@ def _drawn(result: Tensor) -> dict[str, np.ndarray]:
 
 
 def _computed(device: Device, results: Mapping[str, Tensor], feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The values of tensors; of the feeds those that they need."""
+    """The values of tensors. ``feeds`` may have more feeds than these need."""
     program = build({name: copy(x) for name, x in results.items()}, {}, device.target)
     executor = Executor(program, device, VariableStore(device))
     executor.run({name: feeds[name] for name in program.feeds})
@@ -343,7 +354,7 @@ def _computed(device: Device, results: Mapping[str, Tensor], feeds: Mapping[str,
 
 
 def _moved(x: Tensor, node: Tensor, given: Tensor) -> Tensor:
-    """``x``, a view of ``node``, as the same view of ``given``."""
+    """Applies the view ``x`` of ``node`` to ``given``."""
     if x is node:
         return given
     assert isinstance(x.operation, View)

@@ -163,8 +163,9 @@ class Network:
 
     @property
     def choose(self) -> Choose:
-        """The choice of the forms of hand-written kernels: by the tables of measured choices for the device, unless
-        another one is set."""
+        """The choice of the forms of hand-written kernels. By default it uses the tables of measured choices for the
+        device.
+        """
         return self._choose or choice_of(self.device.info)
 
     @choose.setter

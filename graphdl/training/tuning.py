@@ -1,4 +1,4 @@
-"""Measured choices for a model: the problems of its training step or of its prediction, by their share of the time."""
+"""Measured choices for a model: the problems of its training step or prediction, in the order of their time."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from graphdl.training.stages import Stage
 from graphdl.training.trainer import Trainer
 
 BUDGET = 60.0
-"""Seconds of a search, unless the caller says."""
+"""The default budget of a search, in seconds."""
 _PROFILED = 5
 _ROUNDS = 7
 _STEPS = 3
 
 Report = Callable[[Sequence[Task], Task, "Found | None", int], None]
-"""Called with all tasks, the present one, what has come of it if it is done, and how many forms were tried."""
+"""Called with all tasks, the current task, its result once it is done, and the number of measured forms."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search has found."""
+    """The result of a search."""
 
     tasks: Sequence[Task]
     found: Sequence[Found]
     share: float
-    """The part of the kernels' time that the tasks take."""
+    """The fraction of the kernels' time that the tasks take."""
     before: float
-    """Seconds of a step with the choices before the search, measured in turn with those after it: the median."""
+    """The median seconds of a step with the choices before the search, measured in turn with those after it."""
     after: float
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to try."""
+        """Whether the search is complete for all tasks."""
         return len(self.found) == len(self.tasks) and all(each.entry.complete for each in self.found)
 
 
@@ -53,15 +53,15 @@ def tune(
     budget: float = BUDGET,
     report: Report = lambda *_: None,
 ) -> Tuned:
-    """Searches the fastest forms for the kernels of a stage's step, or of a prediction, within ``budget`` seconds.
+    """Searches for the fastest forms of the kernels of a stage's step, or of a prediction, within ``budget`` seconds.
 
-    They are kept in the user's own table of the device, and hold for all programs from then on.
+    They are stored in the user's own table of the device. Every program that is compiled later uses them.
 
     Raises:
         ModelError: the net has no loss or no output, or the arrays do not fit it.
         DeviceError: the device fails.
         OSError: the table cannot be written.
-        KeyboardInterrupt: Ctrl-C; what was measured is kept.
+        KeyboardInterrupt: Ctrl-C; all measurements are stored.
     """
     info = network.device.info
     if stage is not None:
@@ -83,7 +83,7 @@ def tune(
 def _in_turn(
     network: Network, stage: Stage | None, arrays: Mapping[str, np.ndarray], choices: Sequence[Choose]
 ) -> list[float]:
-    """The median seconds of a step with each of the choices, all of them measured again and again in turn."""
+    """The median seconds of a step with each of the choices, which are measured repeatedly in turn."""
     times: list[list[float]] = [[] for _ in choices]
     before = {name: network.read(name) for name in network.variables}
     trainer = Trainer(network, stage) if stage is not None else None
