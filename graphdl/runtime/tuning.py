@@ -30,7 +30,7 @@ from graphdl.runtime.variables import VariableStore
 TOLERANCE = 5e-5
 """The greatest accepted error of an element, relative to the root mean square of all elements."""
 PATIENCE = 10
-"""The number of consecutive forms that are no faster, after which the search for a problem ends."""
+"""The search for a problem ends after this many consecutive forms that are no faster."""
 WORTH = 0.97
 """Another form is chosen if its time is below this fraction of the predicted form's time: smaller differences are
 noise.
