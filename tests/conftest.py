@@ -27,7 +27,7 @@ NO_DEVICE = (
     "runtime/test_arrays.py", "runtime/test_tables.py", "test_diagnostics.py", "test_rendering.py", "test_settings.py",
     "test_source.py", "test_strict_json.py", "test_suggest.py", "test_summary.py", "training/test_curves.py",
     "training/test_profile_rows.py", "training/test_reports.py", "training/test_schedules.py",
-    "training/test_schema.py", "training/test_update_rules.py",
+    "training/test_schema.py", "training/test_update_rules.py", "view/test_folding.py",
 )  # fmt: skip
 """Folders and files whose tests run without OpenCL."""
 EVERY_DEVICE = (
