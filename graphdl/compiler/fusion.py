@@ -86,7 +86,7 @@ class KernelPlan:
 
 
 def fuse(results: Sequence[Tensor], operands: Mapping[Tensor, Sequence[Tensor]], target: Target) -> list[KernelPlan]:
-    """The kernels that compute ``results``, in topological order.
+    """The kernels that compute ``results``; ``schedule.order`` puts them in an order.
 
     ``operands`` maps each template to the tensors that it reads from memory.
     """

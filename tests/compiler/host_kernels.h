@@ -91,10 +91,13 @@ FUNCTION(exp) FUNCTION(expm1) FUNCTION(log) FUNCTION(log1p) FUNCTION(sqrt) FUNCT
 FUNCTION(rint) FUNCTION(sin) FUNCTION(cos) FUNCTION(tanh) FUNCTION(erf)
 inline float sign(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
 template <class V> V sign(V x) { for (int i = 0; i < width_of<V>; i++) x[i] = sign((float)x[i]); return x; }
+inline uint mul_hi(uint a, uint b) { return (uint)((unsigned long long)a * b >> 32); }
+template <class V> V mul_hi(V a, V b) { for (int i = 0; i < width_of<V>; i++) a[i] = mul_hi((uint)a[i], (uint)b[i]); return a; }
 inline int abs(int x) { return x < 0 ? -x : x; }
 template <class V> V abs(V x) { for (int i = 0; i < width_of<V>; i++) x[i] = abs((int)x[i]); return x; }
 }
 #define abs opencl::abs
+#define mul_hi opencl::mul_hi
 #define as_int2(x) (x)
 #define as_int4(x) (x)
 #define as_int8(x) (x)

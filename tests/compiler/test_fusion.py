@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
+from random_programs import chain
 
 from graphdl.compiler.fusion import MOST_OPERANDS, MOST_OUTPUTS, KernelPlan, elementwise_of, fuse, reads
 from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Target
+from graphdl.compiler.schedule import order
+from graphdl.compiler.simplify import simplify
 from graphdl.compiler.strided import memory_operands
 from graphdl.operators.elementwise import apply
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import reshape, slice_, transpose
-from graphdl.operators.tensor import Source, Template, Tensor, feed, topological
+from graphdl.operators.tensor import Constant, Source, Template, Tensor, feed, topological
 
 CPU = Target("cpu", vector_width=8, compute_units=2)
 
@@ -158,3 +162,37 @@ def test_formulas_end_at_what_is_stored() -> None:
     assert reads([y], x, set())
     assert not reads([y], x, {stored})
     assert reads([y, x], x, {stored})
+
+
+@pytest.mark.parametrize("target", [CPU, Target("gpu", vector_width=4, compute_units=8)], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("number", range(25))
+def test_random_programs_are_fused_without_loss(number: int, target: Target) -> None:
+    """Every kernel reads what it says, everything is stored once, and what a template reads lies in memory."""
+    made = chain(number)
+    results = {**made.fetches, **{f"new {name}": x for name, x in made.updates.items()}}
+    prepared = prepare(simplify(results), target)
+    tensors = topological(prepared.values())
+    operands = {t: memory_operands(t) for t in tensors if isinstance(t.operation, Template)}
+    plans = fuse(list(prepared.values()), operands, target)
+    check(order(plans, {}, set()), list(prepared.values()))
+    stored = {t for plan in plans for t in plan.outputs}
+    for plan in plans:
+        assert len({*plan.inputs, *plan.outputs}) <= 2 * MOST_OPERANDS
+        for root in plan.roots:
+            for x in operands.get(root, ()):
+                assert x in stored or isinstance(x.operation, Source)
+        if plan.roots:
+            assert set(plan.chains) >= set(plan.outputs)
+            for output, way in plan.chains.items():
+                assert way[0] in plan.roots
+                assert all(before in after.inputs for before, after in pairwise(way)), "a way leads from a root onwards"
+                assert output in plan.outputs
+        reached, stack = set(), [x for output in plan.outputs for x in operands.get(output, output.inputs)]
+        while stack:
+            x = stack.pop()
+            if x in stored or isinstance(x.operation, Source):
+                if x not in plan.outputs and not isinstance(x.operation, Constant):
+                    reached.add(x)
+            elif x not in reached:
+                stack.extend(operands.get(x, x.inputs))
+        assert reached == set(plan.inputs) - set(plan.outputs)
