@@ -64,8 +64,10 @@ def command(
     left = sum(not each.entry.complete for each in found.found) + len(found.tasks) - len(found.found)
     click.echo(f"{len(found.tasks)} kernels with several forms take {found.share:.0%} of the kernels' time")
     if found.tasks:
-        change = found.before / found.after
-        click.echo(f"a step: {found.before * 1e3:.3f} ms before, {found.after * 1e3:.3f} ms now ({change:.2f}×)")
+        times = f"{found.before * 1e3:.3f} ms"
+        if found.after != found.before:
+            times += f" before, {found.after * 1e3:.3f} ms now ({found.before / found.after:.2f}×)"
+        click.echo(f"a step: {times}")
         click.echo(printable_lines(f"kept in {own_path(info)}"))
     if left:
         click.echo(f"{left} of them are not done: the same command goes on with them")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from time import monotonic
 
 import numpy as np
 
@@ -21,7 +22,10 @@ from graphdl.training.trainer import Trainer
 BUDGET = 60.0
 """The default budget of a search, in seconds."""
 _PROFILED = 5
-_ROUNDS = 7
+_FEWEST, _ROUNDS = 3, 15
+"""How many times the choices before and after a search are measured in turn, at least and at most."""
+_SECONDS = 10.0
+"""After so many seconds, these measurements end at the fewest."""
 _STEPS = 3
 
 Report = Callable[[Sequence[Task], Task, "Found | None", int], None]
@@ -37,8 +41,13 @@ class Tuned:
     share: float
     """The fraction of the kernels' time that the tasks take."""
     before: float
+<<<<<<< HEAD
     """The median seconds of a step with the choices before the search, measured in turn with those after it."""
+=======
+    """Seconds of a step with the choices before the search."""
+>>>>>>> 1258b92 (tune measures the step in turn only if a form has changed; the documents' tests keep no tables)
     after: float
+    """Seconds of a step with those after it, measured in turn with those before; the same if none has changed."""
 
     @property
     def complete(self) -> bool:
@@ -76,7 +85,9 @@ def tune(
     finally:
         choice_of.cache_clear()
     share = sum(task.seconds for task in tasks) / max(profile.running, 1e-12)
-    times = _in_turn(network, stage, arrays, (before, choice_of(info)))
+    after, target = choice_of(info), network.device.target
+    changed = any(before(t.family, t.problem, target) != after(t.family, t.problem, target) for t in tasks)
+    times = _in_turn(network, stage, arrays, (before, after)) if changed else [profile.step] * 2
     return Tuned(tasks, found, share, *times)
 
 
@@ -85,10 +96,13 @@ def _in_turn(
 ) -> list[float]:
     """The median seconds of a step with each of the choices, which are measured repeatedly in turn."""
     times: list[list[float]] = [[] for _ in choices]
+    end = monotonic() + _SECONDS
     before = {name: network.read(name) for name in network.variables}
     trainer = Trainer(network, stage) if stage is not None else None
     try:
         for turn in range(_ROUNDS + 1):
+            if turn > _FEWEST and monotonic() > end:
+                break
             for choice, column in zip(choices, times, strict=True):
                 network.choose = choice
                 if trainer is not None:

@@ -95,6 +95,7 @@ def test_every_block_says_what_it_is(page):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_do_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("graphdl.runtime.tuned.cache_folder", lambda: tmp_path / "cache")  # tables of a busy machine
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
     (tmp_path / "models").symlink_to(ROOT / "models")
