@@ -80,6 +80,11 @@ def test_a_table_has_a_head_rows_and_a_foot() -> None:
     assert len({len(line) for line in lines if set(line) == {"─"}}) == 1
 
 
+def test_a_net_without_running_state_says_nothing_of_it() -> None:
+    lines = table(summary(TEXT.replace("batchnorm -> ", ""))).splitlines()
+    assert lines[-1].startswith("total")
+
+
 def test_columns_are_lined_up() -> None:
     found = table(summary()).splitlines()
     head = next(line for line in found if line.startswith("module"))

@@ -69,6 +69,41 @@ def test_a_wrong_entry_is_named(change: dict[str, Any], kind: type, words: str) 
     assert words.lower() in refused(whole | change, kind).lower()
 
 
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (Settings, ""), (Settings, "overrides"), (Settings, "data.train"), (Settings, "inputs.x"),
+        (Settings, "inputs.x.table"), (Record, ""), (Record, "held_out"), (Resumption, ""), (Resumption, "position"),
+        (Resumption, "position.epoch_sums"),
+    ],
+)  # fmt: skip
+def test_nothing_unknown_is_passed_over(kind: type, place: str) -> None:
+    """A misspelt entry would otherwise be one that is missing, at any depth."""
+    table = {"columns": [], "separator": ","}
+    wholes: dict[type, dict[str, Any]] = {
+        Settings: SETTINGS | {"data": {"train": {}}, "inputs": {"x": {"field": "x", "shape": [2], "table": table}}},
+        Record: RECORD | {"held_out": {"split": "test", "loss": 1.0, "losses": {}, "metrics": {}}},
+        Resumption: {"net": "a", "seed": 0, "run": "r", "sources": "h", "position": plain(Position())},
+    }
+    whole = json.loads(json.dumps(wholes[kind]))
+    convert(whole, kind)
+    inner = whole
+    for name in filter(None, place.split(".")):
+        inner = inner[name]
+    inner["wrong"] = 1
+    assert "wrong' is unknown" in refused(whole, kind)
+
+
+def test_a_run_begins_at_the_beginning() -> None:
+    begun = plain(Position())
+    assert {name for name, value in begun.items() if value} == {"epoch_sums", "interval_sums"}
+    assert begun["epoch_sums"] == begun["interval_sums"] == {"values": [], "count": 0}
+    assert begun["first_loss"] is None
+    assert begun["best"] is None
+    line = convert(RECORD, Record)
+    assert (line.examples_per_second, line.losses) == (0.0, {})
+
+
 @pytest.mark.parametrize(("entry", "kind"), [("main", Settings), ("overrides", Settings), ("lr", Record)])
 def test_a_missing_entry_is_named(entry: str, kind: type) -> None:
     whole = SETTINGS if kind is Settings else RECORD
