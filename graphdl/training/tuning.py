@@ -41,11 +41,7 @@ class Tuned:
     share: float
     """The fraction of the kernels' time that the tasks take."""
     before: float
-<<<<<<< HEAD
-    """The median seconds of a step with the choices before the search, measured in turn with those after it."""
-=======
     """Seconds of a step with the choices before the search."""
->>>>>>> 1258b92 (tune measures the step in turn only if a form has changed; the documents' tests keep no tables)
     after: float
     """Seconds of a step with those after it, measured in turn with those before; the same if none has changed."""
 
