@@ -101,6 +101,8 @@ def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
         local = min(target.tuning.group_items, target.max_work_group)
         return Deal(1, 1, ceil(items / local) * local, columns, local)
     wanted = max(1, min(work // target.tuning.item_share, target.shares))
+    if wanted > target.compute_units:
+        wanted -= wanted % target.compute_units  # else the last round would leave cores idle
     if rows >= wanted:
         rows_each = ceil(rows / wanted)
         return Deal(rows_each, columns, ceil(rows / rows_each), 1, 1)

@@ -11,6 +11,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+from graphdl.compiler.build import build
+from graphdl.operators.convolution import weight_gradient
+from graphdl.operators.kernels.geometry import Geometry
+from graphdl.operators.kernels.unpacking import FILTER_UNPACKING, Unpacking
+from graphdl.operators.tensor import feed, read
+from graphdl.runtime.alone import plain_store
+from graphdl.runtime.executor import Executor
+from graphdl.runtime.variables import VariableStore
+
 TARGETS = {"cpu": kr.CPU, "narrow cpu": kr.NARROW_CPU, "gpu": kr.GPU, "small gpu": kr.SMALL_GPU}
 
 
@@ -218,6 +227,40 @@ def test_weight_gradient_copies_far_apart_pixels(device: kr.Device) -> None:
     assert kr.convolution_weight_gradient(kr.CPU, **many).call.defines["COPY_X"] == 1
     check_weight_gradient(device, kr.CPU, many)
     check_weight_gradient(device, kr.CPU, problem(filters=70), COPY_X=1)
+
+
+FILTERS_GRADIENTS = {
+    "three by three": problem(channels=7, filters=37),
+    "groups": problem(channels=6, filters=34, groups=2),
+    "one by one": problem(channels=9, filters=20, kernel=(1, 1)),
+    "many one by one": problem(channels=33, filters=261, kernel=(1, 1), height=5, width=4),
+    "many one by one, stride": problem(channels=5, filters=260, kernel=(1, 1), stride=(2, 2)),
+}
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", FILTERS_GRADIENTS)
+def test_weight_gradient_in_a_program(device: kr.Device, target: str, name: str) -> None:
+    p = FILTERS_GRADIENTS[name]
+    x, w, _, g, _, dw = reference(p)
+    geometry = Geometry(p["stride"], p["dilation"], p["groups"])
+    made = weight_gradient(feed("x", tuple(x.shape)), feed("g", tuple(g.shape)), tuple(w.shape), geometry)
+    updated = read("w", tuple(w.shape)) - made * 0.5
+    store = VariableStore(device)
+    executor = Executor(build({}, {"w": updated}, TARGETS[target]), device, store)
+    store["w"] = w.detach().numpy().astype(np.float32)
+    executor.run({"x": x.detach().numpy().astype(np.float32), "g": g.detach().numpy().astype(np.float32)})
+    close(store["w"], (w - 0.5 * dw).detach().numpy(), g[:, 0].numel())
+
+
+@pytest.mark.parametrize("target", ["cpu", "narrow cpu"])
+@pytest.mark.parametrize("sizes", [(1, 45, 33), (3, 200, 16), (2, 7, 5), (1, 1, 1), (2, 64, 40)], ids=str)
+def test_partial_gradients_of_filters(device: kr.Device, target: str, sizes: tuple[int, int, int]) -> None:
+    splits, positions, filters = sizes
+    partial = np.random.default_rng(0).standard_normal(sizes)
+    call = FILTER_UNPACKING.call(Unpacking(splits, positions, filters), None, TARGETS[target])
+    store = plain_store(["o", "p"], {"o": 0, "p": positions})
+    close(kr.run(device, kr.Kernel(call), store, (filters, positions), partial), partial.sum(0).T, splits)
 
 
 @pytest.mark.parametrize(("images", "rows", "columns"), [(1, 1, 1), (2, 2, 3), (1, 7, 2), (2, 1, 6)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from graphdl.operators.kernels.family import Family, Operand, Planner
 from graphdl.operators.kernels.packing import PANEL_PACKING, Packing
@@ -19,7 +19,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
-from graphdl.operators.tensor import Tensor
+from graphdl.operators.tensor import Layout, Tensor
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
@@ -45,7 +45,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
     """Pointers ``A`` and ``B`` with any strides; ``STORE(V, value, b, m, n)``, a vector along n."""
 
     name = "matmul"
-    operand_layouts = ("strided", "strided")
+    operand_layouts: ClassVar[tuple[Layout, ...]] = ("strided", "strided")
     coordinates = (0, 1, 2)
     vector = 2
 

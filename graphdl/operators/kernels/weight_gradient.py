@@ -1,5 +1,6 @@
 """A convolution's gradient with respect to its filters: ``opencl/convolution_weight_gradient.cl``, and
-``opencl/tiled_product.cl`` on GPUs."""
+``opencl/tiled_product.cl`` on GPUs. Of many filters with one tap it is a matrix product on a CPU:
+``opencl/matmul.cl``."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphdl.operators.kernels.family import Family, Operand, Planner
 from graphdl.operators.kernels.geometry import ConvolutionProblem
+from graphdl.operators.kernels.matmul import MatMulFamily, MatrixProduct
 from graphdl.operators.kernels.template import (
     GroupTile,
     RegisterTile,
@@ -20,8 +22,9 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.kernels.unpacking import FILTER_UNPACKING, Unpacking
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import reshape
+from graphdl.operators.structure import reshape, transpose
 from graphdl.operators.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -30,20 +33,31 @@ if TYPE_CHECKING:
 
 class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile]):
     """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last, as partial
-    sums over shares of the lines, which are added up in order: ``STORE(V, value, split, o, i, ky, kx)``, a vector
-    along o."""
+    sums over shares of the lines: ``STORE(V, value, split, o, i, ky, kx)``, a vector along o. They lie in memory as
+    [split, i, ky, kx, o], so that vectors are stored whole; then they are added up in order, transposed."""
 
     name = "weight_gradient"
     operand_layouts = ("channels_last", "channels_last")
-    coordinates = (0, 1, 2, 3, 4)
-    vector = 1
+    coordinates = (0, 4, 1, 2, 3)
+    vector = 4
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         x, g = inputs
         problem = ConvolutionProblem.of(y, x.shape, y.shape)
+        if planner.target.kind == "cpu" and _is_product(problem):
+            pixels = problem.batch * problem.height * problem.width
+            product = MatrixProduct(1, problem.filters, problem.channels, pixels)
+            shape = (1, problem.filters, problem.channels)
+            return reshape(planner.made(POINTWISE_GRADIENT, product, (g, x), shape, y, problem.flops), y.shape)
         splits = self.splits(problem, planner.chosen(self, problem), planner.target)
-        partial = planner.made(self, problem, (x, g), (splits, *y.shape), y, problem.flops)
-        return reshape(reduce("sum", partial, (0,)), y.shape)
+        filters, channels, height, width = y.shape
+        partial_shape = (splits, channels, height, width, filters)
+        partial = planner.made(self, problem, (x, g), partial_shape, y, problem.flops)
+        if planner.target.kind == "gpu":
+            return reduce("sum", transpose(partial, (0, 4, 1, 2, 3)), (0,), keep=False)
+        unpacking = Unpacking(splits, channels * height * width, filters)
+        total = planner.made(FILTER_UNPACKING, unpacking, (partial,), (filters, unpacking.positions), y)
+        return reshape(total, y.shape)
 
     def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[RegisterTile | GroupTile]:
         if target.kind == "gpu":
@@ -103,7 +117,35 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         )  # fmt: skip
 
 
+class PointwiseGradientFamily(MatMulFamily):
+    """dW[0, o, i] of filters with one tap: the product over all pixels of ``A``, the output's gradient [pixel, o]
+    transposed, and ``B``, the data [pixel, i]. Its vectors run along i, as the filters lie: nothing is transposed."""
+
+    name = "pointwise_gradient"
+    operand_layouts = ("channels_last", "channels_last")
+
+    def call(
+        self,
+        problem: MatrixProduct,
+        candidate: RegisterTile | GroupTile,
+        target: Target,
+        operands: Sequence[Operand] = (),
+    ) -> TemplateCall:
+        gradient, data = Operand(0, (0, 1, problem.m)), Operand(0, (0, problem.n, 1))
+        return super().call(problem, candidate, target, (gradient, data))
+
+
 WEIGHT_GRADIENT = WeightGradientFamily()
+POINTWISE_GRADIENT = PointwiseGradientFamily()
+
+
+def _is_product(problem: ConvolutionProblem) -> bool:
+    """Whether every pixel meets one tap, and the filters are so many that a matrix product is the faster way."""
+    plain = problem.kernel == problem.stride == (1, 1) and problem.groups == 1
+    return plain and problem.filters >= _MANY_FILTERS
+
+
+_MANY_FILTERS = 256
 
 
 @dataclass(frozen=True, slots=True)

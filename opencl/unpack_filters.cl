@@ -1,0 +1,63 @@
+/* Adds up the partial gradients of filters and lays the sum out as the filters lie, for CPU devices: one work-item a
+ * work-group.
+ *
+ *   dW[filter, position] = sum over s of P[s, position, filter],    a position is a channel and a tap
+ *
+ *      P, one part:                     dW:
+ *              filters                        positions
+ *            +-----------+                  +-----------+
+ *  positions | LANES x   |   transposed     |           | filters
+ *            | LANES     |     ------>      |           |
+ *            +-----------+                  +-----------+
+ *
+ * convolution_weight_gradient.cl makes vectors of filters, which lie far apart in dW: stored there, each number would
+ * touch a line of the cache by itself, and the update of the weights four.
+ *
+ * Parameters, besides those of tile.cl (COLUMNS is the number of filters)
+ *   SPLITS              partial gradients, added in order
+ *   POSITIONS           numbers of a filter
+ *   POSITIONS_PER_ITEM  those of a work-item
+ * Global ids: 0 = block of positions, 1 = block of WIDTH filters. STORE(V, value, filter, position), a vector along the
+ * positions.
+ */
+#define WIDTH 16 /* floats of a line of the cache */
+#define PARTIAL ((size_t)POSITIONS * COLUMNS)
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int begin = (int)get_global_id(0) * POSITIONS_PER_ITEM;
+    const int end = LEAST(begin + POSITIONS_PER_ITEM, POSITIONS);
+    float tile[LANES * LANES] __attribute__((aligned(64)));
+    for (int position = begin; position < end; position += LANES) {
+        const int count = LEAST(LANES, end - position);
+        for (int v = 0; v < WIDTH / LANES; v++) {
+            const int column = (int)get_global_id(1) * WIDTH + v * LANES;
+            const int columns = LEAST(LANES, COLUMNS - column);
+            const __global MEMORY_P *corner = P + (size_t)position * COLUMNS + column;
+            if (count == LANES && columns == LANES) {
+                VECTOR block[LANES];
+                #pragma unroll
+                for (int l = 0; l < LANES; l++) {
+                    block[l] = READ(P, LANES, corner + (size_t)l * COLUMNS);
+                    for (int s = 1; s < SPLITS; s++)
+                        block[l] += READ(P, LANES, corner + s * PARTIAL + (size_t)l * COLUMNS);
+                }
+                transpose(block);
+                #pragma unroll
+                for (int l = 0; l < LANES; l++)
+                    SAVE(block[l], tile + l * LANES);
+                for (int l = 0; l < LANES; l++)
+                    STORE(LANES, LOAD(tile + l * LANES), column + l, position);
+            } else {
+                for (int c = 0; c < columns; c++)
+                    for (int l = 0; l < count; l++) {
+                        float sum = READ(P, 1, corner + (size_t)l * COLUMNS + c);
+                        for (int s = 1; s < SPLITS; s++)
+                            sum += READ(P, 1, corner + s * PARTIAL + (size_t)l * COLUMNS + c);
+                        STORE(1, sum, column + c, position + l);
+                    }
+            }
+        }
+    }
+}
