@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 
-# a run tries the same examples as the run before: what it says is about the change, not about the draw
-hypothesis.settings.register_profile("graphdl", derandomize=True)
+# a run tries the same examples as the run before, and as many on a busy machine: what it says is about the change, not
+# about the draw or the load
+hypothesis.settings.register_profile("graphdl", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("graphdl")
 
 NO_DEVICE = (
