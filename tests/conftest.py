@@ -24,12 +24,12 @@ NO_DEVICE = (
     "compiler/test_lowering.py", "compiler/test_memory.py", "compiler/test_placement.py", "compiler/test_prepare.py",
     "compiler/test_program.py", "compiler/test_random_draws.py", "compiler/test_reductions.py",
     "compiler/test_schedule.py", "compiler/test_simplify.py", "compiler/test_strided.py", "compiler/test_view_laws.py",
-    "data/test_dataset.py", "graph", "language", "language_server", "operators/test_elementwise_rules.py",
-    "operators/test_families.py", "operators/test_index.py", "runtime/test_arrays.py", "runtime/test_tuned.py",
-    "test_diagnostics.py", "test_rendering.py", "test_settings.py", "test_source.py", "test_strict_json.py",
-    "test_suggest.py", "test_summary.py", "training/test_curves.py", "training/test_profile_rows.py",
-    "training/test_reports.py", "training/test_schedules.py", "training/test_schema.py",
-    "training/test_update_rules.py", "view/test_folding.py",
+    "data/test_dataset.py", "data/test_reading.py", "graph", "language", "language_server",
+    "operators/test_elementwise_rules.py", "operators/test_families.py", "operators/test_index.py",
+    "runtime/test_arrays.py", "runtime/test_tuned.py", "test_diagnostics.py", "test_rendering.py", "test_settings.py",
+    "test_source.py", "test_strict_json.py", "test_suggest.py", "test_summary.py", "training/test_curves.py",
+    "training/test_profile_rows.py", "training/test_reports.py", "training/test_schedules.py",
+    "training/test_schema.py", "training/test_update_rules.py", "view/test_folding.py",
 )  # fmt: skip
 """Folders and files whose tests run without OpenCL."""
 EVERY_DEVICE = (
