@@ -47,11 +47,11 @@ def sample(
                 dataset, "train", inputs, batch=count, training=False,
                 augment=pipeline(stage.augment, dataset), feed=stage.feed,
             )  # fmt: skip
-            return Sample(batches.get(0, 0).arrays, f"{count} examples of {dataset.name}")
+            return Sample(batches.get(0, 0).arrays, f"{count} example{'s' * (count != 1)} of {dataset.name}")
         except ModelError:
             if overrides is not None and overrides.data is not None:
                 raise
-    return Sample(made_up(inputs, count, network.seed), f"{count} made-up examples")
+    return Sample(made_up(inputs, count, network.seed), f"{count} made-up example{'s' * (count != 1)}")
 
 
 def made_up(inputs: Mapping[str, TensorType], count: int, seed: int = 0) -> dict[str, np.ndarray]:
