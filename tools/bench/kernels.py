@@ -46,6 +46,12 @@ MATMULS = {
     "lenet linear": (64, 500, 800),
     "resnet linear": (256, 1000, 4096),
     "square": (1024, 1024, 1024),
+    "square 512": (512, 512, 512),
+    "square 1536": (1536, 1536, 1536),
+    "square 2048": (2048, 2048, 2048),
+    "odd 511x513x509": (511, 513, 509),
+    "odd 1000x37x333": (1000, 37, 333),
+    "odd 65x2049x1023": (65, 2049, 1023),
     "batch 1": (1, 1000, 2048),
 }
 """m, n, k of the forward product; the gradients follow."""
