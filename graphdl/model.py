@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import networkx
 
     from graphdl.data.known import Known
+    from graphdl.language.expansion.expander import Loaded
     from graphdl.training.fit import TrainingOptions, TrainingRun
     from graphdl.training.inference import Measurement
     from graphdl.training.loop import Observer
@@ -117,13 +118,14 @@ class Model:
         """``root`` is the folder that imports must not leave, by default the project's. ``known`` has the facts that a
         run stores about the data of its stages, by stage name.
         """
-        self._source: Source | None = source
+        from graphdl.language import read
+
+        self._written: Loaded | None = read(source, root=str(root) if root is not None else None)
         self.net = net
-        self._root = str(root) if root is not None else None
         self.settings = dict(settings or {})
         self.known = dict(known or {})
-        inferred = self._expanded(False)
-        self.network = _network(inferred, lambda: self._expanded(True), seed, device)
+        expanded = partial(self._written.expand, net=net, settings=self.settings)
+        self.network = _network(expanded(), lambda: expanded(training=True), seed, device)
 
     @classmethod
     def of_graph(
@@ -141,7 +143,7 @@ class Model:
         model's text.
         """
         model = cls.__new__(cls)
-        model._source, model.net, model._root, model.settings, model.known = None, None, None, {}, {}
+        model._written, model.net, model.settings, model.known = None, None, {}, {}
         model.network = _network(inference, lambda: training or inference, seed, device)
         return model
 
@@ -152,20 +154,22 @@ class Model:
         Raises:
             ValueError: the model was built in Python.
         """
-        if self._source is None:
+        return self._text.source
+
+    @property
+    def files(self) -> list[Source]:
+        """The file of the model and all files that it imports, except the standard library.
+
+        Raises:
+            ValueError: the model was built in Python.
+        """
+        return self._text.files
+
+    @property
+    def _text(self) -> Loaded:
+        if self._written is None:
             raise ValueError(f"the net '{self.name}' was built in Python and has no text")
-        return self._source
-
-    def _expanded(self, training: bool) -> ModuleGraph:
-        from graphdl.language import expand
-
-        return expand(
-            self.source,
-            net=self.net,
-            settings=self.settings,
-            training=training,
-            root=self._root,
-        )
+        return self._written
 
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str | None = None) -> Model:
@@ -185,15 +189,6 @@ class Model:
         )
 
     @property
-    def files(self) -> list[Source]:
-        """The file of the model and all files that it imports, except the standard library."""
-        from graphdl.language.expansion.files import Files
-
-        files = Files(root=self._root)
-        files.main(self.source)
-        return files.sources
-
-    @property
     def name(self) -> str:
         """The name of the net."""
         return self.network.inference.name
@@ -207,7 +202,7 @@ class Model:
         return table(summarize(self.network.inference))
 
     def __repr__(self) -> str:
-        return f"<graphdl.Model {self.name} of {self._source.name if self._source is not None else 'Python'}>"
+        return f"<graphdl.Model {self.name} of {self._written.source.name if self._written is not None else 'Python'}>"
 
     def _repr_html_(self) -> str:
         from graphdl.view.notebook import model_html

@@ -11,6 +11,7 @@ from graphdl.source import Source
 if TYPE_CHECKING:
     from graphdl.diagnostics import Diagnostic
     from graphdl.graph.model import ModuleGraph
+    from graphdl.language.expansion.expander import Loaded
 
 
 def load_source(path: str | os.PathLike[str]) -> Source:
@@ -40,6 +41,19 @@ def check(
     return check(source, settings=settings, net=net, allow_outside=allow_outside)
 
 
+def read(source: Source, *, root: str | None = None, allow_outside: bool = False) -> Loaded:
+    """A file and all files that it imports, read once. It can be expanded several times.
+
+    Args:
+        source: the file's text.
+        root: the folder that imports must not leave, by default the project's.
+        allow_outside: imports may leave it.
+    """
+    from graphdl.language.expansion.expander import Loaded
+
+    return Loaded(source, root=root, allow_outside=allow_outside)
+
+
 def expand(
     source: Source,
     *,
@@ -54,9 +68,8 @@ def expand(
     Args as for ``check``. ``training`` is the value of the constant with that name in the file. ``root`` is the folder
     that imports must not leave, by default the project's. Raises ModelError with all errors.
     """
-    from graphdl.language.expansion.expander import expand
+    loaded = read(source, root=root, allow_outside=allow_outside)
+    return loaded.expand(net=net, settings=settings, training=training)
 
-    return expand(source, net=net, settings=settings, training=training, root=root, allow_outside=allow_outside)
 
-
-__all__ = ["Source", "check", "expand", "load_source"]
+__all__ = ["Source", "check", "expand", "load_source", "read"]

@@ -25,37 +25,47 @@ from graphdl.suggest import did_you_mean, enumerated, limited_suggestions
 _RECURSION = Recursion(expressions.evaluate, expressions.operand, statements.execute)
 
 
-def expand(
-    source: Source,
-    *,
-    net: str | None = None,
-    settings: Mapping[str, object] | None = None,
-    training: bool = False,
-    root: str | None = None,
-    allow_outside: bool = False,
-) -> ModuleGraph:
-    """The module graph of the file's model: its last net, or the one named ``net``.
+class Loaded:
+    """A source and all files that it imports, read once. It can be expanded several times.
 
-    ``settings`` sets hyperparameters of the net and ``let``s of the file, as ``--set`` does; strings are parsed as
-    values. ``allow_outside`` lets imports leave ``root``, which is the project's folder by default.
-
-    Raises:
-        ModelError: the file has errors. It contains all of them, in order.
+    ``allow_outside`` lets imports leave ``root``, which is the project's folder by default.
     """
-    reporter = Reporter()
-    with _deep_recursion(), limited_suggestions():
-        files, file = _load(source, reporter, Files(root=root, allow_outside=allow_outside))
-        for scope in files.scopes:
-            names.check(resolve(scope, Registry()), reporter)
-        definition = _chosen(file, net, reporter, source)
+
+    def __init__(self, source: Source, *, root: str | None = None, allow_outside: bool = False) -> None:
+        self.source = source
+        self._found = Reporter()
+        with _deep_recursion(), limited_suggestions():
+            self._files, self._file = _load(source, self._found, Files(root=root, allow_outside=allow_outside))
+            for scope in self._files.scopes:
+                names.check(resolve(scope, Registry()), self._found)
+
+    @property
+    def files(self) -> list[Source]:
+        """The source and all files that it imports, except the standard library."""
+        return self._files.sources
+
+    def expand(
+        self, *, net: str | None = None, settings: Mapping[str, object] | None = None, training: bool = False
+    ) -> ModuleGraph:
+        """The module graph of the file's model: its last net, or the one named ``net``.
+
+        ``settings`` sets hyperparameters of the net and ``let``s of the file, as ``--set`` does; strings are parsed as
+        values.
+
+        Raises:
+            ModelError: the file has errors. It contains all of them, in order.
+        """
+        reporter = self._found.copy()
         graph = None
-        if definition is not None:
-            graph = _expand(definition, file, settings or {}, training, reporter, is_model=True)
-    errors = [d for d in reporter.in_order(files.sources) if d.is_error]
-    if errors or graph is None:
-        raise ModelError(*errors)
-    limit_inputs(graph)
-    return graph
+        with _deep_recursion(), limited_suggestions():
+            definition = _chosen(self._file, net, reporter, self.source)
+            if definition is not None:
+                graph = _expand(definition, self._file, settings or {}, training, reporter, is_model=True)
+        errors = [d for d in reporter.in_order(self._files.sources) if d.is_error]
+        if errors or graph is None:
+            raise ModelError(*errors)
+        limit_inputs(graph)
+        return graph
 
 
 def check(

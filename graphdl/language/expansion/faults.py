@@ -50,6 +50,13 @@ class Reporter:
         """The source, start and end of each error."""
         self._codes: set[str] = set()
 
+    def copy(self) -> Reporter:
+        """A reporter that knows what this one does."""
+        copied = Reporter()
+        for diagnostic in self._seen.values():
+            copied.add(diagnostic)
+        return copied
+
     def add(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.span
         place = (id(span.source), span.start) if span is not None else (0, 0)
