@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.compiler.rewrite import Replaced, rewrite
 from graphdl.compiler.strided import fixed_operands, memory_operands
 from graphdl.graph.types import Shape
 from graphdl.operators.kernels.family import Prepared, copy
@@ -58,14 +58,18 @@ def assemble(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
     order = topological(results.values())
     templates = [t for t in order if isinstance(t.operation, Template)]
     read_whole = {x for t in templates for x in memory_operands(t)}
+    axes = {
+        t: t.operation.joins
+        for t in order
+        if isinstance(t.operation, View) and (t in read_whole or len(t.inputs) > MANY)
+    }
+    if all(axis is None for axis in axes.values()):
+        return dict(results)
     taken = set(results.values()) | fixed_operands(templates)
 
-    def assembled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
-        operation = tensor.operation
-        axis = operation.joins if isinstance(operation, View) else None
-        if axis is not None and (tensor in read_whole or len(tensor.inputs) > MANY):
-            return _assembled(tensor, axis, taken, replaced)
-        return with_inputs(tensor, inputs)
+    def assembled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
+        axis = axes.get(tensor)
+        return None if axis is None else _assembled(tensor, axis, taken, replaced)
 
     return rewrite(results, assembled)
 

@@ -104,11 +104,11 @@ class _Fusion:
         self.users: dict[Tensor, list[Tensor]] = {t: [] for t in self.order}
         """A tensor that reads another one twice is in its list twice."""
         for tensor in self.order:
-            for x in self.inputs_of(tensor):
+            for x in operands.get(tensor, tensor.inputs):
                 self.users[x].append(tensor)
         self.realized: set[Tensor] = set(self.results)
-        for tensor in self.order:
-            self.realized.update(o for o in operands.get(tensor, ()) if not isinstance(o.operation, Source))
+        for read in operands.values():
+            self.realized.update(o for o in read if not isinstance(o.operation, Source))
         self.absorbed: dict[Tensor, list[Tensor]] = {}
         """Maps the last tensor of an epilogue to the chain from its root to it."""
 
@@ -149,17 +149,18 @@ class _Fusion:
     # A tensor with several uses is stored if recomputing it for each use would cost more than storing it once.
     def _choose_realized(self) -> None:
         inside = {tensor for chain in self.absorbed.values() for tensor in chain}
+        asked = {tensor: sum([_evaluations(user, tensor) for user in users]) for tensor, users in self.users.items()}
+        """How many elements of a tensor are computed for one evaluation of each of its users."""
         cost: dict[Tensor, int] = {}
         for tensor in self.order:
             cost[tensor] = self._cost(tensor, cost)
             if tensor in self.realized or tensor in inside or isinstance(tensor.operation, Source):
                 continue
-            evaluations = sum(_evaluations(user, tensor) for user in self.users[tensor])
-            self._decide(tensor, evaluations, cost)
+            self._decide(tensor, asked[tensor], cost)
         for tensor in reversed(self.order):
             if tensor in self.realized or tensor in inside or isinstance(tensor.operation, Source):
                 continue
-            total = sum(self._total(user, tensor) for user in self.users[tensor])
+            total = sum([self._total(user, tensor, asked) for user in self.users[tensor]])
             self._decide(tensor, total, cost)
 
     def _cost(self, tensor: Tensor, cost: Mapping[Tensor, int]) -> int:
@@ -176,15 +177,14 @@ class _Fusion:
         if cost[tensor] > TOO_LARGE or saved > self.load + self.load * times:
             self.realized.add(tensor)
 
-    def _total(self, user: Tensor, tensor: Tensor) -> float:
+    def _total(self, user: Tensor, tensor: Tensor, asked: Mapping[Tensor, int]) -> float:
         """How many elements of ``tensor`` are computed for ``user``, including repeated evaluations
         of ``user`` itself.
         """
+        evaluations = _evaluations(user, tensor)
         if user in self.realized or not isinstance(user.operation, Elementwise | View):
-            return _evaluations(user, tensor)
-        users = self.users[user]
-        repeats = sum(_evaluations(u, user) for u in users) / max(1, user.size)
-        return _evaluations(user, tensor) * max(1.0, repeats)
+            return evaluations
+        return evaluations * max(1.0, asked[user] / max(1, user.size))
 
     def _plans(self) -> list[KernelPlan]:
         plans: list[KernelPlan] = []

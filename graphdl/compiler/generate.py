@@ -57,6 +57,11 @@ class Operands:
         position = self.tensors.index(tensor)
         return f"p{position}", address - self.starts[position]
 
+    @property
+    def pointers(self) -> list[tuple[Tensor, int]]:
+        """The tensors, each with the element that its pointer points at."""
+        return list(zip(self.tensors, self.starts, strict=True))
+
     def locate_written(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
         self.written.add(tensor)
         return self.locate(tensor, address)
@@ -96,10 +101,11 @@ class ElementwiseKernels:
     def write(self, outputs: Sequence[Tensor], operands: Operands) -> Body:
         """A kernel that computes ``outputs`` of one shape. Each output may depend on those before it."""
         form, tensors = _form(outputs, self.strides)
-        if form not in self._known:
+        known = self._known.get(form)
+        if known is None:
             made = Operands()
-            self._known[form] = elementwise(outputs, self.strides, self.target, made), made, tensors
-        body, made, numbered = self._known[form]
+            known = self._known[form] = elementwise(outputs, self.strides, self.target, made), made, tensors
+        body, made, numbered = known
         here = dict(zip(numbered, tensors, strict=True))
         operands.tensors.extend(here[t] for t in made.tensors)
         operands.starts.extend(made.starts)
@@ -113,18 +119,20 @@ def _form(outputs: Sequence[Tensor], strides: Strides) -> tuple[Hashable, list[T
     number.
     """
     number: dict[Tensor, int] = {}
+    computed: set[Tensor] = set()
     stack = list(outputs)
     while stack:
         tensor = stack.pop()
         if tensor not in number:
             number[tensor] = len(number)
             if tensor in outputs or tensor not in strides:
-                stack.extend(tensor.inputs)
+                computed.add(tensor)
+                stack += tensor.inputs
     form: list[Hashable] = [number[output] for output in outputs]
     for tensor in number:
         made: Hashable = None
-        if tensor in outputs or tensor not in strides:
-            made = tensor.operation, tuple(number[x] for x in tensor.inputs)
+        if tensor in computed:
+            made = tensor.operation, tuple([number[x] for x in tensor.inputs])
         form.append((made, tensor.shape, tensor.element, tensor.stored, strides.get(tensor)))
     return tuple(form), list(number)
 

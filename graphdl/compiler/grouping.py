@@ -80,23 +80,30 @@ def _loop(plan: KernelPlan, root: Tensor, loop: Repeated) -> GeneratedKernel:
 Group = Sequence[GeneratedKernel]
 """The kernels of one launch, in order."""
 
+Parameter = tuple[Tensor, int]
+"""A tensor of a launch, with the element to which its pointer points."""
+
 
 def grouped(kernels: Sequence[GeneratedKernel], target: Target) -> list[Group]:
     """Merges neighbouring kernels of a single work-item into one launch: on a CPU, a launch costs more than they do."""
     groups: list[list[GeneratedKernel]] = []
+    pointed: set[Parameter] = set()
+    """The parameters of the last group."""
     for kernel in kernels:
         joins = target.kind == "cpu" and groups and kernel.alone and groups[-1][-1].alone
-        if joins and len(parameters([*groups[-1], kernel])) <= MOST_OPERANDS:
+        own = kernel.operands.pointers
+        if joins and len(pointed.union(own)) <= MOST_OPERANDS:
             groups[-1].append(kernel)
+            pointed.update(own)
         else:
             groups.append([kernel])
+            pointed = set(own)
     return list(groups)
 
 
-def parameters(group: Group) -> list[tuple[Tensor, int]]:
-    """The tensors of a launch, each with the element to which its pointer points."""
-    pairs = [p for kernel in group for p in zip(kernel.operands.tensors, kernel.operands.starts, strict=True)]
-    return list(dict.fromkeys(pairs))
+def parameters(group: Group) -> list[Parameter]:
+    """The parameters of a launch, in order."""
+    return list(dict.fromkeys(pointer for kernel in group for pointer in kernel.operands.pointers))
 
 
 def launch_count(kernel: GeneratedKernel) -> int:

@@ -77,6 +77,8 @@ def _reads_in_step(
     stop = realized | set(maker.roots)
     if not all(elementwise_of(output, old, stop) for output in maker.outputs):
         return False
+    if not maker.chains:  # all that an elementwise kernel stores is stored at one index
+        return True
     readers = [output for output in maker.outputs if reads(output.inputs, old, stop)]
     return all(_is_at(maker, output, new) for output in readers)
 
@@ -84,7 +86,7 @@ def _reads_in_step(
 def _is_at(plan: KernelPlan, output: Tensor, other: Tensor) -> bool:
     """Whether a kernel stores both outputs at the same index. Chains from several roots may lead to different ones."""
     chains = plan.chains
-    if not chains or chains[output] is chains[other]:
+    if chains[output] is chains[other]:
         return True
     index = tuple(Index.of(v) for v in domain(chains[output][0].shape))
     return forward_index(chains[output], index) == forward_index(chains[other], index)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.generate import Operands
-from graphdl.compiler.grouping import GeneratedKernel, Group, parameters
+from graphdl.compiler.grouping import GeneratedKernel, Group, Parameter, parameters
 from graphdl.compiler.placement import Placement
 from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat, Share
 from graphdl.compiler.repeating import Arguments, Repeated
@@ -38,9 +39,10 @@ def launched(groups: Sequence[Group], placement: Placement) -> Launched:
         if root is not None and isinstance(root.operation, Repeated):
             _launch_loop(_Linker(root, root.operation, group[0], placement, numbers), root.operation, made)
             continue
-        kernel = _source(group)
+        pointed = parameters(group)
+        kernel = _source(group, pointed)
         made.kernels[kernel.name] = kernel
-        made.launches.append(_launch(group, kernel.name, placement, numbers))
+        made.launches.append(_launch(group, pointed, kernel.name, placement, numbers))
     return made
 
 
@@ -110,14 +112,16 @@ class _Linker:
         )  # fmt: skip
 
 
-def _launch(group: Group, name: str, placement: Placement, numbers: Mapping[ArenaBlock, int]) -> Launch:
+def _launch(
+    group: Group, pointed: Sequence[Parameter], name: str, placement: Placement, numbers: Mapping[ArenaBlock, int]
+) -> Launch:
     plans = [kernel.plan for kernel in group]
     nodes = dict.fromkeys(node for p in plans for node in _nodes(p))
     tensors = [t for kernel in group for t in kernel.operands.tensors]
     blocks = placement.blocks
     return Launch(
         kernel=name,
-        bindings=tuple(placement.binding(t, start) for t, start in parameters(group)),
+        bindings=tuple(placement.binding(t, start) for t, start in pointed),
         global_size=group[0].global_size,
         local_size=group[0].local_size,
         label=", ".join(label_of([*p.roots, *p.outputs]) for p in plans),
@@ -136,27 +140,34 @@ def _read(group: Group) -> list[Tensor]:
     return [t for kernel in group for t in kernel.operands.tensors if t not in kernel.operands.written]
 
 
-def _source(group: Group) -> Kernel:
+@cache
+def _vectors() -> str:
+    """The text with which all kernels begin."""
+    return resource("opencl/vectors.cl").read_text("utf-8")
+
+
+def _source(group: Group, pointed: Sequence[Parameter]) -> Kernel:
     """The OpenCL C of a launch. Equal texts get equal names."""
-    vectors = resource("opencl/vectors.cl").read_text("utf-8")
-    pointed = parameters(group)
     written = {t for kernel in group for t in kernel.operands.written}
+    declared = ", ".join(
+        f"__global {'' if t in written else 'const '}{t.stored.memory} *b{k}, const ulong o{k}"
+        for k, (t, _) in enumerate(pointed)
+    )
+    number = {pointer: k for k, pointer in enumerate(pointed)}
     called = {name: text for kernel in group for name, text in kernel.operands.functions.items()}
     functions = "".join(called.values())
     if group[0].template:
         text = (
-            f"#define KERNEL_PARAMETERS {_declared(pointed, written)}\n"
-            f"#define POINTERS {' '.join(_pointers(group[0].operands, pointed))}\n{group[0].template}"
+            f"#define KERNEL_PARAMETERS {declared}\n"
+            f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
-        return Kernel(name, f"{vectors}{functions}#define KERNEL_NAME {name}\n{text}")
-    bodies = "".join(
-        "{\n" + " ".join(_pointers(kernel.operands, pointed)) + f"\n{kernel.statements}\n}}\n" for kernel in group
-    )
+        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}")
+    bodies = "".join(f"{{\n{_pointers(kernel.operands, number)}\n{kernel.statements}\n}}\n" for kernel in group)
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
-    text = f"({_declared(pointed, written)})\n{{\n{bodies}}}\n"
+    text = f"({declared})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
-    return Kernel(name, f"{vectors}{functions}{head}\nvoid {name}{text}")
+    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}")
 
 
 def _name(group: Group, text: str) -> str:
@@ -164,20 +175,14 @@ def _name(group: Group, text: str) -> str:
     return f"{root.operation.name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _declared(pointed: Sequence[tuple[Tensor, int]], written: set[Tensor]) -> str:
-    return ", ".join(
-        f"__global {'' if t in written else 'const '}{t.stored.memory} *b{k}, const ulong o{k}"
-        for k, (t, _) in enumerate(pointed)
-    )
-
-
-def _pointers(operands: Operands, pointed: Sequence[tuple[Tensor, int]]) -> list[str]:
-    """Declares a kernel's own pointers from the parameters of the launch."""
+def _pointers(operands: Operands, number: Mapping[Parameter, int]) -> str:
+    """Declares a kernel's own pointers from the numbered parameters of the launch."""
     lines = []
-    for k, (t, start) in enumerate(zip(operands.tensors, operands.starts, strict=True)):
-        at = pointed.index((t, start))
-        lines.append(f"__global {'' if t in operands.written else 'const '}{t.stored.memory} *p{k} = b{at} + o{at};")
-    return lines
+    for k, (t, start) in enumerate(operands.pointers):
+        constant = "" if t in operands.written else "const "
+        at = number[t, start]
+        lines.append(f"__global {constant}{t.stored.memory} *p{k} = b{at} + o{at};")
+    return " ".join(lines)
 
 
 def _nodes(plan: KernelPlan) -> list[Node]:

@@ -40,7 +40,7 @@ def _graph(
     results: Sequence[Tensor], leaves: Sequence[Tensor], prefix: str, indent: str, names: dict[Tensor, str]
 ) -> list[str]:
     lines = []
-    order = topological(results, {id(x) for x in leaves})
+    order = topological(results, set(leaves))
     names.update({tensor: f"{prefix}{place}" for place, tensor in enumerate(order)})
     for tensor in order:
         operation, name = tensor.operation, names[tensor]

@@ -28,16 +28,16 @@ def prepare(
     def planner(tensor: Tensor) -> Planner:
         return Planner(target, choose, repeated, alone(tensor))
 
-    def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
+    def prepared(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
         match tensor.operation:
             case Template():
                 return tensor.operation.family.prepare(tensor, inputs, planner(tensor))
             case View():
-                return _viewed(tensor, replaced, planner) or with_inputs(tensor, inputs)
+                return _viewed(tensor, replaced, planner)
             case Reduction():
                 return _reduction(tensor, tensor.operation, inputs[0], target)
             case _:
-                return with_inputs(tensor, inputs)
+                return None
 
     return rewrite(results, prepared)
 
@@ -73,14 +73,14 @@ def _viewed(tensor: Tensor, replaced: Replaced, planner: Callable[[Tensor], Plan
     return tensor.inputs[0].operation.family.prepare_viewed(tensor, inputs, planner(tensor))
 
 
-def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor:
+def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) -> Tensor | None:
     """Splits a long reduction to few results into two steps: partial results, then their reduction,
-    in a fixed order.
+    in a fixed order. None for other reductions.
     """
     shares, long = target.shares, target.tuning.long_reduction
     vectors = tensor.size / (target.vector_width if target.kind == "cpu" else 1)
     if not operation.in_parts or vectors >= shares or x.size // max(1, tensor.size) < 64 or x.size < long:
-        return with_inputs(tensor, (x,))
+        return None
     first, *others = operation.axes
     if others:
         partial = reduce(operation.kind, x, others)
@@ -88,7 +88,7 @@ def _reduction(tensor: Tensor, operation: Reduction, x: Tensor, target: Target) 
     length = x.shape[first]
     parts = next((p for p in range(math.isqrt(length), 1, -1) if length % p == 0), 1)
     if parts < min(shares, 4):
-        return with_inputs(tensor, (x,))
+        return None
     wide = reshape(x, (*x.shape[:first], parts, length // parts, *x.shape[first + 1 :]))
     partial = reduce(operation.kind, wide, (first + 1,))
     return reshape(reduce(operation.kind, partial, (first,)), tensor.shape)

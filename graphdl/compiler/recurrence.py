@@ -147,7 +147,7 @@ class LoopBuilder:
 
     def _classify(self, results: Sequence[Tensor]) -> None:
         self.leaves: set[Tensor] = {*self.items, *self.state_leaves, *self.invariants}
-        self.order = topological(results, _ids(self.leaves))
+        self.order = topological(results, self.leaves)
         for tensor in self.order:  # what a body takes from the outside without having been told, as the run's seed
             if isinstance(tensor.operation, Feed | Read | Given) and tensor not in self.leaves:
                 self.invariants[tensor] = tensor
@@ -188,13 +188,13 @@ class LoopBuilder:
             return []
         if tensor not in self.varying or tensor in self.heavy:
             return [tensor]
-        within = topological([tensor], _ids(self.leaves))
+        within = topological([tensor], self.leaves)
         return [x for x in within if isinstance(x.operation, Elementwise) and x.operation.cost >= COSTLY]
 
     def _ahead(self, tensor: Tensor) -> Tensor | None:
         """What does not depend on the states, for all steps at once, or once if all have the same; None if some
         operation cannot be done for all steps at once."""
-        for x in topological([tensor], _ids({*self.leaves, *self._known})):
+        for x in topological([tensor], {*self.leaves, *self._known}):
             if x not in self._known:
                 inputs = [self._known[i] for i in x.inputs] if x not in self.leaves else []
                 made = self._leaf(x) if x in self.leaves else _for_all(x, inputs, self.count)
@@ -227,7 +227,7 @@ class LoopBuilder:
 
     def outside(self, tensor: Tensor) -> Tensor:
         """A value of the body at every step, or once if it is the same at all."""
-        for x in topological([tensor], _ids({*self._kept, *self._known})):
+        for x in topological([tensor], {*self._kept, *self._known}):
             if x in self._known:
                 continue
             if x in self.leaves:
@@ -247,7 +247,7 @@ class LoopBuilder:
 
         A view of one tensor is that of the tensor at all steps.
         """
-        needed = {t for t in topological(self.following, _ids(self.leaves)) if t in self.moving}
+        needed = {t for t in topological(self.following, self.leaves) if t in self.moving}
         after = (t for t in self.order if t not in needed and t not in self.leaves and _is_heavy(t))
         heavy = self._made_of(after)
         inside = needed | (self.moving - heavy)
@@ -310,15 +310,11 @@ def substituted(
 ) -> list[Tensor]:
     """The results of a graph in which tensors are replaced; nothing before ``leaves`` is looked at."""
     made = dict(replaced)
-    for tensor in topological(results, _ids({*leaves, *replaced})):
+    for tensor in topological(results, {*leaves, *replaced}):
         if tensor not in made:
             inputs = tensor.inputs if tensor in leaves else tuple(made[x] for x in tensor.inputs)
             made[tensor] = with_inputs(tensor, inputs)
     return [made[x] for x in results]
-
-
-def _ids(tensors: Iterable[Tensor]) -> set[int]:
-    return {id(x) for x in tensors}
 
 
 # -------------------------------------------------------------------------------------------------------- the reverse
@@ -410,11 +406,11 @@ class _Reverse:
         """The results of the reverse body, which reads from memory what the loop has stored for it."""
         loop = self.loop
         body = set(loop.values)
-        own = [x for x in topological(results, _ids(body)) if x not in body]
+        own = [x for x in topological(results, body) if x not in body]
         read = {x for tensor in own for x in tensor.inputs if x in body} | (body & set(results))
         stored = {x: self._item(self._sequence(x)) for x in self._stored(read)}
         made = substituted(results, stored, loop.leaves)
-        for x in topological(made, _ids(loop.leaves)):
+        for x in topological(made, set(loop.leaves)):
             if x in loop.items:
                 self.items[x] = self.whole.inputs[loop.items.index(x)]
             elif x in loop.states:

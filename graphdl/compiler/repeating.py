@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from graphdl.compiler.memory import ALIGNMENT
 from graphdl.compiler.program import Program
 from graphdl.compiler.recurrence import Loop, substituted
-from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.compiler.rewrite import Replaced, rewrite
 from graphdl.compiler.schedule import bytes_of
 from graphdl.compiler.strided import stays_row_major
 from graphdl.graph.types import Element, Shape
@@ -88,17 +88,19 @@ class Repeated(Template):
 def settle(results: Mapping[Key, Tensor], compiled: Compile) -> dict[Key, Tensor]:
     """The same results with the loops compiled; of each loop only what is asked for is computed."""
     asked = _asked(list(results.values()))
+    if not asked:
+        return dict(results)
     made: dict[Tensor, _Settled] = {}
 
-    def settled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
+    def settled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
         if isinstance(tensor.operation, Loop):
             if tensor not in asked:  # another loop has it among its inputs, and does not read it
-                return with_inputs(tensor, inputs)
+                return None
             made[tensor] = _Settled(tensor.operation, tensor, inputs, asked[tensor], compiled)
             return made[tensor].whole
         if isinstance(tensor.operation, Part) and tensor.operation.number in asked.get(tensor.inputs[0], ()):
             return made[tensor.inputs[0]].part(tensor.operation.number)
-        return with_inputs(tensor, inputs)
+        return None
 
     return rewrite(results, settled)
 
@@ -128,7 +130,7 @@ def _needs(loop: Loop, asked: Collection[int]) -> tuple[set[int], set[Tensor]]:
     """The states that a loop must carry for the parts that are asked for, and the leaves that it reads."""
     states = len(loop.states)
     values = [loop.values[n - 2 * states] for n in sorted(asked) if n >= 2 * states]
-    leaves = {id(x) for x in loop.leaves}
+    leaves = set(loop.leaves)
     needed = {n % states for n in asked if n < 2 * states}
     while True:
         reached = set(topological([*values, *(loop.following[k] for k in sorted(needed))], leaves))

@@ -39,52 +39,52 @@ def pull_back_all(
     seeds: Sequence[tuple[Tensor, Tensor]], wanted: Sequence[Tensor], borders: Sequence[Tensor] = ()
 ) -> list[Tensor | None]:
     """``pull_back`` from several outputs, each with its gradient."""
-    order = topological([output for output, _ in seeds], {id(x) for x in borders})
+    ends = set(borders)
+    order = topological([output for output, _ in seeds], ends)
     reaches = _reached_from(wanted, order)
-    received: dict[int, list[Tensor]] = {}
+    received: dict[Tensor, list[Tensor]] = {}
     for output, seed in seeds:
-        received.setdefault(id(output), []).append(seed)
-    divided: dict[int, dict[int, Tensor]] = {}
+        received.setdefault(output, []).append(seed)
+    divided: dict[Tensor, dict[int, Tensor]] = {}
     """For a tensor with several outputs, the gradient received by each of them, by number."""
-    ends = {id(x) for x in borders}
-    totals: dict[int, Tensor] = {}
+    totals: dict[Tensor, Tensor] = {}
     for tensor in reversed(order):
-        if id(tensor) not in reaches:
+        if tensor not in reaches:
             continue
-        if id(tensor) in divided:
-            arrived = divided[id(tensor)]
+        if tensor in divided:
+            arrived = divided[tensor]
             found = tensor.operation.reverse_parts(tensor, arrived)
             _hand_on(tensor, tuple(arrived.values()), found, reaches, received)
             continue
-        if id(tensor) not in received:
+        if tensor not in received:
             continue
-        total = _sum(received.pop(id(tensor)))
-        totals[id(tensor)] = total
-        if not tensor.inputs or id(tensor) in ends:
+        total = _sum(received.pop(tensor))
+        totals[tensor] = total
+        if not tensor.inputs or tensor in ends:
             continue
         if isinstance(tensor.operation, Part):
-            whole, number = divided.setdefault(id(tensor.inputs[0]), {}), tensor.operation.number
+            whole, number = divided.setdefault(tensor.inputs[0], {}), tensor.operation.number
             whole[number] = _sum([whole[number], total]) if number in whole else total
         else:
             _hand_on(tensor, (total,), tensor.operation.reverse(tensor, total), reaches, received)
-    return [totals.get(id(x)) for x in wanted]
+    return [totals.get(x) for x in wanted]
 
 
 def _hand_on(
     tensor: Tensor,
     arrived: tuple[Tensor, ...],
     found: Sequence[Tensor | None],
-    reaches: set[int],
-    received: dict[int, list[Tensor]],
+    reaches: set[Tensor],
+    received: dict[Tensor, list[Tensor]],
 ) -> None:
     """Adds the gradients that a reverse rule returned to those received by the inputs of ``tensor``."""
     for x, g in zip(tensor.inputs, found, strict=True):
-        if g is None or id(x) not in reaches or x.element != "float":
+        if g is None or x not in reaches or x.element != "float":
             continue
         if tensor.operation.broadcasts:
             g = sum_to(broadcast_to(g, tensor.shape) if g.shape != tensor.shape else g, x.shape)
-        received.setdefault(id(x), []).append(g)
-    adopt((received[id(x)][-1] for x in tensor.inputs if id(x) in received), (tensor, *arrived), tensor.origin)
+        received.setdefault(x, []).append(g)
+    adopt((received[x][-1] for x in tensor.inputs if x in received), (tensor, *arrived), tensor.origin)
 
 
 def _sum(gradients: Sequence[Tensor]) -> Tensor:
@@ -94,10 +94,10 @@ def _sum(gradients: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[int]:
+def _reached_from(sources: Sequence[Tensor], order: Sequence[Tensor]) -> set[Tensor]:
     """The tensors that depend on one of ``sources``, including ``sources`` themselves."""
-    reached = {id(x) for x in sources}
+    reached = set(sources)
     for tensor in order:
-        if any(id(x) in reached for x in tensor.inputs):
-            reached.add(id(tensor))
+        if any(x in reached for x in tensor.inputs):
+            reached.add(tensor)
     return reached

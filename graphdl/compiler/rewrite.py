@@ -12,8 +12,9 @@ Key = TypeVar("Key")
 Replaced = Mapping[Tensor, Tensor]
 """Maps every tensor before the current one to its replacement."""
 
-Rule = Callable[[Tensor, tuple[Tensor, ...], Replaced], Tensor]
+Rule = Callable[[Tensor, tuple[Tensor, ...], Replaced], Tensor | None]
 """Maps a tensor, the replacements of its inputs, and the replacements of all tensors before it, to its own replacement.
+None keeps the operation, with the new inputs.
 """
 
 
@@ -24,9 +25,12 @@ def rewrite(results: Mapping[Key, Tensor], rule: Rule) -> dict[Key, Tensor]:
     """
     replaced: dict[Tensor, Tensor] = {}
     for tensor in topological(results.values()):
-        inputs = tuple(replaced[x] for x in tensor.inputs)
+        inputs = tuple([replaced[x] for x in tensor.inputs])
         made = rule(tensor, inputs, replaced)
-        adopt([made], inputs, tensor.origin)
+        if made is None:
+            made = with_inputs(tensor, inputs)
+        else:
+            adopt([made], inputs, tensor.origin)
         replaced[tensor] = made
     return {name: replaced[tensor] for name, tensor in results.items()}
 

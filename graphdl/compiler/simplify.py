@@ -20,7 +20,7 @@ def simplify(results: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
     """Returns the same results from a graph in which equal tensors are one and every tensor is needed."""
     known: dict[tuple[object, ...], Tensor] = {}
 
-    def simplified(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
+    def simplified(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
         made = _rewritten(tensor, inputs)
         key = (made.operation, made.inputs, made.shape, made.element)
         return known.setdefault(key, made)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from graphdl.compiler.rewrite import Replaced, rewrite, with_inputs
+from graphdl.compiler.rewrite import Replaced, rewrite
 from graphdl.compiler.strided import memory_operands
 from graphdl.graph.elements import ELEMENTS, Stored
 from graphdl.operators.reduction import Reduction
@@ -29,18 +29,20 @@ def by_element(tensor: Tensor) -> Stored:
 
 def stored(results: Mapping[Key, Tensor], stores: Stores) -> dict[Key, Tensor]:
     """Returns the same results, with every intermediate tensor in the form that ``stores`` chooses."""
+    order = topological(results.values())
     fixed = set(results.values())
-    for tensor in topological(results.values()):
+    for tensor in order:
         if isinstance(tensor.operation, Template):
             fixed.update((*tensor.inputs, *memory_operands(tensor)))
+    free = (t for t in order if isinstance(t.operation, Elementwise | Reduction) and t not in fixed)
+    forms = {t: form for t in free if (form := stores(t)) != t.stored}
+    if not forms:
+        return dict(results)
 
-    def chosen(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor:
-        same = with_inputs(tensor, inputs)
-        if tensor in fixed or not isinstance(tensor.operation, Elementwise | Reduction):
-            return same
-        form = stores(tensor)
-        if form == same.stored:
-            return same
+    def chosen(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
+        form = forms.get(tensor)
+        if form is None:
+            return None
         return Tensor(tensor.operation, inputs, tensor.shape, tensor.element, tensor.origin, form)
 
     return rewrite(results, chosen)

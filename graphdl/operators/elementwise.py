@@ -93,7 +93,8 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     tensors = [operand if isinstance(operand, Tensor) else constant(operand) for operand in operands]
     if key in ("maximum", "minimum") and isinstance(tensors[0].operation, Constant):
         tensors.reverse()  # the code and the gradient test whether the second operand is a constant
-    simple = _simplified(key, tensors)
+    numbers = [number(t) for t in tensors]
+    simple = _simplified(key, tensors, numbers)
     if simple is not None:
         return simple
     if row.wants is not None:
@@ -101,12 +102,11 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     else:
         first = 1 if key == "where" else 0
         common = _operated(key, [t.element for t in tensors[first:]])
-        tensors = [*(cast(t, "bool") for t in tensors[:first]), *(cast(t, common) for t in tensors[first:])]
-    numbers = [number(t) for t in tensors]
+        tensors = [cast(t, common if k >= first else "bool") for k, t in enumerate(tensors)]
     result = row.element or tensors[-1].element
-    if row.fold is not None and all(n is not None for n in numbers):
+    if row.fold is not None and None not in numbers:
         try:
-            value = row.fold(*numbers)
+            value = row.fold(*(number(t) for t in tensors))
             if not isinstance(value, complex):  # a root of a negative number
                 return constant(wrapped(value) if result == "int" else value, result)
         except (ArithmeticError, ValueError):
@@ -147,6 +147,9 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     Raises:
         ValueError: the shapes do not broadcast.
     """
+    several = {shape for shape in shapes if shape}
+    if len(several) < 2:  # a scalar broadcasts to any shape
+        return several.pop() if several else ()
     rank = max(len(s) for s in shapes)
     result = [1] * rank
     for shape in shapes:
@@ -170,17 +173,20 @@ def _operated(key: str, elements: Sequence[Element]) -> Element:
     return "int" if common == "bool" and key not in ("where", "equal", "not_equal") else common
 
 
-def _simplified(key: str, operands: Sequence[Tensor]) -> Tensor | None:
+_NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1, "power": 1}
+"""The second operand with which an operator returns the first."""
+
+
+def _simplified(key: str, operands: Sequence[Tensor], numbers: Sequence[float | None]) -> Tensor | None:
     """A simpler tensor that equals the operator's result, for instance where an operand is 0 or 1; None if there is
-    none.
+    none. ``numbers`` are the values of the operands that are constants.
     """
     x = operands[0]
-    numbers = [number(t) for t in operands]
     if key in ("add", "multiply") and numbers[0] is not None and numbers[1] is None:
-        return _simplified(key, operands[::-1])
+        return _simplified(key, operands[::-1], numbers[::-1])
     last = numbers[-1]
     if x.element == "float" and last is not None and len(operands) == 2:
-        neutral = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1, "power": 1}.get(key)
+        neutral = _NEUTRAL.get(key)
         if neutral is not None and last == neutral:
             return x
         if key == "multiply" and last == -1:

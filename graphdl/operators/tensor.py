@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from graphdl.graph.elements import ELEMENTS, Stored
 from graphdl.graph.types import Element, Shape
@@ -111,7 +111,7 @@ class Operation:
 class Tensor:
     """A value of the operator graph. Tensors compare by identity."""
 
-    __slots__ = ("element", "inputs", "operation", "origin", "shape", "stored")
+    __slots__ = ("element", "inputs", "operation", "origin", "shape", "size", "stored")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class Tensor:
         self.operation = operation
         self.inputs = inputs
         self.shape = shape
+        self.size = prod(shape)
         self.element: Element = element
         self.origin = origin
         """The node of the module graph from which the tensor was lowered."""
@@ -134,10 +135,6 @@ class Tensor:
     @property
     def rank(self) -> int:
         return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
 
     def __repr__(self) -> str:
         return f"<{self.operation.name} {list(self.shape)} {self.element}>"
@@ -306,10 +303,10 @@ def number(tensor: Tensor) -> float | None:
 # ----------------------------------------------------------------------------------------------------- other kinds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Elementwise(Operation):
     """An elementwise formula. ``code`` makes its C expression from those of the operands and the vector width (1:
-    scalars).
+    scalars). There is one object for each operator, so they compare by identity.
 
     Bools in a kernel are integers: 0 or 1 for a scalar, 0 or -1 in each lane of a vector. ``cost`` is the approximate
     number of floating-point operations for an element.
@@ -337,12 +334,6 @@ class Elementwise(Operation):
     @property
     def name(self) -> str:
         return self.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Elementwise) and other.key == self.key
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         return self.gradient(y, g) if self.gradient else [None] * len(y.inputs)
@@ -480,32 +471,32 @@ def adopt(made: Iterable[Tensor], parents: Iterable[Tensor], origin: Node | None
     """Sets the origin of tensors that were made from ``parents`` and have none yet."""
     if origin is None:
         return
-    known = {id(x) for x in parents}
+    known = set(parents)
     stack = list(made)
     while stack:
         tensor = stack.pop()
-        if (tensor.origin is None or tensor.origin is origin) and id(tensor) not in known:
-            known.add(id(tensor))
+        if (tensor.origin is None or tensor.origin is origin) and tensor not in known:
+            known.add(tensor)
             tensor.origin = origin
             stack.extend(tensor.inputs)
 
 
-def topological(outputs: Iterable[Tensor], leaves: Collection[int] = ()) -> list[Tensor]:
+def topological(outputs: Iterable[Tensor], leaves: Collection[Tensor] = ()) -> list[Tensor]:
     """All tensors that the outputs need, inputs first, in an order that is the same from run to run.
 
-    ``leaves`` are the ids of tensors whose inputs are not visited.
+    The inputs of ``leaves`` are not visited.
     """
     order: list[Tensor] = []
-    seen: set[int] = set()
+    seen: set[Tensor] = set()
     for output in outputs:
-        stack: list[Tensor | None] = [output]
+        stack: list[Any] = [output]
         while stack:
             tensor = stack.pop()
             if tensor is None:  # the inputs of the tensor below have all been listed
-                order.append(cast(Tensor, stack.pop()))
-            elif id(tensor) not in seen:
-                seen.add(id(tensor))
-                if tensor.inputs and id(tensor) not in leaves:
+                order.append(stack.pop())
+            elif tensor not in seen:
+                seen.add(tensor)
+                if tensor.inputs and tensor not in leaves:
                     stack += (tensor, None)
                     stack += tensor.inputs[::-1]
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -83,17 +84,23 @@ def header_of(node: syntax.Syntax) -> Span:
 
 def targets_of(statement: syntax.Statement) -> set[str]:
     """The names to which a statement assigns values, including ``as`` names."""
-    return set().union(*(_own_targets(inner) for inner in statements_of((statement,))))
+    return set().union(*(_own_names(inner)[0] for inner in statements_of((statement,))))
 
 
-def _own_targets(statement: syntax.Statement) -> set[str]:
-    """The names to which a statement assigns values, without those of the statements inside it."""
-    names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Named)}
+def _own_names(statement: syntax.Statement) -> tuple[set[str], set[str]]:
+    """The names to which a statement assigns values, and the names that it reads, without the statements inside it."""
+    made: set[str] = set()
+    read: set[str] = set()
+    for node in walk(_own_part(statement)):
+        if isinstance(node, syntax.Name):
+            read.add(node.name)
+        elif isinstance(node, syntax.Named):
+            made.add(node.name)
     if isinstance(statement, syntax.Assign):
-        names.update(name.name for name in statement.names)
+        made.update(name.name for name in statement.names)
     elif isinstance(statement, syntax.Declare) and statement.name is not None:
-        names.add(statement.name)
-    return names
+        made.add(statement.name)
+    return made, read
 
 
 def _own_part(statement: syntax.Statement) -> syntax.Syntax:
@@ -109,17 +116,20 @@ def walk(node: Any) -> Iterator[Any]:
     while stack:
         current = stack.pop()
         if isinstance(current, tuple):
-            stack.extend(reversed(current))
+            stack += current[::-1]
         elif isinstance(current, syntax.Syntax):
             yield current
             kind: Any = type(current)
-            stack.extend([getattr(current, name) for name in _parts(kind)])
+            stack += [getattr(current, name) for name in _parts(kind)]
+
+
+_NO_NODES = frozenset(["Span", "Span | None", "str", "str | None", "tuple[str, ...]"])
 
 
 @cache
 def _parts(kind: Any) -> tuple[str, ...]:
     """The fields of a kind of node that may contain nodes, the last one first."""
-    return tuple(name for name in reversed(kind.__dataclass_fields__) if not name.endswith("span"))
+    return tuple(field.name for field in reversed(fields(kind)) if field.type not in _NO_NODES)
 
 
 def copied(name: str) -> str | None:
@@ -150,9 +160,8 @@ def _collect(body: Iterable[syntax.Statement], reads: dict[str, set[str]], neede
     """
     targets: set[str] = set()
     for statement in body:
-        names = {node.name for node in walk(_own_part(statement)) if isinstance(node, syntax.Name)}
+        made, names = _own_names(statement)
         names |= {base for base in map(copied, names) if base is not None}
-        made = _own_targets(statement)
         if isinstance(statement, syntax.If):
             made |= _collect(statement.then, reads, needed) | _collect(statement.otherwise, reads, needed)
         elif isinstance(statement, syntax.For):
