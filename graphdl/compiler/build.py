@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graphdl import collector
 from graphdl.compiler.assembly import assemble
 from graphdl.compiler.fusion import fuse
 from graphdl.compiler.grouping import generated, grouped, launch_count
@@ -26,6 +27,7 @@ from graphdl.operators.tensor import Source, Template, Tensor, topological
 _MOST_ELEMENTS = 2**31 - 1
 
 
+@collector.paused()
 def build(
     fetches: Mapping[str, Tensor],
     updates: Mapping[str, Tensor],

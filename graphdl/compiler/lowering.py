@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from graphdl import collector
 from graphdl.compiler.recurrence import LoopBuilder, State
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
@@ -34,6 +35,7 @@ class Lowered:
     parameters: Mapping[str, Tensor]
 
 
+@collector.paused()
 def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, unrolled: bool | None = None) -> Lowered:
     """Lowers every value of ``graph`` for ``batch`` examples.
 

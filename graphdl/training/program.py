@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphdl import collector
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.reverse import gradients
 from graphdl.diagnostics import Diagnostic, ModelError
@@ -76,6 +77,7 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
     return StepTensors(first.report, {**first.updates, **second.updates}, second.kept)
 
 
+@collector.paused()
 def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
     """The forward and the reverse pass of a stage.
 
@@ -95,6 +97,7 @@ def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
     )
 
 
+@collector.paused()
 def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage) -> UpdateTensors:
     """Gradient clipping and the optimizer's update, for the parameters that have a gradient.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from expanding import faults, graph, source, warnings
 
-from graphdl.language import check
+from graphdl.language import check, expand
 from graphdl.language.expansion import symbols
-from graphdl.language import expand
 from graphdl.language.expansion.files import Files
 from graphdl.language.expansion.meaning import Word, meaning
 from graphdl.language.expansion.registry import Registry

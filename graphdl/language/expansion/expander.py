@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from graphdl import collector
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, ModuleGraph
@@ -34,7 +35,7 @@ class Loaded:
     def __init__(self, source: Source, *, root: str | None = None, allow_outside: bool = False) -> None:
         self.source = source
         self._found = Reporter()
-        with _deep_recursion(), limited_suggestions():
+        with collector.paused(), _deep_recursion(), limited_suggestions():
             self._files, self._file = _load(source, self._found, Files(root=root, allow_outside=allow_outside))
             for scope in self._files.scopes:
                 names.check(resolve(scope, Registry()), self._found)
@@ -57,7 +58,7 @@ class Loaded:
         """
         reporter = self._found.copy()
         graph = None
-        with _deep_recursion(), limited_suggestions():
+        with collector.paused(), _deep_recursion(), limited_suggestions():
             definition = _chosen(self._file, net, reporter, self.source)
             if definition is not None:
                 graph = _expand(definition, self._file, settings or {}, training, reporter, is_model=True)
@@ -82,7 +83,7 @@ def check(
     Blocks that no net uses are only checked by their names. A ``watcher`` receives the events.
     """
     reporter = Reporter()
-    with _deep_recursion(), limited_suggestions():
+    with collector.paused(), _deep_recursion(), limited_suggestions():
         read = read_source if watcher is None else watcher.read
         files, file = _load(source, reporter, Files(allow_outside=allow_outside, read=read))
         resolved = {id(scope): resolve(scope, Registry()) for scope in files.scopes}
