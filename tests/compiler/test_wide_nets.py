@@ -38,5 +38,5 @@ def test_thousands_of_parameters(tmp_path: Path) -> None:
     start = time.process_time()
     result = CliRunner().invoke(main, ["compile", str(file)])
     assert result.exit_code == 0, result.output
-    assert time.process_time() - start < 30  # other processes on the machine slow it down, too
+    assert time.process_time() - start < 15  # other processes on the machine slow it down, too
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1024**2  # KiB

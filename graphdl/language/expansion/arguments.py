@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from graphdl.graph.model import Value
 from graphdl.graph.numbers import is_numeric
@@ -22,6 +23,8 @@ def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[
     for argument in positional:
         if isinstance(argument.value, Value):
             tensors.append(argument)
+        elif definition.file.is_library and len(tensors) < len(ports) and has_tensors(argument.value):
+            raise wrong_input(definition.name, ports[len(tensors)], argument)
         elif len(hypers) == len(names):
             raise too_many(definition.name, "hyperparameters", names, argument)
         else:
@@ -60,6 +63,27 @@ def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) ->
     known = f"{len(names)} ({enumerated(names)})" if names else "none"
     help = no_tensor(argument) if is_numeric(argument.value) and isinstance(argument.value, list) else None
     return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span, help=help)
+
+
+def has_tensors(value: Any) -> bool:
+    """Whether the value is a list with a tensor in it."""
+    return isinstance(value, list) and any(isinstance(item, Value) or has_tensors(item) for item in value)
+
+
+def wrong_input(owner: str, port: str, argument: Argument) -> Fault:
+    """The fault of a value in place of a tensor that no hyperparameter takes either."""
+    listed = has_tensors(argument.value)
+    found = "a list of tensors" if listed else describe(argument.value)
+    help = one_tensor(argument) if listed else None
+    return Fault("E0301", f"'{port}' of '{owner}' is a tensor, not {found}", argument.span, help=help)
+
+
+def one_tensor(argument: Argument) -> str:
+    """The help for a list of tensors in place of a tensor."""
+    if len(argument.value) == 1 and isinstance(argument.value[0], Value):
+        return "without the brackets it is a tensor"
+    written = argument.span.text
+    return f"join them first: concat({written if len(written) <= 40 else '[...]'})"
 
 
 def no_tensor(argument: Argument) -> str:

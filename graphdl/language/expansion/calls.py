@@ -7,7 +7,7 @@ from typing import Any
 
 from graphdl.graph.model import Value
 from graphdl.language.expansion import modules
-from graphdl.language.expansion.arguments import bind, check_names
+from graphdl.language.expansion.arguments import bind, check_names, has_tensors, one_tensor
 from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.frames import Frame, Scope
@@ -74,6 +74,9 @@ def waiting(
             return bind(callee.module, positional, named, span)  # `f = batchnorm` was an alias, not yet a module
         case Recipe() | Pipeline() | Repeated() | Instance() | Labelled() | Partial() | PrimitiveCall():
             for argument in (*positional, *named.values()):
+                if has_tensors(argument.value):
+                    message = f"'{kind_of(callee)}' takes tensors here, not a list of tensors"
+                    raise Fault("E0301", message, argument.span, help=one_tensor(argument))
                 if not _is_tensor(argument):
                     raise Fault(
                         "E0313",

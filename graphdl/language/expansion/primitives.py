@@ -10,7 +10,7 @@ from graphdl.graph.numbers import element_for, is_numeric
 from graphdl.graph.operator import OperatorError, check_rank, hyperparameters, is_number
 from graphdl.graph.types import Element, TensorType
 from graphdl.language.expansion import arithmetic
-from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many
+from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many, wrong_input
 from graphdl.language.expansion.builder import at, fault_of
 from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault
@@ -70,6 +70,8 @@ def primitive(
                 slots[free.pop(0)] = argument
             else:
                 raise too_many(operator.name, "inputs", operator.inputs, argument)
+        elif free and not operator.variadic and not _is_plain(value):
+            raise wrong_input(operator.name, operator.inputs[free[0]], argument)
         else:
             left = [name for name in names if name not in given]
             if not left:
@@ -87,6 +89,13 @@ def primitive(
     if inputs and not any(isinstance(slot.value, Value) for slot in inputs):
         return _fold(operator, inputs, span)
     return _emit(expansion, operator, inputs, _hypers(operator, given, span), given, span, frame)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a hyperparameter of a primitive may take the value: a number, a text, ``none`` or a list of these."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, int | float | str)
 
 
 def _is_nested(value: Any) -> bool:
@@ -127,7 +136,9 @@ def _fold(operator: Primitive, inputs: Sequence[Argument], span: Span) -> Any:
     numbers = [argument.value for argument in inputs]
     for argument in inputs:
         if not isinstance(argument.value, int | float):
-            raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(argument.value)}", argument.span)
+            message = f"'{operator.name}' works on tensors, not {describe(argument.value)}"
+            help = no_tensor(argument) if isinstance(argument.value, list) else None
+            raise Fault("E0301", message, argument.span, help=help)
     fold = operator.foldable
     if fold is None:
         raise Fault("E0301", f"'{operator.name}' works on tensors, not on numbers alone", span)

@@ -199,6 +199,8 @@ def _describe(value: Any) -> str:
             return f"the module {value.name}"
         case Recipe():
             return f"the module {value.definition.name}"
+        case PrimitiveCall():
+            return f"the module {value.primitive.name}"
     return "a module"
 
 
