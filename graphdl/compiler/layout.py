@@ -1,7 +1,8 @@
 """The memory layouts of realized tensors.
 
-Models hold images channels first; convolution kernels read them channels last. A rank-4 tensor is stored channels last
-if a convolution computes or reads it, or if it is computed from such a tensor. All other tensors are row-major. So is
+Models hold images channels first; convolution kernels read them channels last. A tensor of rank 4, or of higher rank
+with further dimensions of length 1, is stored channels last if a convolution computes or reads it, or if it is computed
+from such a tensor. All other tensors are row-major. So is
 everything that enters or leaves the program.
 """
 
@@ -12,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from graphdl.compiler.assembly import Assembled
 from graphdl.compiler.fusion import KernelPlan
 from graphdl.compiler.repeating import Repeated
-from graphdl.compiler.strided import operand_layouts, permuted_strides, row_major_strides
+from graphdl.compiler.strided import channels_last_strides, is_image, operand_layouts, row_major_strides
 from graphdl.operators.kernels.family import Prepared
-from graphdl.operators.kernels.geometry import CHANNELS_LAST
 from graphdl.operators.tensor import Source, Tensor
 
 
@@ -31,9 +31,9 @@ def layouts(
             if isinstance(x.operation, Source):
                 chosen[x] = row_major_strides(x.shape)
         for output in plan.outputs:
-            if output.rank == 4 and output not in plain and _is_last(plan, output, wanted, last):
+            if is_image(output.shape) and output not in plain and _is_last(plan, output, wanted, last):
                 last.add(output)
-                chosen[output] = permuted_strides(output.shape, CHANNELS_LAST)
+                chosen[output] = channels_last_strides(output.shape)
             else:
                 chosen[output] = row_major_strides(output.shape)
     for whole in [x for x in chosen if isinstance(x.operation, Assembled)]:

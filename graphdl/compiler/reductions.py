@@ -92,7 +92,10 @@ def reduction(
     nest = _Nest(reduced, outputs, tails, places, outer_loops, inner_loops, operands)
     innermost = next((v.name for v in reversed(order) if v.extent > 1), "")
     if outer_loops and innermost in outer_loops[-1].name.split("_"):
-        nest.outer_widths = widths_of(outer_loops[-1], [*traced, *tails], places, target)
+        # Rows of the operand may lie far apart: each is read by whole lines of the cache.
+        wide = max(target.vector_width, target.cache_line // 4) if target.kind == "cpu" else target.vector_width
+        across = replace(target, vector_width=wide)
+        nest.outer_widths = widths_of(outer_loops[-1], [*traced, *tails], places, across)
     elif inner_loops and innermost in inner_loops[-1].name.split("_"):
         nest.inner_width = widths_of(inner_loops[-1], traced, [rebinder.index(c) for c in counts], target).main
     rows = prod(v.extent for v in outer_loops[:-1])

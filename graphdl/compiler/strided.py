@@ -89,13 +89,13 @@ def stays_row_major(x: Tensor) -> bool:
     A tensor of rank 4 may be stored channels last unless it is a source or an output of a loop. A constant number is
     not in memory.
     """
-    return not isinstance(x.operation, Constant) and (x.rank != 4 or isinstance(x.operation, Source | Part))
+    return not isinstance(x.operation, Constant) and (not is_image(x.shape) or isinstance(x.operation, Source | Part))
 
 
 def _layouts(x: Tensor) -> list[tuple[int, ...]]:
     row_major = row_major_strides(x.shape)
-    if x.rank == 4 and not isinstance(x.operation, Source):
-        return [row_major, permuted_strides(x.shape, CHANNELS_LAST)]
+    if is_image(x.shape) and not isinstance(x.operation, Source):
+        return [row_major, channels_last_strides(x.shape)]
     return [row_major]
 
 
@@ -111,6 +111,17 @@ def strides_from(x: Tensor, base: Tensor, strides: Sequence[int]) -> Operand | N
     if any(not isinstance(atom, LoopVariable) for atom in terms):
         return None
     return Operand(expression.address.constant, tuple(terms.get(v, 0) for v in variables))
+
+
+def is_image(shape: Shape) -> bool:
+    """Whether a tensor may be stored channels last: it has four dimensions, and further ones only of length 1, as what
+    is reduced over windows has."""
+    return len(shape) >= 4 and all(n == 1 for n in shape[4:])
+
+
+def channels_last_strides(shape: Shape) -> tuple[int, ...]:
+    """The strides of an image that is stored channels last."""
+    return permuted_strides(shape[:4], CHANNELS_LAST) + (1,) * (len(shape) - 4)
 
 
 def row_major_strides(shape: Shape) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ class Reduction(Operation):
         if self.kind == "argmax":
             return (None,)
         source = x if self.kind == "max" else -x
-        winner = Tensor(Reduction("argmax", self.axes), (source,), y.shape, "int")
+        winner = reshape(reduce("argmax", source, self.axes, keep=False), y.shape)
         return (apply("where", apply("equal", positions(x.shape, self.axes), winner), g, 0.0),)
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:

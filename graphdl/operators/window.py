@@ -41,6 +41,8 @@ class Im2col(View):
         height, width = x.shape[-2:]
         if self.kernel == self.stride and self.dilation == (1, 1):
             return (_side_by_side(g, x.shape),)
+        if self.dilation == (1, 1):
+            return (_covering(g, x.shape, self.stride),)
         spread = Tensor(
             Col2im(self.kernel, self.stride, self.dilation, (height, width)),
             (g,),
@@ -60,6 +62,71 @@ def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
     rows = transpose(g, (*range(rank), rank, rank + 2, rank + 1, rank + 3))
     whole = reshape(rows, (*lead, oh * kh, ow * kw))
     return pad_to(whole, shape, (0,) * len(shape), (1,) * len(shape))
+
+
+def _covering(g: Tensor, shape: Shape, stride: Pair) -> Tensor:
+    """For each pixel, the sum of the gradients of the windows that cover it."""
+    height, width = shape[-2:]
+    most = tuple(-(-taps // step) for taps, step in zip(g.shape[-2:], stride, strict=True))
+    covering = Tensor(Cover(stride), (g,), (*shape[:-2], height, width, *most), g.element)
+    return reshape(reduce("sum", covering, (len(shape), len(shape) + 1)), shape)
+
+
+@dataclass(frozen=True)
+class Cover(View):
+    """``[.., OH, OW, KH, KW]`` to ``[.., H, W, U, V]``: at each pixel the windows that cover it, U × V at most.
+
+    Element (r, c, u, v) is element (r % s + u·s, c % s + v·s) of window (r // s - u, c // s - v), or 0 if that is
+    outside of the window, or there is no such window. ``Col2im`` asks for every tap of a window instead, of which each
+    s-th fits.
+
+    In one dimension, with a kernel of 3 and a stride of 2: pixel 4 is element 0 of window 2 (u = 0) and element 2 of
+    window 1 (u = 1); pixel 3 is element 1 of window 1, and would be element 3 of window 0.
+    """
+
+    stride: Pair
+
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
+        *lead, r, c, u, v = index
+        windows, taps, guards = [], [], []
+        *_, height, width, rows, columns = y.inputs[0].shape
+        for position, back, stride, count, kernel in zip(
+            (r, c), (u, v), self.stride, (height, width), (rows, columns), strict=True
+        ):
+            windows.append(position // stride - back)
+            taps.append(position % stride + back * stride)
+            guards += [Guard(windows[-1], 0, count), Guard(taps[-1], 0, kernel)]
+        return [Access(0, (*lead, *windows, *taps), tuple(g for g in guards if not g.always))]
+
+    def evaluations(self, y: Tensor, x: Tensor) -> int:
+        """Each element of a window belongs to one pixel."""
+        return x.size
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x = y.inputs[0]
+        return (Tensor(Uncover(self.stride), (g,), x.shape, g.element),)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
+
+
+@dataclass(frozen=True)
+class Uncover(View):
+    """``[.., H, W, U, V]`` to ``[.., OH, OW, KH, KW]``: the reverse of ``Cover``, for second derivatives."""
+
+    stride: Pair
+
+    def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
+        *lead, p, q, i, j = index
+        sh, sw = self.stride
+        return [Access(0, (*lead, p * sh + i, q * sw + j, i // sh, j // sw))]
+
+    def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
+        x = y.inputs[0]
+        return (Tensor(Cover(self.stride), (g,), x.shape, g.element),)
+
+    def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
+        return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from graphdl.operators.structure import (
     transpose,
 )
 from graphdl.operators.tensor import Tensor, View, feed
-from graphdl.operators.window import Col2im, Rewindow, im2col
+from graphdl.operators.window import Col2im, Cover, Rewindow, Uncover, im2col
 
 COUNT = 3
 
@@ -43,6 +43,17 @@ def rewindow(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], dilati
     return Tensor(Rewindow(kernel, stride, dilation), (x,), (*x.shape[:-4], *size, *kernel))
 
 
+def cover(x: Tensor, stride: tuple[int, int]) -> Tensor:
+    size = tuple((n - 1) * s + k for n, k, s in zip(x.shape[-4:-2], x.shape[-2:], stride, strict=True))
+    most = tuple(-(-k // s) for k, s in zip(x.shape[-2:], stride, strict=True))
+    return Tensor(Cover(stride), (x,), (*x.shape[:-4], *size, *most))
+
+
+def uncover(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    size = tuple((n - k) // s + 1 for n, k, s in zip(x.shape[-4:-2], kernel, stride, strict=True))
+    return Tensor(Uncover(stride), (x,), (*x.shape[:-4], *size, *kernel))
+
+
 VIEWS: dict[str, tuple[Sequence[tuple[int, ...]], Callable[..., Tensor]]] = {
     "reshape": ([(4, 3, 2)], lambda x: reshape(x, (2, 6, 2))),
     "reshape to one dimension": ([(3, 1, 5)], lambda x: reshape(x, (15,))),
@@ -58,6 +69,9 @@ VIEWS: dict[str, tuple[Sequence[tuple[int, ...]], Callable[..., Tensor]]] = {
     "windows side by side and a rest": ([(5, 7)], lambda x: im2col(x, (2, 3), (2, 3))),
     "col2im": ([(2, 3, 2, 2)], lambda x: col2im(x, (2, 2), (2, 1), (1, 2))),
     "col2im of one window": ([(1, 1, 3, 2)], lambda x: col2im(x, (3, 2), (2, 2), (1, 1))),
+    "windows that cover a pixel": ([(2, 3, 2, 3, 2)], lambda x: cover(x, (2, 1))),
+    "no window covers some pixels": ([(2, 2, 2, 1)], lambda x: cover(x, (3, 2))),
+    "uncover": ([(5, 4, 2, 2)], lambda x: uncover(x, (3, 2), (2, 1))),
     "rewindow": ([(5, 4, 2, 2)], lambda x: rewindow(x, (2, 2), (2, 1), (1, 2))),
 }  # fmt: skip
 
