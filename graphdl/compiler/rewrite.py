@@ -29,7 +29,7 @@ def rewrite(results: Mapping[Key, Tensor], rule: Rule) -> dict[Key, Tensor]:
         made = rule(tensor, inputs, replaced)
         if made is None:
             made = with_inputs(tensor, inputs)
-        else:
+        elif made is not tensor:
             adopt([made], inputs, tensor.origin)
         replaced[tensor] = made
     return {name: replaced[tensor] for name, tensor in results.items()}
