@@ -95,7 +95,7 @@ def _in_arena(
     _share(kernels, pieces, owner, lives)
     offsets, size = plan([Life(bytes_of(t), *life) for t, life in lives.items()]) if lives else ([], 0)
     launch = _launch_numbers([*setup, *groups])
-    launch.append(launch[-1])
+    launch += launch[-1:]
     made = {
         t: ArenaBlock(offset, bytes_of(t), launch[begin][0], launch[end][1], label_of([t]))
         for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)

@@ -115,3 +115,8 @@ def test_results_follow_the_variables(device: Device, monkeypatch: pytest.Monkey
     step.run()  # another program changes a variable
     assert launches(X, -W, SCALE * np.float32(0.5) + 1) == whole
     assert launches(X * 3, -W, SCALE * np.float32(0.5) + 1) == whole - setup
+
+
+def test_a_program_of_nothing_has_no_launch() -> None:
+    program = build({}, {}, Target("cpu", vector_width=8, compute_units=2))
+    assert (program.launches, program.setup_launches, program.arena_bytes) == ((), 0, 0)
