@@ -119,8 +119,10 @@ class _Fusion:
         self._absorb_epilogues()
         self._choose_realized()
         plans = self._plans()
-        plans = _merge_reductions(plans, self.position)
-        return _merge_elementwise(plans, self.position)
+        merging = _Merging(plans, self.position)
+        _merge_reductions(plans, merging)
+        _merge_elementwise(plans, merging)
+        return [plan for plan in plans if plan not in merging.joined]
 
     # An epilogue is extended while its last tensor has exactly one user.
     def _absorb_epilogues(self) -> None:
@@ -231,100 +233,107 @@ def _evaluations(user: Tensor, tensor: Tensor) -> int:
 # ------------------------------------------------------------------------------------------------- merging kernels
 
 
-def _merge_reductions(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
+class _Merging:
+    """Which kernel makes each tensor, and what depends on what, while kernels are merged."""
+
+    def __init__(self, plans: Sequence[KernelPlan], position: Mapping[Tensor, int]) -> None:
+        self.position = position
+        """The place of each tensor in a topological order."""
+        self.makers = {t: plan for plan in plans for t in plan.outputs}
+        self.joined: set[KernelPlan] = set()
+        """The kernels that are part of another one."""
+        self._last = {plan: max(position[t] for t in plan.outputs) for plan in plans}
+        """The latest output of a kernel and of all kernels that it depends on: it grows along every dependency."""
+        self._readers: dict[Tensor, list[KernelPlan]] = {}
+        for plan in plans:
+            for x in plan.inputs:
+                self._readers.setdefault(x, []).append(plan)
+
+    def depends(self, plan: KernelPlan, on: KernelPlan) -> bool:
+        """Whether ``plan`` needs a result of ``on``, directly or through other kernels.
+
+        Kernels whose latest output comes before that of ``on`` cannot depend on it and are not searched.
+        """
+        stack, seen = [plan], {plan}
+        while stack:
+            for x in stack.pop().inputs:
+                maker = self.makers.get(x)
+                if maker is on:
+                    return True
+                if maker is not None and maker not in seen and self._last[maker] >= self._last[on]:
+                    seen.add(maker)
+                    stack.append(maker)
+        return False
+
+    def independent(self, a: KernelPlan, b: KernelPlan) -> bool:
+        return not self.depends(b, a) and not self.depends(a, b)
+
+    def join(self, first: KernelPlan, other: KernelPlan) -> None:
+        """Makes ``other`` a part of ``first``."""
+        first.roots.extend(other.roots)
+        first.outputs.extend(other.outputs)
+        first.chains.update(other.chains)
+        first.inputs = list(dict.fromkeys([*first.inputs, *(x for x in other.inputs if x not in first.outputs)]))
+        self.joined.add(other)
+        self.makers.update(dict.fromkeys(other.outputs, first))
+        for x in other.inputs:
+            self._readers[x].append(first)
+        # What follows ``first`` now depends on what ``other`` needs, however early its own outputs come.
+        self._last[first] = max(self._last[first], self._last[other])
+        stack = [first]
+        while stack:
+            plan = stack.pop()
+            for reader in {reader for t in plan.outputs for reader in self._readers.get(t, ())}:
+                if reader not in self.joined and self._last[reader] < self._last[plan]:
+                    self._last[reader] = self._last[plan]
+                    stack.append(reader)
+
+
+def _merge_reductions(plans: Sequence[KernelPlan], merging: _Merging) -> None:
     """Merges independent reductions over the same elements, so that they share one pass."""
     groups: dict[tuple[object, ...], list[KernelPlan]] = {}
     for plan in plans:
         operation = plan.roots[0].operation if plan.roots else None
         if isinstance(operation, Reduction):
             groups.setdefault((plan.roots[0].inputs[0].shape, operation.axes), []).append(plan)
-    makers = {t: p for p in plans for t in p.outputs}
-    joined: set[KernelPlan] = set()
     for members in groups.values():
-        members.sort(key=lambda p: position[p.outputs[0]])
+        members.sort(key=lambda p: merging.position[p.outputs[0]])
         readers: dict[Tensor, list[tuple[int, KernelPlan]]] = {}
         for place, plan in enumerate(members):
             for x in plan.inputs:
                 readers.setdefault(x, []).append((place, plan))
         for place, first in enumerate(members):
             at = place
-            while first not in joined and len(first.roots) < 4 and first.inputs:
+            while first not in merging.joined and len(first.roots) < 4 and first.inputs:
                 # Candidates are the later kernels that read the same largest input. A merged kernel may bring a larger
                 # input.
                 large = readers[max(first.inputs, key=lambda t: t.size)]
                 rest = large[bisect_right(large, at, key=lambda entry: entry[0]) :]
-                found = (
-                    (k, other) for k, other in rest
-                    if other not in joined and _independent(first, other, makers, position)
-                )  # fmt: skip
+                found = ((k, p) for k, p in rest if p not in merging.joined and merging.independent(first, p))
                 at, other = next(found, (len(members), first))
                 if other is first:
                     break
-                _join(first, other)
-                joined.add(other)
-                makers.update(dict.fromkeys(other.outputs, first))
-    return [plan for plan in plans if plan not in joined]
+                merging.join(first, other)
 
 
-def _independent(
-    a: KernelPlan, b: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
-) -> bool:
-    return not _depends(b, a, makers, position) and not _depends(a, b, makers, position)
-
-
-def _depends(
-    plan: KernelPlan, on: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
-) -> bool:
-    """Whether ``plan`` needs a result of ``on``, directly or through other kernels.
-
-    Kernels whose outputs all precede the first output of ``on`` cannot depend on it and are not searched.
-    """
-    first = min(position[t] for t in on.outputs)
-    stack, seen = [plan], {plan}
-    while stack:
-        for x in stack.pop().inputs:
-            maker = makers.get(x)
-            if maker is on:
-                return True
-            if maker is not None and maker not in seen and max(position[t] for t in maker.outputs) > first:
-                seen.add(maker)
-                stack.append(maker)
-    return False
-
-
-def _join(first: KernelPlan, other: KernelPlan) -> None:
-    first.roots.extend(other.roots)
-    first.outputs.extend(other.outputs)
-    first.chains.update(other.chains)
-    first.inputs = list(dict.fromkeys([*first.inputs, *(x for x in other.inputs if x not in first.outputs)]))
-
-
-def _merge_elementwise(plans: list[KernelPlan], position: Mapping[Tensor, int]) -> list[KernelPlan]:
+def _merge_elementwise(plans: Sequence[KernelPlan], merging: _Merging) -> None:
     """Merges an elementwise kernel into the kernel of one of its inputs, if none of its other inputs depends on that
     kernel.
     """
-    makers = {t: p for p in plans for t in p.outputs}
-    joined: set[KernelPlan] = set()
-    for plan in sorted(plans, key=lambda p: position[p.outputs[0]]):
+    for plan in sorted(plans, key=lambda p: merging.position[p.outputs[0]]):
         if not plan.is_elementwise:
             continue
         for source in plan.inputs:
-            maker = makers.get(source)
-            if maker is None or not _may_join(plan, maker, makers, position):
+            maker = merging.makers.get(source)
+            if maker is None or not _may_join(plan, maker, merging):
                 continue
-            maker.outputs.extend(plan.outputs)
             if maker.roots:
-                maker.chains.update(dict.fromkeys(plan.outputs, maker.chains[source]))
-            maker.inputs = list(dict.fromkeys([*maker.inputs, *(x for x in plan.inputs if x not in maker.outputs)]))
-            makers.update(dict.fromkeys(plan.outputs, maker))
-            joined.add(plan)
+                plan.chains.update(dict.fromkeys(plan.outputs, maker.chains[source]))
+            merging.join(maker, plan)
             break
-    return [plan for plan in plans if plan not in joined]
 
 
-def _may_join(
-    plan: KernelPlan, maker: KernelPlan, makers: Mapping[Tensor, KernelPlan], position: Mapping[Tensor, int]
-) -> bool:
+def _may_join(plan: KernelPlan, maker: KernelPlan, merging: _Merging) -> bool:
     """Whether the kernel ``maker`` can also compute the elementwise ``plan``.
 
     A kernel knows only the current element of its own results, so the plan must read each of them at that element
@@ -334,11 +343,12 @@ def _may_join(
         return False
     if len({*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}) > MOST_OPERANDS:
         return False
+    makers = merging.makers
     own = [x for x in plan.inputs if makers.get(x) is maker]
     if not all(elementwise_of(output, x, makers.keys()) for output in plan.outputs for x in own):
         return False
     others = [makers[x] for x in plan.inputs if x in makers and makers[x] is not maker]
-    return not any(_depends(other, maker, makers, position) for other in others)
+    return not any(merging.depends(other, maker) for other in others)
 
 
 def elementwise_of(output: Tensor, source: Tensor, realized: AbstractSet[Tensor]) -> bool:

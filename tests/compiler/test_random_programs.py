@@ -57,6 +57,14 @@ def test_a_sort_by_several_work_items_on_the_host() -> None:
     assert not differing, told(differing)
 
 
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("form", FORMS)
+def test_kernels_that_wait_for_no_other_before_one_is_merged(form: str) -> None:
+    """A merged kernel waits for all that its parts need: what reads its early results waits for that, too."""
+    differing = checked(form, range(49_838, 49_839))
+    assert not differing, told(differing)
+
+
 @pytest.mark.parametrize(("form", "count"), [("cpu", 10), ("gpu", 3)])
 def test_random_programs_on_the_device(form: str, count: int, device: Device) -> None:
     """Some programs as one: they share launches and the arena."""
