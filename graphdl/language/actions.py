@@ -1,14 +1,16 @@
 """The syntax tree nodes for the rules of the grammar, and a few syntax rules that a grammar expresses badly.
 
 A method has the name of its rule in ``grammar/net.lark``. Its arguments are the offsets where the rule's text starts
-and ends, followed by the named parts of the rule: tokens, nodes, lists, or None for an absent optional part.
+and ends, followed by every symbol of the rule: tokens, the values of other rules, and None for each symbol of an absent
+optional part. A parameter whose name begins with an underscore is a word or sign without a meaning of its own.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.language import syntax
@@ -31,6 +33,12 @@ _MODULES = (
 
 
 _Dimensions: TypeAlias = tuple[Expression | syntax.Rest, ...]
+_Node = TypeVar("_Node")
+
+
+def _nodes(parts: Sequence[_Node | Token]) -> list[_Node]:
+    """The parts without the words and signs between them."""
+    return [part for part in parts if not isinstance(part, Token)]
 
 
 class Actions:
@@ -58,23 +66,28 @@ class Actions:
 
     # ------------------------------------------------------------------------------------------------- declarations
 
-    def file(self, start: int, end: int, *declarations: syntax.Declaration) -> syntax.File:
-        return syntax.File(self.source, declarations)
+    def file(self, start: int, end: int, *parts: syntax.Declaration | Token) -> syntax.File:
+        return syntax.File(self.source, tuple(_nodes(parts)))
 
-    def import_file(self, start: int, end: int, path: Token, alias: Token | None) -> syntax.Import:
+    def import_file(
+        self, start: int, end: int, _import: Token, path: Token, _as: Token | None, alias: Token | None
+    ) -> syntax.Import:
         text = self.text(path)
         return syntax.Import(self.span(start, end), text, self.of(path), alias.text if alias else None)
 
-    def let(self, start: int, end: int, name: Token, value: Expression) -> syntax.Let:
+    def let(self, start: int, end: int, _let: Token, name: Token, _is: Token, value: Expression) -> syntax.Let:
         return syntax.Let(self.span(start, end), name.text, self.of(name), value, self.documentation.get(start))
 
     def block(
         self,
         start: int,
         end: int,
+        _block: Token,
         name: Token,
         hypers: list[syntax.Hyper] | None,
+        _colon: Token,
         inputs: list[syntax.Port] | None,
+        _arrow: Token,
         outputs: list[syntax.Port],
         body: list[Statement],
     ) -> syntax.Block:
@@ -90,60 +103,78 @@ class Actions:
         )
 
     def net(
-        self, start: int, end: int, name: Token, hypers: list[syntax.Hyper] | None, body: list[Statement]
+        self, start: int, end: int, _net: Token, name: Token, hypers: list[syntax.Hyper] | None, body: list[Statement]
     ) -> syntax.Net:
         documentation = self.documentation.get(start)
         return syntax.Net(
             self.span(start, end), name.text, self.of(name), tuple(hypers or ()), tuple(body), documentation
         )
 
-    def hypers(self, start: int, end: int, *hypers: syntax.Hyper) -> list[syntax.Hyper]:
-        return list(hypers)
+    def hypers(self, start: int, end: int, *parts: syntax.Hyper | Token) -> list[syntax.Hyper]:
+        return _nodes(parts)
 
-    def hyper(self, start: int, end: int, name: Token, default: Expression | None) -> syntax.Hyper:
+    def hyper(self, start: int, end: int, name: Token, _is: Token | None, default: Expression | None) -> syntax.Hyper:
         return syntax.Hyper(self.span(start, end), name.text, default)
 
-    def inputs(self, start: int, end: int, *ports: syntax.Port) -> list[syntax.Port]:
-        return list(ports)
+    def inputs(self, start: int, end: int, *parts: syntax.Port | Token) -> list[syntax.Port]:
+        return _nodes(parts)
 
     outputs = inputs
 
     def input_port(
-        self, start: int, end: int, name: Token, type: TypeExpression | None, default: Expression | None
+        self,
+        start: int,
+        end: int,
+        name: Token,
+        _colon: Token | None,
+        type: TypeExpression | None,
+        _is: Token | None,
+        default: Expression | None,
     ) -> syntax.Port:
         return syntax.Port(self.span(start, end), name.text, type, default)
 
-    def output_port(self, start: int, end: int, name: Token, type: TypeExpression | None) -> syntax.Port:
+    def output_port(
+        self, start: int, end: int, name: Token, _colon: Token | None, type: TypeExpression | None
+    ) -> syntax.Port:
         return syntax.Port(self.span(start, end), name.text, type, None)
 
-    def train(self, start: int, end: int, name: Token | None, *settings: syntax.Setting) -> syntax.Train:
+    def train(
+        self, start: int, end: int, _train: Token, name: Token | None, *parts: syntax.Setting | Token
+    ) -> syntax.Train:
         documentation = self.documentation.get(start)
-        return syntax.Train(self.span(start, end), name.text if name else None, settings, documentation)
+        return syntax.Train(self.span(start, end), name.text if name else None, tuple(_nodes(parts)), documentation)
 
-    def setting(self, start: int, end: int, word: Token, name: Token | None, *values: Expression) -> syntax.Setting:
-        return syntax.Setting(self.span(start, end), word.text, self.of(word), name.text if name else None, values)
+    def setting(
+        self, start: int, end: int, word: Token, name: Token | None, _is: Token | None, *parts: Expression | Token
+    ) -> syntax.Setting:
+        values: list[Expression] = _nodes(parts)
+        name_text = name.text if name else None
+        return syntax.Setting(self.span(start, end), word.text, self.of(word), name_text, tuple(values))
 
-    def only(self, start: int, end: int, word: Token, *patterns: Token) -> syntax.Setting:
+    def only(self, start: int, end: int, word: Token, *parts: Token) -> syntax.Setting:
+        patterns = [p for p in parts if p.type != ","]
         values = tuple(syntax.Literal(self.of(p), self.text(p) if p.type == "STRING" else p.text) for p in patterns)
         return syntax.Setting(self.span(start, end), word.text, self.of(word), None, values)
 
     # --------------------------------------------------------------------------------------------------- statements
 
-    def body(self, start: int, end: int, *statements: Statement) -> list[Statement]:
-        return list(statements)
+    def body(self, start: int, end: int, *parts: Statement | Token) -> list[Statement]:
+        return _nodes(parts)
 
-    def targets(self, start: int, end: int, *names: Token) -> tuple[syntax.Name, ...]:
-        return tuple(syntax.Name(self.of(name), name.text) for name in names)
+    def targets(self, start: int, end: int, *parts: Token) -> tuple[syntax.Name, ...]:
+        return tuple(syntax.Name(self.of(name), name.text) for name in parts[::2])
 
-    def values(self, start: int, end: int, *values: Expression) -> list[Expression]:
-        return list(values)
+    def values(self, start: int, end: int, *parts: Expression | Token) -> list[Expression]:
+        return _nodes(parts)
 
     def assign(
         self,
         start: int,
         end: int,
         names: tuple[syntax.Name, ...],
+        _colon: Token | None,
         type: TypeExpression | None,
+        _is: Token,
         values: list[Expression],
     ) -> syntax.Assign:
         value = values[0]
@@ -158,7 +189,15 @@ class Actions:
         return syntax.Assign(self.span(start, end), names, type, value)
 
     def declare_typed(
-        self, start: int, end: int, word: Token, name: Token, type: TypeExpression, value: Expression | None
+        self,
+        start: int,
+        end: int,
+        word: Token,
+        name: Token,
+        _colon: Token,
+        type: TypeExpression,
+        _is: Token | None,
+        value: Expression | None,
     ) -> syntax.Declare:
         documentation = self.documentation.get(start)
         return syntax.Declare(self.span(start, end), word.text, name.text, self.of(name), type, value, documentation)
@@ -169,7 +208,9 @@ class Actions:
         end: int,
         word: Token,
         name: Token | None,
+        _colon: Token | None,
         type: TypeExpression | None,
+        _is: Token | None,
         value: Expression,
     ) -> syntax.Declare:
         name_span = self.of(name) if name else None
@@ -182,8 +223,10 @@ class Actions:
         self,
         start: int,
         end: int,
+        _if: Token,
         condition: Expression,
         then: list[Statement],
+        _else: Token | None,
         otherwise: list[Statement] | syntax.If | None,
     ) -> syntax.If:
         if isinstance(otherwise, syntax.If):
@@ -191,26 +234,35 @@ class Actions:
         return syntax.If(self.span(start, end), condition, tuple(then), tuple(otherwise or ()))
 
     def for_statement(
-        self, start: int, end: int, names: tuple[Token, ...], iterable: Expression, body: list[Statement]
+        self,
+        start: int,
+        end: int,
+        _for: Token,
+        names: tuple[Token, ...],
+        _in: Token,
+        iterable: Expression,
+        body: list[Statement],
     ) -> syntax.For:
         return syntax.For(self.span(start, end), *self.together(names), iterable, tuple(body))
 
-    def names(self, start: int, end: int, *names: Token) -> tuple[Token, ...]:
-        return names
+    def names(self, start: int, end: int, *parts: Token) -> tuple[Token, ...]:
+        return parts[::2]
 
     def together(self, names: tuple[Token, ...]) -> tuple[tuple[str, ...], Span]:
         """The names, and the span from the first to the last."""
         return tuple(name.text for name in names), self.span(names[0].start, names[-1].end)
 
-    def assertion(self, start: int, end: int, condition: Expression, message: Token | None) -> syntax.Assert:
+    def assertion(
+        self, start: int, end: int, _assert: Token, condition: Expression, _comma: Token | None, message: Token | None
+    ) -> syntax.Assert:
         literal = syntax.Literal(self.of(message), self.text(message)) if message else None
         return syntax.Assert(self.span(start, end), condition, literal)
 
-    def update(self, start: int, end: int, name: Token, value: Expression) -> syntax.Update:
+    def update(self, start: int, end: int, _update: Token, name: Token, _is: Token, value: Expression) -> syntax.Update:
         return syntax.Update(self.span(start, end), name.text, self.of(name), value)
 
-    def emit(self, start: int, end: int, *values: Expression) -> syntax.Emit:
-        return syntax.Emit(self.span(start, end), values)
+    def emit(self, start: int, end: int, *parts: Expression | Token) -> syntax.Emit:
+        return syntax.Emit(self.span(start, end), tuple(_nodes(parts)))
 
     def evaluate(self, start: int, end: int, value: Expression) -> syntax.Evaluate:
         return syntax.Evaluate(self.span(start, end), value)
@@ -218,11 +270,18 @@ class Actions:
     # -------------------------------------------------------------------------------------------------- expressions
 
     def conditional(
-        self, start: int, end: int, then: Expression, condition: Expression, otherwise: Expression
+        self,
+        start: int,
+        end: int,
+        then: Expression,
+        _if: Token,
+        condition: Expression,
+        _else: Token,
+        otherwise: Expression,
     ) -> syntax.Conditional:
         return syntax.Conditional(self.span(start, end), condition, then, otherwise)
 
-    def pipe(self, start: int, end: int, left: Expression, right: Expression) -> syntax.Pipe:
+    def pipe(self, start: int, end: int, left: Expression, _arrow: Token, right: Expression) -> syntax.Pipe:
         in_parentheses = end > right.span.end
         if not in_parentheses and not isinstance(right, (*_MODULES, syntax.Named)):
             self.report_no_module(right)
@@ -237,7 +296,7 @@ class Actions:
             help = "write a scan as an assignment: `y = scan item in sequence { ... }`"
         self.report("E0110", message, right.span, "this is no module", help=help)
 
-    def named(self, start: int, end: int, value: Expression, name: Token) -> syntax.Named:
+    def named(self, start: int, end: int, value: Expression, _as: Token, name: Token) -> syntax.Named:
         in_parentheses = start < value.span.start
         if not in_parentheses and not isinstance(value, _MODULES):
             self.report("E0111", "`as` names a module, and this is none", value.span, help=f"write `{name.text} = ...`")
@@ -249,7 +308,11 @@ class Actions:
     def unary(self, start: int, end: int, operator: Token, operand: Expression) -> syntax.Unary:
         return syntax.Unary(self.span(start, end), operator.type, operand)
 
-    def call(self, start: int, end: int, callee: Expression, *arguments: syntax.Argument) -> syntax.Call:
+    def parentheses(self, start: int, end: int, _open: Token, value: Expression, _close: Token) -> Expression:
+        return value
+
+    def call(self, start: int, end: int, callee: Expression, *parts: syntax.Argument | Token) -> syntax.Call:
+        arguments = tuple(_nodes(parts))
         named: syntax.Argument | None = None
         for argument in arguments:
             if argument.name is not None:
@@ -261,65 +324,81 @@ class Actions:
                 break
         return syntax.Call(self.span(start, end), callee, arguments)
 
-    def argument(self, start: int, end: int, name: Token | None, value: Expression) -> syntax.Argument:
+    def argument(
+        self, start: int, end: int, name: Token | None, _is: Token | None, value: Expression
+    ) -> syntax.Argument:
         if name is None:
             return syntax.Argument(self.span(start, end), None, value)
         return syntax.Argument(self.span(start, end), name.text, value, self.of(name))
 
-    def index(self, start: int, end: int, value: Expression, *items: Expression) -> syntax.Index:
-        return syntax.Index(self.span(start, end), value, items)
+    def index(self, start: int, end: int, value: Expression, *parts: Expression | Token) -> syntax.Index:
+        return syntax.Index(self.span(start, end), value, tuple(_nodes(parts)))
 
     def slice(
-        self, start: int, end: int, first: Expression | None, stop: Expression | None, step: Expression | None
+        self,
+        start: int,
+        end: int,
+        first: Expression | None,
+        _colon: Token,
+        stop: Expression | None,
+        _second: Token | None,
+        step: Expression | None,
     ) -> syntax.Slice:
         return syntax.Slice(self.span(start, end), first, stop, step)
 
-    def attribute(self, start: int, end: int, value: Expression, name: Token) -> syntax.Attribute:
+    def attribute(self, start: int, end: int, value: Expression, _dot: Token, name: Token) -> syntax.Attribute:
         return syntax.Attribute(self.span(start, end), value, name.text, self.of(name))
 
-    def several(self, start: int, end: int, *items: Expression) -> syntax.Tuple:
-        return syntax.Tuple(self.span(start, end), items)
+    def several(self, start: int, end: int, *parts: Expression | Token) -> syntax.Tuple:
+        return syntax.Tuple(self.span(start, end), tuple(_nodes(parts)))
 
-    def list_expression(self, start: int, end: int, *items: Expression) -> syntax.ListExpression:
-        return syntax.ListExpression(self.span(start, end), items)
+    def list_expression(self, start: int, end: int, *parts: Expression | Token) -> syntax.ListExpression:
+        return syntax.ListExpression(self.span(start, end), tuple(_nodes(parts)))
 
     def comprehension(
         self,
         start: int,
         end: int,
+        _open: Token,
         element: Expression,
+        _for: Token,
         names: tuple[Token, ...],
+        _in: Token,
         iterable: Expression,
+        _if: Token | None,
         condition: Expression | None,
+        _close: Token,
     ) -> syntax.Comprehension:
         return syntax.Comprehension(self.span(start, end), element, *self.together(names), iterable, condition)
 
-    def repeat(self, start: int, end: int, count: Expression, body: Expression) -> syntax.Repeat:
+    def repeat(
+        self, start: int, end: int, _repeat: Token, count: Expression, _open: Token, body: Expression, *_close: Token
+    ) -> syntax.Repeat:
         return syntax.Repeat(self.span(start, end), count, body)
 
     def scan(
-        self, start: int, end: int, *parts: syntax.ScanSequence | syntax.ScanState | list[Statement]
+        self, start: int, end: int, *parts: syntax.ScanSequence | syntax.ScanState | list[Statement] | Token
     ) -> syntax.Scan:
         bindings = tuple(part for part in parts if isinstance(part, syntax.ScanSequence | syntax.ScanState))
         body = tuple(statement for part in parts if isinstance(part, list) for statement in part)
         return syntax.Scan(self.span(start, end), bindings, body)
 
-    def scan_sequence(self, start: int, end: int, name: Token, sequence: Expression) -> syntax.ScanSequence:
+    def scan_sequence(self, start: int, end: int, name: Token, _in: Token, sequence: Expression) -> syntax.ScanSequence:
         return syntax.ScanSequence(self.span(start, end), name.text, sequence)
 
-    def scan_state(self, start: int, end: int, name: Token, first: Expression) -> syntax.ScanState:
+    def scan_state(self, start: int, end: int, name: Token, _is: Token, first: Expression) -> syntax.ScanState:
         return syntax.ScanState(self.span(start, end), name.text, first)
 
     def name(self, start: int, end: int, token: Token) -> syntax.Name:
         return syntax.Name(self.span(start, end), token.text)
 
-    def true(self, start: int, end: int) -> syntax.Literal:
+    def true(self, start: int, end: int, _word: Token) -> syntax.Literal:
         return syntax.Literal(self.span(start, end), True)
 
-    def false(self, start: int, end: int) -> syntax.Literal:
+    def false(self, start: int, end: int, _word: Token) -> syntax.Literal:
         return syntax.Literal(self.span(start, end), False)
 
-    def none(self, start: int, end: int) -> syntax.Literal:
+    def none(self, start: int, end: int, _word: Token) -> syntax.Literal:
         return syntax.Literal(self.span(start, end), None)
 
     def number(self, start: int, end: int, token: Token) -> syntax.Literal:
@@ -362,7 +441,14 @@ class Actions:
         return TypeExpression(self.span(start, end), known_base, None, dimensions or ())
 
     def class_type(
-        self, start: int, end: int, base: Token, classes: Expression, dimensions: _Dimensions | None
+        self,
+        start: int,
+        end: int,
+        base: Token,
+        _open: Token,
+        classes: Expression,
+        _close: Token,
+        dimensions: _Dimensions | None,
     ) -> TypeExpression:
         if base.text != "class":
             help = f"write `{base.text}[...]`" if base.text in TYPES else "write `class(n)`"
@@ -370,12 +456,13 @@ class Actions:
             self.report("E0113", message, self.of(base), help=help)
         return TypeExpression(self.span(start, end), "class", classes, dimensions or ())
 
-    def dimensions(self, start: int, end: int, *dimensions: Expression | syntax.Rest) -> _Dimensions:
+    def dimensions(self, start: int, end: int, *parts: Expression | syntax.Rest | Token) -> _Dimensions:
+        dimensions: list[Expression | syntax.Rest] = _nodes(parts)
         rests = [d for d in dimensions if isinstance(d, syntax.Rest)]
         if len(rests) > 1:
             label = Label(rests[0].span, "the first")
             self.report("E0113", "a type has `..` at most once", rests[1].span, labels=(label,))
-        return dimensions
+        return tuple(dimensions)
 
-    def rest(self, start: int, end: int) -> syntax.Rest:
+    def rest(self, start: int, end: int, _dots: Token) -> syntax.Rest:
         return syntax.Rest(self.span(start, end))

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from graphdl.diagnostics import ModelError
+from graphdl.language.grammar import NEWLINE
 from graphdl.language.layout import WIDTH, Body, Line, Text, lay_out
-from graphdl.language.lexer import NEWLINE
 from graphdl.language.parser import parse
 from graphdl.source import Source
 

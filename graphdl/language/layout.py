@@ -12,7 +12,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from graphdl.language.lexer import NEWLINE, OPERATORS, Token, tokenize
+from graphdl.language.grammar import NEWLINE
+from graphdl.language.lexer import OPERATORS, Token, tokenize
 from graphdl.source import Source
 
 WIDTH = 120

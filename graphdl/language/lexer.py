@@ -12,11 +12,9 @@ from functools import cache
 from typing import NamedTuple
 
 from graphdl.diagnostics import Diagnostic, Label
-from graphdl.language.tables import END, tables
+from graphdl.language.grammar import END, NEWLINE, grammar
 from graphdl.language.words import continues, normal
 from graphdl.source import Source, Span
-
-NEWLINE = "_NEWLINE"
 
 RESERVED = frozenset(["if", "else", "for", "in", "as", "and", "or", "not", "scan", "repeat", "true", "false", "none"])
 """Words that are never names."""
@@ -98,22 +96,22 @@ def tokenize(source: Source) -> Lexed:
 @cache
 def soft_words() -> frozenset[str]:
     """The words of the grammar that are names unless they begin a statement."""
-    return frozenset(t for t in tables().literals if t[0].isalpha()) - RESERVED
+    return frozenset(t for t in grammar().literals if t[0].isalpha()) - RESERVED
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
     """Matches blanks followed by one token. Tokens outside of the grammar are matched to report them."""
-    grammar = tables()
-    signs = sorted((t for t in grammar.literals if not t[0].isalpha()), key=len, reverse=True)
+    patterns = grammar().patterns
+    signs = sorted((t for t in grammar().literals if not t[0].isalpha()), key=len, reverse=True)
     alternatives = {
-        "NAME": grammar.patterns["NAME"],
+        "NAME": patterns["NAME"],
         "FRACTION": r"\.\d\w*",
         "SIGN": "|".join(map(re.escape, signs)),
         "LINE": r"\n",
         "COMMENT": r"\#[^\n]*",
-        "NUMBER": grammar.patterns["NUMBER"],
-        "STRING": grammar.patterns["STRING"],
+        "NUMBER": patterns["NUMBER"],
+        "STRING": patterns["STRING"],
         "SEPARATOR": ";",
         "QUOTE": r'"[^\n]*|\'(?:[^\'\\\n]|\\.)*\'?|[“”„‘’][^“”‘’"\n]*[“”‘’"]?',
         "OTHER": r"&&|\|[|>]|[^\n]",
@@ -125,7 +123,7 @@ def _pattern() -> re.Pattern[str]:
 @cache
 def _path_pattern() -> re.Pattern[str]:
     """Matches a pattern after ``only``, or a comma with an optional line break."""
-    return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + tables().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
+    return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + grammar().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
 
 
 def _end_of_word(text: str, start: int) -> int:
@@ -273,7 +271,7 @@ class _Lexer:
             self.report("E0103", "this text is not closed before the end of its line", start, end, 'close it with `"`')
         else:
             self.report("E0103", 'texts stand in double quotes, `"`', start, end, f"write `{meant}`")
-        valid = re.fullmatch(tables().patterns["STRING"], meant)
+        valid = re.fullmatch(grammar().patterns["STRING"], meant)
         self.put("STRING", meant if valid and len(text) > 1 else '""', start, end)
 
     def other(self, text: str, start: int, end: int) -> int:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from graphdl.diagnostics import Diagnostic
 from graphdl.graph.train import WORDS
-from graphdl.language.lexer import COMPARISONS, NEWLINE, OPERATORS, RESERVED, Token, soft_words
-from graphdl.language.tables import END
+from graphdl.language.grammar import END, NEWLINE
+from graphdl.language.lexer import COMPARISONS, OPERATORS, RESERVED, Token, soft_words
 from graphdl.source import Source, Span
 from graphdl.suggest import did_you_mean
 

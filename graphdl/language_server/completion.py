@@ -17,6 +17,7 @@ from graphdl.language.expansion.symbols import Symbol
 from graphdl.language.expansion.values import Definition, text
 from graphdl.language.expansion.values import is_module as is_module_value
 from graphdl.language.lexer import RESERVED
+from graphdl.language.recovery import following
 from graphdl.language.words import continues
 from graphdl.language_server import calls, signatures
 from graphdl.language_server.analysis import Analysis
@@ -96,7 +97,13 @@ def _expression(analysis: Analysis, context: Context, settings: Settings) -> Ite
             yield from _arguments(analysis, context, signature)
     if context.last == "as":
         return
-    yield from _names(analysis, context)
+    expected = None if context.begins else following(analysis.source, context.before)
+    if expected is None or "NAME" in expected:
+        yield from _names(analysis, context)
+    if not context.begins:
+        reserved = frozenset(["repeat"]) if context.last == "->" else RESERVED
+        reserved = reserved if expected is None else reserved & expected
+        yield from (Item(word, "keyword", 5) for word in sorted(reserved))
 
 
 def _arguments(analysis: Analysis, context: Context, signature: Signature) -> Iterator[Item]:
@@ -123,8 +130,6 @@ def _names(analysis: Analysis, context: Context) -> Iterator[Item]:
         if symbol.name not in seen:
             seen.add(symbol.name)
             yield _callable(symbol, piped, 1 if initializes and symbol.kind == symbols.INITIALIZER else 3)
-    if not context.begins:
-        yield from (Item(word, "keyword", 5) for word in (("repeat",) if piped else sorted(RESERVED)))
 
 
 def _of_file(analysis: Analysis, initializers_first: bool) -> Iterator[Symbol]:

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphdl.language.lexer import NEWLINE, Token
-from graphdl.language.tables import END
+from graphdl.language.grammar import END, NEWLINE
+from graphdl.language.lexer import Token
 from graphdl.language.words import name_start, normal
 
 _ENDS_A_VALUE = frozenset(["NAME", "NUMBER", "STRING", "PATTERN", "true", "false", "none", ")", "]", "}"])

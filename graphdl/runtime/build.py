@@ -11,9 +11,9 @@ from typing import Any
 import pyopencl as cl
 from pyopencl import invoker
 
+from graphdl.cache import BinaryCache, default_cache
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
-from graphdl.runtime.cache import BinaryCache, default_cache
 from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored
 from graphdl.runtime.packing import failing_kernel, joined, packs, unique_name
 from graphdl.source import Span

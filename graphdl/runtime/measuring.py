@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphdl.cache import BinaryCache, cache_folder
 from graphdl.compiler.build import build
 from graphdl.operators.matmul import matmul
 from graphdl.operators.tensor import feed
-from graphdl.runtime.cache import BinaryCache, cache_folder
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.ranking import DeviceInfo

@@ -13,11 +13,11 @@ from time import perf_counter
 import numpy as np
 import pyopencl as cl
 
+from graphdl.cache import BinaryCache, cache_folder
 from graphdl.compiler.program import Target
 from graphdl.operators.kernels.template import lanes_of, registers_of
 from graphdl.resources import resource
 from graphdl.runtime.build import OPTIONS
-from graphdl.runtime.cache import BinaryCache, cache_folder
 from graphdl.runtime.opencl import Device, build_program, compiler_warnings_ignored, device_errors
 
 _SECONDS = 0.08

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import graphdl
+from graphdl.cache import BinaryCache, cache_folder
 from graphdl.compiler.build import build
 from graphdl.operators.elementwise import apply
 from graphdl.operators.gather import pick, take
@@ -24,7 +25,6 @@ from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import concat, pad, pad_to, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, feed
-from graphdl.runtime.cache import BinaryCache, cache_folder
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore

@@ -20,10 +20,10 @@ from typing import Any
 
 import msgspec
 
+from graphdl.cache import cache_folder
 from graphdl.compiler.program import Target
 from graphdl.operators.kernels.family import Family, Operand, predicted
 from graphdl.resources import resource
-from graphdl.runtime.cache import cache_folder
 from graphdl.runtime.opencl import target_of
 from graphdl.runtime.ranking import DeviceInfo
 

@@ -58,8 +58,15 @@ def test_names_with_their_shapes_and_values() -> None:
     assert found["wide"].detail == "[4, 8, 6]"
     assert found["row"].detail == "[6]"
     assert found["classes"].detail == "10"
-    assert {"image", "x", "c1", "depth", "pair", "conv", "softmax", "tanh", "if"} <= set(found)
+    assert {"image", "x", "c1", "depth", "pair", "conv", "softmax", "tanh", "repeat"} <= set(found)
+    assert "if" not in found, "no value begins with it"
     assert "loss" not in found, "in the middle of a statement none begins"
+
+
+def test_after_a_value_no_other_stands() -> None:
+    found = offered("y = x ‸")
+    assert {"if", "and"} <= set(found)
+    assert "wide" not in found
 
 
 def test_a_statement_may_begin() -> None:
@@ -82,7 +89,7 @@ def test_after_an_arrow_modules_stand() -> None:
 
 def test_names_of_the_file_come_before_those_of_the_library() -> None:
     found = offered("y = ‸")
-    assert found["wide"].rank < found["conv"].rank < found["tanh"].rank < found["if"].rank
+    assert found["wide"].rank < found["conv"].rank < found["tanh"].rank < found["repeat"].rank
 
 
 def test_arguments_that_are_not_given_yet() -> None:

@@ -7,10 +7,10 @@ import pyopencl as cl
 import pytest
 from pyopencl import invoker
 
+from graphdl.cache import BinaryCache
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.build import build
-from graphdl.runtime.cache import BinaryCache
 from graphdl.runtime.opencl import open_info
 from graphdl.source import Source, Span
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from graphdl.cache import BinaryCache
 from graphdl.runtime import measuring
-from graphdl.runtime.cache import BinaryCache
 from graphdl.runtime.devices import all_devices, choose, open_device, survey
 from graphdl.runtime.measuring import by_speed, known_speed, measured_speed
 

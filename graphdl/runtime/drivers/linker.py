@@ -9,7 +9,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from graphdl.runtime.cache import cache_folder, usable_folder
+from graphdl.cache import cache_folder, usable_folder
 
 # PoCL names its objects *.so.o. All other calls from this process go to the system's linker.
 _SCRIPT = """#!/bin/sh

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pyopencl as cl
 
-from graphdl.runtime.cache import cache_folder
+from graphdl.cache import cache_folder
 from graphdl.runtime.drivers import intel, pocl
 from graphdl.runtime.drivers.elf import is_whole
 from graphdl.runtime.drivers.linker import install_linker

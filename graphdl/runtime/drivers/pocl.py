@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from graphdl.runtime.cache import cache_folder, usable_folder
+from graphdl.cache import cache_folder, usable_folder
 from graphdl.runtime.drivers.pocl_processor import processor_flags
 
 PACKAGE = "pocl-binary-distribution"

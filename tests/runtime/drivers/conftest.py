@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from graphdl.runtime.cache import cache_folder
+from graphdl.cache import cache_folder
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from graphdl.runtime.cache import BinaryCache, cache_folder, usable_folder
+from graphdl.cache import BinaryCache, cache_folder, usable_folder
 
 
 def test_keeps_what_was_put(tmp_path):
