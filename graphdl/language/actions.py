@@ -37,7 +37,7 @@ _Node = TypeVar("_Node")
 
 
 def _nodes(parts: Sequence[_Node | Token]) -> list[_Node]:
-    """The parts without the words and signs between them."""
+    """The parts that are nodes, without the tokens between them."""
     return [part for part in parts if not isinstance(part, Token)]
 
 

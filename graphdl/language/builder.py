@@ -1,4 +1,4 @@
-"""The nodes of the syntax tree, made while lark reads: there is no parse tree in between."""
+"""Makes the nodes of the syntax tree during lark's parse, without a parse tree in between."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from graphdl.language.actions import Actions
 from graphdl.language.lexer import MAXIMUM_NESTING, LimitError, Token
 from graphdl.source import Span
 
-# Rules that make no node of their own.
+# Rules without a node of their own.
 _TRANSPARENT = frozenset(
     ["argument", "values", "targets", "names", "body", "hypers", "inputs", "outputs", "dimensions", "parentheses"]
 )
 
 
 class Builder:
-    """Reads tokens, the last of which is the end, for lark (``grammar.Reader``).
+    """A ``grammar.Reader`` of tokens, the last of which is the end.
 
-    A rule becomes a tuple: its value, its start and end, and the depth of the tree below it. Its place is that of all
-    its symbols, brackets too.
+    The value of a rule is a tuple: what the rule's action returns, the start and the end of the rule, and the depth of
+    its tree. The start and the end include all symbols of the rule, brackets too.
     """
 
     def __init__(self, tokens: Sequence[Token], actions: Actions) -> None:

@@ -1,8 +1,8 @@
-"""The grammar of the language, ``grammar/net.lark``, as lark reads it.
+"""The grammar of the language, ``grammar/net.lark``, and lark's parser of it.
 
-To build the parser of a grammar takes lark a fifth of a second. So it is saved among the user's caches, by the text of
-the grammar and the releases of lark and Python that made it: one that is missing, damaged or of another release is
-built anew, and is no error.
+Lark takes a fifth of a second to build the parser. So the parser is saved in the user's cache folder. The key is the
+text of the grammar, lark's options, and the releases of lark and Python. A parser that is missing, damaged or of
+another release is built again. This is no error.
 """
 
 from __future__ import annotations
@@ -31,30 +31,36 @@ END = "$END"
 _OPTIONS: dict[str, Any] = {"parser": "lalr", "start": "file", "keep_all_tokens": True, "strict": True}
 
 _LIMIT = 4 << 20
-"""Bytes of saved parsers; one has a tenth of a megabyte."""
+"""The most bytes of saved parsers. One parser takes a tenth of a megabyte."""
 
 
 class Reader(Protocol):
-    """What makes something of a text while lark parses it."""
+    """Supplies tokens to lark, and makes a value of each token and each rule during the parse."""
 
     def words(self) -> Iterator[str]:
-        """The types of the tokens, without the end."""
+        """Yields the types of the tokens, without the end."""
 
     def shift(self) -> Any:
-        """What stands for the token that ``words`` gave last."""
+        """The value of the token whose type ``words`` yielded last."""
 
     def reduce(self, rule: str, symbols: list[Any]) -> Any:
-        """What stands for the symbols of a rule: for each what ``shift`` or ``reduce`` returned, or None for one of an
-        optional part that is absent."""
+        """The value of a rule.
+
+        ``symbols`` are the values of its symbols, as ``shift`` and ``reduce`` returned them. The value of a symbol in
+        an absent optional part is None.
+        """
 
 
 _reader: ContextVar[Reader | None] = ContextVar("reader", default=None)
-"""Of the parse that is going on. Lark opens a saved parser with the callbacks that it was saved with."""
+"""The reader of the current parse.
+
+It is not an attribute of the callbacks, because lark loads a saved parser with the callbacks that were saved.
+"""
 
 
 @contextmanager
 def read_by(reader: Reader) -> Iterator[None]:
-    """What lark parses meanwhile is read by this reader; what it parses without one becomes None."""
+    """Makes ``reader`` the reader of every parse within the context. Without a reader all values are None."""
     before = _reader.set(reader)
     try:
         yield
@@ -63,8 +69,10 @@ def read_by(reader: Reader) -> Iterator[None]:
 
 
 class Rules:
-    """Lark's callbacks, by the names of terminals and rules. Lark makes lists by rules of its own, which begin with
-    ``_`` and have none."""
+    """Lark's callbacks, as attributes with the names of terminals and rules.
+
+    Lark adds rules for repetitions. Their names begin with ``_``, and they have no callback.
+    """
 
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         if name.isupper():
@@ -85,7 +93,7 @@ def _reduce(rule: str, symbols: list[Any]) -> Any:
 
 
 class Given(Lexer):
-    """Hands lark the tokens that it is given: the language has its own lexer."""
+    """Passes tokens on to lark unchanged, because the language has its own lexer."""
 
     def __init__(self, configuration: Any) -> None: ...
 
@@ -95,26 +103,26 @@ class Given(Lexer):
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """Lark's parser, and its terminals by the language's types of tokens.
+    """Lark's parser, and the token type of the language for each of lark's terminals.
 
-    The type of a token that is always written alike is its text; lark has a name for each.
+    The type of a token with a fixed text is that text. Lark's name of its terminal is different.
     """
 
     lark: Lark
     words: dict[str, Token]
-    """A token for lark of each type. Its own type is what lark calls it."""
+    """Maps each token type to a token for lark, whose type is lark's name of the terminal."""
     types: dict[str, str]
-    """The type of token behind each of lark's names."""
+    """Maps lark's name of each terminal to the token type."""
     literals: frozenset[str]
-    """The tokens that are always written alike."""
+    """The types of the tokens with a fixed text."""
     patterns: dict[str, str]
-    """Regular expressions of the others."""
+    """Maps each of the other types to its regular expression."""
 
     def parse(self, reader: Reader) -> Any:
-        """What the reader makes of the rule ``file``.
+        """The value that the reader makes of the rule ``file``.
 
         Raises:
-            UnexpectedToken: lark's; the tokens are no file.
+            UnexpectedToken: (lark's) the tokens are not a valid file.
         """
         with read_by(reader):
             return self.lark.parse(map(self.words.__getitem__, reader.words()))
@@ -122,7 +130,7 @@ class Grammar:
 
 @cache
 def grammar() -> Grammar:
-    """The grammar, with a saved parser or one that is built."""
+    """The grammar, with the saved parser or a new one."""
     text = resource("grammar/net.lark").read_text(encoding="utf-8")
     parser = _open(text)
     literals = {t.pattern.value: t.name for t in parser.terminals if isinstance(t.pattern, PatternStr)}
@@ -142,7 +150,7 @@ def _open(text: str) -> Lark:
     key = (text, repr(_OPTIONS), __version__, sys.version)
     saved = kept.get(*key)
     if saved is not None:
-        with suppress(Exception):  # whatever is raised by a pickle of classes that are no longer there
+        with suppress(Exception):  # a pickle of classes that no longer exist may raise anything
             return Lark.load(io.BytesIO(saved))
     parser = build(text)
     file = io.BytesIO()

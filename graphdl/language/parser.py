@@ -1,7 +1,8 @@
-"""From text to the syntax tree: lark parses by ``grammar/net.lark``, and ``builder.py`` makes the nodes meanwhile.
+"""Parsing: from text to the syntax tree.
 
-If the syntax is wrong, ``recovery.py`` reports every independent error and leaves out the tokens of the statements that
-cannot be read; the remaining tokens are parsed again for the tree.
+Lark parses the tokens with the grammar ``grammar/net.lark``, and ``builder.py`` makes the nodes during the parse. If
+the syntax is wrong, ``recovery.py`` reports every independent error and removes the tokens of the statements that
+cannot be read. The remaining tokens are parsed again for the tree.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from graphdl.language.syntax import File
 from graphdl.source import Source, Span
 
 MAXIMUM_SIZE = 1_000_000
-"""Characters of a source."""
+"""The most characters of a source."""
 
 
 def parse(source: Source) -> tuple[File, list[Diagnostic]]:
-    """The syntax tree of a source and the errors of its syntax, in order.
+    """The syntax tree of a source and its syntax errors, in the order of their places.
 
-    With errors the tree lacks the statements that could not be read, and says where it is not what was written.
-    A source beyond a limit has no declarations.
+    If there are errors, the tree lacks the statements that could not be read. Its ``spoilt`` spans are the places where
+    it differs from the text. The tree of a source beyond a limit has no declarations.
     """
     if len(source.text) > MAXIMUM_SIZE:
         message = f"the file has more than {MAXIMUM_SIZE:,} characters"
@@ -54,10 +55,10 @@ def _parse(source: Source, lexed: Lexed) -> tuple[File, list[Diagnostic]]:
 
 
 def _build(source: Source, lexed: Lexed, tokens: Sequence[Token]) -> tuple[File, list[Diagnostic]]:
-    """The tree of tokens, the last of which is the end, and what is wrong in it beyond the grammar.
+    """The syntax tree of ``tokens``, the last of which is the end, and the errors that the grammar does not express.
 
     Raises:
-        UnexpectedToken: lark's; the tokens are no file.
+        UnexpectedToken: (lark's) the tokens are not a valid file.
         LimitError: the tree is too deep.
     """
     found: list[Diagnostic] = []

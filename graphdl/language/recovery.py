@@ -1,10 +1,11 @@
-"""After a syntax error: the tokens of a file without the statements that are wrong, and what is wrong with them.
+"""Recovery from syntax errors: removes the statements with errors from the tokens of a file, and reports the errors.
 
-Lark's ``InteractiveParser`` reads the tokens one by one and is copied where a body begins. After a token that cannot
-stand, a copy continues behind the statement; if the statement has a body, only its header is replaced. The remaining
-tokens are then parsed for the tree. One pass would need what lark does not offer: to take the symbols of a statement
-off the parser's stacks. A copy from before the statement is no substitute for that, because copies share the lists of
-statements, which lark extends in place.
+Lark's ``InteractiveParser`` reads the tokens one by one. It is copied at the start of each body. After an unexpected
+token the copy of the current body continues behind the statement. If the statement has a body, only its header is
+replaced. The remaining tokens are then parsed for the tree.
+
+A single pass is not possible, because lark cannot remove the symbols of a statement from the parser's stacks. A copy
+from before the statement does not help: copies share the lists of statements, which lark extends in place.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from graphdl.language.lexer import Lexed, LimitError, Token
 from graphdl.language.syntax_errors import explain
 from graphdl.source import Places, Source, Span
 
-# Words that begin a statement of a body, of a train section and of a file, and nothing else: where one of them may
-# stand a statement may begin.
+# Words that begin only statements: of a body, of a train section and of a file. A statement can begin where one of them
+# is accepted.
 _MARKS = ("assert", "only", "net")
 
-# Headers that stand in for one with an error in it, so that the body behind it is read.
+# The headers that replace a header with an error, so that its body is read.
 _HEADERS = {
     "net": ("net", "NAME"),
     "block": ("block", "NAME", ":", "->", "NAME"),
@@ -42,14 +43,14 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """Tokens that parse, and what was wrong with those of the source."""
+    """Tokens that parse, and the errors in the tokens of the source."""
 
     tokens: Sequence[Token]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     places: tuple[Span, ...] = ()
-    """Headers that others stand in for."""
+    """The spans of the headers that were replaced."""
     lost: frozenset[str] = frozenset()
-    """Names that statements that are left out would have given a value; ``*`` for those of an import."""
+    """The names that the removed statements would have assigned. ``*`` represents the names of an import."""
 
 
 def mend(source: Source, lexed: Lexed) -> Mended:
@@ -58,7 +59,7 @@ def mend(source: Source, lexed: Lexed) -> Mended:
 
 
 def following(source: Source, tokens: Sequence[Token]) -> frozenset[str] | None:
-    """The types of the tokens that can stand behind these, which end anywhere. None if the last statement is wrong."""
+    """The types of tokens that can follow ``tokens``, which may end anywhere. None if the last statement is wrong."""
     first = next((i + 1 for i in reversed(range(len(tokens))) if tokens[i].type == NEWLINE and not tokens[i].depth), 0)
     end = tokens[-1].end if tokens else 0
     try:
@@ -69,14 +70,14 @@ def following(source: Source, tokens: Sequence[Token]) -> frozenset[str] | None:
 
 @dataclass(slots=True)
 class _Start:
-    """Where the statements of a body begin, or those of the file."""
+    """The start of the statements of a body or of the file."""
 
     parser: InteractiveParser
-    """Before the first of them."""
+    """The parser before the first statement."""
     kept: int
-    """How many tokens are kept before the statement that is being read."""
+    """The number of tokens that are kept before the current statement."""
     depth: int
-    """The number of brackets around them."""
+    """The number of brackets around the statements."""
 
 
 class _Recovery:
@@ -90,14 +91,14 @@ class _Recovery:
         self.parser = grammar().lark.parse_interactive()
         self.kept: list[Token] = []
         self.open: list[_Start | None] = []
-        """Of the file and of each brace that is open; None for one that holds no statements."""
+        """The starts of the file and of each open brace. The entry of a brace without statements is None."""
         self.expected: dict[tuple[str, ...], frozenset[str]] = {}
-        """What could have stood in place of a token that cannot, by the statement up to it."""
+        """Maps the token types of a statement up to an unexpected token to the types that are accepted in its place."""
         self.diagnostics: list[Diagnostic] = []
         self.mended: list[Span] = []
         self.lost: set[str] = set()
         self.resumed = 0
-        """The index of the token at which reading went on after the last error."""
+        """The index of the token at which reading resumed after the last error."""
         self.open_body(0)
 
     def run(self) -> Mended:
@@ -114,7 +115,7 @@ class _Recovery:
         return None if is_dropped else self.accepts()
 
     def feed(self, token: Token) -> bool:
-        """Takes one token in, and keeps it. False if it cannot stand here."""
+        """Feeds one token to the parser and keeps it. False if the token is unexpected."""
         try:
             if token.type == END:
                 self.parser.feed_eof()
@@ -132,7 +133,7 @@ class _Recovery:
         return True
 
     def open_body(self, depth: int) -> None:
-        """Keeps a copy of the parser if statements begin here."""
+        """Adds an entry to ``open``, with a copy of the parser if statements begin here."""
         begins = any(self.may_follow(mark) for mark in _MARKS)
         self.open.append(_Start(self.parser.copy(deepcopy_values=False), len(self.kept), depth) if begins else None)
 
@@ -140,7 +141,7 @@ class _Recovery:
         return self.words[type].type in self.parser.choices()
 
     def accepted(self, start: _Start, token: Token) -> frozenset[str]:
-        """What could stand where this token cannot. Lark tries each type of token, which is kept for the next time."""
+        """The types that are accepted in place of an unexpected token. Lark tries every type; the result is cached."""
         mark = next(mark for mark in _MARKS if self.words[mark].type in start.parser.choices())
         key = (mark, *(kept.type for kept in self.kept[start.kept :]), token.type)
         if key not in self.expected:
@@ -151,12 +152,12 @@ class _Recovery:
         return frozenset(self.types[name] for name in self.parser.accepts())
 
     def recover(self, index: int) -> int:
-        """Reports the token that cannot stand here, drops its statement and says where to go on."""
+        """Reports an unexpected token, removes its statement, and returns the index at which reading resumes."""
         start = self.innermost()
         expected = self.accepted(start, self.tokens[index])
         first = begin = self.statement_start(index, start.depth)
         if first < index and self.tokens[index - 1].type == "}" and NEWLINE in expected:
-            # The statement is whole with its body: only what stands behind it is dropped.
+            # The statement is complete with its body, so only the tokens behind the body are removed.
             begin = index
             end = self.tokens[index - 1].end
             self.feed(Token(NEWLINE, "", end, end, start.depth))
@@ -179,7 +180,7 @@ class _Recovery:
         return self.resumed
 
     def read_again(self, start: _Start, wrong: Token) -> None:
-        """Reports what else is wrong in the part of a dropped statement that is read: the tree will not have it."""
+        """Reports the other errors in the part of a removed statement that was read. The tree will not contain it."""
         builder = Builder([*self.kept[start.kept :], wrong, wrong], Actions(self.source, self.lexed, self.diagnostics))
         parser = start.parser.copy(deepcopy_values=False)
         with read_by(builder), suppress(UnexpectedToken):
@@ -187,13 +188,13 @@ class _Recovery:
                 parser.feed_token(self.words[type])
 
     def innermost(self) -> _Start:
-        """Of the innermost body that is open. Braces inside its last statement are closed by that."""
+        """The start of the innermost open body. Braces without statements inside it are removed from ``open``."""
         while (start := self.open[-1]) is None:
             self.open.pop()
         return start
 
     def lose(self, first: int, stop: int) -> None:
-        """Remembers the names that a dropped statement would have given a value, or a dropped header declared."""
+        """Records the names that a removed statement would have assigned or a removed header would have declared."""
         if self.tokens[first].type == "import":
             self.lost.add("*")
         is_header = self.tokens[stop].type == "{"
@@ -205,7 +206,7 @@ class _Recovery:
             before = token.type
 
     def statement_start(self, index: int, depth: int) -> int:
-        """The index of the first token of a statement; what was dropped already is not looked at again."""
+        """The index of the first token of the statement. Tokens before ``resumed`` are not searched again."""
         while index > self.resumed:
             before = self.tokens[index - 1]
             if (before.type == NEWLINE and before.depth == depth) or (before.type == "{" and before.depth == depth - 1):
@@ -234,7 +235,7 @@ class _Recovery:
         return self.tokens[index].type == "}" and self.tokens[index].depth == depth
 
     def take_header(self, first: int, opener: int) -> None:
-        """Takes in a header like the one that had the error, and the brace that opens its body."""
+        """Feeds a header of the same kind as the one with the error, and the brace that opens its body."""
         tokens = self.tokens[first:opener]
         depth = self.tokens[opener].depth
         kind = next((t.type for t in reversed(tokens) if t.depth == depth and t.type in ("scan", "repeat")), None)
@@ -250,5 +251,8 @@ class _Recovery:
 
 
 def _opens_no_body(before: set[str]) -> bool:
-    """Whether a brace is a slip, as in ``y = {1, 2}``: nothing before it in its statement, by types, has a body."""
+    """Whether a brace is a mistake, as in ``y = {1, 2}``.
+
+    ``before`` are the types of the tokens before it in its statement. None of them begins a statement with a body.
+    """
     return "=" in before and before.isdisjoint(_HEADERS)
