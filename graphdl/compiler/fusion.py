@@ -234,7 +234,7 @@ def _evaluations(user: Tensor, tensor: Tensor) -> int:
 
 
 class _Merging:
-    """Which kernel makes each tensor, and what depends on what, while kernels are merged."""
+    """The kernel of each tensor, and the dependencies between kernels, while kernels are merged."""
 
     def __init__(self, plans: Sequence[KernelPlan], position: Mapping[Tensor, int]) -> None:
         self.position = position
@@ -243,7 +243,9 @@ class _Merging:
         self.joined: set[KernelPlan] = set()
         """The kernels that are part of another one."""
         self._last = {plan: max(position[t] for t in plan.outputs) for plan in plans}
-        """The latest output of a kernel and of all kernels that it depends on: it grows along every dependency."""
+        """The greatest position of the outputs of a kernel and of all kernels that it depends on.
+
+        It never decreases along a dependency."""
         self._readers: dict[Tensor, list[KernelPlan]] = {}
         for plan in plans:
             for x in plan.inputs:
@@ -278,7 +280,8 @@ class _Merging:
         self.makers.update(dict.fromkeys(other.outputs, first))
         for x in other.inputs:
             self._readers[x].append(first)
-        # What follows ``first`` now depends on what ``other`` needs, however early its own outputs come.
+        # Kernels that depend on ``first`` now depend on the inputs of ``other``, too, even if their own outputs come
+        # earlier.
         self._last[first] = max(self._last[first], self._last[other])
         stack = [first]
         while stack:

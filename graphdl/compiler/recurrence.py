@@ -1,12 +1,14 @@
 """Loops: an operation that runs a body once for each element of its sequences and carries states from step to step.
 
-What need not wait for the states leaves the loop. What is made of the sequences and of values from outside is computed
-for all steps before it, if it takes a product or a reduction; what no state waits for is computed for all steps after
-it. The reverse of a loop is a loop in the other direction. It reads the states and the results of the products and
-reductions of the first loop, which that stores; the elementwise steps between them it computes again. The gradient of
-a matrix that all steps multiply by is the product of all steps' values after the loop.
+Work that does not depend on the states is moved out of the loop. Values that are computed from the sequences and from
+values outside are computed before the loop, for all steps at once, if they need a product or a reduction or an
+expensive formula. Values that no state depends on are computed after the loop, for all steps at once.
 
-Sequences have their steps as their first dimension, in the same order for both directions.
+The reverse of a loop is a loop in the other direction. It reads the states, and the results of the products and
+reductions of the first loop, which the first loop stores. The elementwise steps between them are recomputed. The
+gradient of a matrix by which all steps multiply is one product after the loop, over the values of all steps.
+
+The first dimension of a sequence runs over the steps, in the same order for both directions.
 """
 
 from __future__ import annotations
@@ -36,15 +38,17 @@ from graphdl.operators.tensor import (
 )
 
 COSTLY = 10
-"""Floating-point operations from which a formula is computed for all steps at once, on all cores, and kept."""
+"""The cost in floating-point operations from which a formula is computed before the loop, for all steps, and stored."""
 
 MOST_KEPT = 1 << 20
-"""Elements of one value at all steps up to which it is stored to be summed after the loop; else it is summed in it."""
+"""The most elements that a value may have over all steps to be stored and summed after the loop.
+
+A larger value is summed in the loop."""
 
 
 @dataclass(frozen=True)
 class State:
-    """A value that a loop carries: its leaf in the body, the value at the start, and the value after a step."""
+    """A value that a loop carries: its leaf in the body, its value at the start, and its value after a step."""
 
     leaf: Tensor
     start: Tensor
@@ -53,15 +57,19 @@ class State:
 
 @dataclass(frozen=True)
 class Loop(Operation):
-    """``count`` runs of a body, one after the other; ``backwards``, the last step comes first.
+    """``count`` runs of a body, one after the other. A loop with ``backwards`` runs the last step first.
 
-    The body is the graph of ``following``, the states after a step. Its leaves are given from outside: ``items`` are an
-    element of each sequence, ``states`` what the step before has left, ``invariants`` the same at all steps. The inputs
-    are the sequences ``[count, ...]``, the states at the start, and the invariants, in this order.
+    The body is the graph of ``following``, the states after a step. Its leaves get their values from outside. ``items``
+    are one element of each sequence, ``states`` are the values that the previous step left, and ``invariants`` are the
+    same at all steps. The inputs of the loop are the sequences ``[count, ...]``, the states at the start, and the
+    invariants, in this order.
 
-    With S states the parts are, by number: ``k``, state k at the end; ``S + k``, state k between the steps,
-    ``[count + 1, ...]`` (step t finds element t and leaves element t + 1, and the other way round backwards);
-    ``2·S + j``, the value ``values[j]`` of the body at each step, ``[count, ...]``.
+    With S states the numbers of the parts are:
+
+    - ``k``: state k at the end.
+    - ``S + k``: state k between the steps, ``[count + 1, ...]``. Step t reads element t and writes element t + 1.
+      Backwards, it reads element t + 1 and writes element t.
+    - ``2·S + j``: the value ``values[j]`` of the body at each step, ``[count, ...]``.
     """
 
     count: int
@@ -79,21 +87,21 @@ class Loop(Operation):
 
     @property
     def found(self) -> int:
-        """From the number of a step to the element of the states between the steps that it finds."""
+        """The offset from the number of a step to the element that it reads of a state between the steps."""
         return 1 if self.backwards else 0
 
     @property
     def left(self) -> int:
-        """From the number of a step to the element of the states between the steps that it leaves."""
+        """The offset from the number of a step to the element that it writes of a state between the steps."""
         return 1 - self.found
 
     @property
     def first(self) -> int:
-        """The element of the states between the steps that is the start."""
+        """The index of the start value in a state between the steps."""
         return self.count if self.backwards else 0
 
     def part(self, whole: Tensor, number: int) -> Tensor:
-        """An output of the loop whose tensor is ``whole``."""
+        """The part ``number`` of the loop whose tensor is ``whole``."""
         shape, element = self.type_of(number)
         return Tensor(Part(number), (whole,), shape, element, whole.origin)
 
@@ -112,11 +120,11 @@ class Loop(Operation):
         return _Reverse(self, y, gradients).run()
 
 
-# --------------------------------------------------------------------------------------------------------- making one
+# ----------------------------------------------------------------------------------------------------- building a loop
 
 
 class LoopBuilder:
-    """A loop in the graph, and what becomes of the values of its body."""
+    """Builds a loop in the graph, and the tensors outside the loop for the values of its body."""
 
     def __init__(
         self,
@@ -127,8 +135,8 @@ class LoopBuilder:
         invariants: Mapping[Tensor, Tensor],
         wanted: Sequence[Tensor],
     ) -> None:
-        """``items`` and ``invariants`` give for leaves of the body the sequences, and the tensors outside, that they
-        stand for. ``wanted`` are the values of the body that will be asked for by their place."""
+        """``items`` and ``invariants`` map leaves of the body to the sequences and the tensors outside that they
+        represent. ``wanted`` are the values of the body that ``sequence`` and ``total`` take by their place in it."""
         self.count = count
         self.items, self.invariants = dict(items), dict(invariants)
         self.state_leaves = [state.leaf for state in states]
@@ -148,7 +156,7 @@ class LoopBuilder:
     def _classify(self, results: Sequence[Tensor]) -> None:
         self.leaves: set[Tensor] = {*self.items, *self.state_leaves, *self.invariants}
         self.order = topological(results, self.leaves)
-        for tensor in self.order:  # what a body takes from the outside without having been told, as the run's seed
+        for tensor in self.order:  # sources that the body uses without declaring them, such as the run's seed
             if isinstance(tensor.operation, Feed | Read | Given) and tensor not in self.leaves:
                 self.invariants[tensor] = tensor
                 self.leaves.add(tensor)
@@ -164,7 +172,7 @@ class LoopBuilder:
         return made
 
     def _hoisted(self, results: list[Tensor]) -> list[Tensor]:
-        """The results of a body in which leaves stand for what is computed before the loop."""
+        """The results of a body in which leaves represent the values that are computed before the loop."""
         self._classify(results)
         self._known = {}
         places: dict[Tensor, Tensor] = {}
@@ -180,8 +188,12 @@ class LoopBuilder:
         return substituted(results, places, self.leaves)
 
     def _points(self, tensor: Tensor) -> list[Tensor]:
-        """What is better computed before the loop of a value that a step reads: all of it if it is the same at all
-        steps, or takes a product or a reduction; else its costly formulas."""
+        """The tensors that should be computed before the loop for a value that a step reads.
+
+        If the value is the same at all steps, or needs a product or a reduction, this is the value itself, without the
+        views of one tensor at its end. Otherwise these are its costly formulas. There are none for a leaf, a value
+        without inputs, and a value that depends on the states.
+        """
         while isinstance(tensor.operation, View) and len(tensor.inputs) == 1 and tensor not in self.leaves:
             tensor = tensor.inputs[0]
         if tensor in self.moving or tensor in self.leaves or not tensor.inputs:
@@ -192,8 +204,10 @@ class LoopBuilder:
         return [x for x in within if isinstance(x.operation, Elementwise) and x.operation.cost >= COSTLY]
 
     def _ahead(self, tensor: Tensor) -> Tensor | None:
-        """What does not depend on the states, for all steps at once, or once if all have the same; None if some
-        operation cannot be done for all steps at once."""
+        """A value that does not depend on the states, for all steps at once, or once if it is the same at all steps.
+
+        None if an operation cannot be computed for all steps at once.
+        """
         for x in topological([tensor], {*self.leaves, *self._known}):
             if x not in self._known:
                 inputs = [self._known[i] for i in x.inputs] if x not in self.leaves else []
@@ -210,10 +224,10 @@ class LoopBuilder:
             return self.invariants[leaf]
         return self._between(self.state_leaves.index(leaf), self.loop.found)
 
-    # ------------------------------------------------------------------------------------------- what comes out of it
+    # ----------------------------------------------------------------------------------------------- results of a loop
 
     def last(self, state: int) -> Tensor:
-        """A state after all steps."""
+        """The value of a state after all steps."""
         return self.loop.part(self.whole, state)
 
     def _between(self, state: int, start: int) -> Tensor:
@@ -226,7 +240,7 @@ class LoopBuilder:
         return for_each(self.outside(tensor), tensor.shape, self.count)
 
     def outside(self, tensor: Tensor) -> Tensor:
-        """A value of the body at every step, or once if it is the same at all."""
+        """A value of the body at every step, or once if it is the same at all steps."""
         for x in topological([tensor], {*self._kept, *self._known}):
             if x in self._known:
                 continue
@@ -243,9 +257,11 @@ class LoopBuilder:
 
     @cached_property
     def _kept(self) -> set[Tensor]:
-        """What is given to the loop, or computed in it: a state waits for it, or it takes no more than a formula.
+        """The leaves, the states after a step, and the other values that are computed in the loop.
 
-        A view of one tensor is that of the tensor at all steps.
+        A value that depends on the states is computed in the loop if a state after the step depends on it, or if it
+        needs no further product or reduction. Views of one tensor are not included: they are applied to that tensor at
+        all steps.
         """
         needed = {t for t in topological(self.following, self.leaves) if t in self.moving}
         after = (t for t in self.order if t not in needed and t not in self.leaves and _is_heavy(t))
@@ -258,7 +274,7 @@ class LoopBuilder:
         return self.loop.part(self.whole, 2 * len(self.state_leaves) + self._place[tensor])
 
     def total(self, place: int) -> Tensor | None:
-        """The sum of a wanted value over all steps; None where it should be summed in the loop."""
+        """The sum of a wanted value over all steps. None if it should be summed in the loop."""
         return self._total(self.wanted[place])
 
     def _total(self, tensor: Tensor) -> Tensor | None:
@@ -283,12 +299,15 @@ class LoopBuilder:
 
 
 def _is_heavy(tensor: Tensor) -> bool:
-    """Whether a kernel of its own makes a tensor."""
+    """Whether a tensor needs a kernel of its own, as products and reductions do."""
     return isinstance(tensor.operation, Template | Reduction | Part | Loop)
 
 
 def _for_all(tensor: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | None:
-    """What an operation makes of its inputs at all steps, or once if none of these varies."""
+    """The result of an operation for all steps at once, or once if none of its inputs varies.
+
+    None if the operation cannot be computed for all steps at once.
+    """
     varies = [x.rank > own.rank for x, own in zip(inputs, tensor.inputs, strict=True)]
     if not any(varies):
         return with_inputs(tensor, tuple(inputs))
@@ -308,7 +327,7 @@ def _for_all(tensor: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor | N
 def substituted(
     results: Sequence[Tensor], replaced: Mapping[Tensor, Tensor], leaves: Collection[Tensor]
 ) -> list[Tensor]:
-    """The results of a graph in which tensors are replaced; nothing before ``leaves`` is looked at."""
+    """The results of a graph with the tensors in ``replaced`` replaced. Tensors before ``leaves`` are not visited."""
     made = dict(replaced)
     for tensor in topological(results, {*leaves, *replaced}):
         if tensor not in made:
@@ -321,7 +340,7 @@ def substituted(
 
 
 class _Reverse:
-    """The gradients of one loop. ``arrived`` holds what reaches its parts, by their numbers."""
+    """The gradients of one loop. ``arrived`` maps the numbers of its parts to the gradients of the parts."""
 
     def __init__(self, loop: Loop, whole: Tensor, arrived: Mapping[int, Tensor]) -> None:
         self.loop, self.whole = loop, whole
@@ -331,12 +350,12 @@ class _Reverse:
         self.items: dict[Tensor, Tensor] = {}
         """The items of the reverse loop."""
         self.carried = {k: given(x.shape) for k, x in enumerate(loop.states) if x.element == "float"}
-        """What is carried of the gradient of each state."""
+        """The leaf of the gradient of each float state, which the reverse loop carries."""
         self.seeds: list[tuple[Tensor, Tensor]] = [
             (loop.values[n - 2 * states], self._item(g)) for n, g in arrived.items() if n >= 2 * states
         ]
         self.arriving = dict(self.carried)
-        """What reaches the state that a step leaves."""
+        """The gradient of each state after a step: the carried one, plus that of the state between the steps."""
         for k, g in self.between.items():
             self.arriving[k] = self.carried[k] + self._item(_steps(g, loop.left, loop.count))
 
@@ -403,7 +422,7 @@ class _Reverse:
         return leaf
 
     def _reading(self, results: Sequence[Tensor]) -> list[Tensor]:
-        """The results of the reverse body, which reads from memory what the loop has stored for it."""
+        """The results of the reverse body, in which items represent the values that the loop stores for it."""
         loop = self.loop
         body = set(loop.values)
         own = [x for x in topological(results, body) if x not in body]
@@ -425,8 +444,10 @@ class _Reverse:
         return loop.part(self.whole, 2 * states + loop.values.index(tensor))
 
     def _stored(self, read: set[Tensor]) -> list[Tensor]:
-        """What the loop stores so that all of ``read`` can be made of it, and of what it is given, by formulas alone:
-        of each product and reduction the last tensor that a kernel makes of it in passing."""
+        """The values that the loop stores, so that formulas alone compute ``read`` from them and the leaves.
+
+        For each product and reduction this is the last tensor that its kernel computes in its epilogue.
+        """
         loop = self.loop
         ends = {*loop.leaves, *(x for x in loop.values if not x.inputs)}
         users: dict[Tensor, list[Tensor]] = {x: [] for x in loop.values}
@@ -457,7 +478,7 @@ class _Reverse:
 
 
 def _passes(after: Tensor, x: Tensor) -> bool:
-    """Whether the kernel that makes ``x`` can make ``after`` of it in passing."""
+    """Whether the kernel that computes ``x`` can compute ``after`` in its epilogue."""
     if isinstance(after.operation, View):
         return after.operation.invertible
     return isinstance(after.operation, Elementwise) and after.shape == x.shape

@@ -1,14 +1,15 @@
-"""Reductions as generated kernels, with what is computed before and after them.
+"""Generated kernels of reductions, with the elementwise formulas before and after them.
 
-The kept dimensions run outside, the reduced ones inside. The vector runs along the dimension that is contiguous in the
-largest operand: a kept one (each lane its own result), or a reduced one (the lanes are added up last, in order).
+The outer loops run over the kept dimensions, the inner loops over the reduced ones. The vector runs along the dimension
+that is contiguous in the largest operand. If it is a kept dimension, each lane has its own result. If it is a reduced
+dimension, the lanes are combined at the end, in order.
 
-Long sums go in blocks: ``BLOCK`` elements to a partial sum, which is then added to the whole. The rounding error of n
-terms grows with BLOCK + n / BLOCK so, and not with n.
+Long sums are computed in blocks: ``BLOCK`` elements form a partial sum, which is added to the total. So the rounding
+error of n terms grows with BLOCK + n / BLOCK and not with n.
 
-A sum of negated terms is the negated sum of the terms: compilers turn ``sum += -x`` into ``sum -= x``, and Intel's of
-2026 (for AVX-512) adds up an unrolled chain of subtractions as a tree of subtractions, in which terms have the wrong
-sign.
+A sum of negated terms is computed as the negated sum of the terms. Compilers turn ``sum += -x`` into ``sum -= x``.
+Intel's compiler of 2026 for AVX-512 then computes an unrolled chain of subtractions as a tree of subtractions, in which
+terms have the wrong sign.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def reduction(
     target: Target,
     operands: Operands,
 ) -> Body:
-    """A kernel that reduces tensors of one shape over the same axes, and computes ``outputs`` of the results.
+    """The kernel that reduces tensors of one shape over the same axes and computes ``outputs`` from the results.
 
-    ``chains`` holds for each output the way from its root.
+    ``chains`` maps each output to a chain of tensors from its root: see ``KernelPlan``.
     """
     operation, x = roots[0].operation, roots[0].inputs[0]
     assert isinstance(operation, Reduction)
@@ -78,7 +79,7 @@ def reduction(
     outer_loops, outer_values = merge(
         [v for v in order if v in outer], [*indices_of(traced), *places, *indices_of(tails)]
     )
-    # the first of equal maxima counts, so positions must come in their order
+    # The first of equal maxima is the result, so positions must be visited in order.
     inner_order = inner if counts else [v for v in order if v in inner]
     inner_loops, inner_values = merge(inner_order, [*indices_of(traced), *counts])
     rebinder = Rebinder({**outer_values, **inner_values})
@@ -92,7 +93,7 @@ def reduction(
     nest = _Nest(reduced, outputs, tails, places, outer_loops, inner_loops, operands)
     innermost = next((v.name for v in reversed(order) if v.extent > 1), "")
     if outer_loops and innermost in outer_loops[-1].name.split("_"):
-        # Rows of the operand may lie far apart: each is read by whole lines of the cache.
+        # Rows of the operand may be far apart in memory, so each is read in whole cache lines.
         wide = max(target.vector_width, target.cache_line // 4) if target.kind == "cpu" else target.vector_width
         across = replace(target, vector_width=wide)
         nest.outer_widths = widths_of(outer_loops[-1], [*traced, *tails], places, across)
@@ -109,7 +110,7 @@ def reduction(
 
 @dataclass
 class _Nest:
-    """The loops of a reduction kernel and what stands in them."""
+    """The loops of a reduction kernel and their contents."""
 
     reduced: list[Combining]
     outputs: Sequence[Tensor]
@@ -122,7 +123,7 @@ class _Nest:
     inner_width: int = 1
 
     def body(self, lanes: int) -> list[str]:
-        """What one step of the outer loops does, for a vector of ``lanes`` results."""
+        """The lines of one step of the outer loops, for a vector of ``lanes`` results."""
         if self.inner_width == 1:
             vector = self.outer[-1] if lanes > 1 else None
             declared = [line for r in self.reduced for line in r.declare(lanes)]
@@ -134,7 +135,7 @@ class _Nest:
         ]  # fmt: skip
 
     def _loops(self, lanes: int, vector: LoopVariable | None) -> list[str]:
-        """The reduced dimensions; the innermost one in blocks if the sum is long."""
+        """The loops over the reduced dimensions. The innermost one runs in blocks if the sum is long."""
         if not self.inner:
             return self._combine(self.reduced, lanes, vector)
         last = self.inner[-1]
@@ -160,7 +161,7 @@ class _Nest:
         return _around(lines, self.inner[:-1])
 
     def _rest(self) -> list[str]:
-        """What a vector along a reduced dimension leaves over, element by element."""
+        """The loop over the elements that do not fill a vector along the reduced dimension, one by one."""
         last = self.inner[-1]
         begin = last.extent - last.extent % self.inner_width
         if begin == last.extent:

@@ -1,10 +1,10 @@
-"""Loops as the device runs them: the body is a program of its own, whose arguments move on from step to step.
+"""Compiled loops: the body is a program of its own, whose arguments advance from step to step.
 
-The program of the body reads the items, the invariants and the states that it finds as feeds, and the states that it
-leaves and the values that are stored are its fetches. Each of them is an operand or an output of the loop. A state that
-is asked for between the steps lies in memory ``count + 1`` times: a step reads one and writes the next. A state of
-which the end alone is asked for is a variable of the body's program, written in place. The setup of the body's
-program, which depends on invariants alone, runs once, before the steps.
+The feeds of the body's program are the items, the invariants, and the states before a step. Its fetches are the states
+after a step, and the values that are stored. Each of them is an operand or an output of the loop. A state whose values
+between the steps are needed has ``count + 1`` copies in memory: a step reads one and writes the next. Any other state
+is a variable of the body's program, which is written in place. The setup of the body's program depends on invariants
+alone and runs once, before the steps.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from graphdl.operators.tensor import Part, Template, Tensor, feed, read, topolog
 Key = TypeVar("Key")
 
 Compile = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Lasts], Program]
-"""From fetches, updates and what lasts to a program."""
+"""Compiles fetches and updates to a program. The third argument says which sources keep their values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What a buffer of a loop's program is: a stretch of an operand, of an output or of the loop's own memory.
+    """The memory of a buffer of a loop's program: a range of an operand, of an output or of the loop's own memory.
 
-    It begins ``offset`` bytes after the beginning, and ``step`` bytes further with every step.
+    At the first step that runs, the range begins at ``offset`` bytes. It moves by ``step`` bytes with every step.
     """
 
     kind: Literal["operand", "output", "own"]
@@ -44,12 +44,12 @@ class Argument:
 
 
 Arguments = Mapping[tuple[str, str], Argument]
-"""By the place and the name of a binding of the program."""
+"""Maps the place and the name of each binding of a program to its memory."""
 
 
 @dataclass(frozen=True)
 class Linked:
-    """A program and what its buffers are."""
+    """A program and the memory of its buffers."""
 
     program: Program
     arguments: Arguments
@@ -57,7 +57,7 @@ class Linked:
 
 @dataclass(frozen=True, eq=False)
 class Repeated(Template):
-    """A compiled loop: ``start`` lays down the states at the start, then ``body`` runs ``count`` times.
+    """A compiled loop: ``start`` writes the states at the start, then ``body`` runs ``count`` times.
 
     The inputs are the operands; the parts are the outputs.
     """
@@ -66,7 +66,7 @@ class Repeated(Template):
     body: Linked
     start: Linked | None
     own_bytes: int
-    """Memory that the loop needs while it runs."""
+    """The bytes of memory that the loop needs while it runs."""
     outputs: tuple[tuple[Shape, Element], ...] = field(default=())
 
     takes_epilogue = False
@@ -78,7 +78,7 @@ class Repeated(Template):
 
     @property
     def programs(self) -> tuple[Linked, ...]:
-        """What is launched: the start, if there is one, and the body."""
+        """The programs in the order in which they run: the start, if there is one, and the body."""
         return (self.body,) if self.start is None else (self.start, self.body)
 
     def flops(self, y: Tensor) -> int:
@@ -86,7 +86,7 @@ class Repeated(Template):
 
 
 def settle(results: Mapping[Key, Tensor], compiled: Compile) -> dict[Key, Tensor]:
-    """The same results with the loops compiled; of each loop only what is asked for is computed."""
+    """The same results with the loops compiled. Each loop computes only the parts that are needed."""
     asked = _asked(list(results.values()))
     if not asked:
         return dict(results)
@@ -94,7 +94,7 @@ def settle(results: Mapping[Key, Tensor], compiled: Compile) -> dict[Key, Tensor
 
     def settled(tensor: Tensor, inputs: tuple[Tensor, ...], replaced: Replaced) -> Tensor | None:
         if isinstance(tensor.operation, Loop):
-            if tensor not in asked:  # another loop has it among its inputs, and does not read it
+            if tensor not in asked:  # it is an input of another loop, which does not read it
                 return None
             made[tensor] = _Settled(tensor.operation, tensor, inputs, asked[tensor], compiled)
             return made[tensor].whole
@@ -106,7 +106,7 @@ def settle(results: Mapping[Key, Tensor], compiled: Compile) -> dict[Key, Tensor
 
 
 def _asked(results: Sequence[Tensor]) -> dict[Tensor, set[int]]:
-    """For every loop the numbers of the parts that are needed; what a loop does not read of its inputs is not."""
+    """The numbers of the needed parts of every loop. Inputs that a loop does not read are not needed."""
     alive = set(results)
     asked: dict[Tensor, set[int]] = {}
     for tensor in reversed(topological(results)):
@@ -127,7 +127,7 @@ def _inputs_read(loop: Loop, tensor: Tensor, asked: Collection[int]) -> list[Ten
 
 
 def _needs(loop: Loop, asked: Collection[int]) -> tuple[set[int], set[Tensor]]:
-    """The states that a loop must carry for the parts that are asked for, and the leaves that it reads."""
+    """The states that a loop must carry for the parts with the numbers ``asked``, and the leaves that it reads."""
     states = len(loop.states)
     values = [loop.values[n - 2 * states] for n in sorted(asked) if n >= 2 * states]
     leaves = set(loop.leaves)
@@ -154,10 +154,10 @@ class _Settled:
         self.needed, _ = _needs(loop, asked)
         self.operands: list[Tensor] = []
         self.outputs: dict[int, int] = {}
-        """From a part's number to the place among the outputs."""
+        """Maps the number of a part to its place among the outputs."""
         self.own_bytes = 0
         self._own: dict[int, int] = {}
-        """For a state that nobody asks for where it lies in the loop's own memory."""
+        """Maps a state that is carried but not asked for to its offset in the loop's own memory."""
         types: list[tuple[Shape, Element]] = []
         for k in sorted(self.needed):
             if k in self.between:
@@ -180,11 +180,11 @@ class _Settled:
         ]
 
     def part(self, number: int) -> Tensor:
-        """The output that stands for a part of the loop."""
+        """The tensor that replaces a part of the loop."""
         loop, states = self.loop, len(self.loop.states)
         if number in self.outputs:
             return self._parts[self.outputs[number]]
-        whole = self._parts[self.outputs[states + number]]  # the end is the last between the steps
+        whole = self._parts[self.outputs[states + number]]  # the final state is the last between the steps
         end = loop.count - loop.first
         shape = loop.states[number].shape
         return reshape(slice_(whole, (end, *[0] * len(shape)), (1,) * whole.rank, (1, *shape)), shape)
@@ -236,19 +236,19 @@ class _Settled:
         return found
 
     def _moving(self, kind: Literal["operand", "output"], number: int, nbytes: int, ahead: int) -> Argument:
-        """One element of a sequence, ``ahead`` elements after that of the step."""
+        """The memory of one element of a sequence: at step t, element t + ``ahead``."""
         if self.loop.backwards:
             return Argument(kind, number, (self.loop.count - 1 + ahead) * nbytes, -nbytes)
         return Argument(kind, number, ahead * nbytes, nbytes)
 
     def _still(self, state: int) -> Argument:
-        """A state that lies in memory once."""
+        """The memory of a state that has one copy."""
         if state in self._own:
             return Argument("own", 0, self._own[state], 0)
         return Argument("output", self.outputs[state], 0, 0)
 
     def _operand(self, number: int) -> int:
-        """The place among the operands of an input of the loop."""
+        """The place among the operands of the loop's input with this number."""
         x = self.inputs[number]
         if not stays_row_major(x):
             x = copy(x)

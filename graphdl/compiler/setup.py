@@ -1,4 +1,4 @@
-"""The setup of a program: the kernels that need not run every time, such as those that pack filters.
+"""The setup of a program: the kernels that need not run in every run of it, such as those that pack filters.
 
 The setup depends only on tensors that keep their values from run to run. For inference these are the variables: the
 setup runs first, and again only after a variable was written. For the body of a loop these are the tensors that are the
