@@ -1,1 +1,1 @@
-"""The hand-written kernel families, one a file: see ``family`` for what each answers."""
+"""The hand-written kernel families, one in each file. ``family`` is their interface."""

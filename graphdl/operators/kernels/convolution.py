@@ -1,9 +1,9 @@
 """Convolution and its gradient with respect to the input: ``opencl/convolution.cl``, and ``opencl/tiled_product.cl`` on
 GPUs.
 
-On a CPU both are one kernel: for every place of a grid of pixels a sum over channels and taps of data times packed
-filters. The gradient runs it once for each phase of the stride, over the output's gradient with zeros around it, with
-the filters turned.
+On a CPU both are one kernel. At each pixel of a grid, it sums the products of data and packed filters over channels and
+taps. For the gradient, the data is the gradient of the output with zeros around it, and the order of the taps is
+reversed. The kernel runs once for each phase of the stride.
 """
 
 from __future__ import annotations
@@ -54,26 +54,28 @@ class PixelTile:
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """What ``convolution.cl`` computes: per group ``columns`` sums at each place of a ``grid`` (N, H, W) of a phase."""
+    """The problem of ``convolution.cl``: ``columns`` sums for each group, pixel of the ``grid`` (N, H, W) and phase."""
 
     columns: int
     groups: int
     rows: int
-    """Channels of a group that are summed over."""
+    """The number of channels of a group that are summed over."""
     taps: int
     grid: tuple[int, int, int]
     phases: Pair
     blank: Pair
-    """Rows of the data that are known to be zeros, above and below."""
+    """The numbers of rows at the top and at the bottom of the data that are known to be zero."""
     filter_strides: Pair
-    """Of W along the columns and along the rows."""
+    """The strides of W along the columns and along the rows."""
     turn: bool
-    """The last tap comes first."""
+    """Whether the order of the taps is reversed."""
 
 
 class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
-    """Pointers ``X`` (the data, channels-last) and ``W`` (packed on a CPU); ``STORE(V, value, n, y, x, c)``, a vector
-    along c."""
+    """A kernel with the pointers ``X`` (the data, channels-last) and ``W`` (packed on a CPU).
+
+    It stores vectors along c: ``STORE(V, value, n, y, x, c)``.
+    """
 
     operand_layouts = ("channels_last", "row_major")
     result_layout = "channels_last"
@@ -85,7 +87,8 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
             return [group_tile(target)]
         windows = self._windows(problem)
         grid = windows.grid
-        # Where rows are blank, a tile rather takes several images than several rows: more of them meet blank rows only.
+        # If rows are blank, tiles of several images are better than tiles of several rows: more of them read blank rows
+        # only.
         flat = any(windows.blank)
         found = [
             PixelTile(tile, box)
@@ -104,7 +107,7 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         return tiles * ceil_div(ceil_div(windows.columns, lanes_of(target)), tile.vectors) * step_cycles(tile, target)
 
     def packing(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> Packing | None:
-        """How the filters are to be packed for a form of the kernel; None if it reads them as they are."""
+        """The packing of the filters for a form of the kernel. None if it reads them as they are."""
         if isinstance(candidate, GroupTile):
             return None
         windows = self._windows(problem)
@@ -115,12 +118,12 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
 
     @abstractmethod
     def _windows(self, problem: ConvolutionProblem) -> _Windows:
-        """The problem as ``convolution.cl`` sees it."""
+        """The problem in the terms of ``convolution.cl``."""
 
     def _computed(
         self, y: Tensor, shape: Shape, data: Tensor, filters: Tensor, problem: ConvolutionProblem, planner: Planner
     ) -> Tensor:
-        """The tensor of ``shape`` that the kernel makes of data and filters, which it may want packed."""
+        """The tensor of ``shape`` that the kernel computes from data and filters, which are packed if necessary."""
         packing = self.packing(problem, planner.chosen(self, problem), planner.target)
         if packing is not None:
             filters = planner.made(FILTER_PACKING, packing, (filters,), (packing.size,), y)
@@ -154,7 +157,7 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
 
 
 class ConvolutionFamily(_WindowFamily):
-    """Y[n, oy, ox, o]. The problem's padding, which X holds as zeros, may save work."""
+    """Y[n, oy, ox, o]. X contains the problem's padding as zeros; the kernel can skip some of them."""
 
     name = "convolution"
 
@@ -192,8 +195,10 @@ class ConvolutionFamily(_WindowFamily):
 
 
 class InputGradientFamily(OfPaddedInput, _WindowFamily):
-    """dX[n, y, x, c] without the problem's padding: y = 0 is the first row that is no padding. ``X`` is the output's
-    gradient, on a CPU with the zeros around it that ``gradient_padding`` says."""
+    """dX[n, y, x, c] without the problem's padding: y = 0 is the first row behind the padding.
+
+    ``X`` is the gradient of the output. On a CPU it has zeros around it: see ``gradient_padding``.
+    """
 
     name = "input_gradient"
 
@@ -206,7 +211,7 @@ class InputGradientFamily(OfPaddedInput, _WindowFamily):
         return self._computed(y, (n, c, *problem.inner), data, w, problem, planner)
 
     def gradient_padding(self, problem: ConvolutionProblem, target: Target) -> Padding:
-        """The zeros that the kernel wants around the output's gradient."""
+        """The rows and columns of zeros that the kernel needs around the gradient of the output."""
         return UNPADDED if target.kind == "gpu" else _gradient_padding(problem)[0]
 
     def call(
@@ -251,19 +256,19 @@ INPUT_GRADIENT = InputGradientFamily()
 
 
 def _phase_grid(problem: ConvolutionProblem) -> Pair:
-    """Rows and columns of the input that one phase of the stride computes."""
+    """The numbers of rows and columns of the input that one phase of the stride computes."""
     height, width = problem.inner
     return ceil_div(height, problem.stride[0]), ceil_div(width, problem.stride[1])
 
 
 def _gradient_padding(problem: ConvolutionProblem) -> tuple[Padding, Pair]:
-    """The zeros that the output's gradient needs around it, and the parameters ORIGIN of ``convolution.cl``.
+    """The padding of the output's gradient, and the parameters ORIGIN of ``convolution.cl``.
 
-    Input row q * stride + phase, counted without the padding, met tap t where it made output row
-    q + (phase + pad - t * dilation) / stride, if that is an integer. The turned filters begin with the last tap.
+    Input row q * stride + phase, counted without the padding, contributes through tap t to output row
+    q + (phase + pad - t * dilation) / stride, if this is an integer. The reversed filters begin with the last tap.
 
-    An example along one axis: 3 taps, stride 1, pad 1. Row q met tap t where it made row q + 1 - t: the shifts are
-    1, 0, -1. One row of zeros before the gradient and one behind it hold the rows -1 and ``output``.
+    An example along one axis: 3 taps, stride 1, pad 1. Row q contributes through tap t to row q + 1 - t, so the shifts
+    are 1, 0, -1. The gradient needs one row of zeros before it, for row -1, and one behind it, for row ``output``.
     """
     grid = _phase_grid(problem)
     pads, origins = [], []
@@ -283,7 +288,7 @@ def _gradient_padding(problem: ConvolutionProblem) -> tuple[Padding, Pair]:
 
 
 def _boxes(pixels: int, grid: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-    """The ways of laying ``pixels`` on the grid as a box, the widest first."""
+    """All boxes of ``pixels`` pixels that fit in the grid, the widest first."""
     return [
         (pixels // (x * y), y, x)
         for x in range(min(pixels, grid[2]), 0, -1)

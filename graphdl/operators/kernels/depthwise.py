@@ -1,7 +1,8 @@
 """Depthwise convolution and its gradients: ``opencl/depthwise.cl`` and ``opencl/depthwise_weight_gradient.cl``.
 
-Each channel has one filter, so there is no matrix product in it: a vector runs along the channels. Data and result are
-read and written about once, and that takes the most time: therefore zeros around an image are not stored.
+Each channel has one filter, so there is no matrix product, and vectors run along the channels. Most of the time goes to
+memory accesses: the data is read about once and the result is written once. Therefore zeros around an image are not
+stored.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _MOST_PLACES = 8
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What ``depthwise.cl`` computes: at each place of ``out`` a sum over the taps that meet the ``data``."""
+    """The problem of ``depthwise.cl``: at each pixel of ``out``, a sum over the taps that lie inside the ``data``."""
 
     data: Pair
     out: Pair
@@ -45,9 +46,10 @@ class _Sums:
 
 
 class _SumFamily(Family[ConvolutionProblem, int]):
-    """Pointers ``X`` (the data, channels-last) and ``W``; ``STORE(V, value, n, y, x, c)``, a vector along c.
+    """A kernel with the pointers ``X`` (the data, channels-last) and ``W``.
 
-    A candidate is how many neighbouring places a work-item of a CPU computes at once.
+    It stores vectors along c: ``STORE(V, value, n, y, x, c)``. A candidate is the number of neighbouring pixels of a
+    row that a work-item of a CPU computes at once.
     """
 
     operand_layouts = ("channels_last", "row_major")
@@ -57,7 +59,7 @@ class _SumFamily(Family[ConvolutionProblem, int]):
 
     @abstractmethod
     def _sums(self, problem: ConvolutionProblem) -> _Sums:
-        """The problem as ``depthwise.cl`` sees it."""
+        """The problem in the terms of ``depthwise.cl``."""
 
     def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[int]:
         if target.kind == "gpu":
@@ -67,7 +69,7 @@ class _SumFamily(Family[ConvolutionProblem, int]):
         return range(max(1, min(_MOST_PLACES, free, ceil_div(sums.out[1], sums.phases[1]))), 0, -1)
 
     def cycles(self, problem: ConvolutionProblem, candidate: int, target: Target) -> float:
-        """Of one row of a filter along one row of places: whole tiles, and one by one what no tile covers."""
+        """The cycles of one row of a filter for one row of pixels: whole tiles, and the other pixels one by one."""
         sums, taps = self._sums(problem), ceil_div(problem.kernel[1], self._sums(problem).phases[1])
         places = ceil_div(sums.out[1], sums.phases[1])
         reach = (problem.kernel[1] - 1) * problem.dilation[1] // sums.phases[1]
@@ -108,7 +110,7 @@ class _SumFamily(Family[ConvolutionProblem, int]):
 
 
 class DepthwiseFamily(_SumFamily):
-    """Y[n, oy, ox, c]; ``X`` lies without the problem's padding."""
+    """Y[n, oy, ox, c]. ``X`` is stored without the problem's padding."""
 
     name = "depthwise"
 
@@ -122,7 +124,7 @@ class DepthwiseFamily(_SumFamily):
 
 
 class DepthwiseInputFamily(OfPaddedInput, _SumFamily):
-    """dX[n, y, x, c] without the problem's padding; ``X`` is the output's gradient."""
+    """dX[n, y, x, c] without the problem's padding. ``X`` is the gradient of the output."""
 
     name = "depthwise_input_gradient"
 
@@ -136,11 +138,10 @@ class DepthwiseInputFamily(OfPaddedInput, _SumFamily):
 
 
 class DepthwiseWeightFamily(Family[ConvolutionProblem, int]):
-    """dW[c, 0, ky, kx] from ``X`` (without the problem's padding) and the output's gradient ``G``, both channels-last,
-    as partial sums over shares of the lines, which are added up in order: ``STORE(V, value, split, c, i, ky, kx)``, a
-    vector along c.
+    """dW[c, 0, ky, kx] from ``X`` (without the problem's padding) and the output's gradient ``G``, both channels-last.
 
-    A candidate is the number of partial sums.
+    The kernel computes partial sums over parts of the lines, which are then added up in order. It stores vectors along
+    c: ``STORE(V, value, split, c, i, ky, kx)``. A candidate is the number of partial sums.
     """
 
     name = "depthwise_weight_gradient"
@@ -182,8 +183,10 @@ class DepthwiseWeightFamily(Family[ConvolutionProblem, int]):
 
 
 def _spans(problem: ConvolutionProblem, target: Target) -> Pair:
-    """Blocks of channels of a work-item of a CPU, and into how many such spans the channels are parted: into several
-    where there are too few lines for an even load, or where a work-item would keep too much."""
+    """The number of blocks of channels of a work-item of a CPU, and the number of such spans of channels.
+
+    There are several spans if there are too few lines for an even load, or if one work-item would keep too many sums.
+    """
     lanes = _lanes(problem.channels, target)
     blocks = ceil_div(problem.channels, lanes)
     spans = ceil_div(target.shares, problem.batch * problem.output[0])
@@ -197,12 +200,12 @@ DEPTHWISE_WEIGHT = DepthwiseWeightFamily()
 
 
 def _unpadded(x: Tensor, problem: ConvolutionProblem) -> Tensor:
-    """What lies within the problem's padding."""
+    """The tensor inside the problem's padding."""
     return x if problem.padding == UNPADDED else x.inputs[0]
 
 
 def _lanes(channels: int, target: Target) -> int:
-    """Floats of the vectors along the channels: no more than there are channels."""
+    """The number of floats of the vectors along the channels. It is at most the number of channels."""
     lanes = lanes_of(target)
     while lanes > channels:
         lanes //= 2
@@ -210,13 +213,15 @@ def _lanes(channels: int, target: Target) -> int:
 
 
 def _most_blocks(problem: ConvolutionProblem, target: Target) -> int:
-    """Blocks of channels whose filters, or sums for them, a work-item may keep without pushing the data out of a core's
-    caches."""
+    """The most blocks of channels whose filters, or sums of gradients, a work-item can keep.
+
+    With more blocks, they would displace the data from the core's caches.
+    """
     return max(1, target.tuning.private_floats // (4 * problem.taps * _lanes(problem.channels, target)))
 
 
 def _group(channels: int, target: Target) -> Pair:
-    """The extent of a GPU's work-groups along the channels and along the pixels."""
+    """The extents of a GPU's work-groups along the channels and along the pixels."""
     most = min(target.tuning.group_items, target.max_work_group)
     width = min(most, 1 << (channels - 1).bit_length())
     return width, most // width

@@ -1,13 +1,13 @@
-"""What the compiler asks of a hand-written kernel family, and what it makes of the answers.
+"""The interface of hand-written kernel families, and the tensors that the compiler makes with it.
 
-A family is one file of this folder and one or more files of ``opencl/``. It answers five questions:
+A family is one file of this folder and one or more files of ``opencl/``. It gives the compiler:
 
-- ``prepare``: which tensors does the kernel want in place of an operation's inputs (packed filters, padding)?
-- ``operand_layouts`` and ``result_layout``: how do they lie in memory?
-- ``candidates`` and ``cycles``: which forms of the kernel are there for a problem, and how long does each take?
-- ``call``: what is launched, once a candidate is chosen?
+- ``prepare``: the tensors that replace the inputs of an operation (packed filters, padding).
+- ``operand_layouts`` and ``result_layout``: the order of these tensors and of the result in memory.
+- ``candidates`` and ``cycles``: the forms of the kernel for a problem, and the predicted time of each.
+- ``call``: the launch of a candidate.
 
-The choice among the candidates is a function of its own (``Choose``): the compiler is given it.
+The compiler gets a function (``Choose``) that chooses among the candidates.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Candidate = TypeVar("Candidate", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Where a strided operand is read: the offset of its first element, and its strides, counted in elements."""
+    """The place of a strided operand in memory: the offset of its first element, and its strides, in elements."""
 
     offset: int
     strides: tuple[int, ...]
@@ -45,34 +45,36 @@ class Family(ABC, Generic[Problem, Candidate]):
     operand_layouts: ClassVar[tuple[Layout, ...]]
     result_layout: ClassVar[Layout] = "row_major"
     coordinates: ClassVar[tuple[int, ...]]
-    """For each coordinate of the kernel's ``STORE`` the dimension of the result that it runs along."""
+    """The dimension of the result for each coordinate of the kernel's ``STORE``."""
     vector: ClassVar[int]
     """The dimension of the result along which ``STORE`` gets vectors."""
     outputs: ClassVar[tuple[Element, ...]] = ("float",)
-    """The elements that the kernel stores. With several, ``STORE`` takes a value of each, then the coordinates."""
+    """The element types of the outputs. If there are several, ``STORE`` takes a value of each, then the coordinates."""
 
     @abstractmethod
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
-        """The tensor that replaces ``y``, whose operation belongs to this family, now that its inputs are prepared."""
+        """The tensor that replaces ``y``, whose operation belongs to this family. The ``inputs`` are prepared."""
 
     def prepare_viewed(self, view: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor | None:
-        """The tensor that replaces ``view``, a view of such a ``y`` with these ``inputs``; None if ``y`` is made whole
-        first."""
+        """The tensor that replaces ``view``, a view of such a ``y`` with these ``inputs``.
+
+        None if the whole of ``y`` is computed first.
+        """
         return None
 
     @abstractmethod
     def candidates(self, problem: Problem, target: Target) -> Sequence[Candidate]:
-        """Every form of the kernel that fits the target; among equally fast ones the first is the best."""
+        """Every form of the kernel that fits the target. Of forms with the same prediction, the first is chosen."""
 
     def cycles(self, problem: Problem, candidate: Candidate, target: Target) -> float:
-        """A prediction of the cycles that a form takes, to be compared with those of the others."""
+        """The predicted cycles of a form, for comparison with the other forms of the same problem."""
         return 0.0
 
     @abstractmethod
     def call(
         self, problem: Problem, candidate: Candidate, target: Target, operands: Sequence[Operand] = ()
     ) -> TemplateCall:
-        """The launch of one form. ``operands`` are for families with strided operands."""
+        """The launch of one form. Only families with strided operands use ``operands``."""
 
 
 Choose = Callable[[Family[Any, Any], Any, "Target"], Any]
@@ -80,43 +82,44 @@ Choose = Callable[[Family[Any, Any], Any, "Target"], Any]
 
 
 Lasts = Callable[[Tensor], bool]
-"""Whether a source has the same value in many runs of a program: then what depends on it alone is computed once."""
+"""Whether a source keeps its value over many runs of a program. Tensors that depend on such sources alone are computed
+once."""
 
 
 def nothing_lasts(source: Tensor) -> bool:
-    """For programs of which every source is new in every run."""
+    """The ``Lasts`` of a program whose sources all change in every run."""
     return False
 
 
 @lru_cache(maxsize=4096)
 def predicted(family: Family[Any, Any], problem: Hashable, target: Target) -> Any:
-    """The candidate of which the family predicts the fewest cycles."""
+    """The candidate with the fewest cycles by the family's prediction."""
     return min(family.candidates(problem, target), key=lambda form: family.cycles(problem, form, target))
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form of a kernel as a program launches it, and how the same can be computed alone."""
+    """One form of a kernel in a program, and a tensor that computes the same outside of the program."""
 
     family: Family[Any, Any]
     problem: Hashable
     candidate: Hashable
     operands: tuple[Operand, ...]
     alone: Tensor | None = field(compare=False)
-    """The tensor that the kernel serves, computed from feeds. A program of this tensor has the same problem."""
+    """The tensor for which the kernel runs, computed from feeds. A program of this tensor has the same problem."""
 
 
 @dataclass(frozen=True)
 class Prepared(Template):
-    """A hand-written kernel whose form is chosen."""
+    """A hand-written kernel with a chosen form."""
 
     kernels: Family[Any, Any]
     problem: Hashable
     candidate: Hashable
     work: int = field(compare=False)
-    """Floating-point operations."""
+    """The number of floating-point operations."""
     alone: Tensor | None = field(default=None, compare=False)
-    """See ``Form``."""
+    """See ``Form.alone``."""
 
     @property
     def family(self) -> Family[Any, Any]:
@@ -133,28 +136,28 @@ class Prepared(Template):
         return self.family.call(self.problem, self.candidate, target, operands)
 
     def form(self, operands: Sequence[Operand]) -> Form:
-        """The form, with the places where the operands are read."""
+        """The form, with the places of the operands in memory."""
         return Form(self.family, self.problem, self.candidate, tuple(operands), self.alone)
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes the tensors of the hand-written kernels that serve one tensor, for a target."""
+    """Makes the tensors of the hand-written kernels that compute one tensor on a target."""
 
     target: Target
     choose: Choose = predicted
     repeated: Lasts = nothing_lasts
     alone: Tensor | None = None
-    """The tensor, computed from feeds: see ``Form``."""
+    """The tensor, computed from feeds: see ``Form.alone``."""
 
     def repeats(self, x: Tensor) -> bool:
-        """Whether ``x`` is a view of a source that many runs read before it changes: packing it pays."""
+        """Whether ``x`` is a view of a source that many runs read before it changes. Then it is worth packing."""
         while isinstance(x.operation, View) and len(x.inputs) == 1:
             (x,) = x.inputs
         return self.repeated(x)
 
     def chosen(self, family: Family[Problem, Candidate], problem: Problem) -> Candidate:
-        """The form of the kernel that is taken for a problem."""
+        """The chosen form of the kernel for a problem."""
         candidate: Candidate = self.choose(family, problem, self.target)
         return candidate
 
@@ -167,7 +170,7 @@ class Planner:
         y: Tensor,
         work: int = 0,
     ) -> Tensor:
-        """The tensor of ``shape`` that the family's kernel computes for the node that asked for ``y``."""
+        """The tensor of ``shape`` that the family's kernel computes from ``operands``. Its origin is that of ``y``."""
         laid = zip(family.operand_layouts, operands, strict=True)
         operation = Prepared(family, problem, self.chosen(family, problem), work, self.alone)
         return Tensor(operation, tuple(_laid(layout, x) for layout, x in laid), shape, family.outputs[0], y.origin)
@@ -175,22 +178,21 @@ class Planner:
 
 @dataclass(frozen=True)
 class Copy(View):
-    """The same tensor, stored once more."""
+    """The identity view. It gives a tensor a second place in memory."""
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         return [Access(0, tuple(index))]
 
 
 def copy(x: Tensor) -> Tensor:
-    """The same values in memory of their own."""
+    """A copy of ``x`` with its own memory."""
     return Tensor(Copy(), (x,), x.shape, x.element, x.origin)
 
 
 def _laid(layout: Layout, x: Tensor) -> Tensor:
-    """``x``, or a copy where it does not lie in memory as the kernel wants it.
+    """``x``, or a copy if the order of ``x`` in memory is not ``layout``.
 
-    What comes from outside or from a loop is row-major: that is channels-last too if there is one channel or one
-    pixel.
+    Tensors from outside and from a loop are row-major. With one channel or one pixel this is also channels-last.
     """
     if not isinstance(x.operation, Source | Part):
         return x if x.inputs or layout != "row_major" else copy(x)

@@ -1,4 +1,4 @@
-"""The sizes of a convolution, which its three kernels share."""
+"""The sizes of a convolution, as its three kernels share them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]
 
 Padding = tuple[Pair, Pair]
-"""Rows before and after, columns before and after."""
+"""The numbers of rows before and after an image, and of columns before and after it."""
 
 UNPADDED: Padding = ((0, 0), (0, 0))
 
@@ -26,7 +26,7 @@ CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the filters move over an image."""
+    """The stride, the dilation and the groups of a convolution."""
 
     stride: Pair
     dilation: Pair
@@ -42,7 +42,7 @@ class Convolving(Template):
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionProblem:
-    """X [N, H, W, C] with its padding, W [O, C/groups, KH, KW], Y and its gradient G [N, OH, OW, O]."""
+    """The sizes of X [N, H, W, C] with its padding, W [O, C/groups, KH, KW], Y and its gradient G [N, OH, OW, O]."""
 
     batch: int
     channels: int
@@ -54,11 +54,11 @@ class ConvolutionProblem:
     dilation: Pair
     groups: int
     padding: Padding = UNPADDED
-    """How much of X is zeros."""
+    """The part of ``height`` and ``width`` that is padding with zeros."""
 
     @staticmethod
     def of(y: Tensor, x: Shape, w: Shape, padding: Padding = UNPADDED) -> ConvolutionProblem:
-        """The problem of a tensor that a convolution or one of its gradients makes."""
+        """The problem of ``y``, the result of a convolution or of one of its gradients."""
         assert isinstance(y.operation, Convolving)
         geometry = y.operation.geometry
         return ConvolutionProblem(
@@ -67,7 +67,7 @@ class ConvolutionProblem:
 
     @property
     def output(self) -> Pair:
-        """Rows and columns of Y."""
+        """The numbers of rows and columns of Y."""
         height, width = (
             (extent - step * (taps - 1) - 1) // stride + 1
             for extent, taps, stride, step in zip(
@@ -78,7 +78,7 @@ class ConvolutionProblem:
 
     @property
     def inner(self) -> Pair:
-        """Rows and columns of X without its padding."""
+        """The numbers of rows and columns of X without its padding."""
         return self.height - sum(self.padding[0]), self.width - sum(self.padding[1])
 
     @property
@@ -102,7 +102,7 @@ class ConvolutionProblem:
 
     @property
     def defines(self) -> dict[str, int]:
-        """What all kernels want to know."""
+        """The parameters that all kernels have."""
         return {
             "BATCH": self.batch, "HEIGHT": self.height, "WIDTH": self.width, "CHANNELS": self.channels,
             "GROUP_CHANNELS": self.group_channels, "OUT_HEIGHT": self.output[0], "OUT_WIDTH": self.output[1],
@@ -118,7 +118,7 @@ class ConvolutionProblem:
 
 
 def zeros_around(x: Tensor) -> Padding:
-    """The rows and columns of an image that are known to be zeros: its first input lies within them."""
+    """The rows and columns of zeros around an image, if a pad with zeros makes it. Its first input lies inside them."""
     padding = x.operation
     if not isinstance(padding, Pad) or padding.otherwise != 0 or any(step != 1 for step in padding.steps):
         return UNPADDED
@@ -131,7 +131,7 @@ def zeros_around(x: Tensor) -> Padding:
 
 
 def cut_off(view: Tensor) -> Padding | None:
-    """The rows and columns of an image that a slice leaves out around what it keeps; None if it is no such slice."""
+    """The rows and columns that a slice cuts off around an image. None if ``view`` is not such a slice."""
     cut, whole = view.operation, view.inputs[0]
     if not isinstance(cut, Slice) or any(step != 1 for step in cut.steps):
         return None
@@ -145,12 +145,14 @@ def cut_off(view: Tensor) -> Padding | None:
 
 
 class OfPaddedInput(ABC):
-    """A family whose kernel computes the gradient of an input that may be padded, and leaves the padding out where only
-    what is no padding is wanted."""
+    """A family whose kernel computes the gradient of an input that may be padded.
+
+    If only the gradient without the padding is needed, the kernel does not compute the rest.
+    """
 
     @abstractmethod
     def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
-        """The tensor that replaces ``y``, the gradient of the whole input, but for ``padding`` around it."""
+        """The tensor that replaces ``y``, the gradient of the whole input, without the ``padding`` around it."""
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         return self.prepare_padded(y, inputs, UNPADDED, planner)

@@ -34,7 +34,7 @@ class MatrixProduct:
     n: int
     k: int
     packed: bool = False
-    """B is not a matrix but its panels, packed beforehand."""
+    """Whether B is given as packed panels and not as a matrix."""
 
     @property
     def flops(self) -> int:
@@ -42,7 +42,10 @@ class MatrixProduct:
 
 
 class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
-    """Pointers ``A`` and ``B`` with any strides; ``STORE(V, value, b, m, n)``, a vector along n."""
+    """A kernel with the pointers ``A`` and ``B`` with any strides.
+
+    It stores vectors along n: ``STORE(V, value, b, m, n)``.
+    """
 
     name = "matmul"
     operand_layouts: ClassVar[tuple[Layout, ...]] = ("strided", "strided")
@@ -61,7 +64,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         return planner.made(self, problem, (a, b), y.shape, y, problem.flops)
 
     def packing(self, problem: MatrixProduct, candidate: RegisterTile | GroupTile, target: Target) -> Packing | None:
-        """How B is to be packed for a form of the kernel; None if the form reads it as it is."""
+        """The packing of B for a form of the kernel. None if the form reads B as it is."""
         if isinstance(candidate, GroupTile):
             return None
         n, k = problem.n, problem.k
@@ -106,8 +109,9 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         panels = ceil_div(n, panel)
         tiles = ceil_div(m, tile.rows)
         in_place = problem.packed or (tiles <= 1 and b.strides[2] == 1 and n % panel == 0)
-        # Rows, or steps, of A that lie far apart miss the caches' sets and the TLB: then a strip is copied for many
-        # panels. Rows are read along, steps are not: those need not lie as far apart to share the sets.
+        # If the rows (or steps) of A are far apart, reading them causes conflict misses in the caches and TLB misses.
+        # Then a strip is copied once for many panels. Steps conflict at smaller distances than rows, because a row is
+        # read along its elements.
         far_rows = a.strides[2] == 1 and a.strides[1] >= 2 * tuning.page
         far_steps = a.strides[1] == 1 and a.strides[2] >= (tuning.page // 4 if panels >= 4 else tuning.page)
         copy_a = tile.rows >= 4 and (far_rows or far_steps)
@@ -137,8 +141,11 @@ MATMUL = MatMulFamily()
 
 
 def _blocks(target: Target, columns: int, tiles: int, most_blocks: int, tile_cycles: float, pack_cycles: float) -> int:
-    """Tiles of a work-item: few enough for an even load, many enough to be worth the copy of a panel and the start of a
-    work-item, and no more than ``most_blocks``: the stack holds their sums, the second cache their part of A."""
+    """The number of tiles of a work-item.
+
+    Few tiles distribute the load evenly; many tiles make up for the copy of a panel and the start of a work-item. The
+    limit is ``most_blocks``: the stack holds the sums of the tiles, and the second-level cache holds their part of A.
+    """
 
     def cycles(groups: int) -> float:
         rounds = ceil_div(columns * groups, target.compute_units)
@@ -152,4 +159,4 @@ def _blocks(target: Target, columns: int, tiles: int, most_blocks: int, tile_cyc
 
 _MOST_CANDIDATES = 4096
 _WIDEST_SPAN = 256
-"""Columns of B for which a strip of A is copied once."""
+"""The most columns of B for which a strip of A is copied once."""

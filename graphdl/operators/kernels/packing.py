@@ -1,5 +1,7 @@
-"""Filters, and the second factor of matrix products, in the order in which ``opencl/convolution.cl`` and
-``opencl/matmul.cl`` read them: ``opencl/pack_filters.cl``."""
+"""Packing of filters and of the second factor of matrix products: ``opencl/pack_filters.cl``.
+
+The packed elements have the order in which ``opencl/convolution.cl`` and ``opencl/matmul.cl`` read them.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Panels of ``vectors`` × ``lanes`` columns, each with all rows and taps; what no column fills is zero."""
+    """Panels of ``vectors`` × ``lanes`` columns, each with all rows and taps. Lanes beyond the last column are zero."""
 
     lanes: int
     vectors: int
     groups: int
     columns: int
-    """Results of the product that the filters are a factor of, in one group."""
+    """The number of results of one group, for each pixel."""
     rows: int
-    """Channels that are summed over."""
+    """The number of channels that are summed over."""
     taps: int
     strides: Pair
-    """Of filters along the columns and along the rows; those of a matrix are its own."""
+    """The strides of filters along the columns and along the rows. For a matrix the strides of the operand count."""
     turn: bool
-    """The last tap comes first."""
+    """Whether the order of the taps is reversed."""
 
     @property
     def panel(self) -> int:
@@ -43,12 +45,12 @@ class Packing:
 
     @property
     def size(self) -> int:
-        """Floats of the packed filters."""
+        """The number of floats of the packed filters."""
         return self.groups * self.panels * self.panel * self.rows * self.taps
 
 
 class FilterPacking(Family[Packing, None]):
-    """Pointer ``W``; ``STORE(V, value, position)``."""
+    """A kernel with the pointer ``W``. It stores with ``STORE(V, value, position)``."""
 
     name = "pack_filters"
     operand_layouts: ClassVar[tuple[Layout, ...]] = ("row_major",)
@@ -67,7 +69,7 @@ class FilterPacking(Family[Packing, None]):
 
 
 class PanelPacking(FilterPacking):
-    """The same for a matrix B[b, k, n] with any strides: a group is a b, a row a k, a column an n."""
+    """The packing of a matrix B[b, k, n] with any strides. Groups run along b, rows along k, columns along n."""
 
     name = "pack_panels"
     operand_layouts = ("strided",)
@@ -76,7 +78,7 @@ class PanelPacking(FilterPacking):
         (b,) = operands
         batch, row, column = b.strides
         last = (problem.groups - 1) * batch + (problem.rows - 1) * row + (problem.columns - 1) * column
-        forward = min(batch, row, column) >= 0  # backwards, no vector is known to lie within the data
+        forward = min(batch, row, column) >= 0  # with a negative stride, no vector is known to lie inside the data
         return _call(problem, batch, (column, row), last + 1 if forward else 0)
 
 
@@ -85,7 +87,7 @@ PANEL_PACKING = PanelPacking()
 
 
 def _call(problem: Packing, group_stride: int, strides: Pair, floats: int) -> TemplateCall:
-    """The launch that packs data of so many ``floats`` with these strides along the groups, columns and rows."""
+    """The launch that packs an array of ``floats`` floats, with these strides along the groups, columns and rows."""
     panel, panels, columns, rows, taps = (
         problem.panel, problem.panels, problem.columns, problem.rows, problem.taps,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sums of all that comes before: ``opencl/prefix_sum.cl``."""
+"""Prefix sums, also called cumulative sums: ``opencl/prefix_sum.cl``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PrefixSum(Template):
         return y.size
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
-        """Each element counts for its own place and all after it: the same sum, from the end."""
+        """Each element contributes to the sums at and after its place, so the gradient is a prefix sum from the end."""
         return (_backwards(prefix_sum(_backwards(g), exclusive=self.exclusive)),)
 
 
@@ -56,9 +56,9 @@ class Sums:
 
 
 class PrefixSumFamily(Family[Sums, int]):
-    """Pointer ``X`` with any strides; ``STORE(V, value, o, k, i)``, a vector along i.
+    """A kernel with the pointer ``X`` with any strides.
 
-    A candidate is how many lanes a vector has at most.
+    It stores vectors along i: ``STORE(V, value, o, k, i)``. A candidate is the most lanes that a vector may have.
     """
 
     name = "prefix_sum"
@@ -71,10 +71,10 @@ class PrefixSumFamily(Family[Sums, int]):
         return self._made(inputs[0], y.operation.exclusive, y, planner)
 
     def _made(self, x: Tensor, exclusive: bool, y: Tensor, planner: Planner) -> Tensor:
-        """One kernel; or, where that would leave cores idle, sums inside of blocks, to which is added what comes before
-        the block.
+        """The prefix sum by one kernel, or by blocks if one kernel would leave cores idle.
 
-        With blocks of 2, the inclusive sums of [1, 2, 3, 4] are [1, 3] and [3, 7], and 0 and 3 come before the blocks.
+        With blocks, the sum of all blocks before it is added to the prefix sums of each block. For blocks of 2, the
+        inclusive sums of [1, 2, 3, 4] are [1, 3] and [3, 7] inside the blocks, and 0 and 3 are added to them.
         """
         outer, length, inner = x.shape
         problem = Sums(outer, length, inner, exclusive)
@@ -119,7 +119,7 @@ class PrefixSumFamily(Family[Sums, int]):
 
 
 class IntPrefixSumFamily(PrefixSumFamily):
-    """The same over ints."""
+    """Prefix sums of ints."""
 
     outputs = ("int",)
 
@@ -128,7 +128,7 @@ PREFIX_SUMS: dict[Element, PrefixSumFamily] = {"float": PrefixSumFamily(), "int"
 
 
 def _blocks(problem: Sums, target: Target) -> int:
-    """In how many blocks a sum is cut, so that there is work for all cores."""
+    """The number of blocks of a sum that gives work to all cores."""
     tasks = problem.outer * problem.inner
     if target.kind == "gpu":
         return ceil_div(problem.length, 32) if tasks < target.shares and problem.length >= 64 else 1

@@ -29,9 +29,10 @@ class Segments:
 
 
 class SegmentSumFamily(Family[Segments, int]):
-    """Pointers ``INDEX``, ``ORDER`` and ``G``; ``STORE(V, value, table, row, unit)``, a vector along the units.
+    """A kernel with the pointers ``INDEX``, ``ORDER`` and ``G``.
 
-    A candidate is how many rows a work-item computes.
+    It stores vectors along the units: ``STORE(V, value, table, row, unit)``. A candidate is the number of rows that a
+    work-item computes.
     """
 
     name = "segment_sum"
@@ -85,13 +86,13 @@ class SegmentSumFamily(Family[Segments, int]):
 SEGMENT_SUM = SegmentSumFamily()
 
 MOST_COMPARED = 128
-"""Elements of a table up to which a comparison of every row with every number is faster than a sort of the numbers.
+"""The most elements of a table for which comparing every row with every index is faster than sorting the indices.
 
-For each number the comparison takes about one operation an element of the table, whatever their count."""
+For each index the comparison takes about one operation for each element of the table."""
 
 
 def compared(index: Tensor, g: Tensor, rows: int) -> Tensor:
-    """The sums by a comparison of every row with every number: [tables, count] and [tables, count, units]."""
+    """The segment sums of ``g`` [tables, count, units] by comparing every row with every ``index`` [tables, count]."""
     tables, count, units = g.shape
     hit = apply("equal", reshape(index, (tables, 1, count, 1)), positions((1, rows, 1, 1), (1,)))
     spread = apply("where", hit, reshape(g, (tables, 1, count, units)), 0.0)

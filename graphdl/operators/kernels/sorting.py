@@ -38,7 +38,7 @@ def argsort(keys: Tensor, *, descending: bool = False) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is sorted: ``rows`` of ``length`` keys each."""
+    """The sizes of a sort: ``rows`` rows of ``length`` keys each."""
 
     rows: int
     length: int
@@ -46,7 +46,7 @@ class Rows:
     descending: bool
 
     def defines(self, keys: Operand) -> dict[str, int]:
-        """What both kernels want to know."""
+        """The parameters that both kernels have."""
         return {
             "LENGTH": self.length, "FLOATING": int(self.floating), "DESCENDING": int(self.descending),
             "KEY_ROW": keys.strides[0], "KEY_STEP": keys.strides[1],
@@ -55,14 +55,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``extent`` neighbouring keys that ``side`` work-items sort."""
+    """A block of ``extent`` neighbouring keys that a group of ``side`` work-items sorts."""
 
     extent: int
     side: int
 
 
 class SortedBlocks(Family[Rows, Block]):
-    """Pointer ``KEYS`` with any strides; ``STORE(1, position, row, place)``."""
+    """A kernel with the pointer ``KEYS`` with any strides. It stores with ``STORE(1, position, row, place)``."""
 
     name = "sort_blocks"
     operand_layouts = ("strided",)
@@ -71,7 +71,7 @@ class SortedBlocks(Family[Rows, Block]):
     vector = 1
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
-        """Sorted blocks, merged until one run is left of each row."""
+        """Sorted blocks, which are merged until each row is one run."""
         assert isinstance(y.operation, ArgSort)
         (keys,) = inputs
         rows, length = keys.shape
@@ -105,15 +105,17 @@ class SortedBlocks(Family[Rows, Block]):
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Rows of sorted runs of ``run`` elements."""
+    """The sizes of a merge: rows that consist of sorted runs of ``run`` elements."""
 
     sorted: Rows
     run: int
 
 
 class MergedRuns(Family[Runs, int]):
-    """Pointers ``KEYS`` with any strides and ``ORDER``; ``STORE(1, position, row, place)``. A candidate is how many
-    places a work-item writes."""
+    """A kernel with the pointers ``KEYS`` with any strides and ``ORDER``.
+
+    It stores with ``STORE(1, position, row, place)``. A candidate is the number of places that a work-item writes.
+    """
 
     name = "merge_runs"
     operand_layouts = ("strided", "row_major")
@@ -147,4 +149,4 @@ SORTED_BLOCKS = SortedBlocks()
 MERGED_RUNS = MergedRuns()
 
 _ENTRY_BYTES = 8
-"""Of a key and its position."""
+"""The bytes of a key and its position."""

@@ -1,4 +1,4 @@
-"""A hand-written kernel with its parameters chosen: what to launch, and what text it needs."""
+"""Launches of hand-written kernels, their register tiles and group tiles, and the text of the kernels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TemplateCall:
     operands: tuple[str, ...]
     """The names of the pointers to the operands."""
     prelude: tuple[str, ...] = ()
-    """Files of ``opencl/`` whose text goes before that of ``source``."""
+    """The files of ``opencl/`` whose text precedes that of ``source``."""
 
     def text(self) -> str:
         """The OpenCL C that follows the preamble."""
@@ -37,7 +37,7 @@ class TemplateCall:
 
 @dataclass(frozen=True, slots=True)
 class RegisterTile:
-    """``rows`` × ``vectors`` sums held in registers: the CPU's form of a product."""
+    """The CPU's form of a product: ``rows`` × ``vectors`` vectors of sums in registers."""
 
     rows: int
     vectors: int
@@ -45,35 +45,35 @@ class RegisterTile:
 
 @dataclass(frozen=True, slots=True)
 class GroupTile:
-    """``side`` × ``side`` work-items with ``work`` × ``work`` sums each: the GPU's form of a product."""
+    """The GPU's form of a product: ``side`` × ``side`` work-items with ``work`` × ``work`` sums each."""
 
     side: int
     work: int
 
     @property
     def extent(self) -> int:
-        """Rows, and columns, of the result that a work-group computes."""
+        """The number of rows of the result that a work-group computes. The number of columns is the same."""
         return self.side * self.work
 
 
 def group_tile(target: Target) -> GroupTile:
-    """The largest tile that the target's work-groups hold."""
+    """The largest tile for the target's work-groups."""
     side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
     return GroupTile(side, 4)
 
 
 def lanes_of(target: Target) -> int:
-    """Floats of the vectors that the CPU kernels use on ``target``."""
+    """The number of floats of the vectors that the CPU kernels use on ``target``."""
     return next((width for width in (16, 8) if target.vector_width >= width), 4)
 
 
 def registers_of(target: Target) -> int:
-    """Vector registers of a core: AVX-512 has 32, AVX and SSE have 16."""
+    """The number of vector registers of a core: AVX-512 has 32, AVX and SSE have 16."""
     return 32 if target.vector_width >= 16 else 16
 
 
 def register_tiles(target: Target, most_rows: int, most_vectors: int) -> list[RegisterTile]:
-    """All tiles that leave a register for every vector of the second factor and one for the first."""
+    """All tiles that leave one register for each vector of the second factor, and one for the first factor."""
     registers = registers_of(target)
     return [
         RegisterTile(rows, vectors)
@@ -83,7 +83,7 @@ def register_tiles(target: Target, most_rows: int, most_vectors: int) -> list[Re
 
 
 def step_cycles(tile: RegisterTile, target: Target) -> float:
-    """Cycles of one step of a tile on a core of the target."""
+    """The cycles of one step of a tile on a core of the target."""
     tuning = target.tuning
     multiply = tile.rows * tile.vectors / tuning.multiply_ports
     load = (tile.rows + tile.vectors) / tuning.load_ports
@@ -107,7 +107,10 @@ def tiled_product(
     defines: Mapping[str, int],
     splits: int = 1,
 ) -> TemplateCall:
-    """The GPU's form of every product: ``layers`` of ``rows`` × ``columns`` over ``steps``, each in ``splits``."""
+    """The launch of the GPU's form of any product.
+
+    It computes ``layers`` results of ``rows`` × ``columns``, each a sum over ``steps`` in ``splits`` parts.
+    """
     return TemplateCall(
         source="tiled_product.cl",
         defines={

@@ -1,4 +1,4 @@
-"""The sum of partial gradients of filters, in the order in which filters lie: ``opencl/unpack_filters.cl``."""
+"""The sum of partial gradients of filters, in the memory order of the filters: ``opencl/unpack_filters.cl``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unpacking:
-    """Partial gradients P [splits, positions, filters], to be added up to dW [filters, positions]."""
+    """The sizes of partial gradients P [splits, positions, filters], whose sum is dW [filters, positions]."""
 
     splits: int
     positions: int
-    """Numbers of a filter: channels × taps."""
+    """The number of elements of a filter: channels × taps."""
     filters: int
 
 
 class FilterUnpacking(Family[Unpacking, None]):
-    """Pointer ``P``; ``STORE(V, value, filter, position)``, a vector along the positions. For CPUs."""
+    """A kernel for CPUs with the pointer ``P``.
+
+    It stores vectors along the positions: ``STORE(V, value, filter, position)``.
+    """
 
     name = "unpack_filters"
     operand_layouts = ("row_major",)
@@ -62,6 +65,6 @@ class FilterUnpacking(Family[Unpacking, None]):
 FILTER_UNPACKING = FilterUnpacking()
 
 _WIDTH = 16
-"""Filters of a work-item, as in the kernel."""
+"""The number of filters of a work-item, as in the kernel."""
 _FEWEST = 64
-"""Positions of a filter below which another work-item costs more than it saves."""
+"""The fewest positions of a work-item. With fewer, another work-item costs more than it saves."""

@@ -1,6 +1,8 @@
 """A convolution's gradient with respect to its filters: ``opencl/convolution_weight_gradient.cl``, and
-``opencl/tiled_product.cl`` on GPUs. Of many filters with one tap it is a matrix product on a CPU:
-``opencl/matmul.cl``."""
+``opencl/tiled_product.cl`` on GPUs.
+
+On a CPU, the gradient of many filters with one tap is a matrix product: ``opencl/matmul.cl``.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
 
 
 class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile]):
-    """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last, as partial
-    sums over shares of the lines: ``STORE(V, value, split, o, i, ky, kx)``, a vector along o. They lie in memory as
-    [split, i, ky, kx, o], so that vectors are stored whole; then they are added up in order, transposed."""
+    """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last.
+
+    The kernel computes partial sums over parts of the lines. It stores vectors along o:
+    ``STORE(V, value, split, o, i, ky, kx)``. The order in memory is [split, i, ky, kx, o], so that whole vectors are
+    stored. The partial sums are then transposed and added up in order.
+    """
 
     name = "weight_gradient"
     operand_layouts = ("channels_last", "channels_last")
@@ -73,7 +78,7 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         return tiles * step_cycles(candidate, target)
 
     def splits(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> int:
-        """How many partial sums a form of the kernel makes."""
+        """The number of partial sums of a form of the kernel."""
         if isinstance(candidate, GroupTile):
             rows, columns = problem.group_channels * problem.taps, problem.group_filters
             pixels = problem.batch * problem.output[0] * problem.output[1]
@@ -118,8 +123,11 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
 
 
 class PointwiseGradientFamily(MatMulFamily):
-    """dW[0, o, i] of filters with one tap: the product over all pixels of ``A``, the output's gradient [pixel, o]
-    transposed, and ``B``, the data [pixel, i]. Its vectors run along i, as the filters lie: nothing is transposed."""
+    """dW[0, o, i] of filters with one tap, as a matrix product over all pixels.
+
+    ``A`` is the transpose of the output's gradient [pixel, o], ``B`` is the data [pixel, i]. The vectors run along i,
+    which is the memory order of the filters, so the result need not be transposed.
+    """
 
     name = "pointwise_gradient"
     operand_layouts = ("channels_last", "channels_last")
@@ -140,7 +148,7 @@ POINTWISE_GRADIENT = PointwiseGradientFamily()
 
 
 def _is_product(problem: ConvolutionProblem) -> bool:
-    """Whether every pixel meets one tap, and the filters are so many that a matrix product is the faster way."""
+    """Whether the filters have one tap, and are so many that a matrix product is faster."""
     plain = problem.kernel == problem.stride == (1, 1) and problem.groups == 1
     return plain and problem.filters >= _MANY_FILTERS
 
@@ -150,19 +158,22 @@ _MANY_FILTERS = 256
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """How the CPU's form deals out the work."""
+    """The division of the work among the work-items of the CPU's form."""
 
     span: int
-    """Panels of filters that one work-item computes."""
+    """The number of panels of filters of a work-item."""
     spans: int
     blocks: int
-    """Tiles of one work-item, along channels and merged taps."""
+    """The number of tiles of a work-item, along channels and merged taps."""
     items: int
     splits: int
     lines: int
-    """Lines of pixels that are read at once."""
+    """The number of lines of pixels that are read at once."""
     copies: bool
-    """Pixels that lie far apart miss the first cache's sets: then their part is copied, for many panels."""
+    """Whether a tile's part of the pixels is copied once for many panels.
+
+    It is copied if the pixels are far apart in memory, because reading them would cause conflict misses in the
+    first-level cache."""
 
 
 def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> _Shares:
@@ -182,10 +193,10 @@ def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> 
 
 
 def _merges(problem: ConvolutionProblem) -> bool:
-    """Whether the taps of a row and the channels are one dimension of the data."""
+    """Whether the taps of a row and the channels can be treated as one dimension of the data."""
     return problem.dilation[1] == 1 and problem.groups == 1
 
 
 def _extent(problem: ConvolutionProblem) -> int:
-    """Rows of the product: channels, with the taps of a row where they are merged."""
+    """The number of rows of the product: the channels, times the taps of a row if they are merged."""
     return problem.group_channels * (problem.kernel[1] if _merges(problem) else 1)
