@@ -1,4 +1,4 @@
-/* Convolution over channels-last data, for CPU devices: one work-item a work-group.
+/* Convolution over channels-last data, for CPU devices. A work-group is one work-item.
  *
  *   Y[n, oy, ox, o] = sum over ky, kx, i of X[n, oy*stride + ky*dilation, ox*stride + kx*dilation, i] W[o, i, ky, kx]
  *
@@ -8,31 +8,31 @@
  *           +-----------------------+
  *   +-----+ +-----------------------+
  *   |  X  | |  TILE_N x TILE_Y x    |  sums of a block of output pixels, held in registers: each step loads VECTORS
- *   |     | |  TILE_X output pixels |  vectors of the panel and spreads one number of X for every pixel
+ *   |     | |  TILE_X output pixels |  vectors of the panel and broadcasts one number of X for every pixel
  *   +-----+ +-----------------------+
  *
- * The padding has been applied, so every window lies inside X. At the far edges tiles overlap: the last one starts
- * earlier and does not store the pixels of its predecessor.
+ * X contains the padding, so every window lies inside X. At the far edges tiles overlap: the last tile starts earlier
+ * and does not store the pixels of its predecessor.
  *
- * The gradient with respect to the input is the same computation on the padded gradient of the output with the filters
- * turned round. With a stride s it falls into s x s phases, one for each residue of the output row and column modulo s:
- * a phase sees every s-th tap only. PHASES is s then, and 1 in the forward direction.
+ * The gradient with respect to the input is the same computation on the padded gradient of the output, with the taps of
+ * the filters reversed. With a stride s it has s x s phases, one for each remainder of the output row and column modulo
+ * s. A phase uses only every s-th tap. PHASES is s in the gradient and 1 in the forward direction.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X, all groups
- *   GROUP_CHANNELS                  channels of X that one group sees
+ *   GROUP_CHANNELS                  channels of X in one group
  *   OUT_HEIGHT, OUT_WIDTH           the extent of Y
  *   GRID_HEIGHT, GRID_WIDTH         outputs of one phase: OUT_HEIGHT / PHASES, rounded up
  *   TAPS_Y, TAPS_X                  the extent of the filters
  *   STRIDE_Y, STRIDE_X              elements of X, in rows and columns, between neighbouring outputs of a phase
- *   TAP_STEP_Y, TAP_STEP_X          the same between neighbouring taps of a phase
+ *   TAP_STEP_Y, TAP_STEP_X          elements of X, in rows and columns, between neighbouring taps of a phase
  *   PHASES_Y, PHASES_X              phases; more than 1 only in the gradient
- *   PHASE_DILATION_Y, _X            the convolution's dilation, from which a phase's taps follow
- *   ORIGIN_Y, ORIGIN_X              PHASES times the row (column) of X where the first output meets the first tap; the
- *                                   row need not be whole; 0 in the forward direction
- *   BLANK_TOP, BLANK_BOTTOM         rows of X that hold zeros only: taps that meet nothing else are left out
+ *   PHASE_DILATION_Y, _X            the convolution's dilation, which determines the taps of a phase
+ *   ORIGIN_Y, ORIGIN_X              PHASES times the row (column) of X that the first tap of the first output reads;
+ *                                   the row may be fractional; 0 in the forward direction
+ *   BLANK_TOP, BLANK_BOTTOM         rows of X that contain only zeros; taps that read only such rows are skipped
  *   TILE_N, TILE_Y, TILE_X, VECTORS the register tile
- *   ROWS_PER_ITEM                   rows of tiles that a work-item makes
+ *   ROWS_PER_ITEM                   rows of tiles of a work-item
  *   PANELS                          panels of one group
  * Global ids: 0 = block of tile rows, 1 = panel + PANELS * group, 2 = phase.
  */

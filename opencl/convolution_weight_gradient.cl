@@ -1,5 +1,5 @@
-/* Gradient of a convolution with respect to its filters, over channels-last data, for CPU devices: one work-item a
- * work-group.
+/* Gradient of a convolution with respect to its filters, over channels-last data, for CPU devices. A work-group is one
+ * work-item.
  *
  *   dW[o, i, ky, kx] = sum over n, oy, ox of X[n, oy*stride + ky*dilation, ox*stride + kx*dilation, i] G[n, oy, ox, o]
  *
@@ -9,17 +9,17 @@
  *                 |  (pixels)             |
  *                 +-----------------------+
  *   +-----------+ +-----------------------+
- *   | X,        | | ROWS sums, held in    |  a row is one (kx, i) of a fixed ky; where the dilation is 1
- *   | (pixels)  | | registers             |  these lie side by side in X for a given pixel
- *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; in between their sums
- *                 +-----------------------+  rest in private memory
+ *   | X,        | | ROWS sums, held in    |  a row is one (kx, i) of a fixed ky; if the dilation is 1,
+ *   | (pixels)  | | registers             |  the rows of a pixel are neighbours in X
+ *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; their sums are kept in
+ *                 +-----------------------+  private memory in between
  *
- * A work-item makes BLOCKS tiles of each of SPAN panels, one ky and, with a dilation or groups, one kx, over one of
- * SPLITS parts of the output rows; the splits are added by whoever asked for them.
+ * A work-item computes BLOCKS tiles of each of SPAN panels, for one ky and, with a dilation or groups, one kx. It sums
+ * over one of SPLITS parts of the output rows. The splits are added up afterwards.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X, all groups
- *   GROUPS, GROUP_CHANNELS          groups, and channels of X that one group sees
+ *   GROUPS, GROUP_CHANNELS          groups, and channels of X in one group
  *   OUT_HEIGHT, OUT_WIDTH           the extent of G
  *   TAPS_Y, TAPS_X                  the extent of the filters
  *   STRIDE_Y, _X, DILATION_Y, _X    as in the formula

@@ -1,29 +1,31 @@
-/* Depthwise convolution over channels-last data, one filter a channel, and its gradient with respect to the input.
+/* Depthwise convolution over channels-last data (each channel has one filter), and its gradient with respect to the
+ * input.
  *
  *   Y[n, y, x, c] = sum over ky, kx of X[n, y*stride + ky*dilation - top, x*stride + kx*dilation - left, c]
  *                                  * W[c, ky, kx]
  *
- * What lies outside of X counts as zero: the padding is not stored. The gradient with respect to the input is a sum of
- * the same kind, of the output's gradient:
+ * Elements outside of X are zero: the padding is not stored. The gradient with respect to the input is a similar sum
+ * over the gradient of the output:
  *
  *   dX[n, y, x, c] = sum of G[n, (y + top - ky*dilation) / stride, (x + left - kx*dilation) / stride, c] W[c, ky, kx]
  *
- * over the taps for which both quotients are whole. So both directions read row
+ * over the taps for which both quotients are integers. So both directions read row
  *
  *   (y / PHASES) * STEP + (y % PHASES + SIGN * (ky*dilation - top)) / PHASES
  *
- * where the last division leaves no rest: PHASES is 1 and STEP the stride in the forward direction, and the other way
- * round in the gradient. Columns are alike.
+ * for the taps where the last division has no remainder. In the forward direction PHASES is 1, STEP is the stride and
+ * SIGN is 1. In the gradient PHASES is the stride, STEP is 1 and SIGN is -1. The same holds for columns.
  *
  *                    LANES channels
  *   +------------+ +----------------+
- *   | TILE places| | sums, held in  |  neighbouring places of one phase; what neighbouring taps of neighbouring places
- *   | of a row   | | registers      |  read is the same, and is loaded once
+ *   | TILE places| | sums, held in  |  neighbouring places (pixels) of one phase; neighbouring taps of neighbouring
+ *   | of a row   | | registers      |  places read the same elements, which are loaded once
  *   +------------+ +----------------+
  *
- * On a CPU a work-item keeps the filters of BLOCKS blocks of LANES channels, and makes ROWS_EACH rows of them: for each
- * tile of places one block after another, so that data and result are passed through as they lie in memory. One block
- * at a time for all places takes two to four times as long. On a GPU a work-item makes one element.
+ * On a CPU a work-item keeps the filters of BLOCKS blocks of LANES channels, and computes ROWS_EACH rows of them. For
+ * each tile of places it computes one block after another, so that data and result are accessed in the order of memory.
+ * Computing one block at a time for all places takes two to four times as long. On a GPU a work-item computes one
+ * element.
  *
  * Parameters
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of the data

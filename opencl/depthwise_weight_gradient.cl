@@ -3,10 +3,10 @@
  *   dW[c, ky, kx] = sum over n, oy, ox of X[n, oy*stride + ky*dilation - top, ox*stride + kx*dilation - left, c]
  *                                         * G[n, oy, ox, c]
  *
- * What lies outside of X counts as zero. On a CPU a work-item goes over one of SPLITS parts of the lines of G, and
- * within a line over BLOCKS blocks of LANES channels, one after another: the sums of all taps of a block are held in
- * registers. The sums of a line are added to those of the lines before it, so that rounding stays small. On a GPU a
- * work-item makes one tap of one channel. The splits are added by whoever asked.
+ * Elements outside of X are zero. On a CPU a work-item sums over one of SPLITS parts of the lines of G. For each line
+ * it computes BLOCKS blocks of LANES channels, one after another. The sums of all taps of a block are held in
+ * registers. The sums of a line are added to the total of the lines before it, which limits the rounding error. On a
+ * GPU a work-item computes one tap of one channel. The splits are added up afterwards.
  *
  * Parameters
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X

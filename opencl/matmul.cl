@@ -1,4 +1,4 @@
-/* Matrix product C[b,m,n] = sum over k of A[b,m,k] B[b,k,n], for CPU devices: one work-item a work-group.
+/* Matrix product C[b,m,n] = sum over k of A[b,m,k] B[b,k,n], for CPU devices. A work-group is one work-item.
  *
  *              VECTORS x LANES columns
  *             +-----------------------+
@@ -6,13 +6,13 @@
  *             |  (packed)             |
  *             +-----------------------+
  *   +-------+ +-----------------------+
- *   | A     | |  ROWS rows of sums    |  held in registers: each step loads VECTORS vectors of the panel, spreads ROWS
- *   | ROWS  | |  next ROWS rows       |  numbers of A, and does ROWS x VECTORS fused multiply-adds
+ *   | A     | |  ROWS rows of sums    |  held in registers: each step loads VECTORS vectors of the panel, broadcasts
+ *   | ROWS  | |  next ROWS rows       |  ROWS numbers of A, and does ROWS x VECTORS fused multiply-adds
  *   +-------+ |  ...                  |  BLOCKS such tiles use the same panel
  *             +-----------------------+
  *
- * A work-item makes BLOCKS tiles of each of SPAN panels side by side; the last tile of all starts earlier so as to end
- * at M, and does not store the rows of its predecessor.
+ * A work-item computes BLOCKS tiles of each of SPAN panels side by side. The last tile of C starts earlier, so that it
+ * ends at M, and does not store the rows of its predecessor.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the n extent)
  *   M, K                            the other extents
@@ -22,10 +22,13 @@
  *   BLOCKS                          tiles of a work-item, one below another
  *   SPAN                            panels of a work-item, side by side
  *   SPANS                           spans in all; global id 0 = span + SPANS * (index of the group of BLOCKS tiles)
- *   DEPTH                           k steps of a packed panel; below K the sums rest in private memory in between
+ *   DEPTH                           k steps of a packed panel; if it is below K, the sums are kept in private memory in
+ *                                   between
  *   PACK_B                          0: read B in place (unit column stride, full vectors)
- *   PANEL_STEP                      elements from panel to panel then; panels that pack_filters.cl made lie one after another
- *   PACK_A                          1: copy each tile's rows of A first (they share cache sets); A_COLUMN or A_ROW is 1
+ *   PANEL_STEP                      elements from panel to panel if PACK_B is 0; panels that pack_filters.cl made lie
+ *                                   one after another
+ *   PACK_A                          1: copy each tile's rows of A first, because they share cache sets; A_COLUMN or
+ *                                   A_ROW is 1
  * Global id 1 is b.
  */
 #define PANEL (VECTORS * LANES)

@@ -1,7 +1,7 @@
-/* What the sorting kernels share: the order of entries, and the merging of two sorted runs.
+/* The common part of the sorting kernels: the order of entries, and the merging of two sorted runs.
  *
- * An entry is a key and the position where it stands in its row, as one number: the key in the upper half. No two
- * entries of a row are equal, and equal keys stand in the order of their positions, so every sort is stable.
+ * An entry is one number: a key in the upper half, and the position of the key in its row in the lower half. No two
+ * entries of a row are equal, and equal keys are ordered by their positions, so every sort is stable.
  *
  * Parameters
  *   FLOATING    1: the keys are floats, 0: ints

@@ -2,9 +2,9 @@
  *
  *   W[(group, column), row, tap]  -->  packed[group][panel][tap][row][PANEL columns]
  *
- * The columns are the channels that the convolution makes, the rows those that it sums over. Forward: columns are the
- * filters, rows their channels. For the gradient with respect to the input the parts are exchanged and the taps turned
- * round. Columns beyond the last are zero.
+ * The columns are the channels that the convolution computes, the rows are the channels that it sums over. In the
+ * forward direction the columns are the filters, and the rows are their channels. In the gradient with respect to the
+ * input it is the other way round, and the order of the taps is reversed. Columns beyond the last are zero.
  *
  *   W, one tap:            packed, one panel and tap:
  *         rows                      PANEL
@@ -20,7 +20,7 @@
  *   TAPS              taps of a filter
  *   GROUP_STRIDE, COLUMN_STRIDE, ROW_STRIDE   elements of W between neighbours
  *   FLOATS            size of W
- *   TURN              1: the taps are turned round
+ *   TURN              1: the order of the taps is reversed
  *   ROWS_PER_ITEM     rows of a work-item
  * Global ids: 0 = vector of a panel, 1 = block of rows, 2 = panel + PANELS * group. STORE(V, value, position).
  */

@@ -1,16 +1,17 @@
-/* What a device can do at most: multiply-adds in registers, and a copy from memory to memory.
+/* The peak rates of a device: multiply-adds in registers, and a copy from memory to memory.
  *
- *   multiply: every work-item takes STEPS steps of SUMS sums s[k] = s[k] * factor + term, vectors of LANES floats.
- *             The sums do not depend on each other, so that the units are always fed.
- *   copy:     to[i] = from[i], EACH vectors a work-item: neighbours on a CPU, neighbours of neighbours on a GPU.
+ *   multiply: every work-item computes STEPS steps of SUMS sums s[k] = s[k] * factor + term, vectors of LANES floats.
+ *             The sums do not depend on each other, so that the arithmetic units are always busy.
+ *   copy:     to[i] = from[i]. A work-item copies EACH vectors. On a CPU they are neighbours in memory; on a GPU the
+ *             vectors that neighbouring work-items copy at the same time are neighbours.
  *
  * Parameters
  *   LANES     floats of a vector: 4, 8 or 16
  *   SUMS      vectors that a work-item keeps in registers
  *   STEPS     steps of a work-item
  *   EACH      vectors that a work-item copies
- *   STRIDE    vectors from one that a work-item copies to its next
- *   SPAN      vectors from the first of a work-item to the first of the next
+ *   STRIDE    the distance, in vectors, between successive vectors of a work-item
+ *   SPAN      the distance, in vectors, between the first vectors of neighbouring work-items
  * Global ids: 0 = work-item.
  */
 #define JOIN_(a, b) a##b

@@ -1,14 +1,14 @@
-/* Sums of all that comes before: result[o, k, i] = sum over j <= k (EXCLUSIVE: j < k) of X[o, j, i].
+/* Prefix sums: result[o, k, i] = sum over j <= k (EXCLUSIVE: j < k) of X[o, j, i].
  *
  * Parameters
  *   FLOATING           1: sums of floats, 0: of ints
  *   LENGTH             elements of a sum
  *   INNER              extent of i
- *   LANES              elements of a vector along i; 1 where those of X are not neighbours
- *   COLUMNS            vectors along i, the last perhaps not full
+ *   LANES              elements of a vector along i; 1 if the elements of X along i are not contiguous
+ *   COLUMNS            vectors along i; the last one may be partial
  *   TASKS              COLUMNS times the extent of o
  *   EACH               tasks of a work-item
- *   EXCLUSIVE          1: an element does not count for its own place
+ *   EXCLUSIVE          1: a sum does not include the element at its own place
  *   X_OUTER, X_STEP, X_INNER   elements of X between neighbours
  * Global id 0 = work-item. STORE(V, value, o, k, i).
  */

@@ -1,18 +1,19 @@
-/* Sums over segments: the rows of G that have the same number are added up, in the order in which they stand.
+/* Segment sums: the rows of G with the same number in INDEX are added up, in their order in G.
  *
  *   result[table, row, unit] = sum over all k with INDEX[table, k] = row of G[table, k, unit]
  *
- * ORDER holds the positions of INDEX in ascending order, so what belongs to one row stands together. A work-item begins
- * with a search for its first row and goes on from there. Two work-items never write the same element.
+ * ORDER has the positions that sort INDEX in ascending order, so the positions of one row are contiguous in it. A
+ * work-item searches for the first position of its first row and continues from there. Two work-items never write the
+ * same element.
  *
  * Parameters
  *   COUNT                          numbers of INDEX for a table
  *   ROWS, UNITS                    extents of the result
- *   LANES                          floats of a vector along the units; 1 where those of G are not neighbours
+ *   LANES                          floats of a vector along the units; 1 if the units of G are not contiguous
  *   ROWS_EACH, UNITS_EACH          rows and units of a work-item
  *   INDEX_TABLE, INDEX_STEP        elements of INDEX between neighbours
  *   G_TABLE, G_STEP, G_UNIT        elements of G between neighbours
- *   BLOCK                          rows of G that become a partial sum: the rounding error stays small
+ *   BLOCK                          rows of G in a partial sum, which limits the rounding error
  * Global ids: 0 = block of units, 1 = block of rows, 2 = table. STORE(V, value, table, row, unit).
  */
 #if LANES == 1

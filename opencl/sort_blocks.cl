@@ -1,4 +1,4 @@
-/* Sorts blocks: each work-group puts BLOCK neighbouring elements of a row in order, and stores their positions.
+/* Sorts blocks: each work-group sorts BLOCK neighbouring elements of a row and stores their positions.
  *
  * Parameters, besides those of merging.cl
  *   LENGTH             elements of a row

@@ -1,10 +1,10 @@
-/* What the CPU kernels share: vectors of LANES floats and how a vector that runs over the edge is stored.
+/* The common part of the CPU kernels: vectors of LANES floats, and the stores of vectors that cross the edge.
  *
  * Parameters
  *   LANES    floats of a vector: 4, 8 or 16
  *   COLUMNS  extent of the output along its vector coordinate
  *
- * A kernel defines STORE_AT(V, value, column), which adds its other coordinates, and stores with STORE_COLUMN.
+ * A kernel defines STORE_AT(V, value, column), which adds the other coordinates. It stores with STORE_COLUMN.
  */
 #define VECTOR JOIN(float, LANES)
 

@@ -4,11 +4,11 @@
  *
  *                              TILE columns
  *                            +-------------+
- *                            | right, STEPS|   both tiles lie in local memory; where they run over
- *                            +-------------+   the edge, zeros do
+ *                            | right, STEPS|   both tiles are in local memory; elements beyond the edge
+ *                            +-------------+   are zero
  *   +-------------+          +-------------+
- *   | left        |          |             |   SIDE x SIDE work-items: each sums WORK rows (SIDE apart) times WORK
- *   | TILE x STEPS|  TILE    |    sums     |   neighbouring columns
+ *   | left        |          |             |   SIDE x SIDE work-items: each computes the sums of WORK rows (SIDE apart)
+ *   | TILE x STEPS|  TILE    |    sums     |   and WORK neighbouring columns
  *   +-------------+  rows    +-------------+
  *
  * Parameters
@@ -22,9 +22,9 @@
  *  W is [OUT_CHANNELS, GROUP_CHANNELS, TAPS_Y, TAPS_X]
  *   GROUP_CHANNELS, GROUP_FILTERS      channels of X and of G in one group
  *   STRIDE_Y, _X, DILATION_Y, _X
- *   PAD_TOP, PAD_LEFT    padding of the input, whose gradient is left out
+ *   PAD_TOP, PAD_LEFT    padding of the input; its gradient is not computed
  *   SPLITS               parts of the weight gradient's sum
- * Global ids: 0 = SIDE * (column tile) + position in group, 1 = the same by row, 2 = z.
+ * Global ids: 0 = SIDE * (column tile) + position in group, 1 = SIDE * (row tile) + position in group, 2 = z.
  */
 #define TILE (WORK * SIDE)
 #define TAPS (TAPS_Y * TAPS_X)

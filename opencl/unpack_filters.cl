@@ -1,5 +1,5 @@
-/* Adds up the partial gradients of filters and lays the sum out as the filters lie, for CPU devices: one work-item a
- * work-group.
+/* Adds up the partial gradients of filters and stores the sum in the memory order of the filters, for CPU devices. A
+ * work-group is one work-item.
  *
  *   dW[filter, position] = sum over s of P[s, position, filter],    a position is a channel and a tap
  *
@@ -10,13 +10,13 @@
  *            | LANES     |     ------>      |           |
  *            +-----------+                  +-----------+
  *
- * convolution_weight_gradient.cl makes vectors of filters, which lie far apart in dW: stored there, each number would
- * touch a line of the cache by itself, and the update of the weights four.
+ * convolution_weight_gradient.cl computes vectors along the filters, whose elements are far apart in dW. If it stored
+ * them there directly, each number would touch a cache line of its own, and the update of the weights would touch four.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the number of filters)
  *   SPLITS              partial gradients, added in order
- *   POSITIONS           numbers of a filter
- *   POSITIONS_PER_ITEM  those of a work-item
+ *   POSITIONS           positions of a filter
+ *   POSITIONS_PER_ITEM  positions of a work-item
  * Global ids: 0 = block of positions, 1 = block of WIDTH filters. STORE(V, value, filter, position), a vector along the
  * positions.
  */

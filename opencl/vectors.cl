@@ -1,8 +1,8 @@
-/* What all kernels share: loads and stores of vectors at any element's address.
+/* The common part of all kernels: loads and stores of vectors at the address of any element.
  *
- * PoCL does not inline vloadN and vstoreN when LLVM's idea of the processor lacks a feature that its built-in library was
- * compiled with: a call per vector makes a kernel several times slower. Compilers of the clang family (all but a few)
- * know vectors of a lower alignment, which need no call.
+ * PoCL does not inline vloadN and vstoreN if the processor that LLVM assumes lacks a feature that PoCL's built-in
+ * library was compiled with. A call per vector makes a kernel several times slower. Compilers of the clang family,
+ * which are all but a few, have vectors of a lower alignment, which need no call.
  */
 #ifdef __clang__
 typedef float packed_float2 __attribute__((ext_vector_type(2), aligned(4)));
