@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "bench"))
 
 import peers
-from nets import NETS
+from measured_nets import NETS
 from run_pytorch import total_loss
 
 from graphdl.model import Model

@@ -24,7 +24,7 @@ from typing import Any
 
 import records
 import report
-from nets import NETS
+from measured_nets import NETS
 from race import Contestant, ContestantError, race
 from worker import Order
 

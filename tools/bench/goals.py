@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from nets import NETS
+from measured_nets import NETS
 from summary import Results, mebibytes, table
 
 PHOTOGRAPHS = ("alexnet", "vgg16", "resnet18", "resnet50", "googlenet", "densenet121", "mobilenet_v2", "resnet20")

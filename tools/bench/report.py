@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from goals import goals
-from nets import NETS
+from measured_nets import NETS
 from records import Record, newest
 from summary import Results, contestant, mebibytes, quartiles, ratios, table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nets import NETS
+from measured_nets import NETS
 from worker import Order, Runner
 
 from graphdl.compiler.program import Program

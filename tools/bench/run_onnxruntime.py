@@ -7,7 +7,7 @@ import io
 import onnx  # noqa: F401  (the exporter needs it, and says so late)
 import onnxruntime
 import torch
-from nets import NETS
+from measured_nets import NETS
 from torch import nn
 from worker import Order, Runner
 

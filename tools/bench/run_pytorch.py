@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from nets import NETS
+from measured_nets import NETS
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from worker import Order, Runner

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyopencl
-from nets import NETS
+from measured_nets import NETS
 from worker import Order, Runner
 
 from graphdl.runtime.devices import choose
