@@ -184,6 +184,7 @@ class Executor:
             for (place, _), buffer in self._buffers.items():
                 if place in ("arena", "fetch"):
                     cl.enqueue_fill_buffer(self.device.queue, buffer, np.full(1, 0xFF, np.uint8), 0, buffer.size)
+        self._version = -1  # the results of the setup are gone, too
 
     def finish(self) -> None:
         """Waits until everything enqueued on the device is done.

@@ -112,6 +112,8 @@ def test_results_follow_the_variables(device: Device, monkeypatch: pytest.Monkey
     store["w"] = -W
     assert launches(X, -W, SCALE) == whole
     assert launches(X, -W, SCALE) == whole - setup
+    executor.spoil()  # what the setup made is overwritten, too
+    assert launches(X, -W, SCALE) == whole
     step.run()  # another program changes a variable
     assert launches(X, -W, SCALE * np.float32(0.5) + 1) == whole
     assert launches(X * 3, -W, SCALE * np.float32(0.5) + 1) == whole - setup
