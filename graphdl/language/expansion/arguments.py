@@ -48,7 +48,7 @@ def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[
                 argument.span,
             )  # fmt: skip
     if len(tensors) + len(filled) > len(ports):
-        raise too_many(definition.name, "inputs", ports, tensors[len(ports) - len(filled)])
+        raise too_many_inputs(definition.name, ports, tensors[len(ports) - len(filled)])
     for hyper in written:
         if hyper.default is None and hyper.name not in hypers:
             raise missing(definition.name, hyper.name, span)
@@ -63,6 +63,14 @@ def too_many(owner: str, what: str, names: Sequence[str], argument: Argument) ->
     known = f"{len(names)} ({enumerated(names)})" if names else "none"
     help = no_tensor(argument) if is_numeric(argument.value) and isinstance(argument.value, list) else None
     return Fault("E0206", f"too many {what} for '{owner}': it has {known}", argument.span, help=help)
+
+
+def too_many_inputs(owner: str, ports: Sequence[str], argument: Argument) -> Fault:
+    """The fault of a tensor for which no input is left."""
+    if argument.in_list and len(ports) == 1:
+        message = f"'{ports[0]}' of '{owner}' is a tensor, not a list of tensors"
+        return Fault("E0301", message, argument.span, help=_joined(argument.span))
+    return too_many(owner, "inputs", ports, argument)
 
 
 def has_tensors(value: Any) -> bool:
@@ -82,8 +90,11 @@ def one_tensor(argument: Argument) -> str:
     """The help for a list of tensors in place of a tensor."""
     if len(argument.value) == 1 and isinstance(argument.value[0], Value):
         return "without the brackets it is a tensor"
-    written = argument.span.text
-    return f"join them first: concat({written if len(written) <= 40 else '[...]'})"
+    return _joined(argument.span)
+
+
+def _joined(span: Span) -> str:
+    return f"join them first: concat({span.text if len(span.text) <= 40 else '[...]'})"
 
 
 def no_tensor(argument: Argument) -> str:

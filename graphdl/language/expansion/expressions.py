@@ -370,7 +370,7 @@ def _pipe(expansion: Expansion, expression: syntax.Pipe, scope: Scope) -> Any:
             members += [Argument(module_of(expansion, step, scope), step.span) for step in steps]
             return Pipeline(tuple(members), expression.span)
         if isinstance(value, list) and value and all(isinstance(item, Value) for item in value):
-            flowing = [Argument(item, head.span) for item in value]
+            flowing = [Argument(item, head.span, in_list=True) for item in value]
         else:
             flowing = [Argument(_tensor(value, head.span), head.span)]
     values: tuple[Value, ...] = ()

@@ -10,7 +10,7 @@ from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, Value
 from graphdl.language import syntax
 from graphdl.language.expansion import limits, shapes
-from graphdl.language.expansion.arguments import bind, missing, too_many
+from graphdl.language.expansion.arguments import bind, missing, too_many_inputs
 from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault, Poison, Poisoned, Refused
 from graphdl.language.expansion.frames import Frame, Scope
@@ -234,7 +234,7 @@ def _ports(recipe: Recipe, tensors: Sequence[Argument], span: Span) -> dict[str,
     filled = dict(recipe.ports)
     free = [port for port in definition.inputs if port.name not in filled]
     if len(tensors) > len(free):
-        raise too_many(definition.name, "inputs", [p.name for p in definition.inputs], tensors[len(free)])
+        raise too_many_inputs(definition.name, [p.name for p in definition.inputs], tensors[len(free)])
     filled.update((port.name, argument) for port, argument in zip(free, tensors, strict=False))
     for port in free[len(tensors) :]:
         if port.default is None:

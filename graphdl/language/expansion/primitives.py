@@ -10,7 +10,7 @@ from graphdl.graph.numbers import element_for, is_numeric
 from graphdl.graph.operator import OperatorError, check_rank, hyperparameters, is_number
 from graphdl.graph.types import Element, TensorType
 from graphdl.language.expansion import arithmetic
-from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many, wrong_input
+from graphdl.language.expansion.arguments import check_names, missing, no_tensor, too_many, too_many_inputs, wrong_input
 from graphdl.language.expansion.builder import at, fault_of
 from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import Fault
@@ -69,7 +69,7 @@ def primitive(
             elif free:
                 slots[free.pop(0)] = argument
             else:
-                raise too_many(operator.name, "inputs", operator.inputs, argument)
+                raise too_many_inputs(operator.name, operator.inputs, argument)
         elif free and not operator.variadic and not _is_plain(value):
             raise wrong_input(operator.name, operator.inputs[free[0]], argument)
         else:

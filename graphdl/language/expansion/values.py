@@ -36,6 +36,8 @@ class Argument:
     value: Any
     span: Span
     name_span: Span | None = None
+    in_list: bool = False
+    """Whether it is an item of a list that flows along an arrow. The span is then that of the list."""
 
     @property
     def written(self) -> Span:
