@@ -54,8 +54,13 @@ class Page:
     def all(self, css: str) -> list[Any]:
         return list(self.browser.find_elements("css selector", css))
 
-    def button(self, text: str) -> Any:
-        return next(each for each in self.all("button") if each.text == text)
+    def button(self, text: str, seconds: float = 10) -> Any:
+        """The button that shows ``text``; a large page on a busy machine is loaded before its text is laid out."""
+        end = time.monotonic() + seconds
+        while not (found := [each for each in self.all("button") if each.text == text]):
+            assert time.monotonic() < end, f"no button {text!r} in {seconds} s"
+            time.sleep(0.05)
+        return found[0]
 
     def press(self, *keys: str) -> None:
         """Types keys into whatever has the focus."""
