@@ -43,6 +43,12 @@
 /* Where output row `line` (of any image) begins in X. */
 #define LINE_OFFSET(line) (((size_t)((line) / OUT_HEIGHT) * HEIGHT + (line) % OUT_HEIGHT * STRIDE_Y) * WIDTH * CHANNELS)
 
+#if COPY_X
+#define LOAD_DATA(pointer) (*(pointer))
+#else
+#define LOAD_DATA(pointer) READ(X, 1, pointer)
+#endif
+
 /* One step: the products of ROWS numbers of X with the packed gradient of one pixel. */
 #define ACCUMULATE(data, gradient)                                                                                     \
     do {                                                                                                               \
@@ -50,38 +56,38 @@
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                            \
             value_[v] = LOAD((gradient) + v * LANES);                                                                  \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                             \
-            const VECTOR spread_ = (VECTOR)((data)[r]);                                                                \
+            const VECTOR spread_ = (VECTOR)(LOAD_DATA((data) + r));                                                   \
             _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                        \
                 sum[r][v] = spread_ * value_[v] + sum[r][v];                                                           \
         }                                                                                                              \
     } while (0)
 
 /* Copies the columns of one panel, from `column` on, of `pixels` successive pixels. */
-inline void pack_gradient(const __global float *gradient, float *packed, const int pixels, const int column)
+inline void pack_gradient(const __global MEMORY_G *gradient, float *packed, const int pixels, const int column)
 {
     gradient += column;
     for (int pixel = 0; pixel < pixels; pixel++, gradient += OUT_CHANNELS, packed += PANEL) {
         #pragma unroll
         for (int v = 0; v < VECTORS; v++) {
             if (column + (v + 1) * LANES <= COLUMNS)
-                SAVE(LOAD_GLOBAL(LANES, gradient + v * LANES), packed + v * LANES);
+                SAVE(READ(G, LANES, gradient + v * LANES), packed + v * LANES);
             else if (EDGE != 0 && column + v * LANES < COLUMNS)
-                COPY_PIECES(EDGE, gradient + v * LANES, packed + v * LANES);
+                COPY_PIECES(G, EDGE, gradient + v * LANES, packed + v * LANES);
         }
     }
 }
 
 #if COPY_X
 /* Copies ROWS numbers of X for every pixel of the output rows `start` to `stop`. */
-inline void copy_strip(const __global float *data, float *strip, const int start, const int stop)
+inline void copy_strip(const __global MEMORY_X *data, float *strip, const int start, const int stop)
 {
     for (int line = start; line < stop; line++) {
-        const __global float *x = data + LINE_OFFSET(line);
+        const __global MEMORY_X *x = data + LINE_OFFSET(line);
         for (int pixel = 0; pixel < OUT_WIDTH; pixel++, x += STRIDE_X * CHANNELS, strip += ROWS) {
             #pragma unroll
             for (int v = 0; v < ROWS / 16; v++)
-                SAVE_PRIVATE(16, LOAD_GLOBAL(16, x + v * 16), strip + v * 16);
-            COPY_PIECES(ROWS % 16, x + ROWS / 16 * 16, strip + ROWS / 16 * 16);
+                SAVE_PRIVATE(16, READ(X, 16, x + v * 16), strip + v * 16);
+            COPY_PIECES(X, ROWS % 16, x + ROWS / 16 * 16, strip + ROWS / 16 * 16);
         }
     }
 }
@@ -122,7 +128,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                           packed + p * (LINES * OUT_WIDTH * PANEL), (stop - start) * OUT_WIDTH, left + p * PANEL);
         for (int block = first; block < last; block++) {
             const int top = LEAST(block * ROWS, EXTENT - ROWS);
-            const __global float *data =
+            const __global MEMORY_X *data =
                 X + (ky * DILATION_Y * WIDTH + tap_x * DILATION_X) * CHANNELS + group * GROUP_CHANNELS + top;
 #if COPY_X
             copy_strip(data, strip, start, stop);
@@ -142,7 +148,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                     ACCUMULATE(x, g);
 #else
                 for (int line = start; line < stop; line++) {
-                    const __global float *x = data + LINE_OFFSET(line);
+                    const __global MEMORY_X *x = data + LINE_OFFSET(line);
                     for (int pixel = 0; pixel < OUT_WIDTH; pixel++, g += PANEL, x += STRIDE_X * CHANNELS)
                         ACCUMULATE(x, g);
                 }

@@ -49,27 +49,33 @@
 #define STRIP_COLUMN A_COLUMN
 #endif
 
+#if PACK_A
+#define LOAD_STRIP(pointer) (*(pointer))
+#else
+#define LOAD_STRIP(pointer) READ(A, 1, pointer)
+#endif
+
 #if PACK_B
 #define PANEL_ROW PANEL
 #define LOAD_PANEL(pointer) LOAD(pointer)
-/* Copies rows k0 to k0 + depth of B, `span` panels of columns from `left` on, to the packed panels. Lanes beyond the last
- * column are not written, or repeat it: they are not stored. Rows that lie far apart are read once, whole. */
-inline void pack_panels(const __global float *B, float *panels, const int k0, const int depth, const int left,
+/* Copies rows k0 to k0 + depth of B, `span` panels of columns from `left` on, to the packed panels. Lanes beyond the
+ * last column are not written, or repeat it: they are not stored. Rows that lie far apart are read once, whole. */
+inline void pack_panels(const __global MEMORY_B *B, float *panels, const int k0, const int depth, const int left,
                         const int span)
 {
 #if B_COLUMN == 1
-    const __global float *from = B + (size_t)k0 * B_ROW + left;
+    const __global MEMORY_B *from = B + (size_t)k0 * B_ROW + left;
     for (int k = 0; k < depth; k++, from += B_ROW) {
         for (int p = 0; p < span; p++) {
             const int column = left + p * PANEL;
-            const __global float *row = from + p * PANEL;
+            const __global MEMORY_B *row = from + p * PANEL;
             float *panel = panels + p * PANEL_FLOATS + k * PANEL;
             #pragma unroll
             for (int v = 0; v < VECTORS; v++) {
                 if (column + (v + 1) * LANES <= COLUMNS)
-                    SAVE(LOAD_GLOBAL(LANES, row + v * LANES), panel + v * LANES);
+                    SAVE(READ(B, LANES, row + v * LANES), panel + v * LANES);
                 else if (EDGE != 0 && column + v * LANES < COLUMNS)
-                    COPY_PIECES(EDGE, row + v * LANES, panel + v * LANES);
+                    COPY_PIECES(B, EDGE, row + v * LANES, panel + v * LANES);
             }
         }
     }
@@ -83,7 +89,7 @@ inline void pack_panels(const __global float *B, float *panels, const int k0, co
                 VECTOR block[LANES];
                 #pragma unroll
                 for (int l = 0; l < LANES; l++)
-                    block[l] = LOAD_GLOBAL(LANES, B + (size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k);
+                    block[l] = READ(B, LANES, B + (size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k);
                 transpose(block);
                 #pragma unroll
                 for (int l = 0; l < LANES; l++)
@@ -91,42 +97,43 @@ inline void pack_panels(const __global float *B, float *panels, const int k0, co
             }
             for (int k = whole; k < depth; k++)
                 for (int l = 0; l < LANES; l++)
-                    panel[k * PANEL + v * LANES + l] = B[(size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k];
+                    panel[k * PANEL + v * LANES + l] =
+                        READ(B, 1, B + (size_t)LEAST(column + l, COLUMNS - 1) * B_COLUMN + k0 + k);
         }
     }
 #else
     for (int p = 0; p < span; p++)
         for (int k = 0; k < depth; k++)
             for (int c = 0; c < PANEL; c++)
-                panels[p * PANEL_FLOATS + k * PANEL + c] =
-                    B[(size_t)(k0 + k) * B_ROW + (size_t)LEAST(left + p * PANEL + c, COLUMNS - 1) * B_COLUMN];
+                panels[p * PANEL_FLOATS + k * PANEL + c] = READ(
+                    B, 1, B + (size_t)(k0 + k) * B_ROW + (size_t)LEAST(left + p * PANEL + c, COLUMNS - 1) * B_COLUMN);
 #endif
 }
 #else
 #define PANEL_ROW B_ROW
-#define LOAD_PANEL(pointer) LOAD_GLOBAL(LANES, pointer)
+#define LOAD_PANEL(pointer) READ(B, LANES, pointer)
 #endif
 
 #if PACK_A
 /* Copies columns k0 to k0 + depth of ROWS rows of A, from row `top` on, in the order of A's memory. */
-inline void copy_strip(const __global float *A, float *strip, const int k0, const int depth, const int top)
+inline void copy_strip(const __global MEMORY_A *A, float *strip, const int k0, const int depth, const int top)
 {
 #if A_COLUMN == 1
     for (int r = 0; r < ROWS; r++) {
-        const __global float *from = A + (size_t)(top + r) * A_ROW + k0;
+        const __global MEMORY_A *from = A + (size_t)(top + r) * A_ROW + k0;
         int k = 0;
         for (; k + LANES <= depth; k += LANES)
-            SAVE(LOAD_GLOBAL(LANES, from + k), strip + r * STRIP_ROW + k);
+            SAVE(READ(A, LANES, from + k), strip + r * STRIP_ROW + k);
         for (; k < depth; k++)
-            strip[r * STRIP_ROW + k] = from[k];
+            strip[r * STRIP_ROW + k] = READ(A, 1, from + k);
     }
 #else
-    const __global float *from = A + (size_t)k0 * A_COLUMN + top;
+    const __global MEMORY_A *from = A + (size_t)k0 * A_COLUMN + top;
     for (int k = 0; k < depth; k++, from += A_COLUMN, strip += ROWS) {
         #pragma unroll
         for (int v = 0; v < ROWS / 16; v++)
-            SAVE_PRIVATE(16, LOAD_GLOBAL(16, from + v * 16), strip + v * 16);
-        COPY_PIECES(ROWS % 16, from + ROWS / 16 * 16, strip + ROWS / 16 * 16);
+            SAVE_PRIVATE(16, READ(A, 16, from + v * 16), strip + v * 16);
+        COPY_PIECES(A, ROWS % 16, from + ROWS / 16 * 16, strip + ROWS / 16 * 16);
     }
 #endif
 }
@@ -171,14 +178,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             copy_strip(A, strip, k0, depth, top);
             const float *a = strip;
 #else
-            const __global float *a = A + (size_t)top * A_ROW + (size_t)k0 * A_COLUMN;
+            const __global MEMORY_A *a = A + (size_t)top * A_ROW + (size_t)k0 * A_COLUMN;
 #endif
             for (int p = 0; p < span; p++) {
                 const int column = left + p * PANEL;
 #if PACK_B
                 const float *panel = panels + p * PANEL_FLOATS;
 #else
-                const __global float *panel = B + (size_t)(column / PANEL) * PANEL_STEP + (size_t)k0 * B_ROW;
+                const __global MEMORY_B *panel = B + (size_t)(column / PANEL) * PANEL_STEP + (size_t)k0 * B_ROW;
 #endif
 #if CHUNKS > 1
                 float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);
@@ -200,7 +207,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                         b[v] = LOAD_PANEL(panel + (size_t)k * PANEL_ROW + v * LANES);
                     #pragma unroll
                     for (int r = 0; r < ROWS; r++) {
-                        const VECTOR spread = (VECTOR)(a[(size_t)r * STRIP_ROW + (size_t)k * STRIP_COLUMN]);
+                        const size_t place = (size_t)r * STRIP_ROW + (size_t)k * STRIP_COLUMN;
+                        const VECTOR spread = (VECTOR)(LOAD_STRIP(a + place));
                         #pragma unroll
                         for (int v = 0; v < VECTORS; v++)
                             sum[r][v] = spread * b[v] + sum[r][v];

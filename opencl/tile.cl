@@ -14,7 +14,6 @@ typedef float unaligned2 __attribute__((ext_vector_type(2), aligned(4)));
 typedef float unaligned4 __attribute__((ext_vector_type(4), aligned(4)));
 typedef float unaligned8 __attribute__((ext_vector_type(8), aligned(4)));
 typedef float unaligned16 __attribute__((ext_vector_type(16), aligned(4)));
-#define LOAD_GLOBAL(V, pointer) (*(const __global JOIN(unaligned, V) *)(pointer))
 #define LOAD_PRIVATE(V, pointer) (*(const JOIN(unaligned, V) *)(pointer))
 #define SAVE_PRIVATE(V, value, pointer) (*(JOIN(unaligned, V) *)(pointer) = (value))
 #define LOAD(pointer) LOAD_PRIVATE(LANES, pointer)
@@ -39,13 +38,13 @@ typedef float unaligned16 __attribute__((ext_vector_type(16), aligned(4)));
         }                                                                                                              \
     } while (0)
 
-/* Copies `count` floats, a constant below 16, from global to private memory. */
-#define COPY_PIECES(count, from, to)                                                                                   \
+/* Copies `count` elements of an operand, a constant below 16, from global to private memory. */
+#define COPY_PIECES(operand, count, from, to)                                                                          \
     do {                                                                                                               \
-        if ((count) & 8) SAVE_PRIVATE(8, LOAD_GLOBAL(8, from), to);                                                    \
-        if ((count) & 4) SAVE_PRIVATE(4, LOAD_GLOBAL(4, (from) + ((count) & 8)), (to) + ((count) & 8));                \
-        if ((count) & 2) SAVE_PRIVATE(2, LOAD_GLOBAL(2, (from) + ((count) & 12)), (to) + ((count) & 12));              \
-        if ((count) & 1) (to)[(count) & 14] = (from)[(count) & 14];                                                    \
+        if ((count) & 8) SAVE_PRIVATE(8, READ(operand, 8, from), to);                                                  \
+        if ((count) & 4) SAVE_PRIVATE(4, READ(operand, 4, (from) + ((count) & 8)), (to) + ((count) & 8));              \
+        if ((count) & 2) SAVE_PRIVATE(2, READ(operand, 2, (from) + ((count) & 12)), (to) + ((count) & 12));            \
+        if ((count) & 1) (to)[(count) & 14] = READ(operand, 1, (from) + ((count) & 14));                               \
     } while (0)
 
 /* Transposes LANES vectors in registers: log2(LANES) rounds, each of which interleaves the rows of both halves. */
