@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
 from graphdl.compiler.expression import Expression, Load, walk
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, Loaded, LoopVariable, Quotient, Remainder, variables_of
+from graphdl.operators.tensor import Tensor
 
 
 def approximate_stride(index: Index, variable: LoopVariable) -> float:
@@ -27,17 +28,28 @@ def approximate_stride(index: Index, variable: LoopVariable) -> float:
     return total
 
 
-def memory_order(variables: Sequence[LoopVariable], expressions: Sequence[Expression]) -> list[LoopVariable]:
-    """The variables by falling stride in the largest operand. Variables that it does not use keep their place."""
-    loads = [e for e in walk(expressions) if isinstance(e, Load)]
-    loads.sort(key=lambda load: -load.tensor.size)
+def memory_order(
+    variables: Sequence[LoopVariable],
+    expressions: Sequence[Expression],
+    stores: Sequence[tuple[Tensor, Index]] = (),
+    kept: Collection[LoopVariable] = (),
+) -> list[LoopVariable]:
+    """The variables by falling stride in the largest tensor that is loaded or stored.
+
+    ``stores`` are the stored tensors and their addresses. Of tensors of one size, a loaded one counts. Variables that
+    the tensor does not use keep their place. Of variables with the same stride, those that are ``kept`` come last.
+    """
     order = list(variables)
-    for load in loads[:1]:
-        strides = {v: approximate_stride(load.address, v) for v in order}
-        placed = sorted((v for v in order if strides[v]), key=lambda v: -strides[v])
-        slots = iter(placed)
-        order = [next(slots) if strides[v] else v for v in order]
-    return order
+    loads = [(e.tensor, e.address) for e in walk(expressions) if isinstance(e, Load)]
+    if not loads and not stores:
+        return order
+    largest = max([*loads, *stores], key=lambda access: access[0].size)
+    strides = {v: approximate_stride(largest[1], v) for v in order}
+    placed = sorted((v for v in order if strides[v]), key=lambda v: (-strides[v], v in kept))
+    if largest not in loads:  # the other variables are reduced
+        return [*(v for v in order if not strides[v]), *placed]
+    slots = iter(placed)
+    return [next(slots) if strides[v] else v for v in order]
 
 
 def merge(

@@ -63,7 +63,6 @@ def reduction(
     index = tuple(Index.of(v) for v in variables)
     tracer = Tracer(strides)
     traced = [tracer.trace(root.inputs[0], index) for root in roots]
-    order = memory_order(variables, traced)
     kept_index = tuple(Index(0) if a in operation.axes else i for a, i in enumerate(index))
     after = Tracer(strides, [*roots, *outputs])
     tails, places = [], []
@@ -71,6 +70,7 @@ def reduction(
         at = forward_index(chains[output], kept_index)
         tails.append(after.trace(output, at, root=output not in roots))
         places.append(address_of(at, strides[output]))
+    order = memory_order(variables, traced, list(zip(outputs, places, strict=True)), outer)
     count = Index(0)
     for a in operation.axes:
         count = count * x.shape[a] + index[a]

@@ -70,9 +70,10 @@ def _row(
     sums: bool = False,
     odd: bool = False,
     negates: bool = False,
+    kind: type[Elementwise] = Elementwise,
 ) -> None:
     """Adds a row. ``wants`` is the element type to which operands are converted first ("float" for ``exp``)."""
-    operation = Elementwise(key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates)
+    operation = kind(key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates)
     on_ints = None
     if of_ints is not None:
         on_ints = Elementwise(f"{key}_of_ints", _writer(of_ints), None, cost, _function(of_ints))
@@ -216,6 +217,30 @@ def _power(x: Tensor, exponent: float) -> Tensor | None:
     return None
 
 
+class Power(Elementwise):
+    """``a ** b``. Quarters and halves in the exponent become square roots, which cost a fraction of a power.
+
+    The gradient of the power itself is right at 0, that of the roots is not. So the exponent is examined after the
+    reverse pass. The roots of -∞ are NaN, as ``sqrt`` says.
+    """
+
+    def simplified(self, y: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
+        x, exponent = inputs[0], number(inputs[1])
+        match exponent:
+            case 1.5:
+                return apply("multiply", x, apply("sqrt", x))
+            case 0.25:
+                return apply("sqrt", apply("sqrt", x))
+            case -0.25:
+                return apply("rsqrt", apply("sqrt", x))
+            case 0.75 | -0.75:
+                root = apply("sqrt", x)
+                power = apply("multiply", root, apply("sqrt", root))
+                return power if exponent > 0 else apply("divide", 1.0, power)
+            case _:
+                return None
+
+
 # ------------------------------------------------------------------------------------------------------- gradients
 # Each takes the result y and its gradient g; y.inputs are the operands.
 
@@ -312,7 +337,7 @@ _row(
     of_ints=FunctionCall("whole_remainder"),
     cost=10, documentation="a - b * (a // b), which has the sign of b. For ints it is 0 where b is 0.",
 )  # fmt: skip
-_row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40)
+_row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40, kind=Power)
 _row("negative", 1, "(-{0})", lambda a: -a, lambda y, g: (-g,), odd=True, negates=True)
 
 # NaN propagates. If the second operand is a constant, the compiler removes the test of whether it is NaN.

@@ -405,3 +405,16 @@ def test_zeros_of_two_signs_are_two_constants(device: Device) -> None:
     found = run({"y": x / constant(0.0), "z": x / constant(-0.0)}, {"x": np.ones(3, np.float32)}, device)
     assert np.isposinf(found["y"]).all()
     assert np.isneginf(found["z"]).all()
+
+
+@pytest.mark.parametrize("exponent", [2.5, 1.5, 0.75, 0.25, -0.25, -0.75])
+def test_powers_with_a_constant_exponent(exponent: float, device: Device) -> None:
+    given = np.float32([0.0, 1e-10, 0.3, 1.0, 2.0, 1e10, np.inf, -2.0, np.nan])
+    x = feed("x", given.shape)
+    y = x**exponent
+    (slope,) = gradients(reduce("sum", y, (0,), keep=False), [x])
+    found = run({"y": y, "slope": slope}, {"x": given}, device)
+    with np.errstate(all="ignore"):
+        wide = given.astype(np.float64)
+        np.testing.assert_allclose(found["y"], wide**exponent, rtol=1e-6)
+        np.testing.assert_allclose(found["slope"], exponent * wide ** (exponent - 1), rtol=1e-6)

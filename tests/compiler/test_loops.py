@@ -107,6 +107,23 @@ def test_loops_follow_the_largest_operand() -> None:
     assert memory_order((i, j), []) == [i, j]
 
 
+def test_loops_follow_what_is_stored_if_that_is_larger() -> None:
+    """A gradient of windows stores more than it reads. The variables that its address does not use are reduced."""
+    small, large = feed("small", (3,)), feed("large", (4, 3))
+    i, j, k = domain((3, 4, 2))
+    load = Tracer({small: (1,)}).trace(small, (Index.of(i),))
+    assert memory_order((i, j, k), [load], [(large, Index.of(j) * 3 + Index.of(i))]) == [k, j, i]
+    assert memory_order((i, j, k), [load], [(large, Index.of(i) * 4 + Index.of(j))]) == [k, i, j]
+
+
+def test_a_kept_variable_comes_last_of_equal_ones() -> None:
+    """The elements of a window lie as near as the windows: vectors run over windows."""
+    x = feed("x", (9,))
+    window, element = domain((5, 5))
+    load = Tracer({x: (1,)}).trace(x, (Index.of(window) + Index.of(element),))
+    assert memory_order((window, element), [load], kept=[window]) == [element, window]
+
+
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 5000), st.sampled_from([CPU, GPU]))
 @settings(max_examples=100, deadline=None)
 def test_every_step_is_dealt_once(rows: int, columns: int, each: int, target: Target) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from evaluating import evaluated
 
 from graphdl.compiler.rewrite import rewrite, with_inputs
@@ -37,6 +38,18 @@ def test_tensors_of_other_attributes_stay_apart() -> None:
     assert one is not other
     as_float, as_int = simplified(x + constant(1.0), feed("x", (4, 4), "int") + constant(1))
     assert (as_float.element, as_int.element) == ("float", "int")
+
+
+@pytest.mark.parametrize("exponent", [1.5, 0.75, 0.25, -0.25, -0.75])
+def test_powers_by_quarters_are_roots(exponent: float) -> None:
+    (made,) = simplified(feed("x", (9,)) ** exponent)
+    assert "power" not in operations(made)
+
+
+@pytest.mark.parametrize("exponent", [2.5, 0.3, -2.0])
+def test_other_powers_stay(exponent: float) -> None:
+    (made,) = simplified(feed("x", (9,)) ** exponent)
+    assert operations(made) == ["power"]
 
 
 def test_a_sum_of_what_is_repeated_is_a_product() -> None:
