@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphdl import collector
 from graphdl.compiler.program import Program
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
@@ -342,6 +343,7 @@ class Model:
         root = Path(data_root) if data_root is not None else None
         return fit.evaluate(self, fit.TrainingOptions(data=data, data_root=root, download=download), split=split)
 
+    @collector.paused()
     def compile(self, *, batch: int = 1, training: bool = False) -> Program:
         """The program of one training step (of the first stage), or of a prediction: kernels, launches, memory.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -116,6 +116,7 @@ def _launch(
     group: Group, pointed: Sequence[Parameter], name: str, placement: Placement, numbers: Mapping[ArenaBlock, int]
 ) -> Launch:
     plans = [kernel.plan for kernel in group]
+    computed = [p.computed for p in plans]
     nodes = dict.fromkeys(node for p in plans for node in _nodes(p))
     tensors = [t for kernel in group for t in kernel.operands.tensors]
     blocks = placement.blocks
@@ -125,10 +126,10 @@ def _launch(
         global_size=group[0].global_size,
         local_size=group[0].local_size,
         label=", ".join(label_of([*p.roots, *p.outputs]) for p in plans),
-        flops=sum(t.operation.flops(t) for p in plans for t in p.computed),
+        flops=sum(t.operation.flops(t) for made in computed for t in made),
         bytes=sum(bytes_of(t) for t in tensors),
         spans=tuple(dict.fromkeys(node.span for node in nodes)),
-        shares=_shares(plans),
+        shares=_shares(zip(plans, computed, strict=True)),
         form=group[0].form,
         reads=tuple(dict.fromkeys(numbers[blocks[t]] for t in _read(group) if t in blocks)),
         writes=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
@@ -192,13 +193,15 @@ def _nodes(plan: KernelPlan) -> list[Node]:
     return list(dict.fromkeys(t.origin for t in tensors if t.origin is not None))
 
 
-def _shares(plans: Sequence[KernelPlan]) -> tuple[Share, ...]:
-    """The modules and lines that a launch computes, with their fractions of its work. The work of a tensor is its
-    number of floating-point operations. A root or an output without such operations counts one for each element.
+def _shares(computed: Iterable[tuple[KernelPlan, Sequence[Tensor]]]) -> tuple[Share, ...]:
+    """The modules and lines that a launch computes, with their fractions of its work.
+
+    ``computed`` has the plans of the launch, each with the tensors that it computes. The work of a tensor is its number
+    of floating-point operations. A root or an output without such operations counts one for each element.
     """
     work: dict[tuple[str, Span | None], int] = {}
-    for plan in plans:
-        for tensor in plan.computed:
+    for plan, tensors in computed:
+        for tensor in tensors:
             amount = tensor.operation.flops(tensor)
             if not amount and (tensor in plan.roots or tensor in plan.outputs):
                 amount = tensor.size

@@ -1,6 +1,7 @@
 """The syntax tree: the output of the parser, and the input of expansion, the formatter and the editor.
 
-Every node has its span. The tree conforms to the grammar; nothing else has been checked.
+Every node has its span. The tree conforms to the grammar; nothing else has been checked. Nodes compare by identity.
+The classes have neither ``__eq__`` nor slots, which would take a third of the time to import this file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from graphdl.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Syntax:
     span: Span
 
@@ -18,25 +19,25 @@ class Syntax:
 # ---------------------------------------------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Literal(Syntax):
     """A number, a string, ``true``, ``false`` or ``none``."""
 
     value: int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Name(Syntax):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Unary(Syntax):
     operator: str  # "-" | "+" | "not"
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Binary(Syntax):
     """``+ - * / // % ** @``, the comparisons ``== != < <= > >=``, ``and``, ``or`` and the range ``..``."""
 
@@ -45,7 +46,7 @@ class Binary(Syntax):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Conditional(Syntax):
     """``then if condition else otherwise``."""
 
@@ -54,7 +55,7 @@ class Conditional(Syntax):
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Pipe(Syntax):
     """``left -> right``; left-associative. ``(a, b) -> f`` has a Tuple on the left."""
 
@@ -62,7 +63,7 @@ class Pipe(Syntax):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Named(Syntax):
     """``value as name``. ``value`` is the right operand of an arrow, or a call at the head of a chain."""
 
@@ -71,33 +72,33 @@ class Named(Syntax):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Argument(Syntax):
     name: str | None
     value: Expression
     name_span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Call(Syntax):
     callee: Expression
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Slice(Syntax):
     start: Expression | None
     stop: Expression | None
     step: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Index(Syntax):
     value: Expression
     items: tuple[Expression, ...]  # a Slice is allowed only here
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Attribute(Syntax):
     """``x.channels``, ``resnet.bottleneck``."""
 
@@ -106,19 +107,19 @@ class Attribute(Syntax):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ListExpression(Syntax):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Tuple(Syntax):
     """``(a, b)``: several tensors, to the left of an arrow or on the right side of a multiple assignment."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Comprehension(Syntax):
     """``[element for names in iterable if condition]``."""
 
@@ -129,7 +130,7 @@ class Comprehension(Syntax):
     condition: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Repeat(Syntax):
     """``repeat count { body }``: a module; ``body`` is a chain of modules."""
 
@@ -137,7 +138,7 @@ class Repeat(Syntax):
     body: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ScanSequence(Syntax):
     """``item in sequence``."""
 
@@ -145,7 +146,7 @@ class ScanSequence(Syntax):
     sequence: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ScanState(Syntax):
     """``state = start``."""
 
@@ -153,7 +154,7 @@ class ScanState(Syntax):
     start: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Scan(Syntax):
     bindings: tuple[ScanSequence | ScanState, ...]
     body: tuple[Statement, ...]
@@ -182,12 +183,12 @@ Expression = (
 # ----------------------------------------------------------------------------------------------------------- types
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Rest(Syntax):
     """``..``: any further dimensions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class TypeExpression(Syntax):
     """``[c, h, w]``, ``int[n]``, ``bool[n]``, ``class(v)``, ``class(v)[n]``. A scalar has ``dimensions == ()``."""
 
@@ -199,7 +200,7 @@ class TypeExpression(Syntax):
 # ------------------------------------------------------------------------------------------------------ statements
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Assign(Syntax):
     """``name: type = value`` or ``a, _, b = value``."""
 
@@ -208,7 +209,7 @@ class Assign(Syntax):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Declare(Syntax):
     """``WORD [name] [: type] [= value]`` with WORD one of input, param, state, output, loss, metric.
 
@@ -223,7 +224,7 @@ class Declare(Syntax):
     documentation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class If(Syntax):
     """``else if`` is an If as the only statement of ``otherwise``."""
 
@@ -232,7 +233,7 @@ class If(Syntax):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class For(Syntax):
     names: tuple[str, ...]
     names_span: Span
@@ -240,7 +241,7 @@ class For(Syntax):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Assert(Syntax):
     """``assert condition, "text with {values}"``."""
 
@@ -248,7 +249,7 @@ class Assert(Syntax):
     message: Literal | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Update(Syntax):
     """``update state = value``."""
 
@@ -257,12 +258,12 @@ class Update(Syntax):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Emit(Syntax):
     values: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Evaluate(Syntax):
     """An expression as a statement, which is useful only for a chain with an ``as``."""
 
@@ -275,14 +276,14 @@ Statement = Assign | Declare | If | For | Assert | Update | Emit | Evaluate
 # ---------------------------------------------------------------------------------------------------- declarations
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Import(Syntax):
     path: str
     path_span: Span
     alias: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Let(Syntax):
     name: str
     name_span: Span
@@ -290,7 +291,7 @@ class Let(Syntax):
     documentation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Hyper(Syntax):
     """A hyperparameter of a block or net, with its default."""
 
@@ -298,7 +299,7 @@ class Hyper(Syntax):
     default: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Port(Syntax):
     """An input of a block, which may have a default, or an output."""
 
@@ -307,7 +308,7 @@ class Port(Syntax):
     default: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Block(Syntax):
     name: str
     name_span: Span
@@ -318,7 +319,7 @@ class Block(Syntax):
     documentation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Net(Syntax):
     name: str
     name_span: Span
@@ -327,7 +328,7 @@ class Net(Syntax):
     documentation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Setting(Syntax):
     """One line of a train section: ``optimizer sgd(lr = 0.01)``, ``batch 64``, ``minimize a, b``, ``feed x = field``.
 
@@ -340,7 +341,7 @@ class Setting(Syntax):
     values: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Train(Syntax):
     name: str | None
     settings: tuple[Setting, ...]
@@ -350,7 +351,7 @@ class Train(Syntax):
 Declaration = Import | Let | Block | Net | Train
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class File:
     source: Source
     declarations: tuple[Declaration, ...]
