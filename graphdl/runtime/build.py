@@ -28,6 +28,8 @@ class BuiltKernels:
     def __init__(self, device: Device, kernels: Mapping[str, Kernel]) -> None:
         names = {key: unique_name(kernel) for key, kernel in kernels.items()}
         self._places = {key: (device.built[name], name) for key, name in names.items()}
+        self.names = set(names.values())
+        """The names of the kernels' functions."""
 
     def create(self, key: str) -> cl.Kernel:
         """A new ``pyopencl.Kernel`` of the kernel with this key."""

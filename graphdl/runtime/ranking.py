@@ -54,6 +54,8 @@ class DeviceInfo:
     kernels_per_program: int = 32
     driver_caches: bool = False
     """Whether the driver stores compiled kernels on disk by itself."""
+    kernels_loaded: int = 0
+    """The number of kernels that the driver keeps in memory; 0 if it keeps all."""
     quirks: tuple[Quirk, ...] = field(default=(), compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
@@ -144,6 +146,13 @@ QUIRKS = (
         ("cpu", "gpu"),
         lambda info, _: replace(info, driver_caches=True),
         "PoCL and NVIDIA keep compiled sources on disk; PoCL also by local size, which a stored binary would lose",
+    ),
+    Quirk(
+        "unloads-kernels",
+        r"Portable Computing Language",
+        ("cpu",),
+        lambda info, _: replace(info, kernels_loaded=128),
+        "PoCL keeps the libraries of 128 kernels loaded (MAX_CACHE_ITEMS) and loads the others at each launch",
     ),
     Quirk(
         "memory-of-the-host",

@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import tempfile
+from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +39,7 @@ def damage() -> str | None:
     return None
 
 
+@cache
 def open_cache() -> Path:
     """Checks the folder for compiled kernels, which is the value for POCL_CACHE_DIR, and returns it.
 
@@ -50,15 +52,15 @@ def open_cache() -> Path:
     base = Path(chosen, "graphdl").absolute() if chosen else cache_folder() / "pocl"
     processor = sha256(" ".join(sorted(processor_flags())).encode()).hexdigest()[:16]
     folder = usable_folder(base / processor, executable=True)
-    cache = KernelCache(folder)
+    kernels = KernelCache(folder)
     try:
-        cache.open()
+        kernels.open()
     except OSError as error:
         _log.warning("the kernel cache %s is of no use (%s); a temporary one takes its place", folder, error)
-        cache = KernelCache(usable_folder(Path(tempfile.mkdtemp(prefix="graphdl-")), executable=True))
-        cache.open()
-    atexit.register(cache.close)
-    return cache.kernels
+        kernels = KernelCache(usable_folder(Path(tempfile.mkdtemp(prefix="graphdl-")), executable=True))
+        kernels.open()
+    atexit.register(kernels.close)
+    return kernels.kernels
 
 
 def _files() -> dict[Path, int | None]:

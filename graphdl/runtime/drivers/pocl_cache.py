@@ -24,7 +24,7 @@ _log = logging.getLogger("graphdl")
 
 _LIMIT = 128 << 20
 _BITCODE = b"BC\xc0\xde"
-_TOUCHED = "last_accessed"
+TOUCHED = "last_accessed"
 """PoCL's mark of a program's last use: an empty file that is rewritten at each use."""
 
 
@@ -109,7 +109,7 @@ class KernelCache:
 
     def _last_use(self, program: str) -> float:
         try:
-            return (self.kernels / program / _TOUCHED).stat().st_mtime
+            return (self.kernels / program / TOUCHED).stat().st_mtime
         except OSError:
             return 0.0
 
@@ -122,7 +122,7 @@ class KernelCache:
         start = len(str(self.kernels)) + 1
         for folder, _, names in os.walk(self.kernels, onerror=refuse):
             for name in names:
-                if name != _TOUCHED:
+                if name != TOUCHED:
                     yield f"{folder}/{name}"[start:]
 
     def _checksum(self, name: str) -> int:
