@@ -36,6 +36,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, winograd_problem
 from graphdl.operators.structure import pad, pad_to, slice_
 from graphdl.operators.tensor import Tensor, feed, topological
 
@@ -274,6 +275,46 @@ def test_packed_filters_have_room_for_all(
     assert call.global_size[0] * lanes_of(target) == packing.panel
     assert call.global_size[2] == packing.panels * groups
     assert call.defines["FLOATS"] == groups * columns * rows * taps
+
+
+@given(problems(), targets, st.booleans())
+@few
+def test_winograds_method_is_covered(problem: ConvolutionProblem, target: Target, gradient: bool) -> None:
+    plain = replace(
+        problem, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), groups=1, height=problem.height + 4,
+        width=problem.width + 4,
+    )  # fmt: skip
+    found = winograd_problem(plain, gradient=gradient)
+    if target.kind == "gpu":
+        return
+    assert found is not None
+    size = plain.inner if gradient else plain.output
+    assert found.output == size
+    tiles = problem.batch * ceil(size[0] / 4) * ceil(size[1] / 4)
+    for candidate in WINOGRAD.candidates(found, target):
+        call = WINOGRAD.call(found, candidate, target)
+        check_call(WINOGRAD, call, target)
+        d = call.defines
+        assert d["BLOCK"] % d["ROWS"] == 0
+        assert call.global_size[0] * d["BLOCK"] >= tiles > (call.global_size[0] - 1) * d["BLOCK"]
+        assert call.global_size[1] * d["SPAN"] >= d["PANELS"] > (call.global_size[1] - 1) * d["SPAN"]
+        assert d["CHUNK"] == d["CHANNELS"] or d["CHUNK"] % d["LANES"] == 0
+        assert 36 * d["BLOCK"] * (d["CHUNK"] + d["SPAN"] * d["VECTORS"] * d["LANES"]) <= max(
+            4 * target.tuning.private_floats, 36 * d["ROWS"] * (d["CHUNK"] + d["VECTORS"] * d["LANES"])
+        )
+        filters = WINOGRAD.filters(found, candidate, target)
+        packing = WINOGRAD_FILTERS.call(filters, None, target)
+        check_call(WINOGRAD_FILTERS, packing, target)
+        assert packing.global_size[0] == d["PANELS"]
+        assert packing.global_size[1] * packing.defines["ROWS_PER_ITEM"] >= d["CHANNELS"]
+        assert filters.size == 36 * d["POSITION_STEP"] >= 36 * found.columns * found.channels
+
+
+@given(problems(), st.booleans())
+@few
+def test_winograds_method_is_for_three_by_three_taps(problem: ConvolutionProblem, gradient: bool) -> None:
+    plain = problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1) and problem.groups == 1
+    assert (winograd_problem(problem, gradient=gradient) is not None) == plain
 
 
 @given(problems(depthwise=True), targets, st.sampled_from([DEPTHWISE, DEPTHWISE_INPUT]))

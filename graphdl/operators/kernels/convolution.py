@@ -15,7 +15,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from graphdl.graph.types import Shape
-from graphdl.operators.kernels.family import Family, Operand, Planner
+from graphdl.operators.kernels.family import Family, Operand, Planner, predicted
 from graphdl.operators.kernels.geometry import (
     CHANNELS_LAST,
     UNPADDED,
@@ -37,6 +37,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.kernels.winograd import WinogradProblem, is_faster, winograd, winograd_problem
 from graphdl.operators.structure import pad
 from graphdl.operators.tensor import Tensor
 
@@ -129,6 +130,18 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
             filters = planner.made(FILTER_PACKING, packing, (filters,), (packing.size,), y)
         return planner.made(self, problem, (data, filters), shape, y, problem.flops)
 
+    def _is_slower(
+        self, problem: ConvolutionProblem, other: WinogradProblem, filters: Tensor, planner: Planner
+    ) -> bool:
+        """Whether Winograd's method is chosen instead of this kernel."""
+        target = planner.target
+        if target.kind == "gpu":
+            return False
+        windows = self._windows(problem)
+        steps = self.cycles(problem, predicted(self, problem, target), target)
+        cycles = steps * windows.rows * windows.taps / target.compute_units
+        return is_faster(other, cycles, planner.repeats(filters), target)
+
     def _windows_call(
         self, problem: ConvolutionProblem, tile: PixelTile, target: Target, defines: Mapping[str, int]
     ) -> TemplateCall:
@@ -164,6 +177,9 @@ class ConvolutionFamily(_WindowFamily):
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         x, w = inputs
         problem = ConvolutionProblem.of(y, x.shape, w.shape, zeros_around(x))
+        transformed = winograd_problem(problem, gradient=False)
+        if transformed is not None and self._is_slower(problem, transformed, w, planner):
+            return winograd(y, y.shape, x, w, transformed, planner)
         return self._computed(y, y.shape, x, w, problem, planner)
 
     def call(
@@ -205,6 +221,9 @@ class InputGradientFamily(OfPaddedInput, _WindowFamily):
     def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
         g, w = inputs
         problem = ConvolutionProblem.of(y, y.shape, w.shape, padding)
+        transformed = winograd_problem(problem, gradient=True)
+        if transformed is not None and self._is_slower(problem, transformed, w, planner):
+            return winograd(y, (*y.shape[:2], *problem.inner), g, w, transformed, planner)
         (top, bottom), (left, right) = self.gradient_padding(problem, planner.target)
         n, c = y.shape[:2]
         data = pad(g, (0, 0, top, left), (0, 0, bottom, right))

@@ -1,0 +1,306 @@
+"""Winograd's method for convolutions with 3 × 3 taps, on CPUs: ``opencl/winograd.cl``.
+
+A tile of 4 × 4 pixels takes 36 products for each channel and filter instead of 144 (Lavin and Gray, 2016). The direct
+method adds the products as they are; here sums and differences of pixels and of weights are multiplied. Rounding errors
+are therefore in proportion to the largest pixels of a tile's patch of 6 × 6. With the points of
+``opencl/winograd_transforms.cl`` they are about twice those of the direct method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphdl.graph.types import Shape
+from graphdl.operators.kernels.family import Family, Operand, Planner, predicted
+from graphdl.operators.kernels.geometry import CHANNELS_LAST, ConvolutionProblem, Pair
+from graphdl.operators.kernels.template import (
+    RegisterTile,
+    TemplateCall,
+    ceil_div,
+    lanes_of,
+    register_tiles,
+    step_cycles,
+)
+from graphdl.operators.tensor import Tensor
+
+if TYPE_CHECKING:
+    from graphdl.compiler.program import Target
+
+
+@dataclass(frozen=True, slots=True)
+class TransformedFilters:
+    """Panels of ``vectors`` × ``lanes`` columns, each with all rows, for each of the 36 positions."""
+
+    lanes: int
+    vectors: int
+    columns: int
+    """The number of results for each pixel."""
+    rows: int
+    """The number of channels that are summed over."""
+    strides: Pair
+    """The strides of filters along the columns and along the rows."""
+    turn: bool
+    """Whether the order of the taps is reversed."""
+
+    @property
+    def panel(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def panels(self) -> int:
+        return ceil_div(self.columns, self.panel)
+
+    @property
+    def step(self) -> int:
+        """The distance of neighbouring positions. The 16 keep them out of the same sets of the caches."""
+        return self.panels * self.panel * self.rows + 16
+
+    @property
+    def size(self) -> int:
+        """The number of floats, with those between the positions."""
+        return _POSITIONS * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradProblem:
+    """The sizes of X [N, H, W, C] and of Y [N, OH, OW, columns].
+
+    X has ``before`` rows and columns of zeros before it that are not in memory, and as many behind it as Y needs.
+    """
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    columns: int
+    output: Pair
+    before: Pair
+    filter_strides: Pair
+    """The strides of W along the columns and along the channels."""
+    turn: bool
+    """Whether the order of the taps is reversed."""
+
+    @property
+    def tiles(self) -> int:
+        return self.batch * ceil_div(self.output[0], 4) * ceil_div(self.output[1], 4)
+
+    @property
+    def flops(self) -> int:
+        """The number of operations of the direct method."""
+        return 18 * self.batch * self.output[0] * self.output[1] * self.channels * self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """The division of the work. A register tile has tiles of the image as rows."""
+
+    registers: RegisterTile
+    block: int
+    """The number of tiles of a work-item, a multiple of the register tile's rows."""
+    chunk: int
+    """The number of channels that are transformed at once."""
+    span: int
+    """The number of panels of a work-item."""
+
+
+class FilterTransform(Family[TransformedFilters, None]):
+    """A kernel with the pointer ``W``. It stores with ``STORE(V, value, position)``."""
+
+    name = "winograd_filters"
+    operand_layouts = ("row_major",)
+    coordinates = (0,)
+    vector = 0
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        raise AssertionError("no operation of the language transforms filters")
+
+    def candidates(self, problem: TransformedFilters, target: Target) -> Sequence[None]:
+        return [None]
+
+    def call(
+        self, problem: TransformedFilters, candidate: None, target: Target, operands: Sequence[Operand] = ()
+    ) -> TemplateCall:
+        rows_each = ceil_div(_WEIGHTS_EACH, problem.panel)
+        return TemplateCall(
+            source="winograd_filters.cl",
+            prelude=("tile.cl", "winograd_transforms.cl"),
+            defines={
+                "LANES": problem.lanes, "COLUMNS": problem.columns, "PANEL": problem.panel, "ROWS": problem.rows,
+                "COLUMN_STRIDE": problem.strides[0], "ROW_STRIDE": problem.strides[1],
+                "FLOATS": 9 * problem.columns * problem.rows, "TURN": int(problem.turn),
+                "POSITION_STEP": problem.step, "ROWS_PER_ITEM": rows_each,
+            },
+            global_size=(problem.panels, ceil_div(problem.rows, rows_each)),
+            local_size=(1, 1),
+            flops=0,
+            operands=("W",),
+        )  # fmt: skip
+
+
+class WinogradFamily(Family[WinogradProblem, Tiling]):
+    """A kernel with the pointers ``X`` (channels-last) and ``U`` (transformed filters).
+
+    It stores vectors along c: ``STORE(V, value, n, y, x, c)``.
+    """
+
+    name = "winograd"
+    operand_layouts = ("channels_last", "row_major")
+    result_layout = "channels_last"
+    coordinates = CHANNELS_LAST
+    vector = 1
+
+    def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
+        raise AssertionError("the families of convolutions choose this method")
+
+    def candidates(self, problem: WinogradProblem, target: Target) -> Sequence[Tiling]:
+        lanes = lanes_of(target)
+        parts = ceil_div(problem.channels, _CHUNK)
+        chunk = problem.channels if parts == 1 else ceil_div(problem.channels, parts * lanes) * lanes
+        tiles = register_tiles(target, problem.tiles, ceil_div(problem.columns, lanes))
+        best = min(_step(tile, target) for tile in tiles)
+        found: dict[Tiling, None] = {}
+        for tile in tiles:
+            if _step(tile, target) > _SLOWEST * best:
+                continue
+            panels = ceil_div(problem.columns, tile.vectors * lanes)
+            for most in _BLOCKS:
+                blocks = ceil_div(problem.tiles, max(most, tile.rows))
+                block = ceil_div(problem.tiles, blocks * tile.rows) * tile.rows
+                for share in _SPANS:
+                    span = ceil_div(panels, share)
+                    floats = _POSITIONS * block * (chunk + span * tile.vectors * lanes)
+                    if floats <= _PRIVATE * target.tuning.private_floats or (block == tile.rows and span == 1):
+                        found[Tiling(tile, block, chunk, span)] = None
+        return sorted(found, key=lambda form: (form.registers.vectors, -form.registers.rows))
+
+    def cycles(self, problem: WinogradProblem, candidate: Tiling, target: Target) -> float:
+        lanes, tile = lanes_of(target), candidate.registers
+        panels = ceil_div(problem.columns, tile.vectors * lanes)
+        vectors = problem.channels // lanes + problem.channels % lanes
+        data = candidate.block * vectors * _DATA_CYCLES
+        kept = 2 * tile.rows * tile.vectors * ceil_div(problem.channels, candidate.chunk)
+        steps = _POSITIONS * candidate.span * (candidate.block // tile.rows)
+        products = steps * (problem.channels * step_cycles(tile, target) + kept)
+        filters = 4 * _POSITIONS * candidate.span * tile.vectors * lanes * problem.channels
+        rate = _MEMORY_RATE if 4 * self.filters(problem, candidate, target).size > _CACHED else _CACHE_RATE
+        sums = candidate.block * candidate.span * tile.vectors * _SUM_CYCLES
+        items = ceil_div(problem.tiles, candidate.block) * ceil_div(panels, candidate.span)
+        item = data + max(products, filters / rate) + sums + target.tuning.item_cycles
+        return ceil_div(items, target.compute_units) * item
+
+    def filters(self, problem: WinogradProblem, candidate: Tiling, target: Target) -> TransformedFilters:
+        """The filters that a form of the kernel reads."""
+        return TransformedFilters(
+            lanes_of(target), candidate.registers.vectors, problem.columns, problem.channels, problem.filter_strides,
+            problem.turn,
+        )  # fmt: skip
+
+    def call(
+        self, problem: WinogradProblem, candidate: Tiling, target: Target, operands: Sequence[Operand] = ()
+    ) -> TemplateCall:
+        filters, tile = self.filters(problem, candidate, target), candidate.registers
+        return TemplateCall(
+            source="winograd.cl",
+            prelude=("tile.cl", "winograd_transforms.cl"),
+            defines={
+                "LANES": filters.lanes, "COLUMNS": problem.columns, "BATCH": problem.batch, "HEIGHT": problem.height,
+                "WIDTH": problem.width, "CHANNELS": problem.channels, "OUT_HEIGHT": problem.output[0],
+                "OUT_WIDTH": problem.output[1], "PAD_TOP": problem.before[0], "PAD_LEFT": problem.before[1],
+                "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCK": candidate.block, "CHUNK": candidate.chunk,
+                "SPAN": candidate.span, "PANELS": filters.panels, "POSITION_STEP": filters.step,
+            },
+            global_size=(ceil_div(problem.tiles, candidate.block), ceil_div(filters.panels, candidate.span)),
+            local_size=(1, 1),
+            flops=problem.flops,
+            operands=("X", "U"),
+        )  # fmt: skip
+
+
+WINOGRAD_FILTERS = FilterTransform()
+WINOGRAD = WinogradFamily()
+
+
+def winograd_problem(problem: ConvolutionProblem, *, gradient: bool) -> WinogradProblem | None:
+    """The problem of a convolution, or of its gradient with respect to its input without the padding.
+
+    The data of the gradient are the gradient of the output without zeros around it. None if the method does not fit.
+    """
+    if problem.kernel != (3, 3) or (problem.stride, problem.dilation, problem.groups) != ((1, 1), (1, 1), 1):
+        return None
+    batch, channels, filters = problem.batch, problem.channels, problem.filters
+    if not gradient:
+        return WinogradProblem(
+            batch, channels, problem.height, problem.width, filters, problem.output, (0, 0), (9 * channels, 9), False
+        )
+    (top, _), (left, _) = problem.padding
+    return WinogradProblem(
+        batch, filters, *problem.output, channels, problem.inner, (2 - top, 2 - left), (9, 9 * channels), True
+    )
+
+
+def is_faster(problem: WinogradProblem, direct: float, lasts: bool, target: Target) -> bool:
+    """Whether the method is predicted to be clearly faster than the direct one, which takes ``direct`` cycles.
+
+    If the filters last, they are transformed only once, but are not in the cache when the kernel reads them.
+    """
+    candidate = predicted(WINOGRAD, problem, target)
+    cores, weights = target.compute_units, 9 * problem.columns * problem.channels
+    filters = 4 * WINOGRAD.filters(problem, candidate, target).size
+    cycles = WINOGRAD.cycles(problem, candidate, target)
+    if lasts:
+        cycles += filters / (_MEMORY_RATE * cores)
+    else:
+        spilled = max(0, filters - _CACHED)
+        cycles += (weights * _TRANSFORM_CYCLES + spilled * (1 / _MEMORY_RATE + 1 / _WRITE_RATE)) / cores
+        direct += weights * _PACKING_CYCLES / cores
+    return cycles < _WORTH * direct
+
+
+def winograd(
+    y: Tensor, shape: Shape, data: Tensor, filters: Tensor, problem: WinogradProblem, planner: Planner
+) -> Tensor:
+    """The tensor of ``shape`` that the method computes from data and filters."""
+    transformed = WINOGRAD.filters(problem, planner.chosen(WINOGRAD, problem), planner.target)
+    packed = planner.made(WINOGRAD_FILTERS, transformed, (filters,), (transformed.size,), y)
+    return planner.made(WINOGRAD, problem, (data, packed), shape, y, problem.flops)
+
+
+def _step(tile: RegisterTile, target: Target) -> float:
+    """The cycles of a product of vectors."""
+    return step_cycles(tile, target) / (tile.rows * tile.vectors)
+
+
+_POSITIONS = 36
+_SLOWEST = 1.3
+"""Register tiles whose products take this multiple of the least time are no candidates."""
+_CHUNK = 64
+"""The most channels that are transformed at once."""
+_BLOCKS = (12, 24, 36, 48, 72)
+"""The most tiles of a work-item, unless a register tile has more rows."""
+_SPANS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
+"""The numbers of work-items among which the panels are divided."""
+_PRIVATE = 4
+"""Multiples of ``Tuning.private_floats`` that a work-item may use. Part of them is read from the third-level cache."""
+_WEIGHTS_EACH = 1024
+"""The number of filters of one channel that a work-item transforms."""
+_WORTH = 0.85
+"""The method is chosen if its time is predicted to be below this fraction of the direct method's time."""
+
+# Measured on an AMD Zen 3 with two cores and PoCL 3.0.
+_DATA_CYCLES = 130
+"""Cycles of the transform of one vector of channels of a tile."""
+_SUM_CYCLES = 160
+"""Cycles of the transform of one vector of sums of a tile, and of its stores."""
+_TRANSFORM_CYCLES = 3.3
+"""Cycles of the transform of the filters, for each weight."""
+_PACKING_CYCLES = 1.7
+"""Cycles of the packing of filters for the direct method, for each weight."""
+_CACHE_RATE = 4
+"""Bytes that a core reads from the third-level cache in a cycle."""
+_MEMORY_RATE = 3
+_WRITE_RATE = 2
+"""Bytes that a core reads from memory, or writes to it, in a cycle."""
+_CACHED = 12 << 20
+"""Bytes of transformed filters that stay in the third-level cache."""

@@ -1,0 +1,170 @@
+/* Convolution with filters of 3 x 3 taps and stride 1 by Winograd's method, for CPU devices. A work-group is one
+ * work-item.
+ *
+ *   Y[n, oy, ox, o] = sum over ky, kx, i of X[n, oy + ky - PAD_TOP, ox + kx - PAD_LEFT, i] W[o, i, ky, kx]
+ *
+ * X is zero outside of its extent. A tile of Y has 4 x 4 pixels and depends on a patch of 6 x 6 pixels of X. Both
+ * have transforms of 6 x 6 positions: with the matrices of winograd_transforms.cl,
+ *
+ *   D = B' patch B,     U = G filter G',     tile = A' (sum over i of D * U) A
+ *
+ * where * multiplies position by position: 36 products for 16 pixels instead of 144.
+ *
+ *                        SPAN panels of VECTORS x LANES output channels
+ *                       +-----------------+-----------------+
+ *                       | U, one position |                 |  transformed and packed by winograd_filters.cl,
+ *                       +-----------------+-----------------+  [position][panel][i][VECTORS x LANES]
+ *   +-----------------+ +-----------------+-----------------+
+ *   | D, one position | | sums of ROWS    |                 |  a register tile has ROWS tiles of the image
+ *   | BLOCK tiles     | | tiles           |                 |
+ *   +-----------------+ +-----------------+-----------------+
+ *
+ * A work-item computes BLOCK tiles of the batch, in the order n, tile row, tile column, and SPAN panels. D, for CHUNK
+ * channels at a time, and the sums of all positions are in private memory. The last register tile of the last block
+ * repeats the last tile of the batch, and does not store it again.
+ *
+ * Parameters, besides those of tile.cl (COLUMNS is the output channels)
+ *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X
+ *   OUT_HEIGHT, OUT_WIDTH           the extent of Y
+ *   PAD_TOP, PAD_LEFT               rows and columns of zeros before X
+ *   ROWS, VECTORS                   the register tile
+ *   BLOCK                           tiles of a work-item, a multiple of ROWS
+ *   CHUNK                           channels that are transformed at once, a multiple of LANES unless it is CHANNELS
+ *   SPAN                            panels of a work-item
+ *   PANELS                          panels in all
+ *   POSITION_STEP                   elements of U between neighbouring positions
+ * Global ids: 0 = block, 1 = span.
+ */
+#define PANEL (VECTORS * LANES)
+#define TILES_Y ((OUT_HEIGHT + 3) / 4)
+#define TILES_X ((OUT_WIDTH + 3) / 4)
+#define TILES (BATCH * TILES_Y * TILES_X)
+#define SUM_ROW (SPAN * PANEL)
+/* The 16 keep the positions out of the same sets of the cache. */
+#define DATA_STEP (BLOCK * CHUNK + 16)
+#define SUM_STEP (BLOCK * SUM_ROW + 16)
+#define STORE_AT(V, value, column) STORE(V, value, n, y, x, column)
+
+/* Loops that are not unrolled keep the kernel short: some compilers take seconds for a long one. */
+#define IN_TURN _Pragma("clang loop unroll(disable)")
+
+/* D of V channels from `corner` on, of the patch whose rows `above` to `below` and columns `before` to `behind` lie
+ * inside X. */
+#define TRANSFORM_PATCH(V, TYPE, PUT)                                                                                  \
+    do {                                                                                                               \
+        TYPE half_[6][6];                                                                                              \
+        IN_TURN for (int x = 0; x < 6; x++) {                                                                          \
+            TYPE d[6], r[6];                                                                                           \
+            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
+                d[y] = x >= before && x < behind && y >= above && y < below                                            \
+                    ? READ(X, V, corner + (y * WIDTH + x) * CHANNELS)                                                  \
+                    : (TYPE)(0.0f);                                                                                    \
+            TRANSFORM_DATA(d, r);                                                                                      \
+            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
+                half_[y][x] = r[y];                                                                                    \
+        }                                                                                                              \
+        IN_TURN for (int y = 0; y < 6; y++) {                                                                          \
+            TYPE r[6];                                                                                                 \
+            TRANSFORM_DATA(half_[y], r);                                                                               \
+            _Pragma("unroll") for (int x = 0; x < 6; x++)                                                              \
+                PUT(r[x], to + (y * 6 + x) * DATA_STEP);                                                               \
+        }                                                                                                              \
+    } while (0)
+#define PUT_FLOAT(value, pointer) (*(pointer) = (value))
+
+/* D of `depth` channels from c0 on, of one tile. */
+inline void transform_tile(const __global MEMORY_X *X, float *to, const int tile, const int c0, const int depth)
+{
+    const int top = tile / TILES_X % TILES_Y * 4 - PAD_TOP, left = tile % TILES_X * 4 - PAD_LEFT;
+    const int above = -top, below = HEIGHT - top, before = -left, behind = WIDTH - left;
+    const long first = ((long)(tile / (TILES_X * TILES_Y)) * HEIGHT + top) * WIDTH + left;
+    const __global MEMORY_X *corner = X + first * CHANNELS + c0;
+    int c = 0;
+    for (; c + LANES <= depth; c += LANES, corner += LANES, to += LANES)
+        TRANSFORM_PATCH(LANES, VECTOR, SAVE);
+#if CHANNELS % LANES != 0
+    for (; c < depth; c++, corner++, to++)
+        TRANSFORM_PATCH(1, float, PUT_FLOAT);
+#endif
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+{
+    KERNEL_PROLOGUE
+    const int first = (int)get_global_id(0) * BLOCK, last = LEAST(first + BLOCK, TILES);
+    const int panels = LEAST(SPAN, PANELS - (int)get_global_id(1) * SPAN);
+    const __global MEMORY_U *filters = U + (size_t)get_global_id(1) * (SPAN * CHANNELS * PANEL);
+
+    float data[36 * DATA_STEP] __attribute__((aligned(64)));
+    float sums[36 * SUM_STEP] __attribute__((aligned(64)));
+
+    for (int c0 = 0; c0 < CHANNELS; c0 += CHUNK) {
+        const int depth = LEAST(CHUNK, CHANNELS - c0);
+        for (int t = 0; t < last - first || t % ROWS != 0; t++)
+            transform_tile(X, data + t * CHUNK, LEAST(first + t, last - 1), c0, depth);
+
+        for (int position = 0; position < 36; position++)
+            for (int p = 0; p < panels; p++) {
+                const __global MEMORY_U *panel =
+                    filters + (size_t)position * POSITION_STEP + (p * CHANNELS + c0) * PANEL;
+                for (int t = 0; t < last - first; t += ROWS) {
+                    const float *d = data + position * DATA_STEP + t * CHUNK;
+                    float *kept = sums + position * SUM_STEP + t * SUM_ROW + p * PANEL;
+                    VECTOR sum[ROWS][VECTORS];
+                    #pragma unroll
+                    for (int r = 0; r < ROWS; r++)
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            sum[r][v] = c0 == 0 ? (VECTOR)(0.0f) : LOAD(kept + r * SUM_ROW + v * LANES);
+                    for (int k = 0; k < depth; k++) {
+                        VECTOR u[VECTORS];
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            u[v] = READ(U, LANES, panel + k * PANEL + v * LANES);
+                        #pragma unroll
+                        for (int r = 0; r < ROWS; r++) {
+                            const VECTOR spread = (VECTOR)(d[r * CHUNK + k]);
+                            #pragma unroll
+                            for (int v = 0; v < VECTORS; v++)
+                                sum[r][v] = spread * u[v] + sum[r][v];
+                        }
+                    }
+                    #pragma unroll
+                    for (int r = 0; r < ROWS; r++)
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            SAVE(sum[r][v], kept + r * SUM_ROW + v * LANES);
+                }
+            }
+    }
+
+    for (int tile = first; tile < last; tile++) {
+        const int n = tile / (TILES_X * TILES_Y), top = tile / TILES_X % TILES_Y * 4, left = tile % TILES_X * 4;
+        const float *from = sums + (tile - first) * SUM_ROW;
+        for (int column = 0; column < panels * PANEL; column += LANES) {
+            VECTOR half_[4][6];
+            float result[16 * LANES] __attribute__((aligned(64)));
+            IN_TURN for (int x = 0; x < 6; x++) {
+                VECTOR m[6], r[4];
+                #pragma unroll
+                for (int y = 0; y < 6; y++)
+                    m[y] = LOAD(from + (y * 6 + x) * SUM_STEP + column);
+                TRANSFORM_SUMS(m, r);
+                #pragma unroll
+                for (int y = 0; y < 4; y++)
+                    half_[y][x] = r[y];
+            }
+            IN_TURN for (int y = 0; y < 4; y++) {
+                VECTOR r[4];
+                TRANSFORM_SUMS(half_[y], r);
+                #pragma unroll
+                for (int x = 0; x < 4; x++)
+                    SAVE(r[x], result + (y * 4 + x) * LANES);
+            }
+            const int above = (int)get_global_id(1) * SUM_ROW + column;
+            for (int y = top; y < LEAST(top + 4, OUT_HEIGHT); y++)
+                for (int x = left; x < LEAST(left + 4, OUT_WIDTH); x++)
+                    STORE_COLUMN(LOAD(result + ((y - top) * 4 + x - left) * LANES), above);
+        }
+    }
+}

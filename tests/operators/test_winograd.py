@@ -1,0 +1,211 @@
+"""Winograd's method: its kernels, its errors, and where it is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kernel_runner as kr
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from graphdl.compiler.build import build
+from graphdl.operators.convolution import Geometry, convolution, input_gradient
+from graphdl.operators.kernels.geometry import ConvolutionProblem, Padding
+from graphdl.operators.kernels.template import RegisterTile
+from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, Tiling, winograd_problem
+from graphdl.operators.structure import pad, slice_
+from graphdl.operators.tensor import Tensor, feed
+from graphdl.runtime.alone import Alone, upload
+from graphdl.runtime.executor import Executor
+from graphdl.runtime.variables import VariableStore
+
+UNIT = Geometry((1, 1), (1, 1), 1)
+TARGETS = {"eight lanes": kr.NARROW_CPU, "sixteen lanes": kr.CPU, "four lanes": kr.Target("cpu", 4, 2)}
+
+
+def transformed(
+    device: kr.Device, p: ConvolutionProblem, target: kr.Target, form: Tiling, gradient: bool, x: Any, w: Any
+) -> np.ndarray:
+    """The result of both kernels for channels-last data, channels-last itself. Every element must be stored once."""
+    problem = winograd_problem(p, gradient=gradient)
+    assert problem is not None
+    filters = WINOGRAD.filters(problem, form, target)
+    packed = Alone(device, WINOGRAD_FILTERS.call(filters, None, target), kr.PACK_STORE, adds=True).run(
+        (filters.size,), upload(device, w)
+    )
+    shape = (problem.batch, *problem.output, problem.columns)
+    kernel = Alone(device, WINOGRAD.call(problem, form, target), kr.image_store(shape), adds=True)
+    return kernel.run(shape, upload(device, x), upload(device, packed))
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+def last(x: torch.Tensor) -> np.ndarray:
+    return x.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+SIZES = {
+    "one tile": ((1, 8, 6, 6, 8), (4, 1, 4, 8, 1)),
+    "one pixel": ((5, 3, 3, 3, 1), (2, 1, 4, 3, 1)),
+    "odd": ((2, 5, 9, 8, 18), (3, 1, 6, 5, 2)),
+    "odd channels in chunks": ((3, 37, 13, 9, 50), (6, 1, 12, 16, 2)),
+    "fewer tiles than rows": ((1, 16, 5, 7, 20), (6, 2, 6, 16, 1)),
+    "chunks and spans": ((2, 48, 15, 12, 70), (4, 2, 8, 32, 1)),
+    "narrow": ((1, 16, 31, 3, 33), (5, 1, 5, 16, 3)),
+}
+"""Batch, channels, height and width with the padding, filters; and the rows and vectors of the register tile, the tiles
+of a work-item, the channels of a chunk, the panels of a work-item."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", SIZES)
+def test_forward(device: kr.Device, name: str, target: str) -> None:
+    (n, c, height, width, filters), (rows, vectors, *rest) = SIZES[name]
+    x, w = drawn(n, c, height, width), drawn(filters, c, 3, 3)
+    p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1)
+    form = Tiling(RegisterTile(rows, vectors), *rest)
+    found = transformed(device, p, TARGETS[target], form, False, last(x), w.numpy())
+    np.testing.assert_allclose(found, last(functional.conv2d(x, w)), rtol=0, atol=2e-5 * c**0.5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((2, 0), (3, 1))], ids=str)
+@pytest.mark.parametrize("name", ["odd", "odd channels in chunks"])
+def test_input_gradient(device: kr.Device, name: str, padding: Padding, target: str) -> None:
+    (n, c, height, width, filters), _ = SIZES[name]
+    g, w = drawn(n, filters, height - 2, width - 2), drawn(filters, c, 3, 3)
+    p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1, padding)
+    form = Tiling(RegisterTile(3, 2), 6, min(filters, 32), 1)
+    found = transformed(device, p, TARGETS[target], form, True, last(g), w.numpy())
+    (top, bottom), (left, right) = padding
+    wanted = functional.conv_transpose2d(g, w)[:, :, top : height - bottom, left : width - right]
+    np.testing.assert_allclose(found, last(wanted), rtol=0, atol=2e-5 * filters**0.5)
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def direct(device: kr.Device, p: ConvolutionProblem, x: Any, w: Any) -> np.ndarray:
+    shape = (p.batch, *p.output, p.filters)
+    return kr.run(device, kr._predicted(kr.CONVOLUTION, p, kr.NARROW_CPU), kr.image_store(shape), shape, x, w)
+
+
+DATA = {
+    "normal": lambda x: x,
+    "positive": lambda x: x.abs(),
+    "far from zero": lambda x: x + 100,
+    "with large pixels": lambda x: torch.where(torch.arange(x.shape[3]) % 7 == 3, x * 1e4, x),
+    "large on the left": lambda x: x * 10.0 ** -torch.arange(x.shape[3]),
+}
+
+
+@pytest.mark.parametrize("channels", [4, 64, 512])
+@pytest.mark.parametrize("data", DATA)
+def test_errors_are_bounded_by_the_products_of_a_tile(device: kr.Device, data: str, channels: int) -> None:
+    """The bound is that of the direct sum but for a factor, with the largest pixel of the tile's patch for each pixel.
+
+    Of a sum in the kernel's order, errors are at most (channels + a few) units in the last place; they are much smaller
+    because they cancel.
+    """
+    x = DATA[data](drawn(2, channels, 14, 14).float().double()).float().double()
+    w = drawn(16, channels, 3, 3).float().double()
+    p = ConvolutionProblem(2, channels, 14, 14, 16, (3, 3), (1, 1), (1, 1), 1)
+    form = Tiling(RegisterTile(6, 2), 12, min(channels, 64), 1)
+    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy())
+    error = np.abs(found - last(functional.conv2d(x, w)))
+    largest = functional.max_pool2d(x.abs(), 6, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    products = last(torch.einsum("ncyx,oc->noyx", largest, w.abs().sum((2, 3))))
+    assert np.all(error <= 5e-7 * products)
+
+
+@pytest.mark.parametrize("channels", [16, 256])
+def test_errors_are_about_those_of_the_direct_sum(device: kr.Device, channels: int) -> None:
+    x, w = drawn(2, channels, 18, 18).float().double(), drawn(32, channels, 3, 3).float().double()
+    p = ConvolutionProblem(2, channels, 18, 18, 32, (3, 3), (1, 1), (1, 1), 1)
+    wanted = last(functional.conv2d(x, w))
+    form = Tiling(RegisterTile(6, 2), 12, 16, 2)
+    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy())
+    errors = [np.abs(each - wanted) for each in (found, direct(device, p, last(x), w.numpy()))]
+    scale = float(np.sqrt(np.mean(wanted**2)))
+    assert errors[0].max() < 3e-5 * scale
+    assert np.sqrt(np.mean(errors[0] ** 2)) < 5 * np.sqrt(np.mean(errors[1] ** 2))
+
+
+# ------------------------------------------------------------------------------------------------------------- choice
+
+
+def kernels(y: Tensor, target: kr.Target) -> list[str]:
+    program = build({"y": y}, {}, target)
+    return [launch.form.family.name for launch in program.launches if launch.form is not None]
+
+
+def forward(n: int, c: int, size: int, filters: int, taps: int = 3, geometry: Geometry = UNIT) -> Tensor:
+    x = pad(feed("x", (n, c, size, size)), (0, 0, 1, 1), (0, 0, 1, 1))
+    return convolution(x, feed("w", (filters, c // geometry.groups, taps, taps)), geometry)
+
+
+def backward(n: int, c: int, size: int, filters: int) -> Tensor:
+    whole = (n, c, size + 2, size + 2)
+    g, w = feed("g", (n, filters, size, size)), feed("w", (filters, c, 3, 3))
+    return slice_(input_gradient(g, w, whole, UNIT), (0, 0, 1, 1), (1, 1, 1, 1), (n, c, size, size))
+
+
+@pytest.mark.parametrize(
+    "sizes", [(8, 64, 56, 64), (1, 128, 28, 128), (8, 256, 14, 256), (128, 16, 32, 16), (4, 512, 28, 512)], ids=str
+)
+def test_is_chosen_where_products_are_most_of_the_work(sizes: tuple[int, int, int, int]) -> None:
+    assert kernels(forward(*sizes), kr.NARROW_CPU) == ["winograd_filters", "winograd"]
+    assert kernels(backward(*sizes), kr.NARROW_CPU) == ["winograd_filters", "winograd"]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        forward(1, 512, 7, 512),
+        forward(4, 3, 224, 64),
+        forward(64, 1, 28, 20, taps=5),
+        forward(8, 64, 56, 64, geometry=Geometry((2, 2), (1, 1), 1)),
+        forward(8, 64, 56, 64, geometry=Geometry((1, 1), (2, 2), 1)),
+        forward(8, 64, 56, 64, geometry=Geometry((1, 1), (1, 1), 2)),
+    ],
+    ids=["large filters", "few channels", "5 x 5", "stride", "dilation", "groups"],
+)
+def test_is_not_chosen_elsewhere(y: Tensor) -> None:
+    assert kernels(y, kr.NARROW_CPU) == ["pack_filters", "convolution"]
+
+
+def test_a_gpu_has_its_own_kernel() -> None:
+    assert kernels(forward(8, 64, 56, 64), kr.GPU) == ["convolution"]
+
+
+# ---------------------------------------------------------------------------------------------------------- in programs
+
+
+def test_in_a_program(device: kr.Device) -> None:
+    """Forward with what follows, and the gradient of the data, at odd sizes. A second run gives the same bits."""
+    n, c, height, width, filters = 3, 40, 21, 18, 37
+    x, w, g = drawn(n, c, height, width), drawn(filters, c, 3, 3), drawn(n, filters, height, width)
+    padded = pad(feed("x", (n, c, height, width)), (0, 0, 1, 1), (0, 0, 1, 1))
+    y = convolution(padded, feed("w", (filters, c, 3, 3)), UNIT) * 2.0 + feed("g", (n, filters, height, width))
+    dx = input_gradient(feed("g", (n, filters, height, width)), feed("w", (filters, c, 3, 3)), padded.shape, UNIT)
+    dx = slice_(dx, (0, 0, 1, 1), (1, 1, 1, 1), (n, c, height, width))
+    program = build({"y": y, "dx": dx}, {}, kr.NARROW_CPU)
+    names = [launch.form.family.name for launch in program.launches if launch.form is not None]
+    assert sorted(names) == ["winograd", "winograd", "winograd_filters", "winograd_filters"]
+    executor = Executor(program, device, VariableStore(device))
+    feeds = {name: value.numpy().astype(np.float32) for name, value in {"x": x, "w": w, "g": g}.items()}
+    found = []
+    for _ in range(2):
+        executor.spoil()
+        executor.run(feeds)
+        found.append((executor.fetch("y").copy(), executor.fetch("dx").copy()))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    wanted = functional.conv2d(x, w, padding=1) * 2 + g
+    np.testing.assert_allclose(found[0][0], wanted.numpy(), rtol=0, atol=2e-4)
+    gradient = functional.conv_transpose2d(g, w)[:, :, 1:-1, 1:-1]
+    np.testing.assert_allclose(found[0][1], gradient.numpy(), rtol=0, atol=2e-4)
