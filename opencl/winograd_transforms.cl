@@ -2,7 +2,7 @@
  * multiplied pairwise. They are the values of polynomials at 0, a, -a, b, -b and infinity, with a = 2/3 and b = 3/2.
  *
  * Because a * b = 1, the factors of all transforms are close to 1. With the usual points 1 and 2, the largest errors
- * are about five times as large.
+ * are about four times as large.
  */
 #define POINT_A 0.66666667f /* a */
 #define POINT_B 1.5f        /* b */
