@@ -17,7 +17,7 @@ from graphdl.operators.elementwise import cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import broadcast_to, pad, pad_to, reshape, transpose
+from graphdl.operators.structure import BroadcastTo, broadcast_to, pad, pad_to, reshape, transpose
 from graphdl.operators.tensor import Access, Lookup, Tensor, View, constant
 
 Pair = tuple[int, int]
@@ -67,6 +67,13 @@ def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
 def _covering(g: Tensor, shape: Shape, stride: Pair) -> Tensor:
     """For each pixel, the sum of the gradients of the windows that cover it."""
     height, width = shape[-2:]
+    if stride == (1, 1) and isinstance(g.operation, BroadcastTo) and g.inputs[0].shape[-2:] == (1, 1):
+        # All elements of a window have one gradient, as those of a mean. Then the sums are windows of these, too.
+        *lead, oh, ow, kh, kw = g.shape
+        one = reshape(broadcast_to(g.inputs[0], (*lead, oh, ow, 1, 1)), (*lead, oh, ow))
+        around = (*(0 for _ in lead), kh - 1, kw - 1)
+        windows = im2col(pad(one, around, around), (kh, kw), stride)
+        return reshape(reduce("sum", windows, (len(shape), len(shape) + 1)), shape)
     most = tuple(-(-taps // step) for taps, step in zip(g.shape[-2:], stride, strict=True))
     covering = Tensor(Cover(stride), (g,), (*shape[:-2], height, width, *most), g.element)
     return reshape(reduce("sum", covering, (len(shape), len(shape) + 1)), shape)
