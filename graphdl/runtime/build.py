@@ -84,15 +84,16 @@ def build(
     where = {kernel: tuple((spans or {}).get(key, ())) for kernel, key in missing.items()}
     disk = None if device.info.driver_caches else cache or default_cache()
     with compiler_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        programs = list(pool.map(lambda group: _build_pack(device, group, disk, where), groups))
+        programs = list(pool.map(lambda group: build_pack(device, group, disk, where), groups))
     for built in programs:
         device.built.update(built)
     return BuiltKernels(device, kernels)
 
 
-def _build_pack(
+def build_pack(
     device: Device, kernels: Sequence[Kernel], disk: BinaryCache | None, where: Mapping[Kernel, tuple[Span, ...]]
 ) -> dict[str, cl.Program]:
+    """Builds the kernels of one pack: their program, by unique name. ``where`` has their places in the model."""
     source = joined(kernels)
     try:
         program = _load_or_compile(device, source, disk)
@@ -104,7 +105,7 @@ def _build_pack(
         suspect = failing_kernel(str(error), kernels)
         built: dict[str, cl.Program] = {}
         for kernel in sorted(kernels, key=lambda kernel: suspect is None or kernel != suspect[0]):
-            built |= _build_pack(device, [kernel], disk, where)
+            built |= build_pack(device, [kernel], disk, where)
         return built
     return {unique_name(kernel): program for kernel in kernels}
 

@@ -54,6 +54,8 @@ class DeviceInfo:
     kernels_per_program: int = 32
     driver_caches: bool = False
     """Whether the driver stores compiled kernels on disk by itself."""
+    compiles_at_launch: bool = False
+    """Whether the driver compiles a kernel at its first launch, and only one at a time in a process."""
     kernels_loaded: int = 0
     """The number of kernels that the driver keeps in memory; 0 if it keeps all."""
     quirks: tuple[Quirk, ...] = field(default=(), compare=False)
@@ -146,6 +148,13 @@ QUIRKS = (
         ("cpu", "gpu"),
         lambda info, _: replace(info, driver_caches=True),
         "PoCL and NVIDIA keep compiled sources on disk; PoCL also by local size, which a stored binary would lose",
+    ),
+    Quirk(
+        "compiles-at-launch",
+        r"Portable Computing Language",
+        ("cpu",),
+        lambda info, _: replace(info, compiles_at_launch=True),
+        "PoCL compiles a kernel at its first launch, one at a time in a process; further processes compile beside it",
     ),
     Quirk(
         "unloads-kernels",

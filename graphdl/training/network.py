@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
@@ -17,6 +18,7 @@ from graphdl.operators.initializers import initialize
 from graphdl.operators.kernels.family import Choose
 from graphdl.operators.tensor import Tensor
 from graphdl.runtime import Device, Executor, VariableStore, open_device
+from graphdl.runtime.ahead import compile_ahead
 from graphdl.runtime.executor import check_memory
 from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
@@ -187,7 +189,14 @@ class Network:
             DeviceError: the device has too little memory (E0801, E0802). Nothing has been drawn or allocated then.
         """
         check_memory(program, self.device.info)
-        return Executor(program, self.device, self.store)
+        ahead = compile_ahead(program, self.device)
+        try:
+            executor = Executor(program, self.device, self.store)
+        except BaseException:
+            ahead.end()
+            raise
+        weakref.finalize(executor, ahead.end)
+        return executor
 
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
         """The executor with this key. Its program is compiled unless it is among the last ones used."""

@@ -119,7 +119,8 @@ def names(quirks):
 
 def test_quirks_apply_to_whom_they_concern():
     pocl = with_quirks(POCL3, host_memory=64 * GIB)
-    assert names(pocl.quirks) == ["driver-caches-kernels", "unloads-kernels", "memory-of-the-host"]
+    found = ["driver-caches-kernels", "compiles-at-launch", "unloads-kernels", "memory-of-the-host"]
+    assert names(pocl.quirks) == found
     assert pocl.memory == 48 * GIB
     assert pocl.driver_caches
 
