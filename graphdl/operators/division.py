@@ -5,8 +5,6 @@ The name of a function ends in its width: ``floored_remainder8``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 
 def _suffix(width: int) -> str:
     return str(width) if width > 1 else ""
@@ -16,7 +14,7 @@ _OTHER_SIGN = "((r != 0) & ((r < 0) != (b < 0)))"
 """Whether the remainder of division towards zero must be shifted by one divisor to get the divisor's sign."""
 
 
-def _floored_remainder(width: int) -> str:
+def floored_remainder(width: int) -> str:
     """``a - b * floor(a / b)``, computed without rounding ``a / b``: ``fmod`` is exact."""
     kind = f"float{_suffix(width)}"
     return (
@@ -27,7 +25,7 @@ def _floored_remainder(width: int) -> str:
     )
 
 
-def _floored_quotient(width: int) -> str:
+def floored_quotient(width: int) -> str:
     """``floor(a / b)`` of the exact quotient, or ``a / b`` where b is 0."""
     kind = f"float{_suffix(width)}"
     return (
@@ -38,7 +36,7 @@ def _floored_quotient(width: int) -> str:
     )
 
 
-def _whole_quotient(width: int) -> str:
+def whole_quotient(width: int) -> str:
     """``floor(a / b)`` of ints, or 0 where b is 0.
 
     The divisor is replaced where the processor would trap: division by 0, and of the least int by -1.
@@ -55,7 +53,7 @@ def _whole_quotient(width: int) -> str:
     )
 
 
-def _whole_remainder(width: int) -> str:
+def whole_remainder(width: int) -> str:
     """``a - b * floor(a / b)`` of ints, or 0 where b is 0. (The simulator Oclgrind 19.10 takes the vector form's 1 for
     255.)
     """
@@ -67,16 +65,3 @@ def _whole_remainder(width: int) -> str:
         f"  return {_OTHER_SIGN} ? r + b : r;\n"
         "}\n"
     )
-
-
-_SOURCES: dict[str, Callable[[int], str]] = {
-    "floored_remainder": _floored_remainder,
-    "floored_quotient": _floored_quotient,
-    "whole_quotient": _whole_quotient,
-    "whole_remainder": _whole_remainder,
-}
-
-
-def source(function: str, width: int) -> str:
-    """The C text of ``<function><width>(a, b)``."""
-    return _SOURCES[function](width)

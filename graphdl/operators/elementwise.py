@@ -11,7 +11,8 @@ from typing import Any
 
 from graphdl.graph.limits import GREATEST, LEAST
 from graphdl.graph.types import Element, Shape, TensorType
-from graphdl.operators.division import source
+from graphdl.operators.division import floored_quotient, floored_remainder, whole_quotient, whole_remainder
+from graphdl.operators.error_function import error_function
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
 from graphdl.operators.structure import align, broadcast_to
 from graphdl.operators.tensor import Constant, Elementwise, Tensor, constant, define_arithmetic, number
@@ -41,15 +42,15 @@ ROWS: dict[str, Row] = {}
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """Code that calls a C function of ``graphdl.operators.division``."""
+    """Code that calls a C function. ``write`` returns its text for vectors of a width and has the function's name."""
 
-    function: str
+    write: Callable[[int], str]
 
     def __call__(self, operands: Sequence[str], width: int) -> str:
-        return f"{self.function}{width}({', '.join(operands)})"
+        return f"{self.write.__name__}{width}({', '.join(operands)})"
 
     def text(self, width: int) -> Mapping[str, str]:
-        return {f"{self.function}{width}": source(self.function, width)}
+        return {f"{self.write.__name__}{width}": self.write(width)}
 
 
 Code = str | Callable[[Sequence[str], int], str]
@@ -328,13 +329,13 @@ _row(
     wants="float", cost=4, odd=True,
 )  # fmt: skip
 _row(
-    "floor_divide", 2, FunctionCall("floored_quotient"), lambda a, b: a // b,
-    of_ints=FunctionCall("whole_quotient"), cost=12,
+    "floor_divide", 2, FunctionCall(floored_quotient), lambda a, b: a // b,
+    of_ints=FunctionCall(whole_quotient), cost=12,
     documentation="The quotient, rounded down. For ints it is an int, and 0 where b is 0.",
 )  # fmt: skip
 _row(
-    "remainder", 2, FunctionCall("floored_remainder"), lambda a, b: a % b, _remainder_gradient,
-    of_ints=FunctionCall("whole_remainder"),
+    "remainder", 2, FunctionCall(floored_remainder), lambda a, b: a % b, _remainder_gradient,
+    of_ints=FunctionCall(whole_remainder),
     cost=10, documentation="a - b * (a // b), which has the sign of b. For ints it is 0 where b is 0.",
 )  # fmt: skip
 _row("power", 2, "pow({0}, {1})", lambda a, b: a**b, _power_gradient, wants="float", cost=40, kind=Power)
@@ -403,7 +404,7 @@ _row(
     lambda y, g: (g * apply("sigmoid", y.inputs[0]),), wants="float", cost=34, documentation="log(1 + exp(x))",
 )  # fmt: skip
 _row(
-    "erf", 1, "erf({0})", math.erf,
+    "erf", 1, FunctionCall(error_function), math.erf,
     lambda y, g: (g * _TWO_OVER_SQRT_PI * apply("exp", -(y.inputs[0] * y.inputs[0])),), wants="float", cost=20,
 )  # fmt: skip
 
