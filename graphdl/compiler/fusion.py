@@ -122,7 +122,16 @@ class _Fusion:
         merging = _Merging(plans, self.position)
         _merge_reductions(plans, merging)
         _merge_elementwise(plans, merging)
-        return [plan for plan in plans if plan not in merging.joined]
+        left = [plan for plan in plans if plan not in merging.joined]
+        self._drop_unread(left)
+        return left
+
+    def _drop_unread(self, plans: Sequence[KernelPlan]) -> None:
+        """Leaves out outputs that only their own kernel reads, after kernels were merged into it."""
+        read = {*self.results, *(x for plan in plans for x in plan.inputs)}
+        for plan in plans:
+            plan.outputs = [t for t in plan.outputs if t in read or isinstance(t.operation, Part)]
+            plan.chains = {t: chain for t, chain in plan.chains.items() if t in plan.outputs}
 
     # An epilogue is extended while its last tensor has exactly one user.
     def _absorb_epilogues(self) -> None:
@@ -151,7 +160,8 @@ class _Fusion:
     # A tensor with several uses is stored if recomputing it for each use would cost more than storing it once.
     def _choose_realized(self) -> None:
         inside = {tensor for chain in self.absorbed.values() for tensor in chain}
-        asked = {tensor: sum([_evaluations(user, tensor) for user in users]) for tensor, users in self.users.items()}
+        readers = {tensor: _readers(users) for tensor, users in self.users.items()}
+        asked = {tensor: sum([_evaluations(user, tensor) for user in users]) for tensor, users in readers.items()}
         """How many elements of a tensor are computed for one evaluation of each of its users."""
         cost: dict[Tensor, int] = {}
         for tensor in self.order:
@@ -162,7 +172,7 @@ class _Fusion:
         for tensor in reversed(self.order):
             if tensor in self.realized or tensor in inside or isinstance(tensor.operation, Source):
                 continue
-            total = sum([self._total(user, tensor, asked) for user in self.users[tensor]])
+            total = sum([self._total(user, tensor, asked) for user in readers[tensor]])
             self._decide(tensor, total, cost)
 
     def _cost(self, tensor: Tensor, cost: Mapping[Tensor, int]) -> int:
@@ -223,6 +233,12 @@ class _Fusion:
             else:
                 stack.extend(self.inputs_of(x))
         return list(found)
+
+
+def _readers(users: Sequence[Tensor]) -> list[Tensor]:
+    """The users of a tensor without repetitions of elementwise ones: ``x * x`` computes each element of ``x`` once."""
+    once = dict.fromkeys(user for user in users if isinstance(user.operation, Elementwise))
+    return [*once, *(user for user in users if user not in once)]
 
 
 def _evaluations(user: Tensor, tensor: Tensor) -> int:
@@ -320,20 +336,47 @@ def _merge_reductions(plans: Sequence[KernelPlan], merging: _Merging) -> None:
 
 
 def _merge_elementwise(plans: Sequence[KernelPlan], merging: _Merging) -> None:
-    """Merges an elementwise kernel into the kernel of one of its inputs, if none of its other inputs depends on that
-    kernel.
-    """
+    """Merges elementwise kernels into others."""
+    readers: dict[Tensor, list[KernelPlan]] = {}
     for plan in sorted(plans, key=lambda p: merging.position[p.outputs[0]]):
-        if not plan.is_elementwise:
-            continue
-        for source in plan.inputs:
-            maker = merging.makers.get(source)
-            if maker is None or not _may_join(plan, maker, merging):
-                continue
+        if plan.is_elementwise and not _join_maker(plan, merging) and not _join_reader(plan, readers, merging):
+            for x in plan.inputs:
+                readers.setdefault(x, []).append(plan)
+
+
+def _join_maker(plan: KernelPlan, merging: _Merging) -> bool:
+    """Merges an elementwise kernel into the kernel of one of its inputs, if none of its other inputs depends on that
+    kernel. Returns whether it did.
+    """
+    for source in plan.inputs:
+        maker = merging.makers.get(source)
+        if maker is not None and _may_join(plan, maker, merging):
             if maker.roots:
                 plan.chains.update(dict.fromkeys(plan.outputs, maker.chains[source]))
             merging.join(maker, plan)
-            break
+            return True
+    return False
+
+
+def _join_reader(plan: KernelPlan, readers: Mapping[Tensor, Sequence[KernelPlan]], merging: _Merging) -> bool:
+    """Merges an elementwise kernel into an independent one of the same shape that reads a tensor of that shape, too.
+    Returns whether it did.
+
+    So the moments of Adam, which share the gradient, are computed in one pass.
+    """
+    shape = plan.outputs[0].shape
+    for x in plan.inputs:
+        for other in readers.get(x, ()) if x.size == plan.outputs[0].size else ():
+            fits = len(other.outputs) + len(plan.outputs) <= MOST_OUTPUTS and _operands(plan, other) <= MOST_OPERANDS
+            if fits and other.outputs[0].shape == shape and merging.independent(plan, other):
+                merging.join(other, plan)
+                return True
+    return False
+
+
+def _operands(plan: KernelPlan, other: KernelPlan) -> int:
+    """The number of tensors that one kernel for both reads and writes."""
+    return len({*plan.inputs, *plan.outputs, *other.inputs, *other.outputs})
 
 
 def _may_join(plan: KernelPlan, maker: KernelPlan, merging: _Merging) -> bool:
@@ -344,7 +387,7 @@ def _may_join(plan: KernelPlan, maker: KernelPlan, merging: _Merging) -> bool:
     """
     if not maker.takes_epilogue or len(maker.roots) > 1 or len(maker.outputs) >= MOST_OUTPUTS:
         return False
-    if len({*maker.inputs, *maker.outputs, *plan.inputs, *plan.outputs}) > MOST_OPERANDS:
+    if _operands(plan, maker) > MOST_OPERANDS:
         return False
     makers = merging.makers
     own = [x for x in plan.inputs if makers.get(x) is maker]

@@ -114,6 +114,41 @@ def test_an_elementwise_kernel_joins_the_maker_of_what_it_reads() -> None:
     assert len(plan.outputs) == 2
 
 
+def test_what_only_its_own_kernel_reads_is_not_stored() -> None:
+    """The product has two readers, so it ends its epilogue. Then both join its kernel."""
+    x, w, z = feed("x", (8, 16)), feed("w", (16, 24)), feed("z", (8, 24))
+    g = matmul(x, w)
+    y = apply("exp", g * z) + g
+    (plan,) = plans_of(y)
+    assert len(plan.outputs) == 1
+    assert plan.outputs[0].operation.name == "add"
+    assert list(plan.chains) == plan.outputs
+
+
+def test_a_square_asks_for_its_operand_once() -> None:
+    """``x - m`` is cheap: the kernel of the square and that of the product compute it again."""
+    x, m = feed("x", (64, 100)), feed("m", (100,))
+    centered = x - m
+    variance = reduce("sum", centered * centered, (0,))
+    plans = plans_of(centered * apply("rsqrt", variance))
+    assert not any("subtract" in names(plan) for plan in plans)
+
+
+def test_kernels_that_read_the_same_tensor_become_one() -> None:
+    """As the moments of an optimizer, and the parameter that both update."""
+    g, m, v, w = (feed(name, (40, 30)) for name in "gmvw")
+    first, second = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * (g * g)
+    (plan,) = plans_of(first, second, w - first / apply("sqrt", second))
+    assert len(plan.outputs) == 3
+    assert set(plan.inputs) == {g, m, v, w}
+
+
+def test_kernels_of_other_shapes_stay_apart() -> None:
+    x, row = feed("x", (40, 30)), feed("row", (30,))
+    assert len(plans_of(x + row, row * 2.0)) == 2
+    assert len(plans_of(apply("exp", x), transpose(x, (1, 0)) * 2.0)) == 2
+
+
 def test_a_reader_at_another_place_does_not_join() -> None:
     x, w = feed("x", (8, 16)), feed("w", (16, 24))
     product = matmul(x, w)
