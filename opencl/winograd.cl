@@ -23,10 +23,7 @@
  * channels at a time, and the sums of all positions are in private memory. The last register tile of the last block
  * repeats the last tile of the batch, and does not store it again.
  *
- * Parameters, besides those of tile.cl (COLUMNS is the output channels)
- *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X
- *   OUT_HEIGHT, OUT_WIDTH           the extent of Y
- *   PAD_TOP, PAD_LEFT               rows and columns of zeros before X
+ * Parameters, besides those of tile.cl (COLUMNS is the output channels) and winograd_data.cl
  *   ROWS, VECTORS                   the register tile
  *   BLOCK                           tiles of a work-item, a multiple of ROWS
  *   CHUNK                           channels that are transformed at once, a multiple of LANES unless it is CHANNELS
@@ -36,57 +33,11 @@
  * Global ids: 0 = block, 1 = span.
  */
 #define PANEL (VECTORS * LANES)
-#define TILES_Y ((OUT_HEIGHT + 3) / 4)
-#define TILES_X ((OUT_WIDTH + 3) / 4)
-#define TILES (BATCH * TILES_Y * TILES_X)
 #define SUM_ROW (SPAN * PANEL)
 /* The 16 keep the positions out of the same sets of the cache. */
 #define DATA_STEP (BLOCK * CHUNK + 16)
 #define SUM_STEP (BLOCK * SUM_ROW + 16)
 #define STORE_AT(V, value, column) STORE(V, value, n, y, x, column)
-
-/* Loops that are not unrolled keep the kernel short: some compilers take seconds for a long one. */
-#define IN_TURN _Pragma("clang loop unroll(disable)")
-
-/* D of V channels from `corner` on, of the patch whose rows `above` to `below` and columns `before` to `behind` lie
- * inside X. */
-#define TRANSFORM_PATCH(V, TYPE, PUT)                                                                                  \
-    do {                                                                                                               \
-        TYPE half_[6][6];                                                                                              \
-        IN_TURN for (int x = 0; x < 6; x++) {                                                                          \
-            TYPE d[6], r[6];                                                                                           \
-            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
-                d[y] = x >= before && x < behind && y >= above && y < below                                            \
-                    ? READ(X, V, corner + (y * WIDTH + x) * CHANNELS)                                                  \
-                    : (TYPE)(0.0f);                                                                                    \
-            TRANSFORM_DATA(d, r);                                                                                      \
-            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
-                half_[y][x] = r[y];                                                                                    \
-        }                                                                                                              \
-        IN_TURN for (int y = 0; y < 6; y++) {                                                                          \
-            TYPE r[6];                                                                                                 \
-            TRANSFORM_DATA(half_[y], r);                                                                               \
-            _Pragma("unroll") for (int x = 0; x < 6; x++)                                                              \
-                PUT(r[x], to + (y * 6 + x) * DATA_STEP);                                                               \
-        }                                                                                                              \
-    } while (0)
-#define PUT_FLOAT(value, pointer) (*(pointer) = (value))
-
-/* D of `depth` channels from c0 on, of one tile. */
-inline void transform_tile(const __global MEMORY_X *X, float *to, const int tile, const int c0, const int depth)
-{
-    const int top = tile / TILES_X % TILES_Y * 4 - PAD_TOP, left = tile % TILES_X * 4 - PAD_LEFT;
-    const int above = -top, below = HEIGHT - top, before = -left, behind = WIDTH - left;
-    const long first = ((long)(tile / (TILES_X * TILES_Y)) * HEIGHT + top) * WIDTH + left;
-    const __global MEMORY_X *corner = X + first * CHANNELS + c0;
-    int c = 0;
-    for (; c + LANES <= depth; c += LANES, corner += LANES, to += LANES)
-        TRANSFORM_PATCH(LANES, VECTOR, SAVE);
-#if CHANNELS % LANES != 0
-    for (; c < depth; c++, corner++, to++)
-        TRANSFORM_PATCH(1, float, PUT_FLOAT);
-#endif
-}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
@@ -101,7 +52,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     for (int c0 = 0; c0 < CHANNELS; c0 += CHUNK) {
         const int depth = LEAST(CHUNK, CHANNELS - c0);
         for (int t = 0; t < last - first || t % ROWS != 0; t++)
-            transform_tile(X, data + t * CHUNK, LEAST(first + t, last - 1), c0, depth);
+            transform_data(X, data + t * CHUNK, DATA_STEP, LEAST(first + t, last - 1), c0, depth);
 
         for (int position = 0; position < 36; position++)
             for (int p = 0; p < panels; p++) {

@@ -50,3 +50,26 @@
         (to)[2] = SQUARE_A * even_a_ + SQUARE_B * even_b_;                                                             \
         (to)[3] = CUBE_A * odd_a_ + CUBE_B * odd_b_ + m[5];                                                            \
     } while (0)
+
+/* to[6] = A g[4]: of the gradient of the outputs */
+#define TRANSFORM_GRADIENT(g, to)                                                                                      \
+    do {                                                                                                               \
+        const __typeof__(g[0]) even_a_ = g[0] + SQUARE_A * g[2], odd_a_ = POINT_A * g[1] + CUBE_A * g[3];              \
+        const __typeof__(g[0]) even_b_ = g[0] + SQUARE_B * g[2], odd_b_ = POINT_B * g[1] + CUBE_B * g[3];              \
+        (to)[0] = g[0];                                                                                                \
+        (to)[1] = even_a_ + odd_a_;                                                                                    \
+        (to)[2] = even_a_ - odd_a_;                                                                                    \
+        (to)[3] = even_b_ + odd_b_;                                                                                    \
+        (to)[4] = even_b_ - odd_b_;                                                                                    \
+        (to)[5] = g[3];                                                                                                \
+    } while (0)
+
+/* to[3] = G' m[6]: of the gradient of the transformed filter */
+#define TRANSFORM_WEIGHTS(m, to)                                                                                       \
+    do {                                                                                                               \
+        const __typeof__(m[0]) even_a_ = SCALE_A * (m[1] + m[2]), odd_a_ = m[1] - m[2];                                \
+        const __typeof__(m[0]) even_b_ = SCALE_B * (m[3] + m[4]), odd_b_ = m[3] - m[4];                                \
+        (to)[0] = m[0] + even_a_ + even_b_;                                                                            \
+        (to)[1] = (SCALE_A * POINT_A) * odd_a_ + (SCALE_B * POINT_B) * odd_b_;                                         \
+        (to)[2] = SQUARE_A * even_a_ + SQUARE_B * even_b_ + m[5];                                                      \
+    } while (0)

@@ -37,6 +37,7 @@ from graphdl.operators.kernels.template import (
     tiled_product,
 )
 from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, winograd_problem
+from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.structure import pad, pad_to, slice_
 from graphdl.operators.tensor import Tensor, feed, topological
 
@@ -308,6 +309,29 @@ def test_winograds_method_is_covered(problem: ConvolutionProblem, target: Target
         assert packing.global_size[0] == d["PANELS"]
         assert packing.global_size[1] * packing.defines["ROWS_PER_ITEM"] >= d["CHANNELS"]
         assert filters.size == 36 * d["POSITION_STEP"] >= 36 * found.columns * found.channels
+
+
+@given(problems(), targets)
+@few
+def test_winograds_method_covers_the_filters(problem: ConvolutionProblem, target: Target) -> None:
+    plain = replace(
+        problem, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), groups=1, height=problem.height + 4,
+        width=problem.width + 4,
+    )  # fmt: skip
+    if target.kind == "gpu":
+        return
+    tiles = plain.batch * ceil(plain.output[0] / 4) * ceil(plain.output[1] / 4)
+    for candidate in WINOGRAD_WEIGHTS.candidates(plain, target):
+        call = WINOGRAD_WEIGHTS.call(plain, candidate, target)
+        check_call(WINOGRAD_WEIGHTS, call, target)
+        d = call.defines
+        assert d["CHANNELS_EACH"] % d["ROWS"] == d["FILTERS_EACH"] % (d["VECTORS"] * d["LANES"]) == 0
+        assert call.global_size[0] == 1 or d["CHANNELS_EACH"] % d["LANES"] == 0
+        assert (
+            call.global_size[0] * d["CHANNELS_EACH"] >= d["CHANNELS"] > (call.global_size[0] - 1) * d["CHANNELS_EACH"]
+        )
+        assert call.global_size[1] * d["FILTERS_EACH"] >= d["COLUMNS"] > (call.global_size[1] - 1) * d["FILTERS_EACH"]
+        assert call.global_size[2] == d["SPLITS"] == candidate.splits <= tiles
 
 
 @given(problems(), st.booleans())

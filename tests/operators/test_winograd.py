@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import kernel_runner as kr
@@ -11,10 +12,11 @@ import torch
 from torch.nn import functional
 
 from graphdl.compiler.build import build
-from graphdl.operators.convolution import Geometry, convolution, input_gradient
+from graphdl.operators.convolution import Geometry, convolution, input_gradient, weight_gradient
 from graphdl.operators.kernels.geometry import ConvolutionProblem, Padding
 from graphdl.operators.kernels.template import RegisterTile
 from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, Tiling, winograd_problem
+from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS, GradientTiling
 from graphdl.operators.structure import pad, slice_
 from graphdl.operators.tensor import Tensor, feed
 from graphdl.runtime.alone import Alone, upload
@@ -86,6 +88,49 @@ def test_input_gradient(device: kr.Device, name: str, padding: Padding, target: 
     np.testing.assert_allclose(found, last(wanted), rtol=0, atol=2e-5 * filters**0.5)
 
 
+WEIGHTS = {
+    "one tile": ((1, 8, 6, 6, 8), (4, 1, 8, 8, 1, 1)),
+    "one pixel": ((5, 3, 3, 3, 1), (2, 1, 4, 16, 2, 2)),
+    "odd": ((2, 5, 9, 8, 18), (3, 1, 6, 16, 5, 3)),
+    "odd channels in blocks": ((3, 37, 13, 9, 50), (4, 2, 16, 32, 4, 2)),
+    "fewer tiles than parts of a chunk": ((1, 16, 5, 7, 20), (6, 2, 18, 32, 8, 1)),
+    "several chunks": ((2, 48, 15, 12, 70), (4, 2, 32, 64, 5, 2)),
+    "narrow": ((1, 16, 31, 3, 33), (8, 1, 16, 48, 3, 4)),
+}
+"""As ``SIZES``; the last numbers are the rows and vectors of the register tile, the channels and filters of a
+work-item, the tiles of a chunk, and the parts of the sum."""
+
+
+def weights_transformed(
+    device: kr.Device, p: ConvolutionProblem, target: kr.Target, form: GradientTiling, x: Any, g: Any
+) -> np.ndarray:
+    """The gradient of the filters, the sum of its parts. Every element of a part must be stored once."""
+    filters, channels = p.filters, p.channels
+    kernel = Alone(
+        device, WINOGRAD_WEIGHTS.call(p, form, target), kr.weight_store((filters, channels, 3, 3)), adds=True
+    )
+    parts = kernel.run((form.splits, 3, 3, channels, filters), upload(device, x), upload(device, g))
+    assert all(np.abs(part).max() > 0 for part in parts)
+    return parts.astype(np.float64).sum(0).transpose(3, 2, 0, 1)
+
+
+def gradient_of_filters(x: torch.Tensor, g: torch.Tensor) -> np.ndarray:
+    return functional.conv2d(x.transpose(0, 1), g.transpose(0, 1)).transpose(0, 1).numpy()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weight_gradient(device: kr.Device, name: str, target: str) -> None:
+    (n, c, height, width, filters), (rows, vectors, channels, *rest) = WEIGHTS[name]
+    x, g = drawn(n, c, height, width), drawn(n, filters, height - 2, width - 2)
+    p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1)
+    form = GradientTiling(RegisterTile(rows, vectors), channels, *rest)
+    panel = vectors * TARGETS[target].vector_width
+    form = replace(form, filters=-(-form.filters // panel) * panel)
+    found = weights_transformed(device, p, TARGETS[target], form, last(x), last(g))
+    np.testing.assert_allclose(found, gradient_of_filters(x, g), rtol=0, atol=2e-5 * g[:, 0].numel() ** 0.5)
+
+
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -135,6 +180,20 @@ def test_errors_are_about_those_of_the_direct_sum(device: kr.Device, channels: i
     assert np.sqrt(np.mean(errors[0] ** 2)) < 5 * np.sqrt(np.mean(errors[1] ** 2))
 
 
+@pytest.mark.parametrize("data", DATA)
+def test_errors_of_weight_gradients_are_bounded_by_the_products_of_tiles(device: kr.Device, data: str) -> None:
+    """As above, with the largest pixels of a patch of the data and of a tile of the output's gradient."""
+    x = DATA[data](drawn(4, 12, 14, 14).float().double()).float().double()
+    g = drawn(4, 16, 12, 12).float().double()
+    p = ConvolutionProblem(4, 12, 14, 14, 16, (3, 3), (1, 1), (1, 1), 1)
+    form = GradientTiling(RegisterTile(6, 2), 12, 16, 12, 2)
+    error = np.abs(weights_transformed(device, p, kr.NARROW_CPU, form, last(x), last(g)) - gradient_of_filters(x, g))
+    largest = functional.max_pool2d(x.abs(), 6, 4)
+    tiles = functional.avg_pool2d(g.abs(), 4, divisor_override=1)
+    products = torch.einsum("nctu,notu->oc", largest, tiles)[:, :, None, None].numpy()
+    assert np.all(error <= 5e-7 * products)
+
+
 # ------------------------------------------------------------------------------------------------------------- choice
 
 
@@ -154,12 +213,18 @@ def backward(n: int, c: int, size: int, filters: int) -> Tensor:
     return slice_(input_gradient(g, w, whole, UNIT), (0, 0, 1, 1), (1, 1, 1, 1), (n, c, size, size))
 
 
+def of_filters(n: int, c: int, size: int, filters: int) -> Tensor:
+    x, g = feed("x", (n, c, size + 2, size + 2)), feed("g", (n, filters, size, size))
+    return weight_gradient(x, g, (filters, c, 3, 3), UNIT)
+
+
 @pytest.mark.parametrize(
     "sizes", [(8, 64, 56, 64), (1, 128, 28, 128), (8, 256, 14, 256), (128, 16, 32, 16), (4, 512, 28, 512)], ids=str
 )
 def test_is_chosen_where_products_are_most_of_the_work(sizes: tuple[int, int, int, int]) -> None:
     assert kernels(forward(*sizes), kr.NARROW_CPU) == ["winograd_filters", "winograd"]
     assert kernels(backward(*sizes), kr.NARROW_CPU) == ["winograd_filters", "winograd"]
+    assert kernels(of_filters(*sizes), kr.NARROW_CPU) == ["winograd_weights", "unpack_filters"]
 
 
 @pytest.mark.parametrize(
@@ -178,34 +243,44 @@ def test_is_not_chosen_elsewhere(y: Tensor) -> None:
     assert kernels(y, kr.NARROW_CPU) == ["pack_filters", "convolution"]
 
 
+@pytest.mark.parametrize("sizes", [(1, 512, 7, 512), (128, 3, 32, 16)], ids=["large filters", "few channels"])
+def test_is_not_chosen_for_weight_gradients_elsewhere(sizes: tuple[int, int, int, int]) -> None:
+    assert kernels(of_filters(*sizes), kr.NARROW_CPU) == ["weight_gradient", "unpack_filters"]
+
+
 def test_a_gpu_has_its_own_kernel() -> None:
     assert kernels(forward(8, 64, 56, 64), kr.GPU) == ["convolution"]
+    assert kernels(of_filters(8, 64, 56, 64), kr.GPU) == ["weight_gradient"]
 
 
 # ---------------------------------------------------------------------------------------------------------- in programs
 
 
 def test_in_a_program(device: kr.Device) -> None:
-    """Forward with what follows, and the gradient of the data, at odd sizes. A second run gives the same bits."""
-    n, c, height, width, filters = 3, 40, 21, 18, 37
+    """Forward with what follows, and both gradients, at odd sizes. A second run gives the same bits."""
+    n, c, height, width, filters = 9, 48, 21, 18, 61
     x, w, g = drawn(n, c, height, width), drawn(filters, c, 3, 3), drawn(n, filters, height, width)
     padded = pad(feed("x", (n, c, height, width)), (0, 0, 1, 1), (0, 0, 1, 1))
     y = convolution(padded, feed("w", (filters, c, 3, 3)), UNIT) * 2.0 + feed("g", (n, filters, height, width))
     dx = input_gradient(feed("g", (n, filters, height, width)), feed("w", (filters, c, 3, 3)), padded.shape, UNIT)
     dx = slice_(dx, (0, 0, 1, 1), (1, 1, 1, 1), (n, c, height, width))
-    program = build({"y": y, "dx": dx}, {}, kr.NARROW_CPU)
-    names = [launch.form.family.name for launch in program.launches if launch.form is not None]
-    assert sorted(names) == ["winograd", "winograd", "winograd_filters", "winograd_filters"]
+    dw = weight_gradient(padded, feed("g", (n, filters, height, width)), (filters, c, 3, 3), UNIT)
+    program = build({"y": y, "dx": dx, "dw": dw}, {}, kr.NARROW_CPU)
+    names = {launch.form.family.name for launch in program.launches if launch.form is not None}
+    assert names == {"winograd", "winograd_filters", "winograd_weights", "unpack_filters"}
     executor = Executor(program, device, VariableStore(device))
     feeds = {name: value.numpy().astype(np.float32) for name, value in {"x": x, "w": w, "g": g}.items()}
+    around = functional.pad(x, (1, 1, 1, 1))
+    wanted = {
+        "y": functional.conv2d(around, w) * 2 + g,
+        "dx": functional.conv_transpose2d(g, w)[:, :, 1:-1, 1:-1],
+        "dw": torch.from_numpy(gradient_of_filters(around, g)),
+    }
     found = []
     for _ in range(2):
         executor.spoil()
         executor.run(feeds)
-        found.append((executor.fetch("y").copy(), executor.fetch("dx").copy()))
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
-    wanted = functional.conv2d(x, w, padding=1) * 2 + g
-    np.testing.assert_allclose(found[0][0], wanted.numpy(), rtol=0, atol=2e-4)
-    gradient = functional.conv_transpose2d(g, w)[:, :, 1:-1, 1:-1]
-    np.testing.assert_allclose(found[0][1], gradient.numpy(), rtol=0, atol=2e-4)
+        found.append({name: executor.fetch(name).copy() for name in wanted})
+    for name, exact in wanted.items():
+        np.testing.assert_array_equal(found[0][name], found[1][name])
+        np.testing.assert_allclose(found[0][name], exact.numpy(), rtol=0, atol=5e-4)

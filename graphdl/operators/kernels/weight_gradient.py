@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphdl.operators.kernels.family import Family, Operand, Planner
+from graphdl.operators.kernels.family import Family, Operand, Planner, predicted
 from graphdl.operators.kernels.geometry import ConvolutionProblem
 from graphdl.operators.kernels.matmul import MatMulFamily, MatrixProduct
 from graphdl.operators.kernels.template import (
@@ -25,6 +25,7 @@ from graphdl.operators.kernels.template import (
     tiled_product,
 )
 from graphdl.operators.kernels.unpacking import FILTER_UNPACKING, Unpacking
+from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import reshape, transpose
 from graphdl.operators.tensor import Tensor
@@ -54,10 +55,14 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
             product = MatrixProduct(1, problem.filters, problem.channels, pixels)
             shape = (1, problem.filters, problem.channels)
             return reshape(planner.made(POINTWISE_GRADIENT, product, (g, x), shape, y, problem.flops), y.shape)
-        splits = self.splits(problem, planner.chosen(self, problem), planner.target)
+        family: Family[ConvolutionProblem, Any] = self
+        if self._is_slower(problem, planner.target):
+            family, splits = WINOGRAD_WEIGHTS, planner.chosen(WINOGRAD_WEIGHTS, problem).splits
+        else:
+            splits = self.splits(problem, planner.chosen(self, problem), planner.target)
         filters, channels, height, width = y.shape
         partial_shape = (splits, channels, height, width, filters)
-        partial = planner.made(self, problem, (x, g), partial_shape, y, problem.flops)
+        partial = planner.made(family, problem, (x, g), partial_shape, y, problem.flops)
         if planner.target.kind == "gpu":
             return reduce("sum", transpose(partial, (0, 4, 1, 2, 3)), (0,), keep=False)
         unpacking = Unpacking(splits, channels * height * width, filters)
@@ -76,6 +81,15 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         vectors = ceil_div(problem.group_filters, lanes_of(target))
         tiles = ceil_div(_extent(problem), candidate.rows) * ceil_div(vectors, candidate.vectors)
         return tiles * step_cycles(candidate, target)
+
+    def _is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
+        """Whether Winograd's method is chosen instead of this kernel."""
+        if target.kind == "gpu":
+            return False
+        pixels = problem.batch * problem.output[0] * problem.output[1]
+        steps = pixels * (problem.kernel[0] if _merges(problem) else problem.taps) * problem.groups
+        cycles = self.cycles(problem, predicted(self, problem, target), target) * steps / target.compute_units
+        return WINOGRAD_WEIGHTS.is_faster(problem, cycles, target)
 
     def splits(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> int:
         """The number of partial sums of a form of the kernel."""

@@ -3,7 +3,7 @@
 A tile of 4 × 4 pixels takes 36 products for each channel and filter instead of 144 (Lavin and Gray, 2016). The direct
 method adds the products as they are; here sums and differences of pixels and of weights are multiplied. Rounding errors
 are therefore in proportion to the largest pixels of a tile's patch of 6 × 6. With the points of
-``opencl/winograd_transforms.cl`` they are about twice those of the direct method.
+``opencl/winograd_transforms.cl`` they are a small multiple of those of the direct method.
 """
 
 from __future__ import annotations
@@ -27,6 +27,27 @@ from graphdl.operators.tensor import Tensor
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Target
+
+
+def fits(problem: ConvolutionProblem) -> bool:
+    """Whether the method can compute a convolution and its gradients."""
+    return problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1) and problem.groups == 1
+
+
+def tiles_of(batch: int, size: Pair) -> int:
+    """The number of tiles of images of a size."""
+    return batch * ceil_div(size[0], 4) * ceil_div(size[1], 4)
+
+
+def fast_tiles(target: Target, most_rows: int, most_vectors: int) -> list[RegisterTile]:
+    """The register tiles whose products take little more time than those of the fastest one."""
+
+    def cycles(tile: RegisterTile) -> float:
+        return step_cycles(tile, target) / (tile.rows * tile.vectors)
+
+    tiles = register_tiles(target, most_rows, most_vectors)
+    best = min(map(cycles, tiles))
+    return [tile for tile in tiles if cycles(tile) <= _SLOWEST * best]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +81,7 @@ class TransformedFilters:
     @property
     def size(self) -> int:
         """The number of floats, with those between the positions."""
-        return _POSITIONS * self.step
+        return POSITIONS * self.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,7 @@ class WinogradProblem:
 
     @property
     def tiles(self) -> int:
-        return self.batch * ceil_div(self.output[0], 4) * ceil_div(self.output[1], 4)
+        return tiles_of(self.batch, self.output)
 
     @property
     def flops(self) -> int:
@@ -158,20 +179,16 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
         lanes = lanes_of(target)
         parts = ceil_div(problem.channels, _CHUNK)
         chunk = problem.channels if parts == 1 else ceil_div(problem.channels, parts * lanes) * lanes
-        tiles = register_tiles(target, problem.tiles, ceil_div(problem.columns, lanes))
-        best = min(_step(tile, target) for tile in tiles)
         found: dict[Tiling, None] = {}
-        for tile in tiles:
-            if _step(tile, target) > _SLOWEST * best:
-                continue
+        for tile in fast_tiles(target, problem.tiles, ceil_div(problem.columns, lanes)):
             panels = ceil_div(problem.columns, tile.vectors * lanes)
             for most in _BLOCKS:
                 blocks = ceil_div(problem.tiles, max(most, tile.rows))
                 block = ceil_div(problem.tiles, blocks * tile.rows) * tile.rows
                 for share in _SPANS:
                     span = ceil_div(panels, share)
-                    floats = _POSITIONS * block * (chunk + span * tile.vectors * lanes)
-                    if floats <= _PRIVATE * target.tuning.private_floats or (block == tile.rows and span == 1):
+                    floats = POSITIONS * block * (chunk + span * tile.vectors * lanes)
+                    if floats <= PRIVATE * target.tuning.private_floats or (block == tile.rows and span == 1):
                         found[Tiling(tile, block, chunk, span)] = None
         return sorted(found, key=lambda form: (form.registers.vectors, -form.registers.rows))
 
@@ -179,13 +196,13 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
         lanes, tile = lanes_of(target), candidate.registers
         panels = ceil_div(problem.columns, tile.vectors * lanes)
         vectors = problem.channels // lanes + problem.channels % lanes
-        data = candidate.block * vectors * _DATA_CYCLES
+        data = candidate.block * vectors * DATA_CYCLES
         kept = 2 * tile.rows * tile.vectors * ceil_div(problem.channels, candidate.chunk)
-        steps = _POSITIONS * candidate.span * (candidate.block // tile.rows)
+        steps = POSITIONS * candidate.span * (candidate.block // tile.rows)
         products = steps * (problem.channels * step_cycles(tile, target) + kept)
-        filters = 4 * _POSITIONS * candidate.span * tile.vectors * lanes * problem.channels
+        filters = 4 * POSITIONS * candidate.span * tile.vectors * lanes * problem.channels
         rate = _MEMORY_RATE if 4 * self.filters(problem, candidate, target).size > _CACHED else _CACHE_RATE
-        sums = candidate.block * candidate.span * tile.vectors * _SUM_CYCLES
+        sums = candidate.block * candidate.span * tile.vectors * SUM_CYCLES
         items = ceil_div(problem.tiles, candidate.block) * ceil_div(panels, candidate.span)
         item = data + max(products, filters / rate) + sums + target.tuning.item_cycles
         return ceil_div(items, target.compute_units) * item
@@ -203,7 +220,7 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
         filters, tile = self.filters(problem, candidate, target), candidate.registers
         return TemplateCall(
             source="winograd.cl",
-            prelude=("tile.cl", "winograd_transforms.cl"),
+            prelude=("tile.cl", "winograd_transforms.cl", "winograd_data.cl"),
             defines={
                 "LANES": filters.lanes, "COLUMNS": problem.columns, "BATCH": problem.batch, "HEIGHT": problem.height,
                 "WIDTH": problem.width, "CHANNELS": problem.channels, "OUT_HEIGHT": problem.output[0],
@@ -227,7 +244,7 @@ def winograd_problem(problem: ConvolutionProblem, *, gradient: bool) -> Winograd
 
     The data of the gradient are the gradient of the output without zeros around it. None if the method does not fit.
     """
-    if problem.kernel != (3, 3) or (problem.stride, problem.dilation, problem.groups) != ((1, 1), (1, 1), 1):
+    if not fits(problem):
         return None
     batch, channels, filters = problem.batch, problem.channels, problem.filters
     if not gradient:
@@ -255,7 +272,7 @@ def is_faster(problem: WinogradProblem, direct: float, lasts: bool, target: Targ
         spilled = max(0, filters - _CACHED)
         cycles += (weights * _TRANSFORM_CYCLES + spilled * (1 / _MEMORY_RATE + 1 / _WRITE_RATE)) / cores
         direct += weights * _PACKING_CYCLES / cores
-    return cycles < _WORTH * direct
+    return cycles < WORTH * direct
 
 
 def winograd(
@@ -267,12 +284,7 @@ def winograd(
     return planner.made(WINOGRAD, problem, (data, packed), shape, y, problem.flops)
 
 
-def _step(tile: RegisterTile, target: Target) -> float:
-    """The cycles of a product of vectors."""
-    return step_cycles(tile, target) / (tile.rows * tile.vectors)
-
-
-_POSITIONS = 36
+POSITIONS = 36
 _SLOWEST = 1.3
 """Register tiles whose products take this multiple of the least time are no candidates."""
 _CHUNK = 64
@@ -281,17 +293,17 @@ _BLOCKS = (12, 24, 36, 48, 72)
 """The most tiles of a work-item, unless a register tile has more rows."""
 _SPANS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 """The numbers of work-items among which the panels are divided."""
-_PRIVATE = 4
+PRIVATE = 4
 """Multiples of ``Tuning.private_floats`` that a work-item may use. Part of them is read from the third-level cache."""
 _WEIGHTS_EACH = 1024
 """The number of filters of one channel that a work-item transforms."""
-_WORTH = 0.85
+WORTH = 0.85
 """The method is chosen if its time is predicted to be below this fraction of the direct method's time."""
 
 # Measured on an AMD Zen 3 with two cores and PoCL 3.0.
-_DATA_CYCLES = 130
+DATA_CYCLES = 130
 """Cycles of the transform of one vector of channels of a tile."""
-_SUM_CYCLES = 160
+SUM_CYCLES = 160
 """Cycles of the transform of one vector of sums of a tile, and of its stores."""
 _TRANSFORM_CYCLES = 3.3
 """Cycles of the transform of the filters, for each weight."""
