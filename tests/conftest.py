@@ -21,8 +21,9 @@ hypothesis.settings.load_profile("graphdl")
 NO_DEVICE = (
     "compiler/test_emit.py", "compiler/test_expression.py", "compiler/test_fusion.py", "compiler/test_generate.py",
     "compiler/test_in_place.py", "compiler/test_layout.py", "compiler/test_listing.py", "compiler/test_loops.py",
-    "compiler/test_lowering.py", "compiler/test_memory.py", "compiler/test_placement.py", "compiler/test_prepare.py",
-    "compiler/test_program.py", "compiler/test_random_draws.py", "compiler/test_reductions.py",
+    "compiler/test_lowering.py", "compiler/test_memory.py", "compiler/test_numbers.py", "compiler/test_placement.py",
+    "compiler/test_prepare.py", "compiler/test_program.py", "compiler/test_random_draws.py",
+    "compiler/test_reductions.py",
     "compiler/test_schedule.py", "compiler/test_simplify.py", "compiler/test_strided.py", "compiler/test_view_laws.py",
     "data/test_dataset.py", "data/test_reading.py", "graph", "language", "language_server",
     "operators/test_elementwise_rules.py", "operators/test_families.py", "operators/test_index.py",

@@ -75,7 +75,7 @@ def _build(
     first = grouped(generated([p for p in sequence if p in setup], strides, target), target)
     later = grouped(generated([p for p in sequence if p not in setup], strides, target), target)
     placement = place(results, plans, strides, first, later)
-    made = launched([*first, *later], placement)
+    made = launched([*first, *later], placement, target)
     return Program(
         target,
         made.kernels,

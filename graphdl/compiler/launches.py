@@ -10,8 +10,9 @@ from functools import cache
 from graphdl.compiler.fusion import KernelPlan, label_of
 from graphdl.compiler.generate import Operands
 from graphdl.compiler.grouping import GeneratedKernel, Group, Parameter, parameters
+from graphdl.compiler.numbers import Numbers, most_numbers
 from graphdl.compiler.placement import Placement
-from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat, Share
+from graphdl.compiler.program import ArenaBlock, Binding, Kernel, Launch, Repeat, Share, Target
 from graphdl.compiler.repeating import Arguments, Repeated
 from graphdl.compiler.schedule import bytes_of
 from graphdl.compiler.strided import contiguous_base
@@ -30,7 +31,7 @@ class Launched:
     loops: list[Repeat] = field(default_factory=list)
 
 
-def launched(groups: Sequence[Group], placement: Placement) -> Launched:
+def launched(groups: Sequence[Group], placement: Placement, target: Target) -> Launched:
     """Makes the launches of the groups, in order."""
     numbers = {block: number for number, block in enumerate(placement.arena_blocks)}
     made = Launched()
@@ -40,9 +41,10 @@ def launched(groups: Sequence[Group], placement: Placement) -> Launched:
             _launch_loop(_Linker(root, root.operation, group[0], placement, numbers), root.operation, made)
             continue
         pointed = parameters(group)
-        kernel = _source(group, pointed)
+        kernel, arguments = _source(group, pointed, target)
         made.kernels[kernel.name] = kernel
-        made.launches.append(_launch(group, pointed, kernel.name, placement, numbers))
+        launch = _launch(group, pointed, kernel.name, placement, numbers)
+        made.launches.append(replace(launch, numbers=arguments))
     return made
 
 
@@ -147,8 +149,8 @@ def _vectors() -> str:
     return resource("opencl/vectors.cl").read_text("utf-8")
 
 
-def _source(group: Group, pointed: Sequence[Parameter]) -> Kernel:
-    """The OpenCL C of a launch. Equal texts get equal names."""
+def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple[Kernel, tuple[int | float, ...]]:
+    """The OpenCL C of a launch, and the numbers that are its arguments. Equal texts get equal names."""
     written = {t for kernel in group for t in kernel.operands.written}
     declared = ", ".join(
         f"__global {'' if t in written else 'const '}{t.stored.memory} *b{k}, const ulong o{k}"
@@ -163,12 +165,16 @@ def _source(group: Group, pointed: Sequence[Parameter]) -> Kernel:
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
-        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}")
-    bodies = "".join(f"{{\n{_pointers(kernel.operands, number)}\n{kernel.statements}\n}}\n" for kernel in group)
+        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}"), ()
+    numbers = Numbers(most_numbers(len(pointed), target))
+    bodies = "".join(
+        f"{{\n{_pointers(kernel.operands, number)}\n{numbers.taken_from(kernel.statements)}\n}}\n" for kernel in group
+    )
+    declared = ", ".join((declared, *numbers.parameters))
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({declared})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
-    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}")
+    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}"), numbers.values
 
 
 def _name(group: Group, text: str) -> str:

@@ -137,6 +137,8 @@ class Launch:
     bindings: tuple[Binding, ...]
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
+    numbers: tuple[int | float, ...] = ()
+    """The arguments after the operands: an ``int`` or a ``float`` of C for each of Python's."""
     label: str = ""
     """For people: ``conv c1``, ``add+relu features``."""
     flops: int = 0

@@ -33,10 +33,11 @@ Buffers = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class Trial:
-    """The first launch of a kernel: its operands and the size of a work-group."""
+    """The first launch of a kernel: its arguments and the size of a work-group."""
 
     kernel: str
     bindings: tuple[Binding, ...]
+    numbers: tuple[int | float, ...]
     local_size: tuple[int, ...]
 
 
@@ -76,7 +77,9 @@ def compile_ahead(program: Program, device: Device) -> Ahead:
         return Ahead([])
     first = {launch.kernel: launch for launch in reversed(program.launches)}
     trials = [
-        Trial(key, launch.bindings, launch.local_size) for key, launch in reversed(first.items()) if key in kernels
+        Trial(key, launch.bindings, launch.numbers, launch.local_size)
+        for key, launch in reversed(first.items())
+        if key in kernels
     ]
     places = [("variable", program.variables), ("feed", program.feeds), ("fetch", program.fetches)]
     buffers = {(place, name): slot.nbytes for place, slots in places for name, slot in slots.items()}

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pyopencl as cl
 from pyopencl import invoker
 
@@ -36,6 +37,12 @@ class BuiltKernels:
         program, name = self._places[key]
         with _written_once():
             return cl.Kernel(program, name)
+
+
+def set_numbers(kernel: cl.Kernel, numbers: Sequence[int | float]) -> None:
+    """Sets the last arguments of a kernel: see ``Launch.numbers``."""
+    for index, number in enumerate(numbers, kernel.num_args - len(numbers)):
+        kernel.set_arg(index, np.float32(number) if isinstance(number, float) else np.int32(number))
 
 
 _Invoker = tuple[Callable[..., Any], Callable[..., Any]]

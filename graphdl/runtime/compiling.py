@@ -18,7 +18,7 @@ import numpy as np
 import pyopencl as cl
 
 from graphdl.runtime.ahead import Task, mark_compiled
-from graphdl.runtime.build import BuiltKernels, build_pack
+from graphdl.runtime.build import BuiltKernels, build_pack, set_numbers
 from graphdl.runtime.devices import open_device
 from graphdl.runtime.opencl import Device, compiler_warnings_ignored
 from graphdl.runtime.packing import packs
@@ -50,6 +50,7 @@ def compile_task(task: Task) -> None:
             place = (binding.place, binding.name)
             kernel.set_arg(2 * number, memory.buffer(place, task.buffers[place]))
             kernel.set_arg(2 * number + 1, np.uint64(binding.offset))
+        set_numbers(kernel, trial.numbers)
         cl.enqueue_nd_range_kernel(device.queue, kernel, trial.local_size, trial.local_size)
         device.queue.finish()
         memory.clear()

@@ -18,7 +18,7 @@ import pyopencl as cl
 from graphdl.compiler.program import Launch, Program, Slot
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.arrays import STORED, check_array, public_array
-from graphdl.runtime.build import build
+from graphdl.runtime.build import build, set_numbers
 from graphdl.runtime.drivers.pocl_libraries import keep_loaded
 from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
@@ -235,6 +235,7 @@ class Executor:
         for index, binding in enumerate(launch.bindings):
             kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
             kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
+        set_numbers(kernel, launch.numbers)
         return kernel, launch.global_size, launch.local_size, None, None
 
     def _check(self, launch: Launch) -> None:
@@ -242,7 +243,7 @@ class Executor:
         info = self.device.info
         with device_errors(f"preparing {describe_launch(launch)}"):
             kernel = self.kernels.create(launch.kernel)
-            if kernel.num_args != 2 * len(launch.bindings):
+            if kernel.num_args != 2 * len(launch.bindings) + len(launch.numbers):
                 raise ValueError(
                     f"{describe_launch(launch)} binds {len(launch.bindings)} operands, "
                     f"but kernel '{launch.kernel}' takes {kernel.num_args} arguments"

@@ -44,10 +44,11 @@ def translated(text: str) -> str:
 
 
 def _entry(name: str, text: str) -> str:
-    """A function that unpacks a kernel's arguments: pointers and offsets take turns."""
+    """A function that unpacks a kernel's arguments: pointers and offsets take turns, then there are numbers."""
     operands = len(re.findall(r"const ulong o\d+", text))
-    kinds = ", ".join(["void *, ulong"] * operands)
-    values = ", ".join(f"*(void **)a[{2 * k}], *(ulong *)a[{2 * k + 1}]" for k in range(operands))
+    types = ["void *", "ulong"] * operands + re.findall(r", const (int|float) n\d+", text)
+    kinds = ", ".join(types)
+    values = ", ".join(f"*({kind} *)a[{k}]" for k, kind in enumerate(types))
     return f'extern "C" void call_{name}(void **a) {{ ((void (*)({kinds})){name})({values}); }}\n'
 
 
@@ -100,9 +101,10 @@ class HostKernels:
     def _launch(
         self, program: Program, launch: Launch, turns: Sequence[int], buffers: Mapping[tuple[str, str], _Buffer]
     ) -> None:
-        values: list[ctypes.c_void_p | ctypes.c_ulong] = []
+        values: list[ctypes.c_void_p | ctypes.c_ulong | ctypes.c_int | ctypes.c_float] = []
         for binding in launch.bindings:
             values += [ctypes.c_void_p(buffers[binding.place, binding.name].address), ctypes.c_ulong(binding.at(turns))]
+        values += [ctypes.c_float(n) if isinstance(n, float) else ctypes.c_int(n) for n in launch.numbers]
         arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         sizes = [(*size, *[1] * (3 - len(size))) for size in (launch.global_size, launch.local_size)]
         call = _Call(

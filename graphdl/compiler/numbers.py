@@ -1,0 +1,75 @@
+"""Numbers in the text of generated kernels that become arguments, so that kernels of different sizes share one text.
+
+A driver takes a tenth of a second to compile a kernel, and a deep network has many kernels that differ only in sizes.
+These numbers become arguments:
+
+- how the work is divided among work-items,
+- the bounds of long loops,
+- strides in memory,
+- factors and other floats.
+
+A compiler uses the value of other numbers: it replaces the division by a constant by a multiplication, and unrolls
+short loops.
+"""
+
+from __future__ import annotations
+
+import re
+
+from graphdl.compiler.program import Target
+
+SHORT = 32
+"""The extent up to which the bound of a loop stays in the text."""
+
+_ARGUMENT_BYTES = 1024
+"""The bytes of arguments that OpenCL guarantees. An operand takes 16, a number 4."""
+
+_FLOAT = r"(?<![\w.])\d+(?:\.\d*)?(?:e[+-]?\d+)?f\b"
+_DIVISION = re.compile(rf"(?P<float>{_FLOAT})|(?<![\w.])(?P<int>\d+)(?![\w.])")
+_BOUND = re.compile(rf"(?P<float>{_FLOAT})|(?:(?<=< )|(?<=, ))(?P<int>\d+)(?=[;)])")
+_FORMULA = re.compile(rf"(?P<float>{_FLOAT})|(?<=\* )(?P<int>\d+)(?![\w.])")
+_DIVIDES = ("const int first_row = ", "const int last_row = ", "const int begin = ")
+
+
+def most_numbers(operands: int, target: Target) -> int:
+    """The most arguments that a kernel with ``operands`` takes besides them.
+
+    A GPU gets none: its work-items are short, so a division by an argument in each of them would cost too much.
+    """
+    return max(0, (_ARGUMENT_BYTES - 16 * operands) // 4) if target.kind == "cpu" else 0
+
+
+class Numbers:
+    """The arguments of one kernel, in the order of their first use in its text."""
+
+    def __init__(self, most: int) -> None:
+        """``most`` is the greatest number of arguments. Further numbers stay in the text."""
+        self._most = most
+        self._names: dict[str, str] = {}
+
+    def taken_from(self, text: str) -> str:
+        """The statements with the names of arguments in place of numbers."""
+        return "\n".join(map(self._line, text.split("\n")))
+
+    @property
+    def parameters(self) -> list[str]:
+        """The declarations of the parameters."""
+        return [f"const {'float' if text.endswith('f') else 'int'} {name}" for text, name in self._names.items()]
+
+    @property
+    def values(self) -> tuple[int | float, ...]:
+        """The values of the arguments: an int or a float of C for each Python's."""
+        return tuple(float(text[:-1]) if text.endswith("f") else int(text) for text in self._names)
+
+    def _line(self, line: str) -> str:
+        if line.startswith(_DIVIDES):
+            return _DIVISION.sub(lambda match: self._name(match, 0), line)
+        loop = line.startswith("for (") or "_end = min(" in line
+        return (_BOUND if loop else _FORMULA).sub(lambda match: self._name(match, SHORT), line)
+
+    def _name(self, match: re.Match[str], short: int) -> str:
+        text = match[0]
+        stays = float(text[:-1]) in (0.0, 1.0) if match["float"] else not short < int(text) < 2**31
+        if stays or (text not in self._names and len(self._names) == self._most):
+            return text
+        return self._names.setdefault(text, f"n{len(self._names)}")
