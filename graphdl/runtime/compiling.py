@@ -20,6 +20,7 @@ import pyopencl as cl
 from graphdl.runtime.ahead import Task, mark_compiled
 from graphdl.runtime.build import BuiltKernels, build_pack, set_numbers
 from graphdl.runtime.devices import open_device
+from graphdl.runtime.drivers.pocl import leave_unlisted
 from graphdl.runtime.opencl import Device, compiler_warnings_ignored
 from graphdl.runtime.packing import packs
 
@@ -28,7 +29,10 @@ _Item = TypeVar("_Item")
 
 def main() -> None:
     """Compiles the task on standard input."""
-    compile_task(pickle.load(sys.stdin.buffer))
+    try:
+        compile_task(pickle.load(sys.stdin.buffer))
+    finally:
+        leave_unlisted()
 
 
 def compile_task(task: Task) -> None:

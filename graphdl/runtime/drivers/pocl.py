@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -59,8 +60,21 @@ def open_cache() -> Path:
         _log.warning("the kernel cache %s is of no use (%s); a temporary one takes its place", folder, error)
         kernels = KernelCache(usable_folder(Path(tempfile.mkdtemp(prefix="graphdl-")), executable=True))
         kernels.open()
+    _closing.append(kernels.close)
     atexit.register(kernels.close)
     return kernels.kernels
+
+
+_closing: list[Callable[[], None]] = []
+
+
+def leave_unlisted() -> None:
+    """Leaves it to another process to list the files that this one adds to its cache.
+
+    Two processes may compile the same kernel. The later file replaces the earlier one, and its checksum must be listed.
+    """
+    for close in _closing:
+        atexit.unregister(close)
 
 
 def _files() -> dict[Path, int | None]:
