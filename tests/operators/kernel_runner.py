@@ -16,6 +16,8 @@ from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
 from graphdl.operators.kernels.packing import FILTER_PACKING, PANEL_PACKING
 from graphdl.operators.kernels.template import TemplateCall
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
+from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS
+from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.runtime.alone import Alone, plain_store, upload
 from graphdl.runtime.opencl import Device
 
@@ -82,6 +84,22 @@ def convolution_input_gradient(target: Target, **problem: Any) -> Kernel:
 
 def convolution_weight_gradient(target: Target, **problem: Any) -> Kernel:
     return _predicted(WEIGHT_GRADIENT, ConvolutionProblem(**problem), target)
+
+
+def chosen(family: Family[Any, Any], target: Target, **problem: Any) -> Kernel:
+    """A convolution or one of its gradients by the method that the compiler chooses for filters that change."""
+    sizes = ConvolutionProblem(**problem)
+    if family is WEIGHT_GRADIENT and WEIGHT_GRADIENT.is_slower(sizes, target):
+        form = predicted(WINOGRAD_WEIGHTS, sizes, target)
+        return Kernel(WINOGRAD_WEIGHTS.call(sizes, form, target), splits=form.splits)
+    if family is CONVOLUTION or family is INPUT_GRADIENT:
+        transformed = family.transformed(sizes, False, target)
+        if transformed is not None:
+            tiling = predicted(WINOGRAD, transformed, target)
+            filters = WINOGRAD.filters(transformed, tiling, target)
+            pack = WINOGRAD_FILTERS.call(filters, None, target)
+            return Kernel(WINOGRAD.call(transformed, tiling, target), pack, filters.size)
+    return _predicted(family, sizes, target)
 
 
 def matmul_store(m: int, n: int) -> str:

@@ -6,7 +6,7 @@ A row gives the best GFLOP/s of both, the ratio of these, and the median of the 
 above 1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer
 more than OpenCL's: then ``--per-core`` counts processor time, PyTorch's with one thread, and gives GFLOP/s of a core,
 whatever else runs. It says nothing of how evenly a kernel loads two cores. Packing the filters is part of the
-convolutions' time. ``results/kernels.md`` keeps what was found.
+convolutions' time, and GFLOP/s count the direct method's operations. ``results/kernels.md`` keeps what was found.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "operators")]
 
 import kernel_runner as kr  # noqa: E402
 
+from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT  # noqa: E402
 from graphdl.operators.kernels.depthwise import DEPTHWISE, DEPTHWISE_INPUT, DEPTHWISE_WEIGHT  # noqa: E402
 from graphdl.operators.kernels.family import predicted  # noqa: E402
 from graphdl.operators.kernels.geometry import ConvolutionProblem  # noqa: E402
+from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT  # noqa: E402
 from graphdl.runtime.alone import Alone, upload  # noqa: E402
 from graphdl.runtime.devices import open_device  # noqa: E402
 
@@ -155,14 +157,14 @@ def convolution_rows(
     x_last = np.pad(x.permute(0, 2, 3, 1).numpy(), ((0, 0), *padding, (0, 0)))
     g_last = g.permute(0, 2, 3, 1).contiguous().numpy()
 
-    kernel = kr.convolution(kr.CPU, **problem, padding=padding)
+    kernel = kr.chosen(CONVOLUTION, device.target, **problem, padding=padding)
     yield (
         f"conv {name} forward",
         kernel.call.flops,
         ours(device, kernel, kr.image_store((n, out, out, o)), g.numel(), x_last, w.numpy()),
         lambda: torch.nn.functional.conv2d(x, w, stride=s, padding=pad),
     )
-    kernel = kr.convolution_weight_gradient(kr.CPU, **problem)
+    kernel = kr.chosen(WEIGHT_GRADIENT, device.target, **problem)
     yield (
         f"conv {name} weight",
         kernel.call.flops,
@@ -170,7 +172,7 @@ def convolution_rows(
         lambda: conv2d_weight(x, w.shape, g, stride=s, padding=pad),
     )
     if c > 3:
-        kernel = kr.convolution_input_gradient(kr.CPU, **problem, padding=padding)
+        kernel = kr.chosen(INPUT_GRADIENT, device.target, **problem, padding=padding)
         padded = np.pad(g_last, ((0, 0), *kernel.pad_gradient, (0, 0)))
         yield (
             f"conv {name} input",

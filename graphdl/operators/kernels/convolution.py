@@ -130,17 +130,15 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
             filters = planner.made(FILTER_PACKING, packing, (filters,), (packing.size,), y)
         return planner.made(self, problem, (data, filters), shape, y, problem.flops)
 
-    def _is_slower(
-        self, problem: ConvolutionProblem, other: WinogradProblem, filters: Tensor, planner: Planner
-    ) -> bool:
-        """Whether Winograd's method is chosen instead of this kernel."""
-        target = planner.target
-        if target.kind == "gpu":
-            return False
+    def transformed(self, problem: ConvolutionProblem, lasts: bool, target: Target) -> WinogradProblem | None:
+        """The problem for Winograd's method, if that is chosen instead of this kernel. See ``is_faster``."""
         windows = self._windows(problem)
+        found = winograd_problem(problem, gradient=windows.turn)
+        if target.kind == "gpu" or found is None:
+            return None
         steps = self.cycles(problem, predicted(self, problem, target), target)
         cycles = steps * windows.rows * windows.taps / target.compute_units
-        return is_faster(other, cycles, planner.repeats(filters), target)
+        return found if is_faster(found, cycles, lasts, target) else None
 
     def _windows_call(
         self, problem: ConvolutionProblem, tile: PixelTile, target: Target, defines: Mapping[str, int]
@@ -177,8 +175,8 @@ class ConvolutionFamily(_WindowFamily):
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         x, w = inputs
         problem = ConvolutionProblem.of(y, x.shape, w.shape, zeros_around(x))
-        transformed = winograd_problem(problem, gradient=False)
-        if transformed is not None and self._is_slower(problem, transformed, w, planner):
+        transformed = self.transformed(problem, planner.repeats(w), planner.target)
+        if transformed is not None:
             return winograd(y, y.shape, x, w, transformed, planner)
         return self._computed(y, y.shape, x, w, problem, planner)
 
@@ -221,8 +219,8 @@ class InputGradientFamily(OfPaddedInput, _WindowFamily):
     def prepare_padded(self, y: Tensor, inputs: tuple[Tensor, ...], padding: Padding, planner: Planner) -> Tensor:
         g, w = inputs
         problem = ConvolutionProblem.of(y, y.shape, w.shape, padding)
-        transformed = winograd_problem(problem, gradient=True)
-        if transformed is not None and self._is_slower(problem, transformed, w, planner):
+        transformed = self.transformed(problem, planner.repeats(w), planner.target)
+        if transformed is not None:
             return winograd(y, (*y.shape[:2], *problem.inner), g, w, transformed, planner)
         (top, bottom), (left, right) = self.gradient_padding(problem, planner.target)
         n, c = y.shape[:2]

@@ -56,7 +56,7 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
             shape = (1, problem.filters, problem.channels)
             return reshape(planner.made(POINTWISE_GRADIENT, product, (g, x), shape, y, problem.flops), y.shape)
         family: Family[ConvolutionProblem, Any] = self
-        if self._is_slower(problem, planner.target):
+        if self.is_slower(problem, planner.target):
             family, splits = WINOGRAD_WEIGHTS, planner.chosen(WINOGRAD_WEIGHTS, problem).splits
         else:
             splits = self.splits(problem, planner.chosen(self, problem), planner.target)
@@ -82,7 +82,7 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         tiles = ceil_div(_extent(problem), candidate.rows) * ceil_div(vectors, candidate.vectors)
         return tiles * step_cycles(candidate, target)
 
-    def _is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
+    def is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
         """Whether Winograd's method is chosen instead of this kernel."""
         if target.kind == "gpu":
             return False
