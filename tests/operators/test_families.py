@@ -36,6 +36,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
+from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, winograd_problem
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.structure import pad, pad_to, slice_
@@ -339,6 +340,14 @@ def test_winograds_method_covers_the_filters(problem: ConvolutionProblem, target
 def test_winograds_method_is_for_three_by_three_taps(problem: ConvolutionProblem, gradient: bool) -> None:
     plain = problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1) and problem.groups == 1
     assert (winograd_problem(problem, gradient=gradient) is not None) == plain
+
+
+@pytest.mark.parametrize("sizes", [(20, 12, 50, 5), (256, 56, 64, 1), (16, 32, 32, 5)], ids=str)
+def test_loads_are_counted_in_the_choice_for_weight_gradients(sizes: tuple[int, int, int, int]) -> None:
+    """Tiles of one vector compute fewer rows in excess, but a step of theirs has as many loads as products."""
+    channels, size, filters, taps = sizes
+    problem = ConvolutionProblem(4, channels, size, size, filters, (taps, taps), (1, 1), (1, 1), 1)
+    assert predicted(WEIGHT_GRADIENT, problem, Target("cpu", vector_width=8, compute_units=2)).vectors == 2
 
 
 @given(problems(depthwise=True), targets, st.sampled_from([DEPTHWISE, DEPTHWISE_INPUT]))

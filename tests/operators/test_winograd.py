@@ -227,6 +227,10 @@ def test_is_chosen_where_products_are_most_of_the_work(sizes: tuple[int, int, in
     assert kernels(of_filters(*sizes), kr.NARROW_CPU) == ["winograd_weights", "unpack_filters"]
 
 
+def test_is_chosen_for_many_filters_of_few_channels_if_the_direct_kernel_mostly_copies() -> None:
+    assert kernels(of_filters(4, 3, 224, 64), kr.NARROW_CPU) == ["winograd_weights", "unpack_filters"]
+
+
 @pytest.mark.parametrize(
     "y",
     [

@@ -78,9 +78,10 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
     def cycles(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> float:
         if isinstance(candidate, GroupTile):
             return 0.0
-        vectors = ceil_div(problem.group_filters, lanes_of(target))
-        tiles = ceil_div(_extent(problem), candidate.rows) * ceil_div(vectors, candidate.vectors)
-        return tiles * step_cycles(candidate, target)
+        panels = ceil_div(ceil_div(problem.group_filters, lanes_of(target)), candidate.vectors)
+        loads = (candidate.rows + candidate.vectors) / _LOADS + 0.5
+        steps = ceil_div(_extent(problem), candidate.rows) * panels
+        return steps * max(step_cycles(candidate, target), loads) + panels * candidate.vectors * _COPY_CYCLES
 
     def is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
         """Whether Winograd's method is chosen instead of this kernel."""
@@ -168,6 +169,12 @@ def _is_product(problem: ConvolutionProblem) -> bool:
 
 
 _MANY_FILTERS = 256
+
+# Measured on an AMD Zen 3 with two cores and PoCL 3.0.
+_LOADS = 1.8
+"""Loads of a step in a cycle. Only tiles of one vector have so many loads that this matters."""
+_COPY_CYCLES = 3
+"""Cycles of the copy of one vector of G to private memory. With few rows this takes as long as the products."""
 
 
 @dataclass(frozen=True, slots=True)
