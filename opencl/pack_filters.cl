@@ -14,6 +14,8 @@
  *       +------+               +-----------+
  *
  * Parameters, besides those of tile.cl (COLUMNS is the columns of one group)
+ *   ADJACENT_COLUMNS  1: neighbouring columns of W are adjacent in memory
+ *   ADJACENT_ROWS     1: neighbouring rows of W are adjacent in memory
  *   PANEL             columns of a panel, a multiple of LANES
  *   PANELS            panels of one group
  *   ROWS              rows of one group
@@ -39,7 +41,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const size_t start = (size_t)(panel / PANELS) * GROUP_STRIDE + (size_t)column * COLUMN_STRIDE;
 
     /* A run is a stretch of W that is contiguous for each column: all taps of all rows, or of one row. */
-#if ROW_STRIDE == TAPS
+#if ADJACENT_ROWS
     const int runs = 1, length = (last - first) * TAPS;
 #else
     const int runs = last - first, length = TAPS;
@@ -48,7 +50,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         const size_t from = start + (size_t)(first + run) * ROW_STRIDE;
         for (int j = 0; j < length; j += LANES) {
             VECTOR block[LANES];
-#if COLUMN_STRIDE == 1
+#if ADJACENT_COLUMNS
             const int whole = column + LANES <= COLUMNS;
             if (whole)
                 block[0] = READ(W, LANES, W + from);

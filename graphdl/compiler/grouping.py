@@ -35,6 +35,8 @@ class GeneratedKernel:
     """Tensors whose memory the kernel needs only while it runs."""
     form: Form | None = None
     """The form of a hand-written kernel."""
+    numbers: tuple[int, ...] = ()
+    """The arguments of a hand-written kernel after its operands."""
 
     @property
     def alone(self) -> bool:
@@ -59,8 +61,10 @@ def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: Elem
         return _loop(plan, roots[0], roots[0].operation)
     else:
         made = template(roots[0], outputs, chains, strides, target, operands)
-        text = made.preamble + made.text
-        return GeneratedKernel(plan, operands, "", text, made.global_size, made.local_size, (), form=made.form)
+        return GeneratedKernel(
+            plan, operands, "", made.preamble + made.text, made.global_size, made.local_size, (), form=made.form,
+            numbers=made.numbers,
+        )  # fmt: skip
     return GeneratedKernel(plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
 
 

@@ -160,21 +160,23 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     called = {name: text for kernel in group for name, text in kernel.operands.functions.items()}
     functions = "".join(called.values())
     if group[0].template:
+        numbers = group[0].numbers
+        declared = ", ".join((declared, *(f"const int n{k}" for k in range(len(numbers)))))
         text = (
             f"#define KERNEL_PARAMETERS {declared}\n"
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
-        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}"), ()
-    numbers = Numbers(most_numbers(len(pointed), target))
+        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}"), numbers
+    taken = Numbers(most_numbers(len(pointed), target))
     bodies = "".join(
-        f"{{\n{_pointers(kernel.operands, number)}\n{numbers.taken_from(kernel.statements)}\n}}\n" for kernel in group
+        f"{{\n{_pointers(kernel.operands, number)}\n{taken.taken_from(kernel.statements)}\n}}\n" for kernel in group
     )
-    declared = ", ".join((declared, *numbers.parameters))
+    declared = ", ".join((declared, *taken.parameters))
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     text = f"({declared})\n{{\n{bodies}}}\n"
     name = _name(group, functions + head + text)
-    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}"), numbers.values
+    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}"), taken.values
 
 
 def _name(group: Group, text: str) -> str:

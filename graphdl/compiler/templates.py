@@ -28,6 +28,8 @@ class TemplateText:
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     form: Form
+    numbers: tuple[int, ...]
+    """The arguments after the operands, named ``n0, n1, …`` in the text."""
 
 
 def template(
@@ -46,6 +48,7 @@ def template(
     call = root.operation.call(target, reads)
     # Each operand has its own pointer, even if two operands are in the same tensor.
     prologue, defines = [], [f"#define {name} {value}" for name, value in call.defines.items()]
+    defines += [f"#define {name} n{k}" for k, name in enumerate(call.sizes)]
     for name, base, read in zip(call.operands, bases, reads, strict=True):
         pointer, rest = operands.locate(base, Index(read.offset))
         prologue.append(f"const __global MEMORY_{name} *{name} = {pointer} + ({rest.constant});")
@@ -77,7 +80,8 @@ def template(
             body = [*heads, *_declared(values, "_", family.outputs, width), *emitter.lines]
         macros.append(f"#define STORE_{width}({parameters}) do {{ {' '.join(body)} }} while (0)")
     preamble = "\n".join([*defines, *macros, f"#define KERNEL_PROLOGUE POINTERS {' '.join(prologue)}", ""])
-    return TemplateText(preamble, call.text(), call.global_size, call.local_size, root.operation.form(reads))
+    form, numbers = root.operation.form(reads), tuple(call.sizes.values())
+    return TemplateText(preamble, call.text(), call.global_size, call.local_size, form, numbers)
 
 
 def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], width: int) -> list[str]:

@@ -50,16 +50,18 @@ class Alone:
 
     def __init__(self, device: Device, call: TemplateCall, store: str, *, adds: bool = False) -> None:
         self.device, self.call = device, call
-        parameters = ", ".join(f"const __global float *{name}_" for name in call.operands)
+        parameters = "".join(f"const __global float *{name}_, " for name in call.operands)
+        sizes = "".join(f", const int {name}_" for name in call.sizes)
         prologue = " ".join(f"const __global float *{name} = {name}_;" for name in call.operands)
         vectors = resource("opencl/vectors.cl").read_text("utf-8")
         preamble = (
             "#define KERNEL_NAME alone\n"
-            f"#define KERNEL_PARAMETERS {parameters}, __global float *result_\n"
+            f"#define KERNEL_PARAMETERS {parameters}__global float *result_{sizes}\n"
             f"#define KERNEL_PROLOGUE {prologue}\n"
             f"{_STORES.replace('OPERATOR', '+=' if adds else '=')}#define STORE{store}\n"
         )
         preamble += "".join(f"#define {name} {value}\n" for name, value in call.defines.items())
+        preamble += "".join(f"#define {name} {name}_\n" for name in call.sizes)
         preamble += "".join(f"#define MEMORY_{name} float\n" for name in call.operands)
         with compiler_warnings_ignored(), device_errors(f"building {call.source}"):
             self._kernel = build_program(device.context, vectors + preamble + call.text(), OPTIONS).alone
@@ -68,7 +70,7 @@ class Alone:
     def bind(self, *buffers: cl.Buffer) -> None:
         """Sets the buffers of the operands, followed by that of the result."""
         self._buffers = buffers  # a bound argument does not keep its buffer alive
-        self._kernel.set_args(*buffers)
+        self._kernel.set_args(*buffers, *map(np.int32, self.call.sizes.values()))
 
     def enqueue(self) -> None:
         """Enqueues the kernel with the bound buffers."""

@@ -130,7 +130,8 @@ def source_of(
         for pattern in patterns:
             operands = [Operand(offset, tuple(strides)) for offset, strides in pattern]
             call = family.call(problem, candidates[name], target, operands)
-            facts = (_stripped(call.text()), sorted(call.defines.items()), call.global_size, call.local_size)
+            parameters = sorted({**call.defines, **call.sizes}.items())
+            facts = (_stripped(call.text()), parameters, call.global_size, call.local_size)
             digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 

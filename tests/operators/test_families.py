@@ -273,10 +273,10 @@ def test_packed_filters_have_room_for_all(
     assert packing.size == groups * packing.panels * packing.panel * rows * taps
     call = FILTER_PACKING.call(packing, None, target)
     check_call(FILTER_PACKING, call, replace(target, max_work_group=1))
-    assert call.global_size[1] * call.defines["ROWS_PER_ITEM"] >= rows
+    assert call.global_size[1] * call.sizes["ROWS_PER_ITEM"] >= rows
     assert call.global_size[0] * lanes_of(target) == packing.panel
     assert call.global_size[2] == packing.panels * groups
-    assert call.defines["FLOATS"] == groups * columns * rows * taps
+    assert call.sizes["FLOATS"] == groups * columns * rows * taps
 
 
 @given(problems(), targets, st.booleans())

@@ -96,10 +96,12 @@ def _call(problem: Packing, group_stride: int, strides: Pair, floats: int) -> Te
         source="pack_filters.cl",
         prelude=("tile.cl",),
         defines={
-            "LANES": problem.lanes, "PANEL": panel, "PANELS": panels, "COLUMNS": columns, "ROWS": rows,
-            "TAPS": taps, "GROUP_STRIDE": group_stride, "COLUMN_STRIDE": strides[0],
-            "ROW_STRIDE": strides[1], "TURN": int(problem.turn), "ROWS_PER_ITEM": rows_packed,
-            "FLOATS": floats,
+            "LANES": problem.lanes, "TAPS": taps, "TURN": int(problem.turn), "ADJACENT_COLUMNS": int(strides[0] == 1),
+            "ADJACENT_ROWS": int(strides[1] == taps),
+        },
+        sizes={
+            "PANEL": panel, "PANELS": panels, "COLUMNS": columns, "ROWS": rows, "GROUP_STRIDE": group_stride,
+            "COLUMN_STRIDE": strides[0], "ROW_STRIDE": strides[1], "ROWS_PER_ITEM": rows_packed, "FLOATS": floats,
         },
         global_size=(problem.vectors, ceil_div(rows, rows_packed), panels * problem.groups),
         local_size=(1, 1, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphdl.resources import resource
@@ -17,7 +17,7 @@ class TemplateCall:
     """A kernel template of ``opencl/`` and the values of its parameters.
 
     The compiler's preamble defines ``KERNEL_NAME``, ``KERNEL_PARAMETERS``, ``KERNEL_PROLOGUE`` (which declares the
-    pointers named in ``operands``), ``STORE`` and ``defines``; ``text()`` comes after it.
+    pointers named in ``operands``), ``STORE``, ``defines`` and ``sizes``; ``text()`` comes after it.
     """
 
     source: str
@@ -27,6 +27,8 @@ class TemplateCall:
     flops: int
     operands: tuple[str, ...]
     """The names of the pointers to the operands."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Parameters that are arguments of the kernel. Calls that differ only in them share a text."""
     prelude: tuple[str, ...] = ()
     """The files of ``opencl/`` whose text precedes that of ``source``."""
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 
 from graphdl.runtime.drivers.pocl import open_cache
-from graphdl.runtime.drivers.pocl_cache import TOUCHED
 
 _begin = time.time()
 _kept: dict[str, list[ctypes.CDLL]] = {}
@@ -41,6 +40,8 @@ def _folders(parents: Iterable[str]) -> Iterator[str]:
 
 def _is_in_use(program: str) -> bool:
     """Whether a program was built since this process began. Others may contain the same kernels."""
+    from graphdl.runtime.drivers.pocl_cache import TOUCHED  # it locks files in a way that Windows lacks
+
     try:
         return os.stat(f"{program}/{TOUCHED}").st_mtime >= _begin
     except OSError:
