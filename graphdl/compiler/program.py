@@ -59,6 +59,15 @@ class Tuning:
     """Work-items of a work-group of a generated kernel on a GPU."""
 
 
+def within(private_memory: int) -> Tuning:
+    """The assumptions for a device whose work-items have only some bytes of private memory; 0 is no limit."""
+    if not private_memory:
+        return Tuning()
+    # A kernel has several arrays, and a panel has up to 64 floats for each step.
+    steps = private_memory // 512
+    return Tuning(private_floats=private_memory // 32, panel_steps=min(1024, steps), strip_steps=min(256, steps))
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The properties of a device that the compiler needs."""

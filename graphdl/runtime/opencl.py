@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyopencl as cl
 
-from graphdl.compiler.program import Target
+from graphdl.compiler.program import Target, within
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.ranking import DeviceInfo
 
@@ -45,6 +45,7 @@ def target_of(info: DeviceInfo) -> Target:
         cache_line=info.cache_line,
         name=info.name,
         driver=f"{info.platform} {info.platform_version} {info.driver_version}",
+        tuning=within(info.private_memory),
     )
 
 

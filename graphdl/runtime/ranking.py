@@ -58,6 +58,8 @@ class DeviceInfo:
     """Whether the driver compiles a kernel at its first launch, and only one at a time in a process."""
     kernels_loaded: int = 0
     """The number of kernels that the driver keeps in memory; 0 if it keeps all."""
+    private_memory: int = 0
+    """Bytes of private memory that a work-item may use; 0 if no limit is known."""
     quirks: tuple[Quirk, ...] = field(default=(), compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
@@ -170,6 +172,20 @@ QUIRKS = (
         lambda info, host_memory: replace(info, memory=max(info.memory, host_memory * 3 // 4)),
         "PoCL reports what hwloc counts in the NUMA nodes, less a reserve, and does not enforce it; "
         "a kernel that hands memory out lazily counts far too little there",
+    ),
+    Quirk(
+        "little-private-memory",
+        r"llvmpipe",
+        ("rasterizer",),
+        lambda info, _: replace(info, private_memory=128 << 10),
+        "Mesa's llvmpipe loses what a work-item writes beyond 128 KiB of private memory",
+    ),
+    Quirk(
+        "small-work-groups",
+        r"llvmpipe",
+        ("rasterizer",),
+        lambda info, _: replace(info, max_work_group=min(info.max_work_group, 32)),
+        "rusticl reports 1024 for llvmpipe, but 32 for each kernel",
     ),
     Quirk(
         "small-programs",

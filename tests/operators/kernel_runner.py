@@ -19,12 +19,15 @@ from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.runtime.alone import Alone, plain_store, upload
+from graphdl.runtime.devices import open_device
 from graphdl.runtime.opencl import Device
 
-CPU = Target("cpu", vector_width=16, compute_units=2)
-NARROW_CPU = Target("cpu", vector_width=8, compute_units=3)
-GPU = Target("gpu", vector_width=4, compute_units=8)
-SMALL_GPU = Target("gpu", vector_width=1, compute_units=2, max_work_group=64)
+# The kernels fit into the private memory and the work-groups of the device that runs them.
+RUNNER = open_device().target
+CPU = Target("cpu", vector_width=16, compute_units=2, tuning=RUNNER.tuning)
+NARROW_CPU = Target("cpu", vector_width=8, compute_units=3, tuning=RUNNER.tuning)
+GPU = Target("gpu", vector_width=4, compute_units=8, max_work_group=min(256, RUNNER.max_work_group))
+SMALL_GPU = Target("gpu", vector_width=1, compute_units=2, max_work_group=min(64, RUNNER.max_work_group))
 
 Strides = tuple[int, int, int]
 
