@@ -14,8 +14,8 @@
  *   +-----------+ | next ROWS rows        |  BLOCKS such tiles use the same packed pixels; their sums are kept in
  *                 +-----------------------+  private memory in between
  *
- * A work-item computes BLOCKS tiles of each of SPAN panels, for one ky and, with a dilation or groups, one kx. It sums
- * over one of SPLITS parts of the output rows. The splits are added up afterwards.
+ * A work-item computes BLOCKS tiles of each of SPAN panels, for TAP_ROWS successive ky and, with a dilation or groups,
+ * one kx. It sums over one of SPLITS parts of the output rows. The splits are added up afterwards.
  *
  * Parameters, besides those of tile.cl (COLUMNS is the output channels of one group)
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X, all groups
@@ -26,13 +26,14 @@
  *   MERGE_X                         1: the rows run over (kx, i); 0: over i
  *   ROWS, VECTORS                   the register tile
  *   BLOCKS                          tiles of a work-item
+ *   TAP_ROWS                        rows of taps of a work-item: 1, or TAPS_Y with MERGE_X
  *   LINES                           output rows of one packed chunk
  *   SPAN                            panels of a work-item, side by side
  *   SPANS                           spans of one group
  *   COPY_X                          1: copy each tile's part of X first, for all panels of the span
  *   ITEMS                           work-items side by side along the rows
  *   SPLITS                          parts of the sum
- * Global ids: 0 = item + ITEMS * (MERGE_X ? ky : kx + TAPS_X * ky), 1 = span + SPANS * group, 2 = split.
+ * Global ids: 0 = item + ITEMS * (MERGE_X ? ky / TAP_ROWS : kx + TAPS_X * ky), 1 = span + SPANS * group, 2 = split.
  */
 #define PANEL (VECTORS * LANES)
 #define EXTENT (MERGE_X ? TAPS_X * GROUP_CHANNELS : GROUP_CHANNELS)
@@ -97,7 +98,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 {
     KERNEL_PROLOGUE
     const int tap = (int)get_global_id(0) / ITEMS;
-    const int ky = MERGE_X ? tap : tap / TAPS_X;
+    const int ky0 = MERGE_X ? tap * TAP_ROWS : tap / TAPS_X;
     const int tap_x = MERGE_X ? 0 : tap % TAPS_X;
     const int first = (int)get_global_id(0) % ITEMS * BLOCKS;
     const int last = LEAST(first + BLOCKS, (EXTENT + ROWS - 1) / ROWS);
@@ -107,12 +108,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const int base = group * COLUMNS;
     const int split = get_global_id(2);
 
-    float rest[BLOCKS * SPAN * ROWS * PANEL] __attribute__((aligned(64)));
+    float rest[TAP_ROWS * BLOCKS * SPAN * ROWS * PANEL] __attribute__((aligned(64)));
     float packed[SPAN * LINES * OUT_WIDTH * PANEL] __attribute__((aligned(64)));
 #if COPY_X
     float strip[LINES * OUT_WIDTH * ROWS] __attribute__((aligned(64)));
 #endif
-    for (int s = 0; s < BLOCKS * SPAN * ROWS * PANEL; s++)
+    for (int s = 0; s < TAP_ROWS * BLOCKS * SPAN * ROWS * PANEL; s++)
         rest[s] = 0.0f;
 #if COLUMNS % PANEL != 0
     if (left + span * PANEL > COLUMNS)
@@ -126,7 +127,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         for (int p = 0; p < span; p++)
             pack_gradient(G + (size_t)start * (OUT_WIDTH * OUT_CHANNELS) + base,
                           packed + p * (LINES * OUT_WIDTH * PANEL), (stop - start) * OUT_WIDTH, left + p * PANEL);
-        for (int block = first; block < last; block++) {
+        for (int each = 0; each < TAP_ROWS * (last - first); each++) {
+            const int ky = ky0 + each / (last - first), block = first + each % (last - first);
             const int top = LEAST(block * ROWS, EXTENT - ROWS);
             const __global MEMORY_X *data =
                 X + (ky * DILATION_Y * WIDTH + tap_x * DILATION_X) * CHANNELS + group * GROUP_CHANNELS + top;
@@ -134,7 +136,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             copy_strip(data, strip, start, stop);
 #endif
             for (int p = 0; p < span; p++) {
-                float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);
+                float *kept = rest + (each * SPAN + p) * (ROWS * PANEL);
                 const float *g = packed + p * (LINES * OUT_WIDTH * PANEL);
                 VECTOR sum[ROWS][VECTORS];
                 #pragma unroll
@@ -161,13 +163,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             }
         }
     }
-    for (int block = first; block < last; block++) {
+    for (int each = 0; each < TAP_ROWS * (last - first); each++) {
+        const int ky = ky0 + each / (last - first), block = first + each % (last - first);
         const int top = LEAST(block * ROWS, EXTENT - ROWS);
         for (int row = block * ROWS; row < top + ROWS; row++) {
             const int i = row % GROUP_CHANNELS;
             const int kx = MERGE_X ? row / GROUP_CHANNELS : tap_x;
             for (int p = 0; p < span; p++) {
-                const float *values = rest + (((block - first) * SPAN + p) * ROWS + row - top) * PANEL;
+                const float *values = rest + ((each * SPAN + p) * ROWS + row - top) * PANEL;
                 for (int v = 0; v < VECTORS; v++)
                     STORE_COLUMN(LOAD(values + v * LANES), left + p * PANEL + v * LANES);
             }

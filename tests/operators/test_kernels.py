@@ -222,6 +222,12 @@ def test_weight_gradient_in_parts_and_chunks(device: kr.Device) -> None:
     check_weight_gradient(device, kr.CPU, problem(channels=33, filters=40), splits=3, LINES=2)
 
 
+def test_weight_gradient_of_few_rows_computes_all_taps_at_once(device: kr.Device) -> None:
+    few = problem(channels=7, filters=40, kernel=(2, 3), stride=(2, 1))
+    assert kr.convolution_weight_gradient(kr.CPU, **few).call.defines["TAP_ROWS"] == 2
+    check_weight_gradient(device, kr.CPU, few, splits=3, LINES=2)
+
+
 def test_weight_gradient_copies_far_apart_pixels(device: kr.Device) -> None:
     many = problem(channels=520, filters=290, kernel=(1, 1), height=4, width=5)
     assert kr.convolution_weight_gradient(kr.CPU, **many).call.defines["COPY_X"] == 1

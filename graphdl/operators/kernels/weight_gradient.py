@@ -81,7 +81,8 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         panels = ceil_div(ceil_div(problem.group_filters, lanes_of(target)), candidate.vectors)
         loads = (candidate.rows + candidate.vectors) / _LOADS + 0.5
         steps = ceil_div(_extent(problem), candidate.rows) * panels
-        return steps * max(step_cycles(candidate, target), loads) + panels * candidate.vectors * _COPY_CYCLES
+        copies = panels * candidate.vectors * _COPY_CYCLES / _tap_rows(problem)
+        return steps * max(step_cycles(candidate, target), loads) + copies
 
     def is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
         """Whether Winograd's method is chosen instead of this kernel."""
@@ -124,11 +125,11 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
                 "LANES": lanes_of(target), "COLUMNS": problem.group_filters, "GROUPS": problem.groups,
                 "DILATION_Y": problem.dilation[0], "DILATION_X": problem.dilation[1],
                 "MERGE_X": int(_merges(problem)), "ROWS": candidate.rows, "VECTORS": candidate.vectors,
-                "BLOCKS": shares.blocks, "LINES": shares.lines, "SPAN": shares.span, "SPANS": shares.spans,
-                "COPY_X": int(shares.copies), "ITEMS": shares.items, "SPLITS": splits,
+                "BLOCKS": shares.blocks, "TAP_ROWS": _tap_rows(problem), "LINES": shares.lines, "SPAN": shares.span,
+                "SPANS": shares.spans, "COPY_X": int(shares.copies), "ITEMS": shares.items, "SPLITS": splits,
             },
             global_size=(
-                shares.items * (problem.kernel[0] if _merges(problem) else problem.taps),
+                shares.items * _tap_items(problem),
                 shares.spans * problem.groups, splits,
             ),
             local_size=(1, 1, 1),
@@ -170,6 +171,9 @@ def _is_product(problem: ConvolutionProblem) -> bool:
 
 _MANY_FILTERS = 256
 
+_FEW_ROWS = 48
+"""Rows of the product, for each row of taps, up to which one work-item computes all rows of taps."""
+
 # Measured on an AMD Zen 3 with two cores and PoCL 3.0.
 _LOADS = 1.8
 """Loads of a step in a cycle. Only tiles of one vector have so many loads that this matters."""
@@ -204,9 +208,10 @@ def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> 
     span = min(8 if copies else 4, panels)
     spans = ceil_div(panels, span)
     tiles = ceil_div(_extent(problem), tile.rows)
-    blocks = min(tiles, max(1, target.tuning.private_floats // (tile.rows * panel * span)))
+    sums = _tap_rows(problem) * tile.rows * panel * span
+    blocks = min(tiles, max(1, target.tuning.private_floats // sums))
     items = ceil_div(tiles, blocks)
-    work_items = items * (problem.kernel[0] if _merges(problem) else problem.taps) * spans * problem.groups
+    work_items = items * _tap_items(problem) * spans * problem.groups
     lines = problem.batch * problem.output[0]
     splits = min(ceil_div(target.shares, work_items), lines)
     chunk = max(1, min(ceil_div(lines, splits), (256 if copies else 128) // problem.output[1]))
@@ -216,6 +221,16 @@ def _shares(problem: ConvolutionProblem, tile: RegisterTile, target: Target) -> 
 def _merges(problem: ConvolutionProblem) -> bool:
     """Whether the taps of a row and the channels can be treated as one dimension of the data."""
     return problem.dilation[1] == 1 and problem.groups == 1
+
+
+def _tap_rows(problem: ConvolutionProblem) -> int:
+    """The rows of taps of a work-item: all if the products of one take little longer than the copy of the gradient."""
+    return problem.kernel[0] if _merges(problem) and _extent(problem) <= _FEW_ROWS else 1
+
+
+def _tap_items(problem: ConvolutionProblem) -> int:
+    """The number of work-items among which the taps are divided."""
+    return problem.kernel[0] // _tap_rows(problem) if _merges(problem) else problem.taps
 
 
 def _extent(problem: ConvolutionProblem) -> int:
