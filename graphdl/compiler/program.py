@@ -146,8 +146,6 @@ class Launch:
     bindings: tuple[Binding, ...]
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
-    numbers: tuple[int | float, ...] = ()
-    """The arguments after the operands: an ``int`` or a ``float`` of C for each of Python's."""
     label: str = ""
     """For people: ``conv c1``, ``add+relu features``."""
     flops: int = 0
@@ -164,6 +162,8 @@ class Launch:
     writes: tuple[int, ...] = ()
     times: int = 1
     """How often the launch runs in all turns of its enclosing loops."""
+    numbers: tuple[int | float, ...] = ()
+    """The arguments after the operands: an ``int`` or a ``float`` of C for each of Python's."""
 
     @property
     def modules(self) -> tuple[str, ...]:
