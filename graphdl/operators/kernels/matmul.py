@@ -115,12 +115,13 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         far_rows = a.strides[2] == 1 and a.strides[1] >= 2 * tuning.page
         far_steps = a.strides[1] == 1 and a.strides[2] >= (tuning.page // 4 if panels >= 4 else tuning.page)
         copy_a = tile.rows >= 4 and (far_rows or far_steps)
-        span = min(_WIDEST_SPAN // panel, panels) if copy_a else 1
+        span = max(1, min(tuning.private_floats // (tuning.strip_steps * panel), panels)) if copy_a else 1
         spans = ceil_div(panels, span)
         depth = min(k, tuning.strip_steps if copy_a or (m <= 128 and not problem.packed) else tuning.panel_steps)
         tile_cycles = k * span * step_cycles(tile, target)
         pack_cycles = k * span * tile.vectors * (4.0 if b_strides[2] == 1 else 8.0) if not in_place else 0.0
-        blocks = _blocks(target, batch * spans, tiles, 48 if copy_a else 32, tile_cycles, pack_cycles)
+        most = min(48 if copy_a else 32, max(1, tuning.kept_floats // (tile.rows * span * panel)))
+        blocks = _blocks(target, batch * spans, tiles, most, tile_cycles, pack_cycles)
         return TemplateCall(
             source="matmul.cl",
             prelude=("tile.cl",),
@@ -158,5 +159,3 @@ def _blocks(target: Target, columns: int, tiles: int, most_blocks: int, tile_cyc
 
 
 _MOST_CANDIDATES = 4096
-_WIDEST_SPAN = 256
-"""The most columns of B for which a strip of A is copied once."""
