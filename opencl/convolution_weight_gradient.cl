@@ -57,7 +57,7 @@
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                            \
             value_[v] = LOAD((gradient) + v * LANES);                                                                  \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                             \
-            const VECTOR spread_ = (VECTOR)(LOAD_DATA((data) + r));                                                   \
+            const VECTOR spread_ = (VECTOR)(LOAD_DATA((data) + r));                                                    \
             _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                                        \
                 sum[r][v] = spread_ * value_[v] + sum[r][v];                                                           \
         }                                                                                                              \

@@ -32,7 +32,7 @@
             TYPE r[6];                                                                                                 \
             TRANSFORM_DATA(half_[y], r);                                                                               \
             _Pragma("unroll") for (int x = 0; x < 6; x++)                                                              \
-                PUT(r[x], to + (y * 6 + x) * step);                                                               \
+                PUT(r[x], to + (y * 6 + x) * step);                                                                    \
         }                                                                                                              \
     } while (0)
 #define PUT_FLOAT(value, pointer) (*(pointer) = (value))

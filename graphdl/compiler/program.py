@@ -68,9 +68,7 @@ def within(private_memory: int) -> Tuning:
     # A kernel has several arrays. The largest is a panel, which has up to 96 floats for each step.
     steps = private_memory // 1024
     floats = private_memory // 32
-    return Tuning(
-        private_floats=floats, kept_floats=floats, panel_steps=min(1024, steps), strip_steps=min(256, steps)
-    )
+    return Tuning(private_floats=floats, kept_floats=floats, panel_steps=min(1024, steps), strip_steps=min(256, steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from graphdl.graph.types import Shape
 from graphdl.operators.kernels.family import Family, Operand, Planner, predicted
 from graphdl.operators.kernels.geometry import CHANNELS_LAST, ConvolutionProblem, Pair
+from graphdl.operators.kernels.packing import Packing
 from graphdl.operators.kernels.template import (
     RegisterTile,
     TemplateCall,
@@ -51,27 +52,8 @@ def fast_tiles(target: Target, most_rows: int, most_vectors: int) -> list[Regist
 
 
 @dataclass(frozen=True, slots=True)
-class TransformedFilters:
-    """Panels of ``vectors`` × ``lanes`` columns, each with all rows, for each of the 36 positions."""
-
-    lanes: int
-    vectors: int
-    columns: int
-    """The number of results for each pixel."""
-    rows: int
-    """The number of channels that are summed over."""
-    strides: Pair
-    """The strides of filters along the columns and along the rows."""
-    turn: bool
-    """Whether the order of the taps is reversed."""
-
-    @property
-    def panel(self) -> int:
-        return self.vectors * self.lanes
-
-    @property
-    def panels(self) -> int:
-        return ceil_div(self.columns, self.panel)
+class TransformedFilters(Packing):
+    """Filters of 9 taps in panels, with 36 transformed weights in place of the taps: one set of panels for each."""
 
     @property
     def step(self) -> int:
@@ -150,7 +132,7 @@ class FilterTransform(Family[TransformedFilters, None]):
             defines={
                 "LANES": problem.lanes, "COLUMNS": problem.columns, "PANEL": problem.panel, "ROWS": problem.rows,
                 "COLUMN_STRIDE": problem.strides[0], "ROW_STRIDE": problem.strides[1],
-                "FLOATS": 9 * problem.columns * problem.rows, "TURN": int(problem.turn),
+                "FLOATS": problem.taps * problem.columns * problem.rows, "TURN": int(problem.turn),
                 "POSITION_STEP": problem.step, "ROWS_PER_ITEM": rows_each,
             },
             global_size=(problem.panels, ceil_div(problem.rows, rows_each)),
@@ -210,8 +192,8 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
     def filters(self, problem: WinogradProblem, candidate: Tiling, target: Target) -> TransformedFilters:
         """The filters that a form of the kernel reads."""
         return TransformedFilters(
-            lanes_of(target), candidate.registers.vectors, problem.columns, problem.channels, problem.filter_strides,
-            problem.turn,
+            lanes_of(target), candidate.registers.vectors, 1, problem.columns, problem.channels, 9,
+            problem.filter_strides, problem.turn,
         )  # fmt: skip
 
     def call(
