@@ -1,6 +1,6 @@
 """The error function, for scalars and for vectors of each width.
 
-Drivers compute ``erf`` of a vector element by element, which takes about three times as long.
+PoCL's ``erf`` of a vector goes element by element and takes eight times as long, that of Intel's runtime twice.
 """
 
 from __future__ import annotations
