@@ -152,18 +152,21 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 for (int v = 0; v < VECTORS; v++)
                     SAVE(sum[p][v], tile + p * PANEL + v * LANES);
 
-            for (int n = next_n; n < tile_n + TILE_N; n++)
-                for (int grid_y = next_y; grid_y < tile_y + TILE_Y; grid_y++)
-                    for (int grid_x = next_x; grid_x < tile_x + TILE_X; grid_x++) {
-                        const int pixel = ((n - tile_n) * TILE_Y + grid_y - tile_y) * TILE_X + grid_x - tile_x;
-                        const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
+            /* One loop, no deeper than that of the products: a compiler takes inner loops for the hot ones, and keeps the
+             * constants of the epilogue in registers that the sums need. */
+            for (int each = 0; each < PIXELS * VECTORS; each++) {
+                const int pixel = each / VECTORS, v = each % VECTORS;
+                const int n = tile_n + pixel / (TILE_Y * TILE_X);
+                const int grid_y = tile_y + pixel / TILE_X % TILE_Y, grid_x = tile_x + pixel % TILE_X;
+                const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
+                if (n < next_n || grid_y < next_y || grid_x < next_x)
+                    continue;
 #if PHASES_Y * PHASES_X > 1
-                        if (y >= OUT_HEIGHT || x >= OUT_WIDTH)
-                            continue;
+                if (y >= OUT_HEIGHT || x >= OUT_WIDTH)
+                    continue;
 #endif
-                        for (int v = 0; v < VECTORS; v++)
-                            STORE_COLUMN(LOAD(tile + pixel * PANEL + v * LANES), column + v * LANES);
-                    }
+                STORE_COLUMN(LOAD(tile + each * LANES), column + v * LANES);
+            }
         }
     }
 }
