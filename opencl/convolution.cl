@@ -34,10 +34,13 @@
  *   TILE_N, TILE_Y, TILE_X, VECTORS the register tile
  *   ROWS_PER_ITEM                   rows of tiles of a work-item
  *   PANELS                          panels of one group
- * Global ids: 0 = block of tile rows, 1 = panel + PANELS * group, 2 = phase.
+ *   SPAN                            panels of a work-item
+ * Global ids: 0 = block of tile rows, 1 = span of panels + spans of a group * group, 2 = phase.
  */
 #define PANEL (VECTORS * LANES)
 #define PIXELS (TILE_N * TILE_Y * TILE_X)
+#define SPANS ((PANELS + SPAN - 1) / SPAN)
+#define PANEL_FLOATS (TAPS_Y * TAPS_X * GROUP_CHANNELS * PANEL)
 #define TILES_N ((BATCH + TILE_N - 1) / TILE_N)
 #define TILES_Y ((GRID_HEIGHT + TILE_Y - 1) / TILE_Y)
 #define TILES_X ((GRID_WIDTH + TILE_X - 1) / TILE_X)
@@ -91,10 +94,9 @@ inline Taps phase_taps(const int phase, const int phases, const int taps, const 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
 {
     KERNEL_PROLOGUE
-    const int group = (int)get_global_id(1) / PANELS;
-    const int column = (int)get_global_id(1) % PANELS * PANEL;
+    const int group = (int)get_global_id(1) / SPANS;
+    const int first_panel = (int)get_global_id(1) % SPANS * SPAN, last_panel = LEAST(first_panel + SPAN, PANELS);
     const int base = group * COLUMNS;
-    const __global MEMORY_W *panel = W + (size_t)get_global_id(1) * (TAPS_Y * TAPS_X * GROUP_CHANNELS * PANEL);
 #if PHASES_Y * PHASES_X > 1
     const int phase_y = (int)get_global_id(2) / PHASES_X;
     const int phase_x = (int)get_global_id(2) % PHASES_X;
@@ -112,8 +114,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     for (int row = first; row < last; row++) {
         const int next_n = row / TILES_Y * TILE_N, next_y = row % TILES_Y * TILE_Y;
         const int tile_n = LEAST(next_n, BATCH - TILE_N), tile_y = LEAST(next_y, GRID_HEIGHT - TILE_Y);
-        for (int tile_index = 0; tile_index < TILES_X; tile_index++) {
-            const int next_x = tile_index * TILE_X;
+        /* All panels of a row of tiles, one after the other: the cache collects the whole lines of Y. */
+        for (int each = first_panel * TILES_X; each < last_panel * TILES_X; each++) {
+            const int column = each / TILES_X * PANEL;
+            const __global MEMORY_W *panel = W + (size_t)(group * PANELS + each / TILES_X) * PANEL_FLOATS;
+            const int next_x = each % TILES_X * TILE_X;
             const int tile_x = LEAST(next_x, GRID_WIDTH - TILE_X);
             const __global MEMORY_X *corner = X
                 + (((size_t)tile_n * HEIGHT + tile_y * STRIDE_Y + taps_y.origin) * WIDTH
@@ -154,8 +159,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 
             /* One loop, no deeper than that of the products: a compiler takes inner loops for the hot ones, and keeps the
              * constants of the epilogue in registers that the sums need. */
-            for (int each = 0; each < PIXELS * VECTORS; each++) {
-                const int pixel = each / VECTORS, v = each % VECTORS;
+            for (int stored = 0; stored < PIXELS * VECTORS; stored++) {
+                const int pixel = stored / VECTORS, v = stored % VECTORS;
                 const int n = tile_n + pixel / (TILE_Y * TILE_X);
                 const int grid_y = tile_y + pixel / TILE_X % TILE_Y, grid_x = tile_x + pixel % TILE_X;
                 const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
@@ -165,7 +170,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 if (y >= OUT_HEIGHT || x >= OUT_WIDTH)
                     continue;
 #endif
-                STORE_COLUMN(LOAD(tile + each * LANES), column + v * LANES);
+                STORE_COLUMN(LOAD(tile + stored * LANES), column + v * LANES);
             }
         }
     }

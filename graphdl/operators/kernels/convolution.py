@@ -147,7 +147,9 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         grid, phases, box = windows.grid, windows.phases, tile.box
         panels = ceil_div(windows.columns, tile.registers.vectors * lanes)
         tile_rows = ceil_div(grid[0], box[0]) * ceil_div(grid[1], box[1])
-        others = panels * windows.groups * phases[0] * phases[1]
+        span = max(1, min(panels, _SPAN_BYTES // (4 * windows.taps * windows.rows * tile.registers.vectors * lanes)))
+        spans = ceil_div(panels, span)
+        others = spans * windows.groups * phases[0] * phases[1]
         items = max(target.compute_units, min(32 * target.compute_units, problem.flops // target.tuning.item_flops))
         rows_per_item = ceil_div(tile_rows * others, items)
         return TemplateCall(
@@ -159,8 +161,9 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
                 "PHASES_Y": phases[0], "PHASES_X": phases[1], "BLANK_TOP": windows.blank[0],
                 "BLANK_BOTTOM": windows.blank[1], "TILE_N": box[0], "TILE_Y": box[1], "TILE_X": box[2],
                 "VECTORS": tile.registers.vectors, "ROWS_PER_ITEM": rows_per_item, "PANELS": panels,
+                "SPAN": span,
             },
-            global_size=(ceil_div(tile_rows, rows_per_item), panels * windows.groups, phases[0] * phases[1]),
+            global_size=(ceil_div(tile_rows, rows_per_item), spans * windows.groups, phases[0] * phases[1]),
             local_size=(1, 1, 1),
             flops=problem.flops,
             operands=("X", "W"),
@@ -267,6 +270,9 @@ class InputGradientFamily(OfPaddedInput, _WindowFamily):
             (problem.taps, problem.group_channels * problem.taps), True,
         )  # fmt: skip
 
+
+_SPAN_BYTES = 1 << 17
+"""Bytes of filters that a work-item reads for each row of tiles: they stay in the second-level cache."""
 
 CONVOLUTION = ConvolutionFamily()
 INPUT_GRADIENT = InputGradientFamily()
