@@ -159,8 +159,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 
             /* One loop, no deeper than that of the products: a compiler takes inner loops for the hot ones, and keeps the
              * constants of the epilogue in registers that the sums need. */
-            for (int stored = 0; stored < PIXELS * VECTORS; stored++) {
-                const int pixel = stored / VECTORS, v = stored % VECTORS;
+            for (int pixel = 0; pixel < PIXELS; pixel++) {
                 const int n = tile_n + pixel / (TILE_Y * TILE_X);
                 const int grid_y = tile_y + pixel / TILE_X % TILE_Y, grid_x = tile_x + pixel % TILE_X;
                 const int y = grid_y * PHASES_Y + phase_y, x = grid_x * PHASES_X + phase_x;
@@ -170,7 +169,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 if (y >= OUT_HEIGHT || x >= OUT_WIDTH)
                     continue;
 #endif
-                STORE_COLUMN(LOAD(tile + stored * LANES), column + v * LANES);
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    STORE_COLUMN(LOAD(tile + pixel * PANEL + v * LANES), column + v * LANES);
             }
         }
     }

@@ -227,10 +227,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 
                 /* One loop, no deeper than that of the products: see convolution.cl. */
                 if (chunk + 1 == CHUNKS)
-                    for (int each = (block * ROWS - top) * VECTORS; each < ROWS * VECTORS; each++) {
-                        const int row = top + each / VECTORS, v = each % VECTORS;
-                        STORE_COLUMN(LOAD(tile + each * LANES), column + v * LANES);
-                    }
+                    for (int row = block * ROWS; row < top + ROWS; row++)
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            STORE_COLUMN(LOAD(tile + (row - top) * PANEL + v * LANES), column + v * LANES);
             }
         }
     }

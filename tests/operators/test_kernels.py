@@ -283,6 +283,24 @@ def test_convolution_with_any_tile(device: kr.Device, images: int, rows: int, co
     close(found, wanted, w[0].numel())
 
 
+@pytest.mark.parametrize("span", [1, 2, 3])
+@pytest.mark.parametrize("name", ["convolution", "input gradient"])
+def test_convolution_with_any_number_of_panels_each(device: kr.Device, name: str, span: int) -> None:
+    p = problem(channels=300, filters=400, groups=2, stride=(2, 2), height=5, width=6)
+    x, w, y, g, dx, _ = reference(p)
+    if name == "convolution":
+        kernel, wanted, data = kr.convolution(kr.CPU, **p), channels_last(y), channels_last(x)
+    else:
+        kernel = kr.convolution_input_gradient(kr.CPU, **p)
+        wanted, data = channels_last(dx), np.pad(channels_last(g), ((0, 0), *kernel.pad_gradient, (0, 0)))
+    assert kernel.call.defines["PANELS"] > 3
+    items, _, phases = kernel.call.global_size
+    size = (items, 2 * -(-kernel.call.defines["PANELS"] // span), phases)
+    kernel = changed(kernel, defines={**kernel.call.defines, "SPAN": span}, global_size=size)
+    found = kr.run(device, kernel, kr.image_store(wanted.shape), wanted.shape, data, w.detach().numpy())
+    close(found, wanted, w[0].numel())
+
+
 PADDINGS = [((1, 1), (1, 1)), ((2, 1), (0, 3)), ((3, 2), (2, 1))]
 
 
