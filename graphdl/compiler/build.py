@@ -62,7 +62,9 @@ def _build(
     results: dict[Result, Tensor] = {("fetch", name): x for name, x in fetches.items()}
     results |= {("variable", name): x for name, x in updates.items()}
     _refuse_giants(topological(results.values()))
-    results = simplify(prepare(simplify(results), target, choose, repeated))
+    simple = simplify(results)
+    prepared = prepare(simple, target, choose, repeated)
+    results = simple if prepared == simple else simplify(prepared)
     results = settle(results, lambda made, changed, given: _build(made, changed, target, stores, choose, given, given))
     results = stored(assemble(_apart(results)), stores)
     operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}

@@ -358,7 +358,7 @@ def _join_maker(plan: KernelPlan, merging: _Merging) -> bool:
     return False
 
 
-def _join_reader(plan: KernelPlan, readers: Mapping[Tensor, Sequence[KernelPlan]], merging: _Merging) -> bool:
+def _join_reader(plan: KernelPlan, readers: dict[Tensor, list[KernelPlan]], merging: _Merging) -> bool:
     """Merges an elementwise kernel into an independent one of the same shape that reads a tensor of that shape, too.
     Returns whether it did.
 
@@ -366,7 +366,10 @@ def _join_reader(plan: KernelPlan, readers: Mapping[Tensor, Sequence[KernelPlan]
     """
     shape = plan.outputs[0].shape
     for x in plan.inputs:
-        for other in readers.get(x, ()) if x.size == plan.outputs[0].size else ():
+        if x.size != plan.outputs[0].size or x not in readers:
+            continue
+        readers[x] = [other for other in readers[x] if len(other.outputs) < MOST_OUTPUTS]  # thousands may share ``x``
+        for other in readers[x]:
             fits = len(other.outputs) + len(plan.outputs) <= MOST_OUTPUTS and _operands(plan, other) <= MOST_OPERANDS
             if fits and other.outputs[0].shape == shape and merging.independent(plan, other):
                 merging.join(other, plan)
@@ -391,26 +394,25 @@ def _may_join(plan: KernelPlan, maker: KernelPlan, merging: _Merging) -> bool:
         return False
     makers = merging.makers
     own = [x for x in plan.inputs if makers.get(x) is maker]
-    if not all(elementwise_of(output, x, makers.keys()) for output in plan.outputs for x in own):
+    if not all(elementwise_of(plan.outputs, x, makers.keys()) for x in own):
         return False
     others = [makers[x] for x in plan.inputs if x in makers and makers[x] is not maker]
     return not any(merging.depends(other, maker) for other in others)
 
 
-def elementwise_of(output: Tensor, source: Tensor, realized: AbstractSet[Tensor]) -> bool:
-    """Whether every path from ``source`` to ``output`` is elementwise and keeps the shape."""
-    stack: list[tuple[Tensor, bool]] = [(output, True)]
-    seen = set()
+def elementwise_of(outputs: Sequence[Tensor], source: Tensor, realized: AbstractSet[Tensor]) -> bool:
+    """Whether every path from ``source`` to the outputs is elementwise and keeps the shape."""
+    stack: list[tuple[Tensor, bool]] = [(output, True) for output in outputs]
+    seen = set(stack)
     while stack:
         tensor, straight = stack.pop()
-        if (tensor, straight) in seen:
-            continue
-        seen.add((tensor, straight))
         straight = straight and isinstance(tensor.operation, Elementwise) and tensor.shape == source.shape
         for x in tensor.inputs:
-            if x is source and not straight:
-                return False
-            if x is not source and x not in realized:
+            if x is source:
+                if not straight:
+                    return False
+            elif x not in realized and (x, straight) not in seen:
+                seen.add((x, straight))
                 stack.append((x, straight))
     return True
 

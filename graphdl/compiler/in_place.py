@@ -75,7 +75,7 @@ def _reads_in_step(
     if any(reads(operands.get(root, root.inputs), old, realized) for root in maker.roots):
         return False
     stop = realized | set(maker.roots)
-    if not all(elementwise_of(output, old, stop) for output in maker.outputs):
+    if not elementwise_of(maker.outputs, old, stop):
         return False
     if not maker.chains:  # all that an elementwise kernel stores is stored at one index
         return True

@@ -15,6 +15,7 @@ short loops.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from graphdl.compiler.program import Target
 
@@ -49,7 +50,9 @@ class Numbers:
 
     def taken_from(self, text: str) -> str:
         """The statements with the names of arguments in place of numbers."""
-        return "\n".join(map(self._line, text.split("\n")))
+        pieces = list(_pieces(text))
+        pieces[1::2] = [self._name(number) for number in pieces[1::2]]
+        return "".join(pieces)
 
     @property
     def parameters(self) -> list[str]:
@@ -61,15 +64,32 @@ class Numbers:
         """The values of the arguments: an int or a float of C for each Python's."""
         return tuple(float(text[:-1]) if text.endswith("f") else int(text) for text in self._names)
 
-    def _line(self, line: str) -> str:
-        if line.startswith(_DIVIDES):
-            return _DIVISION.sub(lambda match: self._name(match, 0), line)
-        loop = line.startswith("for (") or "_end = min(" in line
-        return (_BOUND if loop else _FORMULA).sub(lambda match: self._name(match, SHORT), line)
+    def _name(self, number: str) -> str:
+        if number not in self._names and len(self._names) == self._most:
+            return number
+        return self._names.setdefault(number, f"n{len(self._names)}")
 
-    def _name(self, match: re.Match[str], short: int) -> str:
-        text = match[0]
-        stays = float(text[:-1]) in (0.0, 1.0) if match["float"] else not short < int(text) < 2**31
-        if stays or (text not in self._names and len(self._names) == self._most):
-            return text
-        return self._names.setdefault(text, f"n{len(self._names)}")
+
+@lru_cache(maxsize=1024)
+def _pieces(text: str) -> tuple[str, ...]:
+    """The statements divided at the numbers that can be arguments: every other piece is one of them."""
+    pieces: list[str] = [""]
+    for line in text.splitlines(keepends=True):
+        if line.startswith(_DIVIDES):
+            pattern, short = _DIVISION, 0
+        else:
+            pattern, short = _BOUND if line.startswith("for (") or "_end = min(" in line else _FORMULA, SHORT
+        end = 0
+        for match in pattern.finditer(line):
+            if _can_be_argument(match, short):
+                pieces[-1] += line[end : match.start()]
+                pieces += (match[0], "")
+                end = match.end()
+        pieces[-1] += line[end:]
+    return tuple(pieces)
+
+
+def _can_be_argument(number: re.Match[str], short: int) -> bool:
+    if number["float"]:
+        return float(number["float"][:-1]) not in (0.0, 1.0)
+    return short < int(number["int"]) < 2**31

@@ -99,12 +99,13 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     simple = _simplified(key, tensors, numbers)
     if simple is not None:
         return simple
-    if row.wants is not None:
-        tensors = [cast(t, row.wants) for t in tensors]
-    else:
-        first = 1 if key == "where" else 0
-        common = _operated(key, [t.element for t in tensors[first:]])
-        tensors = [cast(t, common if k >= first else "bool") for k, t in enumerate(tensors)]
+    elements = [t.element for t in tensors]
+    common = row.wants or _operated(key, elements[1:] if key == "where" else elements)
+    wanted = [common] * len(tensors)
+    if key == "where":
+        wanted[0] = "bool"
+    if elements != wanted:
+        tensors = list(map(cast, tensors, wanted))
     result = row.element or tensors[-1].element
     if row.fold is not None and None not in numbers:
         try:
@@ -149,8 +150,9 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     Raises:
         ValueError: the shapes do not broadcast.
     """
-    several = {shape for shape in shapes if shape}
-    if len(several) < 2:  # a scalar broadcasts to any shape
+    several = set(shapes)
+    several.discard(())  # a scalar broadcasts to any shape
+    if len(several) < 2:
         return several.pop() if several else ()
     rank = max(len(s) for s in shapes)
     result = [1] * rank

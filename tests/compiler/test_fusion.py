@@ -186,8 +186,8 @@ def test_results_that_come_from_outside_need_no_kernel() -> None:
 def test_which_paths_are_elementwise(straight: bool) -> None:
     x = feed("x", (4, 4))
     y = apply("exp", x) + (x * 2.0 if straight else transpose(x, (1, 0)))
-    assert elementwise_of(y, x, set()) is straight
-    assert elementwise_of(reshape(y, (16,)), x, set()) is False
+    assert elementwise_of([y], x, set()) is straight
+    assert elementwise_of([reshape(y, (16,))], x, set()) is False
 
 
 def test_formulas_end_at_what_is_stored() -> None:
