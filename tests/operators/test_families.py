@@ -22,6 +22,7 @@ from graphdl.operators.kernels.geometry import UNPADDED, ConvolutionProblem, cut
 from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
 from graphdl.operators.kernels.packing import FILTER_PACKING, Packing
 from graphdl.operators.kernels.prefix_sum import PREFIX_SUMS, Sums, prefix_sum
+from graphdl.operators.kernels.row_product import MOST_ROWS, ROW_PRODUCT, RowProduct, Streams
 from graphdl.operators.kernels.segment_sum import MOST_COMPARED, SEGMENT_SUM, Segments
 from graphdl.operators.kernels.sorting import MERGED_RUNS, SORTED_BLOCKS, Rows, Runs, argsort
 from graphdl.operators.kernels.template import (
@@ -39,6 +40,7 @@ from graphdl.operators.kernels.template import (
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, winograd_problem
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
+from graphdl.operators.matmul import matmul
 from graphdl.operators.structure import pad, pad_to, slice_
 from graphdl.operators.tensor import Tensor, feed, topological
 
@@ -235,6 +237,46 @@ def test_a_product_is_covered(batch: int, m: int, n: int, k: int, target: Target
             assert d["SPANS"] * d["SPAN"] * d["VECTORS"] * d["LANES"] >= n
             assert 1 <= d["DEPTH"] <= k
             assert call.global_size[1] == batch
+
+
+@given(st.integers(1, 3), st.integers(1, MOST_ROWS), st.integers(1, 5000), st.integers(1, 3000), targets, st.booleans())
+@few
+def test_a_product_of_few_rows_is_covered(batch: int, m: int, n: int, k: int, target: Target, swapped: bool) -> None:
+    problem = RowProduct(batch, m, n, k)
+    operands = (Operand(0, (m * k, k, 1)), Operand(0, (k * n, 1, k) if swapped else (k * n, n, 1)))
+    for candidate in ROW_PRODUCT.candidates(problem, target):
+        call = ROW_PRODUCT.call(problem, candidate, target, operands)
+        check_call(ROW_PRODUCT, call, target)
+        d = call.defines
+        assert call.flops == problem.flops == 2 * batch * m * n * k
+        assert d["PART"] * d["SPLITS"] >= k
+        assert call.global_size[-1] == batch * candidate.splits
+        if isinstance(candidate, Streams):
+            assert d["SPAN"] % d["LANES"] == d["DEPTH"] % d["LANES"] == 0
+            assert call.global_size[0] * d["SPAN"] >= n
+            assert m * d["SPAN"] <= target.tuning.private_floats
+            assert d["ADJACENT"] or d["STEPS"] <= d["LANES"]
+        else:
+            line = candidate.across if d["ADJACENT"] else candidate.down
+            assert call.global_size[0] // candidate.across * line >= n
+            assert 4 * m * candidate.across * candidate.down <= target.local_memory
+
+
+@pytest.mark.parametrize(("rows", "name"), [(1, "matmul_rows"), (MOST_ROWS, "matmul_rows"), (MOST_ROWS + 1, "matmul")])
+@pytest.mark.parametrize("target", TARGETS)
+def test_products_of_few_rows_have_their_own_kernel(target: str, rows: int, name: str) -> None:
+    a, b = feed("a", (1, rows, 50)), feed("b", (1, 50, 70))
+    made = MATMUL.prepare(matmul(a, b), (a, b), Planner(TARGETS[target]))
+    assert made.operation.name == name
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "units", "splits"),
+    [(4096, 4096, 2, 1), (64, 4096, 2, 1), (64, 65536, 2, 2), (64, 65536, 64, 16), (4096, 4096, 64, 4)],
+)
+def test_a_sum_has_parts_where_columns_are_too_few_for_all_cores(n: int, k: int, units: int, splits: int) -> None:
+    target = Target("cpu", vector_width=8, compute_units=units)
+    assert predicted(ROW_PRODUCT, RowProduct(1, 1, n, k), target).splits == splits
 
 
 @given(problems(), targets, st.sampled_from([CONVOLUTION, INPUT_GRADIENT]))

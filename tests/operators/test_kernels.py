@@ -13,8 +13,12 @@ from torch.nn import functional
 
 from graphdl.compiler.build import build
 from graphdl.operators.convolution import weight_gradient
+from graphdl.operators.kernels.family import Operand
 from graphdl.operators.kernels.geometry import Geometry
+from graphdl.operators.kernels.row_product import ROW_PRODUCT, Groups, RowProduct, Streams
 from graphdl.operators.kernels.unpacking import FILTER_UNPACKING, Unpacking
+from graphdl.operators.matmul import matmul
+from graphdl.operators.structure import slice_, transpose
 from graphdl.operators.tensor import feed, read
 from graphdl.runtime.alone import plain_store
 from graphdl.runtime.executor import Executor
@@ -32,21 +36,23 @@ def changed(kernel: kr.Kernel, **changes: Any) -> kr.Kernel:
     return replace(kernel, call=replace(kernel.call, **changes))
 
 
+def laid_out(matrix: np.ndarray, layout: str) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """A layout of matrices and its strides: r(ow-major), c(olumn-major), s(trided: every other element)."""
+    _, rows, columns = matrix.shape
+    if layout == "r":
+        return matrix, (rows * columns, columns, 1)
+    if layout == "c":
+        return matrix.swapaxes(1, 2), (rows * columns, 1, rows)
+    return np.repeat(matrix, 2, 2), (rows * columns * 2, columns * 2, 2)
+
+
 def check_matmul(device: kr.Device, target: kr.Target, sizes: tuple[int, ...], form: str, **overrides: int) -> None:
-    """``form`` names the layout of A and B: r(ow-major), c(olumn-major), s(trided: every other element)."""
+    """``form`` names the layouts of A and B, see ``laid_out``."""
     batch, m, n, k = sizes
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((batch, m, k)), rng.standard_normal((batch, k, n))
 
-    def lay_out(matrix: np.ndarray, layout: str) -> tuple[np.ndarray, tuple[int, int, int]]:
-        _, rows, columns = matrix.shape
-        if layout == "r":
-            return matrix, (rows * columns, columns, 1)
-        if layout == "c":
-            return matrix.swapaxes(1, 2), (rows * columns, 1, rows)
-        return np.repeat(matrix, 2, 2), (rows * columns * 2, columns * 2, 2)
-
-    (a_data, a_strides), (b_data, b_strides) = lay_out(a, form[0]), lay_out(b, form[1])
+    (a_data, a_strides), (b_data, b_strides) = laid_out(a, form[0]), laid_out(b, form[1])
     kernel = kr.matmul(target, batch=batch, m=m, n=n, k=k, a_strides=a_strides, b_strides=b_strides)
     kernel = changed(kernel, defines={**kernel.call.defines, **overrides})
     found = kr.run(device, kernel, kr.matmul_store(m, n), (batch, m, n), a_data, b_data)
@@ -111,6 +117,55 @@ def test_matmul_of_packed_panels(device: kr.Device, target: str, sizes: tuple[in
     for data, strides in layouts:
         kernel = kr.packed_matmul(TARGETS[target], m=m, n=n, k=k, a_strides=(0, k, 1), b_strides=strides)
         close(kr.run(device, kernel, kr.matmul_store(m, n), (1, m, n), a, data)[0], a @ b, k)
+
+
+ROW_FORMS: dict[str, list[Streams | Groups]] = {
+    "cpu": [Streams(8, 64, 1), Streams(4, 32, 3), Streams(1, 2048, 2)],
+    "narrow cpu": [Streams(8, 64, 1), Streams(2, 16, 3)],
+    "gpu": [Groups(32, 8, 1), Groups(8, 4, 3), Groups(4, 16, 1)],
+    "small gpu": [Groups(8, 1, 1), Groups(1, 4, 2)],
+}
+
+
+@pytest.mark.parametrize("target", ROW_FORMS)
+@pytest.mark.parametrize(
+    ("sizes", "form"),
+    [
+        ((1, 1, 77, 131), "rr"), ((2, 3, 150, 67), "rc"), ((1, 8, 21, 40), "cr"), ((1, 5, 7, 300), "cc"),
+        ((3, 2, 1, 65), "ss"), ((1, 7, 64, 1), "rr"), ((1, 8, 33, 70), "rc"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_products_of_few_rows(device: kr.Device, target: str, sizes: tuple[int, ...], form: str) -> None:
+    batch, m, n, k = sizes
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((batch, m, k)), rng.standard_normal((batch, k, n))
+    (a_data, a_strides), (b_data, b_strides) = laid_out(a, form[0]), laid_out(b, form[1])
+    problem, operands = RowProduct(batch, m, n, k), (Operand(0, a_strides), Operand(0, b_strides))
+    for candidate in ROW_FORMS[target]:
+        call = ROW_PRODUCT.call(problem, candidate, TARGETS[target], operands)
+        shape = (batch, candidate.splits, m, n)
+        found = kr.run(device, kr.Kernel(call), kr.matmul_store(m, n), shape, a_data, b_data)
+        close(found.sum(1), a @ b, k)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_product_of_few_rows_in_a_program(device: kr.Device, target: str) -> None:
+    """The bias follows the last sum, also where the sum has several parts; columns may run backwards."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.standard_normal((3, 700)), "w": rng.standard_normal((700, 90)), "b": rng.standard_normal(90)}
+    x, w, b = (feed(name, array.shape) for name, array in arrays.items())
+    backwards = slice_(w, (0, 89), (1, -1), (700, 90))
+    fetches = {"y": matmul(x, w) + b, "z": matmul(x, backwards) + b, "dx": matmul(matmul(x, w), transpose(w, (1, 0)))}
+    many = replace(TARGETS[target], compute_units=40)
+    program = build(fetches, {}, many)
+    assert any(launch.kernel.startswith("matmul_rows") for launch in program.launches)
+    executor = Executor(program, device, VariableStore(device))
+    executor.run(arrays)
+    product = arrays["x"] @ arrays["w"]
+    close(executor.fetch("y"), product + arrays["b"], 700)
+    close(executor.fetch("z"), product[:, ::-1] + arrays["b"], 700)
+    close(executor.fetch("dx") / 30, product @ arrays["w"].T / 30, 700)
 
 
 def test_a_batch_may_share_a_factor(device: kr.Device) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graphdl.operators.kernels.family import Family, Operand, Planner
 from graphdl.operators.kernels.packing import PANEL_PACKING, Packing
+from graphdl.operators.kernels.row_product import MOST_ROWS, ROW_PRODUCT
 from graphdl.operators.kernels.template import (
     GroupTile,
     RegisterTile,
@@ -61,6 +62,8 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
             packing = self.packing(packed, planner.chosen(self, packed), planner.target)
             if packing is not None:
                 problem, b = packed, planner.made(PANEL_PACKING, packing, (b,), (packing.size,), y)
+        if m <= MOST_ROWS and not problem.packed:
+            return ROW_PRODUCT.prepare(y, inputs, planner)
         return planner.made(self, problem, (a, b), y.shape, y, problem.flops)
 
     def packing(self, problem: MatrixProduct, candidate: RegisterTile | GroupTile, target: Target) -> Packing | None:
