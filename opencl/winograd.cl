@@ -3,12 +3,13 @@
  *
  *   Y[n, oy, ox, o] = sum over ky, kx, i of X[n, oy + ky - PAD_TOP, ox + kx - PAD_LEFT, i] W[o, i, ky, kx]
  *
- * X is zero outside of its extent. A tile of Y has 4 x 4 pixels and depends on a patch of 6 x 6 pixels of X. Both
- * have transforms of 6 x 6 positions: with the matrices of winograd_transforms.cl,
+ * X is zero outside of its extent. A tile of Y has OUTPUTS x OUTPUTS pixels and depends on a patch of SIDE x SIDE
+ * pixels of X, with SIDE = OUTPUTS + 2. Both have transforms of SIDE x SIDE positions: with the matrices of
+ * winograd_transforms.cl,
  *
  *   D = B' patch B,     U = G filter G',     tile = A' (sum over i of D * U) A
  *
- * where * multiplies position by position: 36 products for 16 pixels instead of 144.
+ * where * multiplies position by position: 36 products for 16 pixels instead of 144, or 16 for 4 instead of 36.
  *
  *                        SPAN panels of VECTORS x LANES output channels
  *                       +-----------------+-----------------+
@@ -46,15 +47,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const int panels = LEAST(SPAN, PANELS - (int)get_global_id(1) * SPAN);
     const __global MEMORY_U *filters = U + (size_t)get_global_id(1) * (SPAN * CHANNELS * PANEL);
 
-    float data[36 * DATA_STEP] __attribute__((aligned(64)));
-    float sums[36 * SUM_STEP] __attribute__((aligned(64)));
+    float data[POSITIONS * DATA_STEP] __attribute__((aligned(64)));
+    float sums[POSITIONS * SUM_STEP] __attribute__((aligned(64)));
 
     for (int c0 = 0; c0 < CHANNELS; c0 += CHUNK) {
         const int depth = LEAST(CHUNK, CHANNELS - c0);
         for (int t = 0; t < last - first || t % ROWS != 0; t++)
             transform_data(X, data + t * CHUNK, DATA_STEP, LEAST(first + t, last - 1), c0, depth);
 
-        for (int position = 0; position < 36; position++)
+        for (int position = 0; position < POSITIONS; position++)
             for (int p = 0; p < panels; p++) {
                 const __global MEMORY_U *panel =
                     filters + (size_t)position * POSITION_STEP + (p * CHANNELS + c0) * PANEL;
@@ -90,32 +91,33 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     }
 
     for (int tile = first; tile < last; tile++) {
-        const int n = tile / (TILES_X * TILES_Y), top = tile / TILES_X % TILES_Y * 4, left = tile % TILES_X * 4;
+        const int n = tile / (TILES_X * TILES_Y);
+        const int top = tile / TILES_X % TILES_Y * OUTPUTS, left = tile % TILES_X * OUTPUTS;
         const float *from = sums + (tile - first) * SUM_ROW;
         for (int column = 0; column < panels * PANEL; column += LANES) {
-            VECTOR half_[4][6];
-            float result[16 * LANES] __attribute__((aligned(64)));
-            IN_TURN for (int x = 0; x < 6; x++) {
-                VECTOR m[6], r[4];
+            VECTOR half_[OUTPUTS][SIDE];
+            float result[OUTPUTS * OUTPUTS * LANES] __attribute__((aligned(64)));
+            IN_TURN for (int x = 0; x < SIDE; x++) {
+                VECTOR m[SIDE], r[OUTPUTS];
                 #pragma unroll
-                for (int y = 0; y < 6; y++)
-                    m[y] = LOAD(from + (y * 6 + x) * SUM_STEP + column);
+                for (int y = 0; y < SIDE; y++)
+                    m[y] = LOAD(from + (y * SIDE + x) * SUM_STEP + column);
                 TRANSFORM_SUMS(m, r);
                 #pragma unroll
-                for (int y = 0; y < 4; y++)
+                for (int y = 0; y < OUTPUTS; y++)
                     half_[y][x] = r[y];
             }
-            IN_TURN for (int y = 0; y < 4; y++) {
-                VECTOR r[4];
+            IN_TURN for (int y = 0; y < OUTPUTS; y++) {
+                VECTOR r[OUTPUTS];
                 TRANSFORM_SUMS(half_[y], r);
                 #pragma unroll
-                for (int x = 0; x < 4; x++)
-                    SAVE(r[x], result + (y * 4 + x) * LANES);
+                for (int x = 0; x < OUTPUTS; x++)
+                    SAVE(r[x], result + (y * OUTPUTS + x) * LANES);
             }
             const int above = (int)get_global_id(1) * SUM_ROW + column;
-            for (int y = top; y < LEAST(top + 4, OUT_HEIGHT); y++)
-                for (int x = left; x < LEAST(left + 4, OUT_WIDTH); x++)
-                    STORE_COLUMN(LOAD(result + ((y - top) * 4 + x - left) * LANES), above);
+            for (int y = top; y < LEAST(top + OUTPUTS, OUT_HEIGHT); y++)
+                for (int x = left; x < LEAST(left + OUTPUTS, OUT_WIDTH); x++)
+                    STORE_COLUMN(LOAD(result + ((y - top) * OUTPUTS + x - left) * LANES), above);
         }
     }
 }

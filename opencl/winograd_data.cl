@@ -1,13 +1,13 @@
-/* The data of Winograd's method: the transforms of patches of 6 x 6 pixels of channels-last X, one for each tile of
- * 4 x 4 pixels of the other image. X is zero outside of its extent.
+/* The data of Winograd's method: the transforms of patches of SIDE x SIDE pixels of channels-last X, one for each tile
+ * of OUTPUTS x OUTPUTS pixels of the other image. X is zero outside of its extent.
  *
- * Parameters, besides those of tile.cl
+ * Parameters, besides those of tile.cl and winograd_transforms.cl
  *   BATCH, HEIGHT, WIDTH, CHANNELS  the shape of X
  *   OUT_HEIGHT, OUT_WIDTH           the extent of the image that is divided into tiles
  *   PAD_TOP, PAD_LEFT               rows and columns of zeros before X
  */
-#define TILES_Y ((OUT_HEIGHT + 3) / 4)
-#define TILES_X ((OUT_WIDTH + 3) / 4)
+#define TILES_Y ((OUT_HEIGHT + OUTPUTS - 1) / OUTPUTS)
+#define TILES_X ((OUT_WIDTH + OUTPUTS - 1) / OUTPUTS)
 #define TILES (BATCH * TILES_Y * TILES_X)
 
 /* Loops that are not unrolled keep the kernel short: some compilers take seconds for a long one. */
@@ -17,22 +17,22 @@
  * inside X. */
 #define TRANSFORM_PATCH(V, TYPE, PUT)                                                                                  \
     do {                                                                                                               \
-        TYPE half_[6][6];                                                                                              \
-        IN_TURN for (int x = 0; x < 6; x++) {                                                                          \
-            TYPE d[6], r[6];                                                                                           \
-            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
+        TYPE half_[SIDE][SIDE];                                                                                        \
+        IN_TURN for (int x = 0; x < SIDE; x++) {                                                                       \
+            TYPE d[SIDE], r[SIDE];                                                                                     \
+            _Pragma("unroll") for (int y = 0; y < SIDE; y++)                                                           \
                 d[y] = x >= before && x < behind && y >= above && y < below                                            \
                     ? READ(X, V, corner + (y * WIDTH + x) * CHANNELS)                                                  \
                     : (TYPE)(0.0f);                                                                                    \
             TRANSFORM_DATA(d, r);                                                                                      \
-            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
+            _Pragma("unroll") for (int y = 0; y < SIDE; y++)                                                           \
                 half_[y][x] = r[y];                                                                                    \
         }                                                                                                              \
-        IN_TURN for (int y = 0; y < 6; y++) {                                                                          \
-            TYPE r[6];                                                                                                 \
+        IN_TURN for (int y = 0; y < SIDE; y++) {                                                                       \
+            TYPE r[SIDE];                                                                                              \
             TRANSFORM_DATA(half_[y], r);                                                                               \
-            _Pragma("unroll") for (int x = 0; x < 6; x++)                                                              \
-                PUT(r[x], to + (y * 6 + x) * step);                                                                    \
+            _Pragma("unroll") for (int x = 0; x < SIDE; x++)                                                           \
+                PUT(r[x], to + (y * SIDE + x) * step);                                                                 \
         }                                                                                                              \
     } while (0)
 #define PUT_FLOAT(value, pointer) (*(pointer) = (value))
@@ -41,7 +41,7 @@
 inline void transform_data(const __global MEMORY_X *X, float *to, const int step, const int tile, const int c0,
                            const int depth)
 {
-    const int top = tile / TILES_X % TILES_Y * 4 - PAD_TOP, left = tile % TILES_X * 4 - PAD_LEFT;
+    const int top = tile / TILES_X % TILES_Y * OUTPUTS - PAD_TOP, left = tile % TILES_X * OUTPUTS - PAD_LEFT;
     const int above = -top, below = HEIGHT - top, before = -left, behind = WIDTH - left;
     const long first = ((long)(tile / (TILES_X * TILES_Y)) * HEIGHT + top) * WIDTH + left;
     const __global MEMORY_X *corner = X + first * CHANNELS + c0;

@@ -1,11 +1,11 @@
 /* Transforms filters of 3 x 3 taps for winograd.cl, and packs them into the panels that it reads.
  *
- *   W[column, row, tap]  -->  packed[position][panel][row][PANEL columns], one of 36 positions each
+ *   W[column, row, tap]  -->  packed[position][panel][row][PANEL columns], for each of the POSITIONS
  *
  * The columns are the channels that the convolution computes, the rows are the channels that it sums over, as in
  * pack_filters.cl. Columns beyond the last are zero.
  *
- * Parameters, besides those of tile.cl (COLUMNS is the number of columns)
+ * Parameters, besides those of tile.cl and winograd_transforms.cl (COLUMNS is the number of columns)
  *   PANEL             columns of a panel, a multiple of LANES
  *   ROWS              rows
  *   COLUMN_STRIDE, ROW_STRIDE   elements of W between neighbours
@@ -54,25 +54,25 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                     taps[tap] = LOAD(values + tap * LANES);
             }
 
-            VECTOR half_[6][3];
+            VECTOR half_[SIDE][3];
             #pragma unroll
             for (int x = 0; x < 3; x++) {
-                VECTOR g[3], r[6];
+                VECTOR g[3], r[SIDE];
                 #pragma unroll
                 for (int y = 0; y < 3; y++)
                     g[y] = taps[TURN ? 8 - y * 3 - x : y * 3 + x];
                 TRANSFORM_FILTER(g, r);
                 #pragma unroll
-                for (int y = 0; y < 6; y++)
+                for (int y = 0; y < SIDE; y++)
                     half_[y][x] = r[y];
             }
             _Pragma("clang loop unroll(disable)")
-            for (int y = 0; y < 6; y++) {
-                VECTOR r[6];
+            for (int y = 0; y < SIDE; y++) {
+                VECTOR r[SIDE];
                 TRANSFORM_FILTER(half_[y], r);
                 #pragma unroll
-                for (int x = 0; x < 6; x++)
-                    STORE(LANES, r[x], (y * 6 + x) * POSITION_STEP + (panel * ROWS + row) * PANEL + lane);
+                for (int x = 0; x < SIDE; x++)
+                    STORE(LANES, r[x], (y * SIDE + x) * POSITION_STEP + (panel * ROWS + row) * PANEL + lane);
             }
         }
 }

@@ -3,11 +3,13 @@
  *
  *   dW[o, i, ky, kx] = sum over n, oy, ox of X[n, oy + ky, ox + kx, i] G[n, oy, ox, o]
  *
- * A tile of G has 4 x 4 pixels and meets a patch of 6 x 6 pixels of X. With the matrices of winograd_transforms.cl,
+ * A tile of G has OUTPUTS x OUTPUTS pixels and meets a patch of SIDE x SIDE pixels of X, with SIDE = OUTPUTS + 2.
+ * With the matrices of winograd_transforms.cl,
  *
  *   D = B' patch B,     E = A tile A',     dW = G' (sum over tiles of D * E) G
  *
- * where * multiplies position by position, for each pair of channels: 36 products for a tile instead of 144.
+ * where * multiplies position by position, for each pair of channels: 36 products for a tile instead of 144, or
+ * 16 instead of 36.
  *
  *                        FILTERS_EACH output channels
  *                       +-----------------+-----------------+
@@ -41,20 +43,20 @@
 /* E of V output channels from `corner` on, of the tile of which `height` rows and `width` columns lie inside G. */
 #define TRANSFORM_TILE(V, TYPE, PUT)                                                                                   \
     do {                                                                                                               \
-        TYPE half_[6][4];                                                                                              \
-        IN_TURN for (int x = 0; x < 4; x++) {                                                                          \
-            TYPE g[4], r[6];                                                                                           \
-            _Pragma("unroll") for (int y = 0; y < 4; y++)                                                              \
+        TYPE half_[SIDE][OUTPUTS];                                                                                     \
+        IN_TURN for (int x = 0; x < OUTPUTS; x++) {                                                                    \
+            TYPE g[OUTPUTS], r[SIDE];                                                                                  \
+            _Pragma("unroll") for (int y = 0; y < OUTPUTS; y++)                                                        \
                 g[y] = x < width && y < height ? READ(G, V, corner + (y * OUT_WIDTH + x) * COLUMNS) : (TYPE)(0.0f);    \
             TRANSFORM_GRADIENT(g, r);                                                                                  \
-            _Pragma("unroll") for (int y = 0; y < 6; y++)                                                              \
+            _Pragma("unroll") for (int y = 0; y < SIDE; y++)                                                           \
                 half_[y][x] = r[y];                                                                                    \
         }                                                                                                              \
-        IN_TURN for (int y = 0; y < 6; y++) {                                                                          \
-            TYPE r[6];                                                                                                 \
+        IN_TURN for (int y = 0; y < SIDE; y++) {                                                                       \
+            TYPE r[SIDE];                                                                                              \
             TRANSFORM_GRADIENT(half_[y], r);                                                                           \
-            _Pragma("unroll") for (int x = 0; x < 6; x++)                                                              \
-                PUT(r[x], to + (y * 6 + x) * GRADIENT_STEP);                                                           \
+            _Pragma("unroll") for (int x = 0; x < SIDE; x++)                                                           \
+                PUT(r[x], to + (y * SIDE + x) * GRADIENT_STEP);                                                        \
         }                                                                                                              \
     } while (0)
 
@@ -62,7 +64,7 @@
 inline void transform_gradient(const __global MEMORY_G *G, float *to, const int tile, const int start,
                                const int count)
 {
-    const int top = tile / TILES_X % TILES_Y * 4, left = tile % TILES_X * 4;
+    const int top = tile / TILES_X % TILES_Y * OUTPUTS, left = tile % TILES_X * OUTPUTS;
     const int height = OUT_HEIGHT - top, width = OUT_WIDTH - left;
     const long first = ((long)(tile / (TILES_X * TILES_Y)) * OUT_HEIGHT + top) * OUT_WIDTH + left;
     const __global MEMORY_G *corner = G + first * COLUMNS + start;
@@ -84,16 +86,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
     const int channels = LEAST(CHANNELS_EACH, CHANNELS - above), filters = LEAST(FILTERS_EACH, COLUMNS - before);
     const int first = (int)((long)TILES * split / SPLITS), last = (int)((long)TILES * (split + 1) / SPLITS);
 
-    float data[36 * DATA_STEP] __attribute__((aligned(64)));
-    float gradient[36 * GRADIENT_STEP] __attribute__((aligned(64)));
-    float sums[36 * SUM_STEP] __attribute__((aligned(64)));
+    float data[POSITIONS * DATA_STEP] __attribute__((aligned(64)));
+    float gradient[POSITIONS * GRADIENT_STEP] __attribute__((aligned(64)));
+    float sums[POSITIONS * SUM_STEP] __attribute__((aligned(64)));
 
     /* Channels beyond the last are not stored, but must not be denormal either: those are slow. */
     if (channels < CHANNELS_EACH)
-        for (int e = 0; e < 36 * DATA_STEP; e++)
+        for (int e = 0; e < POSITIONS * DATA_STEP; e++)
             data[e] = 0.0f;
     if (filters < FILTERS_EACH)
-        for (int e = 0; e < 36 * GRADIENT_STEP; e++)
+        for (int e = 0; e < POSITIONS * GRADIENT_STEP; e++)
             gradient[e] = 0.0f;
 
     for (int start = first; start < last; start += CHUNK) {
@@ -102,7 +104,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
             transform_data(X, data + t * DATA_ROW, DATA_STEP, start + t, above, depth);
             transform_gradient(G, gradient + t * FILTERS_EACH, start + t, before, filters);
         }
-        for (int position = 0; position < 36; position++)
+        for (int position = 0; position < POSITIONS; position++)
             for (int column = 0; column < filters; column += PANEL)
                 for (int row = 0; row < channels; row += ROWS) {
                     const float *d = data + position * DATA_STEP + row;
@@ -139,13 +141,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
         for (int column = 0; column < filters; column += LANES) {
             const float *from = sums + row * FILTERS_EACH + column;
             const int i = above + row;
-            VECTOR half_[3][6];
+            VECTOR half_[3][SIDE];
             float result[9 * LANES] __attribute__((aligned(64)));
-            IN_TURN for (int x = 0; x < 6; x++) {
-                VECTOR m[6], r[3];
+            IN_TURN for (int x = 0; x < SIDE; x++) {
+                VECTOR m[SIDE], r[3];
                 #pragma unroll
-                for (int y = 0; y < 6; y++)
-                    m[y] = LOAD(from + (y * 6 + x) * SUM_STEP);
+                for (int y = 0; y < SIDE; y++)
+                    m[y] = LOAD(from + (y * SIDE + x) * SUM_STEP);
                 TRANSFORM_WEIGHTS(m, r);
                 #pragma unroll
                 for (int y = 0; y < 3; y++)

@@ -38,7 +38,7 @@ from graphdl.operators.kernels.template import (
     tiled_product,
 )
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
-from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, winograd_problem
+from graphdl.operators.kernels.winograd import OUTPUTS, WINOGRAD, WINOGRAD_FILTERS, winograd_problem
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.matmul import matmul
 from graphdl.operators.structure import pad, pad_to, slice_
@@ -321,20 +321,21 @@ def test_packed_filters_have_room_for_all(
     assert call.sizes["FLOATS"] == groups * columns * rows * taps
 
 
-@given(problems(), targets, st.booleans())
+@given(problems(), targets, st.booleans(), st.sampled_from(OUTPUTS))
 @few
-def test_winograds_method_is_covered(problem: ConvolutionProblem, target: Target, gradient: bool) -> None:
+def test_winograds_method_is_covered(problem: ConvolutionProblem, target: Target, gradient: bool, outputs: int) -> None:
     plain = replace(
         problem, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), groups=1, height=problem.height + 4,
         width=problem.width + 4,
     )  # fmt: skip
-    found = winograd_problem(plain, gradient=gradient)
+    found = winograd_problem(plain, gradient=gradient, outputs=outputs)
     if target.kind == "gpu":
         return
     assert found is not None
     size = plain.inner if gradient else plain.output
     assert found.output == size
-    tiles = problem.batch * ceil(size[0] / 4) * ceil(size[1] / 4)
+    tiles = problem.batch * ceil(size[0] / outputs) * ceil(size[1] / outputs)
+    positions = (outputs + 2) ** 2
     for candidate in WINOGRAD.candidates(found, target):
         call = WINOGRAD.call(found, candidate, target)
         check_call(WINOGRAD, call, target)
@@ -343,15 +344,16 @@ def test_winograds_method_is_covered(problem: ConvolutionProblem, target: Target
         assert call.global_size[0] * d["BLOCK"] >= tiles > (call.global_size[0] - 1) * d["BLOCK"]
         assert call.global_size[1] * d["SPAN"] >= d["PANELS"] > (call.global_size[1] - 1) * d["SPAN"]
         assert d["CHUNK"] == d["CHANNELS"] or d["CHUNK"] % d["LANES"] == 0
-        assert 36 * d["BLOCK"] * (d["CHUNK"] + d["SPAN"] * d["VECTORS"] * d["LANES"]) <= max(
-            4 * target.tuning.private_floats, 36 * d["ROWS"] * (d["CHUNK"] + d["VECTORS"] * d["LANES"])
+        assert d["OUTPUTS"] == outputs
+        assert positions * d["BLOCK"] * (d["CHUNK"] + d["SPAN"] * d["VECTORS"] * d["LANES"]) <= max(
+            4 * target.tuning.private_floats, positions * d["ROWS"] * (d["CHUNK"] + d["VECTORS"] * d["LANES"])
         )
         filters = WINOGRAD.filters(found, candidate, target)
         packing = WINOGRAD_FILTERS.call(filters, None, target)
         check_call(WINOGRAD_FILTERS, packing, target)
         assert packing.global_size[0] == d["PANELS"]
         assert packing.global_size[1] * packing.defines["ROWS_PER_ITEM"] >= d["CHANNELS"]
-        assert filters.size == 36 * d["POSITION_STEP"] >= 36 * found.columns * found.channels
+        assert filters.size == positions * d["POSITION_STEP"] >= positions * found.columns * found.channels
 
 
 @given(problems(), targets)
@@ -363,8 +365,9 @@ def test_winograds_method_covers_the_filters(problem: ConvolutionProblem, target
     )  # fmt: skip
     if target.kind == "gpu":
         return
-    tiles = plain.batch * ceil(plain.output[0] / 4) * ceil(plain.output[1] / 4)
     for candidate in WINOGRAD_WEIGHTS.candidates(plain, target):
+        outputs = candidate.outputs
+        tiles = plain.batch * ceil(plain.output[0] / outputs) * ceil(plain.output[1] / outputs)
         call = WINOGRAD_WEIGHTS.call(plain, candidate, target)
         check_call(WINOGRAD_WEIGHTS, call, target)
         d = call.defines
@@ -381,7 +384,8 @@ def test_winograds_method_covers_the_filters(problem: ConvolutionProblem, target
 @few
 def test_winograds_method_is_for_three_by_three_taps(problem: ConvolutionProblem, gradient: bool) -> None:
     plain = problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1) and problem.groups == 1
-    assert (winograd_problem(problem, gradient=gradient) is not None) == plain
+    for outputs in OUTPUTS:
+        assert (winograd_problem(problem, gradient=gradient, outputs=outputs) is not None) == plain
 
 
 @pytest.mark.parametrize("sizes", [(20, 12, 50, 5), (256, 56, 64, 1), (16, 32, 32, 5)], ids=str)

@@ -28,10 +28,17 @@ TARGETS = {"eight lanes": kr.NARROW_CPU, "sixteen lanes": kr.CPU, "four lanes": 
 
 
 def transformed(
-    device: kr.Device, p: ConvolutionProblem, target: kr.Target, form: Tiling, gradient: bool, x: Any, w: Any
+    device: kr.Device,
+    p: ConvolutionProblem,
+    target: kr.Target,
+    form: Tiling,
+    gradient: bool,
+    x: Any,
+    w: Any,
+    outputs: int = 4,
 ) -> np.ndarray:
     """The result of both kernels for channels-last data, channels-last itself. Every element must be stored once."""
-    problem = winograd_problem(p, gradient=gradient)
+    problem = winograd_problem(p, gradient=gradient, outputs=outputs)
     assert problem is not None
     filters = WINOGRAD.filters(problem, form, target)
     packed = Alone(device, WINOGRAD_FILTERS.call(filters, None, target), kr.PACK_STORE, adds=True).run(
@@ -63,26 +70,31 @@ SIZES = {
 of a work-item, the channels of a chunk, the panels of a work-item."""
 
 
+TILES = pytest.mark.parametrize("outputs", [4, 2], ids=["four", "two"])
+
+
+@TILES
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", SIZES)
-def test_forward(device: kr.Device, name: str, target: str) -> None:
+def test_forward(device: kr.Device, name: str, target: str, outputs: int) -> None:
     (n, c, height, width, filters), (rows, vectors, *rest) = SIZES[name]
     x, w = drawn(n, c, height, width), drawn(filters, c, 3, 3)
     p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1)
     form = Tiling(RegisterTile(rows, vectors), *rest)
-    found = transformed(device, p, TARGETS[target], form, False, last(x), w.numpy())
+    found = transformed(device, p, TARGETS[target], form, False, last(x), w.numpy(), outputs)
     np.testing.assert_allclose(found, last(functional.conv2d(x, w)), rtol=0, atol=2e-5 * c**0.5)
 
 
+@TILES
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((2, 0), (3, 1))], ids=str)
 @pytest.mark.parametrize("name", ["odd", "odd channels in chunks"])
-def test_input_gradient(device: kr.Device, name: str, padding: Padding, target: str) -> None:
+def test_input_gradient(device: kr.Device, name: str, padding: Padding, target: str, outputs: int) -> None:
     (n, c, height, width, filters), _ = SIZES[name]
     g, w = drawn(n, filters, height - 2, width - 2), drawn(filters, c, 3, 3)
     p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1, padding)
     form = Tiling(RegisterTile(3, 2), 6, min(filters, 32), 1)
-    found = transformed(device, p, TARGETS[target], form, True, last(g), w.numpy())
+    found = transformed(device, p, TARGETS[target], form, True, last(g), w.numpy(), outputs)
     (top, bottom), (left, right) = padding
     wanted = functional.conv_transpose2d(g, w)[:, :, top : height - bottom, left : width - right]
     np.testing.assert_allclose(found, last(wanted), rtol=0, atol=2e-5 * filters**0.5)
@@ -118,13 +130,14 @@ def gradient_of_filters(x: torch.Tensor, g: torch.Tensor) -> np.ndarray:
     return functional.conv2d(x.transpose(0, 1), g.transpose(0, 1)).transpose(0, 1).numpy()
 
 
+@TILES
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_weight_gradient(device: kr.Device, name: str, target: str) -> None:
+def test_weight_gradient(device: kr.Device, name: str, target: str, outputs: int) -> None:
     (n, c, height, width, filters), (rows, vectors, channels, *rest) = WEIGHTS[name]
     x, g = drawn(n, c, height, width), drawn(n, filters, height - 2, width - 2)
     p = ConvolutionProblem(n, c, height, width, filters, (3, 3), (1, 1), (1, 1), 1)
-    form = GradientTiling(RegisterTile(rows, vectors), channels, *rest)
+    form = GradientTiling(RegisterTile(rows, vectors), channels, *rest, outputs)
     panel = vectors * TARGETS[target].vector_width
     form = replace(form, filters=-(-form.filters // panel) * panel)
     found = weights_transformed(device, p, TARGETS[target], form, last(x), last(g))
@@ -148,9 +161,12 @@ DATA = {
 }
 
 
+@TILES
 @pytest.mark.parametrize("channels", [4, 64, 512])
 @pytest.mark.parametrize("data", DATA)
-def test_errors_are_bounded_by_the_products_of_a_tile(device: kr.Device, data: str, channels: int) -> None:
+def test_errors_are_bounded_by_the_products_of_a_tile(
+    device: kr.Device, data: str, channels: int, outputs: int
+) -> None:
     """The bound is that of the direct sum but for a factor, with the largest pixel of the tile's patch for each pixel.
 
     Of a sum in the kernel's order, errors are at most (channels + a few) units in the last place; they are much smaller
@@ -160,36 +176,41 @@ def test_errors_are_bounded_by_the_products_of_a_tile(device: kr.Device, data: s
     w = drawn(16, channels, 3, 3).float().double()
     p = ConvolutionProblem(2, channels, 14, 14, 16, (3, 3), (1, 1), (1, 1), 1)
     form = Tiling(RegisterTile(6, 2), 12, min(channels, 64), 1)
-    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy())
+    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy(), outputs)
     error = np.abs(found - last(functional.conv2d(x, w)))
-    largest = functional.max_pool2d(x.abs(), 6, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    largest = functional.max_pool2d(x.abs(), outputs + 2, outputs)
+    largest = largest.repeat_interleave(outputs, 2).repeat_interleave(outputs, 3)
     products = last(torch.einsum("ncyx,oc->noyx", largest, w.abs().sum((2, 3))))
     assert np.all(error <= 5e-7 * products)
 
 
+@TILES
 @pytest.mark.parametrize("channels", [16, 256])
-def test_errors_are_about_those_of_the_direct_sum(device: kr.Device, channels: int) -> None:
+def test_errors_are_about_those_of_the_direct_sum(device: kr.Device, channels: int, outputs: int) -> None:
     x, w = drawn(2, channels, 18, 18).float().double(), drawn(32, channels, 3, 3).float().double()
     p = ConvolutionProblem(2, channels, 18, 18, 32, (3, 3), (1, 1), (1, 1), 1)
     wanted = last(functional.conv2d(x, w))
     form = Tiling(RegisterTile(6, 2), 12, 16, 2)
-    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy())
+    found = transformed(device, p, kr.NARROW_CPU, form, False, last(x), w.numpy(), outputs)
     errors = [np.abs(each - wanted) for each in (found, direct(device, p, last(x), w.numpy()))]
     scale = float(np.sqrt(np.mean(wanted**2)))
     assert errors[0].max() < 3e-5 * scale
     assert np.sqrt(np.mean(errors[0] ** 2)) < 5 * np.sqrt(np.mean(errors[1] ** 2))
 
 
+@TILES
 @pytest.mark.parametrize("data", DATA)
-def test_errors_of_weight_gradients_are_bounded_by_the_products_of_tiles(device: kr.Device, data: str) -> None:
+def test_errors_of_weight_gradients_are_bounded_by_the_products_of_tiles(
+    device: kr.Device, data: str, outputs: int
+) -> None:
     """As above, with the largest pixels of a patch of the data and of a tile of the output's gradient."""
     x = DATA[data](drawn(4, 12, 14, 14).float().double()).float().double()
     g = drawn(4, 16, 12, 12).float().double()
     p = ConvolutionProblem(4, 12, 14, 14, 16, (3, 3), (1, 1), (1, 1), 1)
-    form = GradientTiling(RegisterTile(6, 2), 12, 16, 12, 2)
+    form = GradientTiling(RegisterTile(6, 2), 12, 16, 12, 2, outputs)
     error = np.abs(weights_transformed(device, p, kr.NARROW_CPU, form, last(x), last(g)) - gradient_of_filters(x, g))
-    largest = functional.max_pool2d(x.abs(), 6, 4)
-    tiles = functional.avg_pool2d(g.abs(), 4, divisor_override=1)
+    largest = functional.max_pool2d(x.abs(), outputs + 2, outputs)
+    tiles = functional.avg_pool2d(g.abs(), outputs, divisor_override=1)
     products = torch.einsum("nctu,notu->oc", largest, tiles)[:, :, None, None].numpy()
     assert np.all(error <= 5e-7 * products)
 

@@ -37,7 +37,7 @@ from graphdl.operators.kernels.template import (
     step_cycles,
     tiled_product,
 )
-from graphdl.operators.kernels.winograd import WinogradProblem, is_faster, winograd, winograd_problem
+from graphdl.operators.kernels.winograd import WinogradProblem, faster_problem, winograd
 from graphdl.operators.structure import pad
 from graphdl.operators.tensor import Tensor
 
@@ -131,14 +131,13 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         return planner.made(self, problem, (data, filters), shape, y, problem.flops)
 
     def transformed(self, problem: ConvolutionProblem, lasts: bool, target: Target) -> WinogradProblem | None:
-        """The problem for Winograd's method, if that is chosen instead of this kernel. See ``is_faster``."""
-        windows = self._windows(problem)
-        found = winograd_problem(problem, gradient=windows.turn)
-        if target.kind == "gpu" or found is None:
+        """The problem for Winograd's method, if that is chosen instead of this kernel. See ``faster_problem``."""
+        if target.kind == "gpu":
             return None
+        windows = self._windows(problem)
         steps = self.cycles(problem, predicted(self, problem, target), target)
         cycles = steps * windows.rows * windows.taps / target.compute_units
-        return found if is_faster(found, cycles, lasts, target) else None
+        return faster_problem(problem, cycles, lasts, target, gradient=windows.turn)
 
     def _windows_call(
         self, problem: ConvolutionProblem, tile: PixelTile, target: Target, defines: Mapping[str, int]

@@ -1,8 +1,9 @@
 """Winograd's method for convolutions with 3 × 3 taps, on CPUs: ``opencl/winograd.cl``.
 
-A tile of 4 × 4 pixels takes 36 products for each channel and filter instead of 144 (Lavin and Gray, 2016). The direct
+A tile of 4 × 4 pixels takes 36 products for each channel and filter instead of 144, a tile of 2 × 2 pixels 16 instead
+of 36 (Lavin and Gray, 2016). The small tiles have smaller filters, which counts where there are few pixels. The direct
 method adds the products as they are; here sums and differences of pixels and of weights are multiplied. Rounding errors
-are therefore in proportion to the largest pixels of a tile's patch of 6 × 6. With the points of
+are therefore in proportion to the largest pixels of a tile's patch. With the points of
 ``opencl/winograd_transforms.cl`` they are a small multiple of those of the direct method.
 """
 
@@ -35,9 +36,14 @@ def fits(problem: ConvolutionProblem) -> bool:
     return problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1) and problem.groups == 1
 
 
-def tiles_of(batch: int, size: Pair) -> int:
-    """The number of tiles of images of a size."""
-    return batch * ceil_div(size[0], 4) * ceil_div(size[1], 4)
+def tiles_of(batch: int, size: Pair, outputs: int) -> int:
+    """The number of tiles of ``outputs`` × ``outputs`` pixels of images of a size."""
+    return batch * ceil_div(size[0], outputs) * ceil_div(size[1], outputs)
+
+
+def positions_of(outputs: int) -> int:
+    """The number of products for each channel and filter of a tile."""
+    return (outputs + 2) ** 2
 
 
 def fast_tiles(target: Target, most_rows: int, most_vectors: int) -> list[RegisterTile]:
@@ -53,7 +59,9 @@ def fast_tiles(target: Target, most_rows: int, most_vectors: int) -> list[Regist
 
 @dataclass(frozen=True, slots=True)
 class TransformedFilters(Packing):
-    """Filters of 9 taps in panels, with 36 transformed weights in place of the taps: one set of panels for each."""
+    """Filters of 9 taps in panels, with the transformed weights in place of the taps: one set of panels for each."""
+
+    outputs: int
 
     @property
     def step(self) -> int:
@@ -63,7 +71,7 @@ class TransformedFilters(Packing):
     @property
     def size(self) -> int:
         """The number of floats, with those between the positions."""
-        return POSITIONS * self.step
+        return positions_of(self.outputs) * self.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,12 @@ class WinogradProblem:
     """The strides of W along the columns and along the channels."""
     turn: bool
     """Whether the order of the taps is reversed."""
+    outputs: int
+    """The number of rows and of columns of a tile."""
 
     @property
     def tiles(self) -> int:
-        return tiles_of(self.batch, self.output)
+        return tiles_of(self.batch, self.output, self.outputs)
 
     @property
     def flops(self) -> int:
@@ -133,7 +143,7 @@ class FilterTransform(Family[TransformedFilters, None]):
                 "LANES": problem.lanes, "COLUMNS": problem.columns, "PANEL": problem.panel, "ROWS": problem.rows,
                 "COLUMN_STRIDE": problem.strides[0], "ROW_STRIDE": problem.strides[1],
                 "FLOATS": problem.taps * problem.columns * problem.rows, "TURN": int(problem.turn),
-                "POSITION_STEP": problem.step, "ROWS_PER_ITEM": rows_each,
+                "POSITION_STEP": problem.step, "ROWS_PER_ITEM": rows_each, "OUTPUTS": problem.outputs,
             },
             global_size=(problem.panels, ceil_div(problem.rows, rows_each)),
             local_size=(1, 1),
@@ -169,22 +179,23 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
                 block = ceil_div(problem.tiles, blocks * tile.rows) * tile.rows
                 for share in _SPANS:
                     span = ceil_div(panels, share)
-                    floats = POSITIONS * block * (chunk + span * tile.vectors * lanes)
+                    floats = positions_of(problem.outputs) * block * (chunk + span * tile.vectors * lanes)
                     if floats <= PRIVATE * target.tuning.private_floats or (block == tile.rows and span == 1):
                         found[Tiling(tile, block, chunk, span)] = None
         return sorted(found, key=lambda form: (form.registers.vectors, -form.registers.rows))
 
     def cycles(self, problem: WinogradProblem, candidate: Tiling, target: Target) -> float:
         lanes, tile = lanes_of(target), candidate.registers
+        positions = positions_of(problem.outputs)
         panels = ceil_div(problem.columns, tile.vectors * lanes)
         vectors = problem.channels // lanes + problem.channels % lanes
-        data = candidate.block * vectors * DATA_CYCLES
+        data = candidate.block * vectors * DATA_CYCLES[problem.outputs]
         kept = 2 * tile.rows * tile.vectors * ceil_div(problem.channels, candidate.chunk)
-        steps = POSITIONS * candidate.span * (candidate.block // tile.rows)
+        steps = positions * candidate.span * (candidate.block // tile.rows)
         products = steps * (problem.channels * step_cycles(tile, target) + kept)
-        filters = 4 * POSITIONS * candidate.span * tile.vectors * lanes * problem.channels
+        filters = 4 * positions * candidate.span * tile.vectors * lanes * problem.channels
         rate = _MEMORY_RATE if 4 * self.filters(problem, candidate, target).size > _CACHED else _CACHE_RATE
-        sums = candidate.block * candidate.span * tile.vectors * SUM_CYCLES
+        sums = candidate.block * candidate.span * tile.vectors * SUM_CYCLES[problem.outputs]
         items = ceil_div(problem.tiles, candidate.block) * ceil_div(panels, candidate.span)
         item = data + max(products, filters / rate) + sums + target.tuning.item_cycles
         return ceil_div(items, target.compute_units) * item
@@ -193,7 +204,7 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
         """The filters that a form of the kernel reads."""
         return TransformedFilters(
             lanes_of(target), candidate.registers.vectors, 1, problem.columns, problem.channels, 9,
-            problem.filter_strides, problem.turn,
+            problem.filter_strides, problem.turn, problem.outputs,
         )  # fmt: skip
 
     def call(
@@ -209,6 +220,7 @@ class WinogradFamily(Family[WinogradProblem, Tiling]):
                 "OUT_WIDTH": problem.output[1], "PAD_TOP": problem.before[0], "PAD_LEFT": problem.before[1],
                 "ROWS": tile.rows, "VECTORS": tile.vectors, "BLOCK": candidate.block, "CHUNK": candidate.chunk,
                 "SPAN": candidate.span, "PANELS": filters.panels, "POSITION_STEP": filters.step,
+                "OUTPUTS": problem.outputs,
             },
             global_size=(ceil_div(problem.tiles, candidate.block), ceil_div(filters.panels, candidate.span)),
             local_size=(1, 1),
@@ -221,7 +233,7 @@ WINOGRAD_FILTERS = FilterTransform()
 WINOGRAD = WinogradFamily()
 
 
-def winograd_problem(problem: ConvolutionProblem, *, gradient: bool) -> WinogradProblem | None:
+def winograd_problem(problem: ConvolutionProblem, *, gradient: bool, outputs: int) -> WinogradProblem | None:
     """The problem of a convolution, or of its gradient with respect to its input without the padding.
 
     The data of the gradient are the gradient of the output without zeros around it. None if the method does not fit.
@@ -231,30 +243,44 @@ def winograd_problem(problem: ConvolutionProblem, *, gradient: bool) -> Winograd
     batch, channels, filters = problem.batch, problem.channels, problem.filters
     if not gradient:
         return WinogradProblem(
-            batch, channels, problem.height, problem.width, filters, problem.output, (0, 0), (9 * channels, 9), False
-        )
+            batch, channels, problem.height, problem.width, filters, problem.output, (0, 0), (9 * channels, 9), False,
+            outputs,
+        )  # fmt: skip
     (top, _), (left, _) = problem.padding
     return WinogradProblem(
-        batch, filters, *problem.output, channels, problem.inner, (2 - top, 2 - left), (9, 9 * channels), True
+        batch, filters, *problem.output, channels, problem.inner, (2 - top, 2 - left), (9, 9 * channels), True, outputs
     )
 
 
-def is_faster(problem: WinogradProblem, direct: float, lasts: bool, target: Target) -> bool:
-    """Whether the method is predicted to be clearly faster than the direct one, which takes ``direct`` cycles.
+def faster_problem(
+    problem: ConvolutionProblem, direct: float, lasts: bool, target: Target, *, gradient: bool
+) -> WinogradProblem | None:
+    """The problem with the best tiles if the method is predicted to be clearly faster than the direct one.
 
-    If the filters last, they are transformed only once, but are not in the cache when the kernel reads them.
+    The direct method takes ``direct`` cycles. If the filters last, they are transformed only once, but are not in the
+    cache when the kernel reads them.
     """
+    weights = 0 if lasts else 9 * problem.filters * problem.channels
+    most = WORTH * (direct + weights * _PACKING_CYCLES / target.compute_units)
+    best = None
+    for outputs in OUTPUTS:
+        found = winograd_problem(problem, gradient=gradient, outputs=outputs)
+        if found is not None and (cycles := _whole_cycles(found, lasts, target)) < most:
+            best, most = found, cycles
+    return best
+
+
+def _whole_cycles(problem: WinogradProblem, lasts: bool, target: Target) -> float:
+    """The predicted cycles, with those of the filters."""
     candidate = predicted(WINOGRAD, problem, target)
-    cores, weights = target.compute_units, 9 * problem.columns * problem.channels
     filters = 4 * WINOGRAD.filters(problem, candidate, target).size
-    cycles = WINOGRAD.cycles(problem, candidate, target)
     if lasts:
-        cycles += filters / (_MEMORY_RATE * cores)
+        made = filters / _MEMORY_RATE
     else:
         spilled = max(0, filters - _CACHED)
-        cycles += (weights * _TRANSFORM_CYCLES + spilled * (1 / _MEMORY_RATE + 1 / _WRITE_RATE)) / cores
-        direct += weights * _PACKING_CYCLES / cores
-    return cycles < WORTH * direct
+        transform = 9 * problem.columns * problem.channels * _TRANSFORM_CYCLES[problem.outputs]
+        made = transform + spilled * (1 / _MEMORY_RATE + 1 / _WRITE_RATE)
+    return WINOGRAD.cycles(problem, candidate, target) + made / target.compute_units
 
 
 def winograd(
@@ -266,7 +292,8 @@ def winograd(
     return planner.made(WINOGRAD, problem, (data, packed), shape, y, problem.flops)
 
 
-POSITIONS = 36
+OUTPUTS = (4, 2)
+"""The numbers of rows and columns that a tile may have."""
 _SLOWEST = 1.3
 """Register tiles whose products take this multiple of the least time are no candidates."""
 _CHUNK = 64
@@ -283,12 +310,12 @@ WORTH = 0.85
 """The method is chosen if its time is predicted to be below this fraction of the direct method's time."""
 
 # Measured on an AMD Zen 3 with two cores and PoCL 3.0.
-DATA_CYCLES = 130
-"""Cycles of the transform of one vector of channels of a tile."""
-SUM_CYCLES = 160
-"""Cycles of the transform of one vector of sums of a tile, and of its stores."""
-_TRANSFORM_CYCLES = 3.3
-"""Cycles of the transform of the filters, for each weight."""
+DATA_CYCLES = {4: 130, 2: 50}
+"""Cycles of the transform of one vector of channels of a tile, by the tile's outputs."""
+SUM_CYCLES = {4: 160, 2: 60}
+"""Cycles of the transform of one vector of sums of a tile, and of its stores, by the tile's outputs."""
+_TRANSFORM_CYCLES = {4: 3.3, 2: 2.0}
+"""Cycles of the transform of the filters, for each weight, by the tile's outputs."""
 _PACKING_CYCLES = 1.7
 """Cycles of the packing of filters for the direct method, for each weight."""
 _CACHE_RATE = 4

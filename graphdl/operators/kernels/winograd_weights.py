@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import lcm
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,13 @@ from graphdl.operators.kernels.geometry import ConvolutionProblem
 from graphdl.operators.kernels.template import RegisterTile, TemplateCall, ceil_div, lanes_of, step_cycles
 from graphdl.operators.kernels.winograd import (
     DATA_CYCLES,
-    POSITIONS,
+    OUTPUTS,
     PRIVATE,
     SUM_CYCLES,
     WORTH,
     fast_tiles,
     fits,
+    positions_of,
     tiles_of,
 )
 from graphdl.operators.tensor import Tensor
@@ -42,6 +44,8 @@ class GradientTiling:
     """The number of tiles that are transformed at once."""
     splits: int
     """The number of parts of the sum."""
+    outputs: int
+    """The number of rows and of columns of a tile of the output's gradient."""
 
 
 class WinogradWeightFamily(Family[ConvolutionProblem, GradientTiling]):
@@ -56,9 +60,10 @@ class WinogradWeightFamily(Family[ConvolutionProblem, GradientTiling]):
         raise AssertionError("the family of weight gradients chooses this method")
 
     def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[GradientTiling]:
-        lanes, tiles = lanes_of(target), tiles_of(problem.batch, problem.output)
+        lanes = lanes_of(target)
         found: dict[GradientTiling, None] = {}
-        for tile in fast_tiles(target, problem.channels, ceil_div(problem.filters, lanes)):
+        for outputs, tile in product(OUTPUTS, fast_tiles(target, problem.channels, ceil_div(problem.filters, lanes))):
+            tiles = tiles_of(problem.batch, problem.output, outputs)
             for most in _BLOCKS:
                 # If there are several blocks, each begins with a whole vector.
                 blocks = ceil_div(problem.channels, most)
@@ -70,26 +75,27 @@ class WinogradWeightFamily(Family[ConvolutionProblem, GradientTiling]):
                 chunk = min(_CHUNK, tiles)
                 splits = min(ceil_div(target.shares, items), ceil_div(tiles, chunk))
                 row = ceil_div(channels, lanes) * lanes
-                floats = POSITIONS * (channels * filters + chunk * (row + filters))
+                floats = positions_of(outputs) * (channels * filters + chunk * (row + filters))
                 if floats <= PRIVATE * target.tuning.private_floats or most == min(_BLOCKS):
-                    found[GradientTiling(tile, channels, filters, chunk, splits)] = None
+                    found[GradientTiling(tile, channels, filters, chunk, splits, outputs)] = None
         return sorted(found, key=lambda form: (form.registers.vectors, -form.registers.rows))
 
     def cycles(self, problem: ConvolutionProblem, candidate: GradientTiling, target: Target) -> float:
         lanes, tile = lanes_of(target), candidate.registers
-        tiles = ceil_div(tiles_of(problem.batch, problem.output), candidate.splits)
+        tiles = ceil_div(tiles_of(problem.batch, problem.output, candidate.outputs), candidate.splits)
         whole, rest = divmod(min(candidate.channels, problem.channels), lanes)
         vectors = whole + (rest if problem.channels % lanes else rest > 0)
         whole, rest = divmod(min(candidate.filters, problem.filters), lanes)
         vectors += whole + (rest if problem.filters % lanes else 0)
-        data = tiles * vectors * DATA_CYCLES
-        steps = POSITIONS * (candidate.channels // tile.rows) * (candidate.filters // (tile.vectors * lanes))
+        data = tiles * vectors * DATA_CYCLES[candidate.outputs]
+        blocks = (candidate.channels // tile.rows) * (candidate.filters // (tile.vectors * lanes))
+        steps = positions_of(candidate.outputs) * blocks
         kept = 2 * tile.rows * tile.vectors * ceil_div(tiles, candidate.chunk)
         products = steps * (tiles * step_cycles(tile, target) + kept)
-        sums = candidate.channels * candidate.filters / lanes * SUM_CYCLES
-        blocks = ceil_div(problem.channels, candidate.channels) * ceil_div(problem.filters, candidate.filters)
+        sums = candidate.channels * candidate.filters / lanes * SUM_CYCLES[candidate.outputs]
+        parts = ceil_div(problem.channels, candidate.channels) * ceil_div(problem.filters, candidate.filters)
         item = data + products + sums + target.tuning.item_cycles
-        return ceil_div(blocks * candidate.splits, target.compute_units) * item
+        return ceil_div(parts * candidate.splits, target.compute_units) * item
 
     def call(
         self,
@@ -107,7 +113,7 @@ class WinogradWeightFamily(Family[ConvolutionProblem, GradientTiling]):
                 "OUT_HEIGHT": problem.output[0], "OUT_WIDTH": problem.output[1], "PAD_TOP": 0, "PAD_LEFT": 0,
                 "ROWS": candidate.registers.rows, "VECTORS": candidate.registers.vectors,
                 "CHANNELS_EACH": candidate.channels, "FILTERS_EACH": candidate.filters, "CHUNK": candidate.chunk,
-                "SPLITS": candidate.splits,
+                "SPLITS": candidate.splits, "OUTPUTS": candidate.outputs,
             },
             global_size=(
                 ceil_div(problem.channels, candidate.channels), ceil_div(problem.filters, candidate.filters),
