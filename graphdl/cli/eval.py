@@ -33,6 +33,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measures a run, or the model of a file with --weights, on the test split of its data."""
+    from graphdl.cli.progress import compiling
     from graphdl.cli.target import open_target
     from graphdl.training import fit
 
@@ -40,7 +41,8 @@ def command(
     request, origin = fit.TrainingOptions(batch=batch, data=data, data_root=data_root, download=download), None
     if folder is not None:
         request, origin = fit.remembered(folder, request)
-    found = fit.evaluate(model, request, split=split, origin=origin)
+    with compiling(model.network, quiet=as_json):
+        found = fit.evaluate(model, request, split=split, origin=origin)
     values = {**found.losses, **found.metrics}
     if as_json:
         click.echo(strict_json.encode({"split": split, "examples": found.examples, **values}))

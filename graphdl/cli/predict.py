@@ -39,13 +39,15 @@ def command(
     An INPUT is an image, an .npy file (examples first), an .npz file with an array for each input, or a .csv table. A
     run treats them as its training data: the same size, the same normalization.
     """
+    from graphdl.cli.progress import compiling
     from graphdl.cli.reading import prepare
     from graphdl.cli.target import open_target
     from graphdl.training.inference import predicted_inputs
 
     model, folder = open_target(target, weights, net=net, settings=settings, device=device)
     found = prepare(inputs, model, folder, predicted_inputs(model.network))
-    outputs = model.run(found.arrays, batch=batch)
+    with compiling(model.network, quiet=as_json):
+        outputs = model.run(found.arrays, batch=batch)
     if as_json:
         rows = [
             {"input": name, **{output: values[k].tolist() for output, values in outputs.items()}}

@@ -49,6 +49,7 @@ def command(
 
     Nothing is trained: the step is taken again and again from one batch, and forgotten.
     """
+    from graphdl.cli.progress import compiling
     from graphdl.cli.target import data_of, open_model
     from graphdl.rendering import printable_lines
     from graphdl.runtime.trace import trace_of
@@ -62,10 +63,11 @@ def command(
     overrides, root, origin = data_of(target, data, data_root)
     count = stage.batch if stage is not None else batch or 1
     taken = sample(model.network, count, overrides, root=root, origin=origin, known=model.known)
-    if stage is not None:
-        found = profile_step(model.network, stage, taken.arrays, steps or RUNS)
-    else:
-        found = profile_prediction(model.network, taken.arrays, steps or RUNS)
+    with compiling(model.network, quiet=as_json):
+        if stage is not None:
+            found = profile_step(model.network, stage, taken.arrays, steps or RUNS)
+        else:
+            found = profile_prediction(model.network, taken.arrays, steps or RUNS)
     if trace is not None:
         trace.write_text(json.dumps(trace_of(found.timeline, model.name)), encoding="utf-8")
     name = model.network.device.info.name

@@ -1,4 +1,4 @@
-"""The display of a training's progress: a bar on a terminal, else a line for each epoch."""
+"""The display of a training's progress, a bar on a terminal, else a line for each epoch; and of the compilation's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,62 @@ from graphdl.diagnostics import Diagnostic
 from graphdl.rendering import render
 from graphdl.training.loop import Observer, Status
 
+if TYPE_CHECKING:
+    from graphdl.training.network import Network
+
 _REFRESH_SECONDS = 0.1
+_PATIENCE_SECONDS = 1.0
+"""The time that kernels are compiled without a word."""
+
+
+class Compiling:
+    """Decides when to show the progress of a compilation: after a second, and not too often."""
+
+    def __init__(self) -> None:
+        self._begin: float | None = None
+        self._shown = 0.0
+
+    def is_due(self, done: int, total: int) -> bool:
+        """Whether to show this number of compiled kernels. The last one ends the compilation and is not shown."""
+        now = time.monotonic()
+        if done == total:
+            self._begin = None
+            return False
+        if self._begin is None:
+            self._begin = now
+        if now - self._begin < _PATIENCE_SECONDS or now - self._shown < _REFRESH_SECONDS:
+            return False
+        self._shown = now
+        return True
+
+
+@contextmanager
+def compiling(network: Network, *, quiet: bool = False) -> Iterator[None]:
+    """Shows how many kernels of the network's programs are compiled, in the last line of a terminal."""
+    if quiet or not sys.stdout.isatty():
+        yield
+        return
+    state, shown = Compiling(), False
+
+    def report(done: int, total: int) -> None:
+        nonlocal shown
+        if state.is_due(done, total):
+            click.echo(f"\r\x1b[2Kcompiling: {done} of {total} kernels", nl=False)
+            shown = True
+        elif shown and done == total:
+            clear()
+
+    def clear() -> None:
+        nonlocal shown
+        if shown:
+            click.echo("\r\x1b[2K", nl=False)
+            shown = False
+
+    try:
+        with network.watched(report):
+            yield
+    finally:
+        clear()
 
 
 @contextmanager
@@ -58,6 +113,17 @@ class _Bar(_Shown):
         self._bar = bar
         self._tasks: dict[str, Any] = {}
         self._shown = 0.0
+        self._compiling = Compiling()
+        self._compilation: Any = None
+
+    def compiling(self, done: int, total: int) -> None:
+        if self._compiling.is_due(done, total):
+            if self._compilation is None:
+                self._compilation = self._bar.add_task("compiling", total=total, values="kernels")
+            self._bar.update(self._compilation, completed=done, total=total)
+        elif done == total and self._compilation is not None:
+            self._bar.remove_task(self._compilation)
+            self._compilation = None
 
     def advance(self, status: Status) -> None:
         now = time.monotonic()

@@ -39,6 +39,7 @@ def command(
 
     A search that the budget or Ctrl-C has ended goes on where it was when the command is given again.
     """
+    from graphdl.cli.progress import compiling
     from graphdl.cli.target import open_model
     from graphdl.rendering import printable_lines
     from graphdl.runtime.tuned import own_path
@@ -56,7 +57,8 @@ def command(
     click.echo(printable_lines(f"{model.name}: {what} of {count} on {info.name}"))
     progress = _Progress()
     try:
-        found = tune(model.network, stage, arrays, budget, progress.report)
+        with compiling(model.network):
+            found = tune(model.network, stage, arrays, budget, progress.report)
     except KeyboardInterrupt:
         progress.clear()
         click.echo(printable_lines(f"what was measured is kept: {own_path(info)}"), err=True)

@@ -1,8 +1,9 @@
 """Compilation on all cores with drivers that compile one kernel at a time.
 
 PoCL compiles a kernel at its first launch. A process compiles under one lock, whatever the number of its threads and
-contexts, and stores the result on disk. So further processes (``compiling.py``) compile the kernels of a program before
-this process launches them. Every process starts at another kernel and skips those that are on disk.
+contexts, and stores the result on disk. So further processes (``compiling.py``) compile the kernels of a program
+together with this one before its first run. A process takes the packs of kernels that no other process has begun, and
+then helps with the others. ``claims.py`` ensures that no kernel is compiled twice.
 """
 
 from __future__ import annotations
@@ -12,91 +13,100 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
+
+import pyopencl as cl
 
 import graphdl
 from graphdl.cache import BinaryCache, cache_folder
-from graphdl.compiler.program import Binding, Kernel, Program
+from graphdl.compiler.program import Kernel, Program
+from graphdl.diagnostics import DeviceError
+from graphdl.runtime.build import Progress, build_packs, divided
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.packing import unique_name
+from graphdl.runtime.trials import Task, Trial, compile_packs
 
 _LEAST = 10
 """The least number of kernels for each process. A process takes as long to start as it takes to compile four."""
 _MOST = 8
 """The most processes, this one included."""
-
-Buffers = Mapping[tuple[str, str], int]
-"""The bytes of each buffer, by the place and the name of its bindings."""
+_POLL_SECONDS = 0.02
 
 
-@dataclass(frozen=True)
-class Trial:
-    """The first launch of a kernel: its arguments and the size of a work-group."""
+def compile_ahead(program: Program, device: Device, progress: Progress) -> None:
+    """Compiles a program's kernels before its first run, if the driver needs it and has not compiled them.
 
-    kernel: str
-    bindings: tuple[Binding, ...]
-    numbers: tuple[int | float, ...]
-    local_size: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Task:
-    """The kernels that a process compiles, in the order of their first launches."""
-
-    device: str
-    """The selector of the device."""
-    kernels: Mapping[str, Kernel]
-    trials: Sequence[Trial]
-    buffers: Buffers
-    share: float
-    """The place in the order where the process starts, from 0 to 1."""
-    parent: int
-    """The number of the process that launches the kernels. The task is void when that process has ended."""
-
-
-class Ahead:
-    """The processes that compile a program ahead of its launches."""
-
-    def __init__(self, processes: Sequence[subprocess.Popen[bytes]]) -> None:
-        self._processes = processes
-
-    def end(self) -> None:
-        """Ends the processes."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-
-
-def compile_ahead(program: Program, device: Device) -> Ahead:
-    """Starts to compile a program's kernels in further processes, if the driver needs it and has not compiled them."""
+    A kernel that fails is left to the run, which reports the error.
+    """
     kernels = {key: kernel for key, kernel in program.kernels.items() if unique_name(kernel) not in device.built}
-    count = min(device.info.compute_units, _MOST, len(kernels) // _LEAST)
-    if not device.info.compiles_at_launch or count < 2 or not sys.executable or is_compiled(kernels, device):
-        return Ahead([])
-    first = {launch.kernel: launch for launch in reversed(program.launches)}
-    trials = [
-        Trial(key, launch.bindings, launch.numbers, launch.local_size)
-        for key, launch in reversed(first.items())
-        if key in kernels
-    ]
-    places = [("variable", program.variables), ("feed", program.feeds), ("fetch", program.fetches)]
-    buffers = {(place, name): slot.nbytes for place, slots in places for name, slot in slots.items()}
-    buffers |= {("constant", name): array.nbytes for name, array in program.constants.items()}
-    buffers["arena", ""] = program.arena_bytes
-    task = (str(device.info.index), kernels, trials, buffers)
-    return Ahead([_started(Task(*task, number / count, os.getpid())) for number in range(1, count)])
+    needed = device.info.compiles_at_launch and len(kernels) >= _LEAST and os.name == "posix"
+    if not needed or is_compiled(kernels, device):
+        return
+    count = min(device.info.compute_units, _MOST, len(kernels) // _LEAST) if sys.executable else 1
+    with tempfile.NamedTemporaryFile() as file:
+        groups = divided(device, kernels.values())
+        task = _task(program, kernels, groups, device, file.name)
+        processes = [_started(task) for _ in range(1, count)]
+        try:
+            if _compiled(task, device, processes, progress):
+                build_packs(device, groups)
+                mark_compiled(kernels, device)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
 
 
 def is_compiled(kernels: Mapping[str, Kernel], device: Device) -> bool:
-    """Whether a process has compiled these kernels to the end."""
+    """Whether all of these kernels have been compiled."""
     return _kept().get(*_key(kernels, device)) is not None
 
 
 def mark_compiled(kernels: Mapping[str, Kernel], device: Device) -> None:
     """Stores that these kernels are compiled."""
     _kept().put(b"", *_key(kernels, device))
+
+
+def _task(
+    program: Program, kernels: Mapping[str, Kernel], groups: Sequence[Sequence[Kernel]], device: Device, claims: str
+) -> Task:
+    first = {launch.kernel: launch for launch in reversed(program.launches)}
+    trials = [
+        Trial(key, launch.bindings, launch.numbers, launch.local_size)
+        for key, launch in reversed(first.items())
+        if key in kernels
+    ]
+    packs = [[trial for trial in trials if kernels[trial.kernel] in group] for group in groups]
+    places = [("variable", program.variables), ("feed", program.feeds), ("fetch", program.fetches)]
+    buffers = {(place, name): slot.nbytes for place, slots in places for name, slot in slots.items()}
+    buffers |= {("constant", name): array.nbytes for name, array in program.constants.items()}
+    buffers["arena", ""] = program.arena_bytes
+    return Task(str(device.info.index), kernels, packs, buffers, claims, os.getpid())
+
+
+def _compiled(task: Task, device: Device, processes: Sequence[subprocess.Popen[bytes]], progress: Progress) -> bool:
+    """Compiles with the processes, and returns whether all kernels were compiled."""
+    from graphdl.runtime.claims import Claims  # it locks files in a way that Windows lacks
+
+    packs, total = len(task.packs), sum(map(len, task.packs))
+    with closing(Claims(task.claims)) as claims:
+
+        def goes_on() -> bool:
+            progress(claims.finished(packs, packs + total), total)
+            return True
+
+        try:
+            compile_packs(task, device, claims, goes_on)
+        except (DeviceError, cl.Error):
+            return False
+        while goes_on() and claims.finished(packs, packs + total) < total:
+            if all(process.poll() is not None for process in processes):
+                return False
+            time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _started(task: Task) -> subprocess.Popen[bytes]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,17 @@ from graphdl.runtime.opencl import Device, build_program, compiler_warnings_igno
 from graphdl.runtime.packing import failing_kernel, joined, packs, unique_name
 from graphdl.source import Span
 
+Progress = Callable[[int, int], None]
+"""Is told how many of how many kernels are compiled."""
+
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
 _LOG_LINES = 12
+_FEWEST = 8
+"""The fewest kernels of a program, if there are more in all: a further program takes as long as three kernels."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """Ignores the progress."""
 
 
 class BuiltKernels:
@@ -76,6 +85,7 @@ def build(
     kernels: Mapping[str, Kernel],
     spans: Mapping[str, Sequence[Span]] | None = None,
     cache: BinaryCache | None = None,
+    progress: Progress = unwatched,
 ) -> BuiltKernels:
     """Builds the kernels that the device does not have yet.
 
@@ -87,14 +97,35 @@ def build(
             text and the line of the model.
     """
     missing = {kernel: key for key, kernel in kernels.items() if unique_name(kernel) not in device.built}
-    groups = packs(missing, device.info.kernels_per_program)
     where = {kernel: tuple((spans or {}).get(key, ())) for kernel, key in missing.items()}
-    disk = None if device.info.driver_caches else cache or default_cache()
-    with compiler_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        programs = list(pool.map(lambda group: build_pack(device, group, disk, where), groups))
-    for built in programs:
-        device.built.update(built)
+    build_packs(device, divided(device, missing), where, cache, progress)
     return BuiltKernels(device, kernels)
+
+
+def divided(device: Device, kernels: Collection[Kernel]) -> list[list[Kernel]]:
+    """The packs in which kernels are built, at least one for each core."""
+    for_each_core = -(-len(kernels) // (os.cpu_count() or 1))
+    return packs(kernels, min(device.info.kernels_per_program, max(_FEWEST, for_each_core)))
+
+
+def build_packs(
+    device: Device,
+    groups: Sequence[Sequence[Kernel]],
+    where: Mapping[Kernel, tuple[Span, ...]] | None = None,
+    cache: BinaryCache | None = None,
+    progress: Progress = unwatched,
+) -> None:
+    """Builds packs side by side, except for those that the device has. The other arguments are those of ``build``."""
+    disk = None if device.info.driver_caches else cache or default_cache()
+    left = [group for group in groups if unique_name(group[0]) not in device.built]
+    done, total = 0, sum(map(len, left))
+    if left:
+        progress(done, total)
+    with compiler_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for task in as_completed([pool.submit(build_pack, device, group, disk, where or {}) for group in left]):
+            device.built.update(task.result())
+            done += len(task.result())
+            progress(done, total)
 
 
 def build_pack(

@@ -17,8 +17,9 @@ import pyopencl as cl
 
 from graphdl.compiler.program import Launch, Program, Slot
 from graphdl.diagnostics import DeviceError
+from graphdl.runtime.ahead import compile_ahead
 from graphdl.runtime.arrays import STORED, check_array, public_array
-from graphdl.runtime.build import build, set_numbers
+from graphdl.runtime.build import Progress, build, set_numbers, unwatched
 from graphdl.runtime.drivers.pocl_libraries import keep_loaded
 from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
@@ -74,13 +75,15 @@ class Executor:
         DeviceError: the program needs too much memory, a kernel does not compile, or a launch does not fit the device.
     """
 
-    def __init__(self, program: Program, device: Device, store: VariableStore) -> None:
+    def __init__(self, program: Program, device: Device, store: VariableStore, progress: Progress = unwatched) -> None:
+        """``progress`` is called as kernels are compiled."""
         self.program = program
         self.device = device
         self.store = store
         check_memory(program, device.info)
+        compile_ahead(program, device, progress)
         spans = {launch.kernel: launch.spans for launch in reversed(program.launches)}
-        self.kernels = build(device, program.kernels, spans)
+        self.kernels = build(device, program.kernels, spans, progress=progress)
         store.add(program.variables.values())
         try:
             self._buffers = self._allocate()

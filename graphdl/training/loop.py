@@ -63,6 +63,9 @@ class Observer:
     def warn(self, diagnostic: Diagnostic) -> None:
         """Receives a warning about a stage that begins or diverges."""
 
+    def compiling(self, done: int, total: int) -> None:
+        """Called while kernels are compiled, with the number of those that are compiled and of all."""
+
     def advance(self, status: Status) -> None:
         """Called after each step whose report has arrived."""
 
@@ -155,7 +158,7 @@ class Training:
             ModelError: the data does not fit the net, or a loss is not finite (E0615).
             Interrupted: Ctrl-C, SIGTERM or SIGHUP. Everything is saved first.
         """
-        with Interrupts() as interrupts:
+        with self.network.watched(self._observer.compiling), Interrupts() as interrupts:
             for number in range(self.position.stage, len(self.stages)):
                 if number > self.position.stage:
                     before = self.position

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,7 @@ from graphdl.operators.initializers import initialize
 from graphdl.operators.kernels.family import Choose
 from graphdl.operators.tensor import Tensor
 from graphdl.runtime import Device, Executor, VariableStore, open_device
-from graphdl.runtime.ahead import compile_ahead
+from graphdl.runtime.build import Progress, unwatched
 from graphdl.runtime.executor import check_memory
 from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
@@ -44,6 +44,7 @@ class Network:
         self._executors: dict[tuple[Hashable, Choose], Executor] = {}
         """By key and choice of kernels."""
         self._choose: Choose | None = None
+        self._compiling: Progress = unwatched
 
     @cached_property
     def training(self) -> ModuleGraph:
@@ -189,14 +190,16 @@ class Network:
             DeviceError: the device has too little memory (E0801, E0802). Nothing has been drawn or allocated then.
         """
         check_memory(program, self.device.info)
-        ahead = compile_ahead(program, self.device)
+        return Executor(program, self.device, self.store, self._compiling)
+
+    @contextmanager
+    def watched(self, compiling: Progress) -> Iterator[None]:
+        """Calls ``compiling`` with the number of compiled kernels, and of all, while kernels are compiled."""
+        before, self._compiling = self._compiling, compiling
         try:
-            executor = Executor(program, self.device, self.store)
-        except BaseException:
-            ahead.end()
-            raise
-        weakref.finalize(executor, ahead.end)
-        return executor
+            yield
+        finally:
+            self._compiling = before
 
     def executor(self, key: Hashable, program: Callable[[], Program]) -> Executor:
         """The executor with this key. Its program is compiled unless it is among the last ones used."""

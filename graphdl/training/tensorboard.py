@@ -40,6 +40,9 @@ class EventFiles(Observer):
     def warn(self, diagnostic: Diagnostic) -> None:
         self._observer.warn(diagnostic)
 
+    def compiling(self, done: int, total: int) -> None:
+        self._observer.compiling(done, total)
+
     def advance(self, status: Status) -> None:
         self._observer.advance(status)
 

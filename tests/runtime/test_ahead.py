@@ -1,6 +1,6 @@
 """Kernels compiled by further processes, on a driver that compiles one at a time."""
 
-import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +14,12 @@ from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import reshape
 from graphdl.operators.tensor import feed
-from graphdl.runtime import Executor, VariableStore, ahead, open_info
-from graphdl.runtime.compiling import compile_task
+from graphdl.runtime import Executor, VariableStore, ahead, open_info, trials
+from graphdl.runtime.build import divided, unwatched
+from graphdl.runtime.claims import Claims
+from graphdl.runtime.drivers.pocl import open_cache
+from graphdl.runtime.packing import unique_name
+from graphdl.runtime.trials import compile_packs
 
 
 @pytest.fixture
@@ -34,59 +38,107 @@ def program(one_at_a_time):
     return build({"product": product}, {}, one_at_a_time.target)
 
 
-def compiled(task, device, monkeypatch, folder):
-    """Whether the kernels are known as compiled when the task is done."""
-    monkeypatch.setattr(ahead, "_kept", lambda: BinaryCache(folder))
-    compile_task(task)
-    return ahead.is_compiled(task.kernels, device)
+@pytest.fixture
+def unknown(monkeypatch, tmp_path):
+    """No kernels are known as compiled, and few are enough for a process."""
+    monkeypatch.setattr(ahead, "_LEAST", 1)
+    monkeypatch.setattr(ahead, "_kept", lambda: BinaryCache(tmp_path / "compiled"))
+    return tmp_path / "compiled"
 
 
 @pytest.fixture
-def task(program, one_at_a_time, monkeypatch, tmp_path):
-    """The task of a second process."""
-    started = []
-    monkeypatch.setattr(ahead, "_LEAST", 1)
-    monkeypatch.setattr(ahead, "_started", started.append)
-    monkeypatch.setattr(ahead, "_kept", lambda: BinaryCache(tmp_path / "none"))
-    ahead.compile_ahead(program, replace(one_at_a_time, info=replace(one_at_a_time.info, compute_units=2)))
-    (task,) = started
-    return replace(task, parent=os.getppid())
+def one_core(one_at_a_time, unknown):
+    """The device with as many cores as this process needs."""
+    return replace(one_at_a_time, info=replace(one_at_a_time.info, compute_units=1))
 
 
-def test_a_task_has_every_kernel_and_buffer(task, program):
-    assert set(task.kernels) == {trial.kernel for trial in task.trials} == set(program.kernels)
-    assert task.share == 0.5
-    assert task.buffers["feed", "x"] == 300 * 70 * 4
-    assert all((b.place, b.name) in task.buffers for trial in task.trials for b in trial.bindings)
+@pytest.fixture
+def task(program, one_at_a_time, tmp_path):
+    """The task of each process, with a file for its claims."""
+    (tmp_path / "claims").touch()
+    groups = divided(one_at_a_time, program.kernels.values())
+    return ahead._task(program, program.kernels, groups, one_at_a_time, str(tmp_path / "claims"))
 
 
-def test_a_task_is_done_once(task, program, one_at_a_time, monkeypatch, tmp_path):
-    assert compiled(task, one_at_a_time, monkeypatch, tmp_path)
-    monkeypatch.setattr(ahead, "_started", lambda task: pytest.fail("these kernels are compiled"))
-    ahead.compile_ahead(program, one_at_a_time)
+def libraries(program):
+    """The compiled files of a program's kernels, each with its number in the file system and its time."""
+    names = {unique_name(kernel) for kernel in program.kernels.values()}
+    found = [path for path in open_cache().rglob("*.so") if path.stem in names]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
-def test_a_task_ends_with_its_parent(task, one_at_a_time, monkeypatch, tmp_path):
-    assert not compiled(replace(task, parent=-1), one_at_a_time, monkeypatch, tmp_path)
-
-
-def test_a_process_compiles_beside_this_one(program, one_at_a_time, monkeypatch):
-    monkeypatch.setattr(ahead, "_LEAST", 1)
-    ahead._kept().forget(*ahead._key(program.kernels, one_at_a_time))
-    beside = ahead.compile_ahead(program, one_at_a_time)
-    assert beside._processes
-    executor = Executor(program, one_at_a_time, VariableStore(one_at_a_time))
+def run(program, device):
+    """Runs the program and compares its result."""
+    executor = Executor(program, device, VariableStore(device))
     draw = np.random.default_rng(0)
     x, w = draw.normal(size=(300, 70)), draw.normal(size=(1, 70, 80))
     k = draw.integers(0, 5, (900, 60))
     executor.run({"x": x.astype(np.float32), "w": w.astype(np.float32), "k": k.astype(np.float32)})
     assert np.allclose(executor.fetch("product"), x[k.sum(1)] @ w, atol=1e-4)
-    assert [process.wait(60) for process in beside._processes] == [0] * len(beside._processes)
-    assert ahead.is_compiled(program.kernels, one_at_a_time)
-    beside.end()
 
 
-def test_other_drivers_compile_in_one_process(program, one_at_a_time, monkeypatch):
-    monkeypatch.setattr(ahead, "_LEAST", 1)
-    monkeypatch.setattr(ahead, "_started", lambda task: pytest.fail("a process was started"))
-    ahead.compile_ahead(program, replace(one_at_a_time, info=replace(one_at_a_time.info, compiles_at_launch=False)))
+def test_a_task_has_every_kernel_and_buffer(task, program):
+    trials = [trial for pack in task.packs for trial in pack]
+    assert set(task.kernels) == {trial.kernel for trial in trials} == set(program.kernels)
+    assert len(trials) == len(program.kernels)
+    assert task.buffers["feed", "x"] == 300 * 70 * 4
+    assert all((b.place, b.name) in task.buffers for trial in trials for b in trial.bindings)
+
+
+def test_a_run_compiles_nothing_again(program, one_core):
+    reports = []
+    ahead.compile_ahead(program, one_core, lambda done, total: reports.append((done, total)))
+    before = libraries(program)
+    assert len(before) == len(program.kernels)
+    assert [reports[0], reports[-1]] == [(0, len(program.kernels)), (len(program.kernels),) * 2]
+    assert reports == sorted(reports)
+    run(program, one_core)
+    assert libraries(program) == before
+
+
+def test_what_is_compiled_is_known(program, one_core):
+    ahead.compile_ahead(program, one_core, unwatched)
+    one_core.built.clear()
+    ahead.compile_ahead(program, one_core, lambda *_: pytest.fail("these kernels are compiled"))
+
+
+def test_a_process_ends_with_its_parent(task, one_at_a_time):
+    claims = Claims(task.claims)
+    compile_packs(task, one_at_a_time, claims, lambda: False)
+    assert claims.finished(0, 100) == 0
+
+
+def test_two_processes_share_the_kernels(program, one_at_a_time, unknown, monkeypatch):
+    """This process waits until the other one has compiled a kernel. Then it compiles only the rest."""
+    launched = []
+    launch = trials._Work._launch
+    monkeypatch.setattr(trials._Work, "_launch", lambda *given: (launched.append(given[-1]), launch(*given)))
+
+    def wait_for_the_other(task, device, claims, goes_on):
+        end = time.monotonic() + 60
+        while claims.finished(len(task.packs), 100) == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        compile_packs(task, device, claims, goes_on)
+
+    monkeypatch.setattr(ahead, "compile_packs", wait_for_the_other)
+    two_cores = replace(one_at_a_time, info=replace(one_at_a_time.info, compute_units=2))
+    reports = []
+    ahead.compile_ahead(program, two_cores, lambda done, total: reports.append(done))
+    assert reports[-1] == len(program.kernels) > len(launched)
+    run(program, two_cores)
+
+
+def test_a_process_that_dies_leaves_its_kernel_to_the_run(program, one_core, unknown, monkeypatch):
+    def dies(task, device, claims, goes_on):
+        claims.take(len(task.packs))  # the first kernel of the first pack
+        compile_packs(task, device, claims, goes_on)
+
+    monkeypatch.setattr(ahead, "compile_packs", dies)
+    ahead.compile_ahead(program, one_core, unwatched)
+    assert not unknown.exists()
+    run(program, one_core)
+
+
+def test_other_drivers_compile_in_one_process(program, one_at_a_time, unknown):
+    other = replace(one_at_a_time, info=replace(one_at_a_time.info, compiles_at_launch=False))
+    ahead.compile_ahead(program, other, lambda *_: pytest.fail("something is compiled"))
