@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ def test_it_works_ahead_but_not_further_than_the_depth():
     done = threading.Semaphore(0)
 
     def produce(key):
+        time.sleep(0.001)
         made.append(key)
         done.release()
         return key
@@ -42,9 +44,30 @@ def test_it_works_ahead_but_not_further_than_the_depth():
 
 def test_it_runs_beside_its_taker():
     names = set()
-    with Prefetch(lambda key: names.add(threading.current_thread().name), range(3)) as items:
+
+    def produce(key):
+        time.sleep(0.001)
+        names.add(threading.current_thread().name)
+
+    with Prefetch(produce, range(9)) as items:
         list(items)
     assert all(name.startswith("graphdl-prefetch") for name in names)
+
+
+def test_quick_items_are_computed_by_their_taker_and_slow_ones_ahead_again(monkeypatch):
+    names = []
+    clock = [0.0]
+    monkeypatch.setattr("graphdl.data.prefetch.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def produce(key):
+        clock[0] += 0.001 * (10 <= key < 15)
+        names.append(threading.current_thread().name.startswith("graphdl-prefetch"))
+        return key
+
+    with Prefetch(produce, range(20), depth=1) as items:
+        assert list(items) == list(range(20))
+    # With a depth of 1, an item is begun when the one before it is taken.
+    assert names == [True] + [False] * 10 + [True] * 5 + [False] * 4
 
 
 def test_a_fault_comes_in_its_place_and_ends_the_iteration():

@@ -54,6 +54,7 @@ def test_the_tables_say_what_the_records_hold() -> None:
         record("A 1", "lenet", "inference", batch=1, seconds={"graphdl": [2.0], "onnxruntime": [1.0]}),
         record("A 1", "resnet50", "memory", batch=8, growth={"graphdl": 1 << 20, "pytorch": 4 << 20}),
         record("A 1", "resnet18", "start", batch=8, seconds={"cold": [9.0], "warm": [2.0]}),
+        record("A 1", "lenet", "feeding", seconds={"graphdl": [2.0, 2.0, 2.0], "unfed": [1.9, 2.0, 1.0]}),
         record("A 1", "products", "kernels", facts={"kernels": [["matmul x", 6.0, 3.0, 2.1]]}),
     ]
     text = report.markdown("the machine", found)
@@ -64,6 +65,7 @@ def test_the_tables_say_what_the_records_hold() -> None:
         "| peak memory, ResNet-50 training batch 8 | PyTorch's resident growth | 0.8 | 0.75: 3 MiB, 4 MiB | yes |",
         "| first step, resnet18 | caches cold; warm | 8 s; 3 s | 9.0 s, 2.0 s | no |",
         "| lenet | 64 | A 1 | 1000.00 | 4 | 50% | 5 | 2000.00, **2.00** (1.50–2.50) | – | – |",
+        "| lenet | 64 | A 1 | 2000.00 | 1900.00 | 5.0% (2.5% to 27.5%) |",
         "| matmul x | A 1 | 6 | 75% | 3 | 2.10 |",
         "- training lenet 64, A 1: tinygrad: is gone",
     ):

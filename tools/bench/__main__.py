@@ -2,8 +2,9 @@
 
     python tools/bench [section or net ...] [--device intel] [--peer pytorch ...] [--rounds 9] [--seconds 60]
 
-Sections are ``training``, ``inference``, ``memory`` (the peak of ResNet-50's training), ``start`` (from the text to
-the first step) and ``kernels``; without a name everything is measured. Each contestant has a process of its own and
+Sections are ``training``, ``inference``, ``feeding`` (training on a data set beside batches that are ready; it needs
+``GRAPHDL_DATA``), ``memory`` (the peak of ResNet-50's training), ``start`` (from the text to the first step) and
+``kernels``; without a name everything is measured. Each contestant has a process of its own and
 they take turns. A row is recorded in ``results/MACHINE.jsonl`` as soon as it is done, and one that is recorded for the
 device's driver with all its peers is not measured again, unless ``--again`` says so; so the command can be stopped and
 started. After each row ``results/MACHINE.md`` is written from all records: of several drivers the faster one counts.
@@ -30,6 +31,8 @@ from worker import Order
 
 PEERS = ("pytorch", "compile", "onnxruntime", "tinygrad")
 TINYGRAD = ("mlp", "lenet")
+FED = {"mlp": 32, "lenet": 64, "resnet20": 128}
+"""The nets that are trained on the data set of their file, and their batches: digits, MNIST, CIFAR-10."""
 STARTED = ("lenet", "resnet18", "resnet50", "mobilenet_v2")
 BATCHES = (1, 8)
 MEMORY_BATCH = 8
@@ -69,6 +72,10 @@ class Bench:
             for batch in BATCHES:
                 orders = {c: self.order(c, "inference", name, batch) for c in self.among("onnxruntime")}
                 yield Row("inference", name, batch, tuple(orders), lambda o=orders: self.race(o))
+        for name, batch in FED.items():
+            orders = {"graphdl": self.order("graphdl", "fed", name, batch)}
+            orders["unfed"] = self.order("graphdl", "unfed", name, batch)
+            yield Row("feeding", name, batch, tuple(orders), lambda o=orders: self.race(o))
         yield Row("memory", "resnet50", MEMORY_BATCH, (), self.memory)
         for name in STARTED:
             yield Row("start", name, NETS[name].batch, ("cold",), lambda n=name: self.start(n))

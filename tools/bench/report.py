@@ -11,7 +11,7 @@ from measured_nets import NETS
 from records import Record, newest
 from summary import Results, contestant, mebibytes, quartiles, ratios, table
 
-SECTIONS = ("training", "inference", "memory", "start", "kernels")
+SECTIONS = ("training", "inference", "feeding", "memory", "start", "kernels")
 PEERS = {"pytorch": "PyTorch", "compile": "torch.compile", "tinygrad": "tinygrad", "onnxruntime": "ONNX Runtime"}
 
 
@@ -52,7 +52,7 @@ def markdown(machine: str, records: Iterable[Record]) -> str:
         goals(results),
     ]
     parts += [section(results, name) for name in ("training", "inference")]
-    parts += [kernels(results), missing(results)]
+    parts += [feeding(results), kernels(results), missing(results)]
     return "\n".join(part for part in parts if part)
 
 
@@ -92,6 +92,21 @@ def against(record: Record, peer: str) -> str:
     low, middle, high = quartiles(ratios(record, peer))
     layout = " (channels last)" if best.endswith("channels-last") else ""
     return f"{statistics.median(record['seconds'][best]) * 1e3:.2f}{layout}, **{middle:.2f}** ({low:.2f}–{high:.2f})"
+
+
+def feeding(results: Results) -> str:
+    """Of each net that is trained on a data set: the part of a step for which the device waits for the next batch."""
+    rows: list[list[str]] = []
+    for net in NETS:
+        for runtime in results.runtimes:
+            record = results.last("feeding", net, runtime)
+            if record is not None and "unfed" in record["seconds"]:
+                fed, unfed = (statistics.median(record["seconds"][name]) * 1e3 for name in ("graphdl", "unfed"))
+                low, middle, high = (1 - ratio for ratio in quartiles(ratios(record, "unfed")))
+                gap = f"{middle:.1%} ({high:.1%} to {low:.1%})"
+                rows.append([net, str(record["batch"]), runtime, f"{fed:.2f}", f"{unfed:.2f}", gap])
+    head = ["net", "batch", "runtime", "fed from the data set, ms", "batches that are ready, ms", "gap"]
+    return "## Feeding\n\n" + table(head, rows) if rows else ""
 
 
 def kernels(results: Results) -> str:
