@@ -23,7 +23,7 @@ class Prefetch(Generic[Key, Item], Iterator[Item]):
 
     ``produce`` runs in ``workers`` threads and must be thread-safe. An exception that it raises is raised to the
     consumer in place of the item, and ends the iteration. ``keys`` is read by the consumer's thread and may be endless.
-    Use a ``with`` block, or call ``close``: then no further item is started, and none is waited for. While an item takes
+    Use a ``with`` block, or call ``close``: then no further item is started, and none is waited for. While items take
     less than ``_QUICK`` seconds, the next ones are computed when the consumer asks for them.
 
     ``Prefetch(lambda key: batches.get(*key), ((epoch, index) for ...))`` continues across epochs.
