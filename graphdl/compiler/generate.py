@@ -15,7 +15,7 @@ from math import ceil, prod
 
 from graphdl.compiler.emit import Emitter, Lanes
 from graphdl.compiler.expression import Expression, Load, Rebinder, Strides, Tracer, domain, indices_of, walk
-from graphdl.compiler.loops import Deal, deal, decode, merge
+from graphdl.compiler.loops import Deal, advance, deal, decode, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.tensor import Tensor, View
@@ -251,13 +251,20 @@ def loop_nest(
         begin = f"item % {plan.column_chunks} * {span}"
         end = f"min({begin} + {span}, {vector.extent})"
     lines.append(f"const int begin = {begin}, end = {end};")
+    # Divisions for each row would take longer than the rows themselves if these are short.
+    steps = plan.rows_each > 1 and len(loops) > 2
+    if steps:
+        lines.extend(decode(loops[:-1], "first_row", "int"))
     lines.append("for (int row = first_row; row < last_row; ++row) {")
-    lines.extend(decode(loops[:-1], "row"))
+    if not steps:
+        lines.extend(decode(loops[:-1], "row"))
     name = vector.name
     lines.append(f"int {name}_ = begin;")
     for width in (widths.main, widths.rest) if vector.extent % widths.main else (widths.main,):
         lines.append(f"for (; {name}_ + {width} <= end; {name}_ += {width}) {{ const int {name} = {name}_;")
         lines.extend(body(width))
         lines.append("}")
+    if steps:
+        lines.extend(advance(loops[:-1]))
     lines.append("}")
     return lines

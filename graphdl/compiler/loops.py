@@ -124,13 +124,21 @@ def deal(rows: int, columns: int, work: int, target: Target) -> Deal:
     return Deal(1, columns_each, rows * chunks, chunks, 1)
 
 
-def decode(variables: Sequence[LoopVariable], flat: str) -> list[str]:
-    """Statements that give each variable its value from the row-major number ``flat``."""
+def decode(variables: Sequence[LoopVariable], flat: str, kind: str = "const int") -> list[str]:
+    """Declarations that give each variable its value from the row-major number ``flat``."""
     lines = []
     rest = prod(v.extent for v in variables)
     for position, variable in enumerate(variables):
         rest //= variable.extent
         quotient = flat if rest == 1 else f"({flat} / {rest})"
         text = quotient if position == 0 else f"({quotient} % {variable.extent})"
-        lines.append(f"const int {variable.name} = {text};")
+        lines.append(f"{kind} {variable.name} = {text};")
     return lines
+
+
+def advance(variables: Sequence[LoopVariable]) -> list[str]:
+    """Statements that step the variables to their values of the next row-major number."""
+    first, *others = [v.name for v in variables]
+    inner = list(zip(others, [v.extent for v in variables[1:]], strict=True))
+    opened = [f"if (++{name} == {extent}) {{ {name} = 0;" for name, extent in reversed(inner)]
+    return [*opened, f"++{first};" + " }" * len(inner)]

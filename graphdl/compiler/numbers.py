@@ -29,7 +29,7 @@ _FLOAT = r"(?<![\w.])\d+(?:\.\d*)?(?:e[+-]?\d+)?f\b"
 _DIVISION = re.compile(rf"(?P<float>{_FLOAT})|(?<![\w.])(?P<int>\d+)(?![\w.])")
 _BOUND = re.compile(rf"(?P<float>{_FLOAT})|(?:(?<=< )|(?<=, ))(?P<int>\d+)(?=[;)])")
 _FORMULA = re.compile(rf"(?P<float>{_FLOAT})|(?<=\* )(?P<int>\d+)(?![\w.])")
-_DIVIDES = ("const int first_row = ", "const int last_row = ", "const int begin = ")
+_EXTENT = re.compile(rf"(?P<float>{_FLOAT})|(?<= == )(?P<int>\d+)(?=\))")
 
 
 def most_numbers(operands: int, target: Target) -> int:
@@ -75,8 +75,10 @@ def _pieces(text: str) -> tuple[str, ...]:
     """The statements divided at the numbers that can be arguments: every other piece is one of them."""
     pieces: list[str] = [""]
     for line in text.splitlines(keepends=True):
-        if line.startswith(_DIVIDES):
+        if "first_row " in line or line.startswith("const int begin = "):
             pattern, short = _DIVISION, 0
+        elif line.startswith("if (++"):
+            pattern, short = _EXTENT, 0
         else:
             pattern, short = _BOUND if line.startswith("for (") or "_end = min(" in line else _FORMULA, SHORT
         end = 0

@@ -33,6 +33,16 @@ def test_divisors_and_lanes_stay():
     assert taken(*same)[0] == same
 
 
+def test_extents_of_rows_become_arguments():
+    lines, numbers = taken(
+        "int i1 = ((first_row / 30) % 40);", "if (++i2 == 30) { i2 = 0;", "if (++i1 == 40) { i1 = 0;", "++i0; } }"
+    )
+    assert lines == [
+        "int i1 = ((first_row / n0) % n1);", "if (++i2 == n0) { i2 = 0;", "if (++i1 == n1) { i1 = 0;", "++i0; } }"
+    ]  # fmt: skip
+    assert numbers.values == (30, 40)
+
+
 def test_strides_and_floats_become_arguments():
     lines, numbers = taken("const float8 t1 = (LOAD_VECTOR(float, 8, p0 + (i0 * 640 + i1)) + (float8)(1e-05f));")
     assert lines == ["const float8 t1 = (LOAD_VECTOR(float, 8, p0 + (i0 * n0 + i1)) + (float8)(n1));"]
