@@ -17,7 +17,7 @@ from graphdl.graph.model import ModuleGraph, Variable
 from graphdl.operators.tensor import Tensor
 from graphdl.source import Source
 from graphdl.suggest import did_you_mean
-from graphdl.summary import summarize, table
+from graphdl.summary import read_size, summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.claim import claimed
 from graphdl.training.network import Network
@@ -270,14 +270,16 @@ class Model:
         stage: int | str | None = None,
         device: str | None = None,
         steps_per_epoch: int | None = None,
+        memory: int | str | None = None,
     ) -> Trainer:
         """A trainer with the settings of the file's train section: the first one, or the one with this number or name.
 
-        A schedule that counts in epochs needs ``steps_per_epoch``.
+        A schedule that counts in epochs needs ``steps_per_epoch``. ``memory`` is a limit in bytes, or a size such as
+        ``"1.5GiB"``: a step that needs more computes tensors again in the reverse pass, to the same numbers.
 
         Raises:
-            ModelError: a setting of the section is wrong, or the net has no loss.
-            DeviceError: there is no such device, or it has too little memory.
+            ModelError: a setting of the section or the size is wrong, or the net has no loss.
+            DeviceError: there is no such device, it has too little memory, or the limit cannot be kept (E0803).
         """
         self.network.use(device)
         found = self.stages(Overrides(batch=batch))
@@ -293,7 +295,7 @@ class Model:
                     )
                 )
             stage = names.index(stage)
-        return Trainer(self.network, found[stage or 0], steps_per_epoch=steps_per_epoch)
+        return Trainer(self.network, found[stage or 0], steps_per_epoch=steps_per_epoch, memory=_limit(memory))
 
     def fit(
         self,
@@ -305,16 +307,18 @@ class Model:
         out: str | os.PathLike[str] | None = None,
         data_root: str | os.PathLike[str] | None = None,
         download: bool = False,
+        memory: int | str | None = None,
         **inputs: Any,
     ) -> TrainingRun:
         """Trains by all stages of the file, on its data, or on ``data`` (``"mnist"``, ``'csv("a.csv")'``), or on arrays
         for the inputs: ``model.fit(image=x, label=y)``.
 
         ``out`` is a folder for the run. ``epochs``, ``batch`` and ``seed`` (for the data's order and the random draws)
-        override the file.
+        override the file. ``memory`` is as for ``trainer``.
 
         Raises:
             ModelError: a setting is wrong, the data does not fit the net, or a loss is not finite (E0615).
+            DeviceError: the device has too little memory, or the limit of memory cannot be kept (E0803).
             ValueError: with ``out``, the model has no text because it was built in Python.
         """
         from graphdl.training import fit
@@ -322,7 +326,7 @@ class Model:
         if out is not None:
             _ = self.source
         root = Path(data_root) if data_root is not None else None
-        request = fit.TrainingOptions(batch, epochs, seed, data, root, download)
+        request = fit.TrainingOptions(batch, epochs, seed, data, root, download, memory=_limit(memory))
         return fit.fit(self, request, arrays=inputs, out=Path(out) if out is not None else None)
 
     def evaluate(
@@ -344,29 +348,36 @@ class Model:
         return fit.evaluate(self, fit.TrainingOptions(data=data, data_root=root, download=download), split=split)
 
     @collector.paused()
-    def compile(self, *, batch: int = 1, training: bool = False) -> Program:
+    def compile(self, *, batch: int = 1, training: bool = False, memory: int | str | None = None) -> Program:
         """The program of one training step (of the first stage), or of a prediction: kernels, launches, memory.
+
+        ``memory`` is as for ``trainer``.
 
         Raises:
             ModelError: the net has no loss to train by, or no output to predict.
+            DeviceError: the limit of memory cannot be kept (E0803).
         """
         tensors, names = self._results(batch, training)
         variables = {name: tensor for name, tensor in tensors.items() if name not in names}
-        return self.network.compiled({name: tensors[name] for name in names}, variables)
+        return self.network.compiled({name: tensors[name] for name in names}, variables, _limit(memory))
 
-    def profile(self, *, batch: int | None = None, training: bool = True, runs: int = RUNS) -> Profile:
+    def profile(
+        self, *, batch: int | None = None, training: bool = True, runs: int = RUNS, memory: int | str | None = None
+    ) -> Profile:
         """The time of a training step (of the first stage) or of a prediction, by kernel (``profile.kernels``), by
         module (``profile.modules``) and by line (``profile.lines``), the slowest first. The model stays unchanged.
 
+        ``memory``, for a training step, is as for ``trainer``.
+
         Raises:
             ModelError: the net has no loss to train by, or no output to predict.
-            DeviceError: there is no such device, or it has too little memory.
+            DeviceError: there is no such device, it has too little memory, or the limit cannot be kept (E0803).
         """
         stage = self.stages(Overrides(batch=batch))[0] if training else None
         arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays
         if stage is None:
             return profile_prediction(self.network, arrays, runs)
-        return profile_step(self.network, stage, arrays, runs)
+        return profile_step(self.network, stage, arrays, runs, _limit(memory))
 
     def tune(self, *, seconds: float = BUDGET, batch: int | None = None, training: bool = True) -> Tuned:
         """Searches for the fastest forms of the kernels of a training step (of the first stage) or of a prediction, and
@@ -411,6 +422,11 @@ class Model:
             ModelError: E0616, the file is damaged; E0617, it does not fit the net.
         """
         checkpoint.assign(self.network, checkpoint.load(Path(path)), Path(path))
+
+
+def _limit(memory: int | str | None) -> int | None:
+    """A limit of memory in bytes. Raises ModelError (E0624) for a text that is no size."""
+    return read_size(memory) if isinstance(memory, str) else memory
 
 
 def _network(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import Module, ModuleGraph
 
 if TYPE_CHECKING:
@@ -121,6 +124,27 @@ def size(nbytes: int) -> str:
         if nbytes >= 1024**power:
             return f"{nbytes / 1024**power:.1f} {prefix}"
     return f"{nbytes} B"
+
+
+def read_size(text: str) -> int:
+    """The bytes of a size with its unit: ``1.5GiB``, ``500 MB``, ``1024B``. The case of letters does not matter.
+
+    Raises:
+        ModelError: E0624, the text is no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(?:([kmgt])(i?))?b", text.strip(), re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise ModelError(
+            Diagnostic(
+                "E0624",
+                f"'{text}' is no size of memory",
+                help="a size is a number and a unit: 500MB, 1.5GiB",
+                notes=("the units are B; kB, MB, GB, TB (powers of 1000); KiB, MiB, GiB, TiB (powers of 1024)",),
+            )
+        )
+    number, prefix, binary = found.groups()
+    power = "kmgt".index(prefix.lower()) + 1 if prefix else 0
+    return int(Fraction(number) * (1024 if binary else 1000) ** power)
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -70,6 +70,7 @@ CAUGHT: dict[str, list[tuple[str, str]]] = {
         ("a batch that is larger than the data", "E0712"),
         ("a batch that does not divide it", "W0701"),
         ("a plan larger than the device's memory, or one buffer larger than it allows", "E0801"),
+        ("a limit of memory that cannot be kept", "E0803"),
     ],
     "Device": [
         ("no device", "exit-code-3"),

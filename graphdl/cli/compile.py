@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphdl.cli.options import FILE, FOLDER, device_option, model_options
+from graphdl.cli.options import FILE, FOLDER, device_option, memory_option, model_options
 
 if TYPE_CHECKING:
     from graphdl.compiler.program import Program
@@ -21,6 +21,7 @@ STAGES = ("tree", "modules", "operators", "schedule", "memory", "opencl")
 @click.option("--inference", is_flag=True, help="Compile the prediction, not a training step.")
 @click.option("--emit", type=click.Choice(STAGES), help="Print a stage of the compiler.")
 @click.option("-o", "folder", type=FOLDER, metavar="DIR", help="Write all stages to a folder.")
+@memory_option
 @model_options
 @device_option
 def command(
@@ -29,6 +30,7 @@ def command(
     inference: bool,
     emit: str | None,
     folder: Path | None,
+    memory: int | None,
     net: str | None,
     settings: dict[str, str],
     device: str | None,
@@ -54,7 +56,7 @@ def command(
     if emit == "operators" and folder is None:
         click.echo(printable_lines(listing.operators(model.tensors(batch=batch, training=training))))
         return
-    program = model.compile(batch=batch, training=training)
+    program = model.compile(batch=batch, training=training, memory=memory)
     if folder is not None:
         texts = {
             "tree.txt": tree(model.source),
@@ -82,13 +84,17 @@ def _plan(program: Program) -> str:
     variables = sum(slot.nbytes for slot in program.variables.values())
     moved = sum(launch.bytes * launch.times for launch in program.launches)
     enqueued = sum(launch.times for launch in program.launches)
-    rows = (
+    rows = [
         ("launches", f"{enqueued} of {len(program.kernels)} kernels"),
         ("FLOPs", quantity(program.flops)),
         ("bytes moved", size(moved)),
         ("peak memory", size(program.peak_bytes)),
         ("  variables", size(variables)),
         ("  intermediate", f"{size(program.arena_bytes)} ({size(program.live_bytes)} alive at once)"),
-    )
+    ]
+    again = [launch for launch in program.launches if launch.again]
+    if again:
+        flops = sum(launch.flops * launch.times for launch in again)
+        rows.append(("run again", f"{sum(launch.times for launch in again)} launches, {quantity(flops)} FLOPs"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)

@@ -43,6 +43,20 @@ def device_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from graphdl.summary import read_size
+
+    return None if value is None else read_size(value)
+
+
+def memory_option(command: Command) -> Command:
+    """``--memory``, in bytes."""
+    return click.option(
+        "--memory", metavar="LIMIT", callback=_size,
+        help="Compute tensors again so that a training step needs at most this memory: 500MB, 1.5GiB.",
+    )(command)  # fmt: skip
+
+
 def data_options(command: Command) -> Command:
     """``--data``, ``--data-root`` and ``--download``."""
     command = click.option("--download", is_flag=True, help="Download official data sets that are missing.")(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphdl.cli.options import FILE, FOLDER, device_option, json_option, model_options
+from graphdl.cli.options import FILE, FOLDER, device_option, json_option, memory_option, model_options
 
 if TYPE_CHECKING:
     from graphdl.training.profiling import Profile, Row
@@ -28,6 +28,7 @@ _ROWS = 12
 @click.option("--trace", type=FILE, metavar="TRACE", help="Write a trace for Perfetto or Chrome.")
 @click.option("--data", metavar="TEXT", help="The data to take a batch of, in place of the file's.")
 @click.option("--data-root", type=FOLDER, metavar="DIR", help="The folder of data sets; else GRAPHDL_DATA or a cache.")
+@memory_option
 @model_options
 @device_option
 @json_option
@@ -40,6 +41,7 @@ def command(
     trace: Path | None,
     data: str | None,
     data_root: Path | None,
+    memory: int | None,
     net: str | None,
     settings: dict[str, str],
     device: str | None,
@@ -65,7 +67,7 @@ def command(
     taken = sample(model.network, count, overrides, root=root, origin=origin, known=model.known)
     with compiling(model.network, quiet=as_json):
         if stage is not None:
-            found = profile_step(model.network, stage, taken.arrays, steps or RUNS)
+            found = profile_step(model.network, stage, taken.arrays, steps or RUNS, memory)
         else:
             found = profile_prediction(model.network, taken.arrays, steps or RUNS)
     if trace is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphdl.cli.options import FILE, FOLDER, data_options, device_option, model_options
+from graphdl.cli.options import FILE, FOLDER, data_options, device_option, memory_option, model_options
 
 if TYPE_CHECKING:
     from graphdl.training.loop import Observer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples of a step.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Of initial weights, order and random draws.")
 @click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run's folder, too.")
+@memory_option
 @data_options
 @model_options
 @device_option
@@ -34,6 +35,7 @@ def command(
     batch: int | None,
     seed: int | None,
     tensorboard: bool,
+    memory: int | None,
     data: str | None,
     data_root: Path | None,
     download: bool,
@@ -61,7 +63,7 @@ def command(
     from graphdl.training.claim import fresh
     from graphdl.training.run import BEST, CURVES, LAST
 
-    request = fit.TrainingOptions(batch, epochs, seed, data, data_root, download)
+    request = fit.TrainingOptions(batch, epochs, seed, data, data_root, download, memory=memory)
     if resume is not None:
         from graphdl.model import resume as go_on
 

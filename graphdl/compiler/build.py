@@ -7,13 +7,22 @@ from collections.abc import Mapping, Sequence
 from graphdl import collector
 from graphdl.compiler.assembly import assemble
 from graphdl.compiler.fusion import fuse
-from graphdl.compiler.grouping import generated, grouped, launch_count
+from graphdl.compiler.grouping import GeneratedKernel, generated, grouped, launch_count
 from graphdl.compiler.in_place import write_in_place
 from graphdl.compiler.launches import launched
 from graphdl.compiler.layout import layouts
-from graphdl.compiler.placement import constant_values, feed_slots, fetch_slots, place, variable_slots
+from graphdl.compiler.placement import (
+    Pieces,
+    constant_values,
+    feed_slots,
+    fetch_slots,
+    pieces_of,
+    place,
+    variable_slots,
+)
 from graphdl.compiler.prepare import prepare
 from graphdl.compiler.program import Program, Result, Target
+from graphdl.compiler.recompute import recompute
 from graphdl.compiler.repeating import settle
 from graphdl.compiler.schedule import order
 from graphdl.compiler.setup import setup_plans, variables_last
@@ -34,17 +43,19 @@ def build(
     target: Target,
     stores: Stores = by_element,
     choose: Choose = predicted,
+    memory: int | None = None,
 ) -> Program:
     """Compiles a program that computes ``fetches`` and sets the variables named in ``updates`` to new values.
 
     All results are computed from the old values of the variables. ``stores`` chooses the form in which an intermediate
     result is stored, ``choose`` the form of every hand-written kernel. In a program without updates, the kernels that
-    depend on variables alone come first; later runs can skip them.
+    depend on variables alone come first; later runs can skip them. If the program needs more than ``memory`` bytes, it
+    computes tensors again so that it needs at most these, or the fewest that can be reached.
 
     Raises:
         ModelError: a tensor has more than 2³¹ − 1 elements.
     """
-    return _build(fetches, updates, target, stores, choose, nothing_lasts if updates else variables_last)
+    return _build(fetches, updates, target, stores, choose, nothing_lasts if updates else variables_last, memory=memory)
 
 
 def _build(
@@ -55,6 +66,7 @@ def _build(
     choose: Choose,
     lasts: Lasts,
     repeated: Lasts = nothing_lasts,
+    memory: int | None = None,
 ) -> Program:
     """Compiles a program. Its setup depends only on the tensors for which ``lasts`` is true. Those for which
     ``repeated`` is true are read so often that kernel families may prefer them packed.
@@ -75,23 +87,37 @@ def _build(
     sequence = order(plans, written.before, kept)
     setup = setup_plans(plans, written.before, lasts, kept)
     first = grouped(generated([p for p in sequence if p in setup], strides, target), target)
-    later = grouped(generated([p for p in sequence if p not in setup], strides, target), target)
-    placement = place(results, plans, strides, first, later)
-    made = launched([*first, *later], placement, target)
-    return Program(
-        target,
-        made.kernels,
-        tuple(made.launches),
-        placement.arena_bytes,
-        placement.arena_blocks,
-        variables=variable_slots(results, plans),
-        feeds=feed_slots(plans),
-        fetches=fetch_slots(results),
-        constants=constant_values(plans),
-        loops=tuple(made.loops),
-        setup_launches=sum(launch_count(group[0]) for group in first),
-        updates=tuple(updates),
-    )
+    kernels = generated([p for p in sequence if p not in setup], strides, target)
+
+    pieces = pieces_of(plans, strides)
+
+    def assembled(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> Program:
+        later = grouped(kernels, target)
+        placement = place(results, pieces, first, later)
+        made = launched([*first, *later], placement, target)
+        return Program(
+            target,
+            made.kernels,
+            tuple(made.launches),
+            placement.arena_bytes,
+            placement.arena_blocks,
+            variables=variable_slots(results, plans),
+            feeds=feed_slots(plans),
+            fetches=fetch_slots(results),
+            constants=constant_values(plans),
+            loops=tuple(made.loops),
+            setup_launches=sum(launch_count(group[0]) for group in first),
+            updates=tuple(updates),
+        )
+
+    def arena_bytes(kernels: Sequence[GeneratedKernel], pieces: Pieces) -> int:
+        return place(results, pieces, first, grouped(kernels, target)).arena_bytes
+
+    program = assembled(kernels, pieces)
+    if memory is None or program.peak_bytes <= memory:
+        return program
+    room = memory - (program.peak_bytes - program.arena_bytes)
+    return assembled(*recompute(kernels, results, pieces, room, arena_bytes))
 
 
 def _refuse_giants(tensors: Sequence[Tensor]) -> None:

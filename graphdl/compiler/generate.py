@@ -8,7 +8,7 @@ An elementwise kernel runs over the elements of its outputs. The innermost dimen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, prod
@@ -61,6 +61,14 @@ class Operands:
     def pointers(self) -> list[tuple[Tensor, int]]:
         """The tensors, each with the element that its pointer points at."""
         return list(zip(self.tensors, self.starts, strict=True))
+
+    def moved(self, twins: Mapping[Tensor, Tensor]) -> Operands:
+        """The same names for other tensors in place of those of ``twins``."""
+        made = Operands()
+        made.tensors = [twins.get(t, t) for t in self.tensors]
+        made.starts, made.functions = self.starts, self.functions
+        made.written = {twins.get(t, t) for t in self.written}
+        return made
 
     def locate_written(self, tensor: Tensor, address: Index) -> tuple[str, Index]:
         self.written.add(tensor)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from graphdl.compiler.expression import Strides
 from graphdl.compiler.fusion import MOST_OPERANDS, KernelPlan
@@ -37,11 +37,35 @@ class GeneratedKernel:
     """The form of a hand-written kernel."""
     numbers: tuple[int, ...] = ()
     """The arguments of a hand-written kernel after its operands."""
+    twins: Mapping[Tensor, Tensor] = field(default_factory=dict)
+    """The tensors that the kernel reads and writes in place of tensors of the plan, as they have other memory."""
+    again: bool = False
+    """Whether the same kernel has run before: see ``compiler/recompute.py``."""
 
     @property
     def alone(self) -> bool:
         """Whether a single work-item does all the work."""
         return not self.template and self.global_size == (1,)
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The tensors that the kernel stores, in the order of those of the plan."""
+        return [self.twin(t) for t in self.plan.outputs]
+
+    def twin(self, tensor: Tensor) -> Tensor:
+        """The tensor that the kernel reads or writes in place of a tensor of the plan."""
+        return self.twins.get(tensor, tensor)
+
+    def moved(self, twins: Mapping[Tensor, Tensor], again: bool) -> GeneratedKernel:
+        """The same kernel, with other tensors in place of those of ``twins``."""
+        return replace(
+            self,
+            operands=self.operands.moved(twins),
+            in_place=tuple((twins.get(x, x), twins.get(y, y)) for x, y in self.in_place),
+            own=tuple(twins.get(t, t) for t in self.own),
+            twins=twins,
+            again=again,
+        )
 
 
 def generated(plans: Sequence[KernelPlan], strides: Strides, target: Target) -> list[GeneratedKernel]:

@@ -21,6 +21,9 @@ from graphdl.operators.tensor import Part, Tensor
 from graphdl.resources import resource
 from graphdl.source import Span
 
+_AGAIN = "again "
+"""The label of a kernel that has run before begins so."""
+
 
 @dataclass
 class Launched:
@@ -75,14 +78,15 @@ class _Linker:
         placement: Placement,
         numbers: Mapping[ArenaBlock, int],
     ) -> None:
-        stored = (*kernel.plan.outputs, *kernel.own)
+        stored = (*kernel.outputs, *kernel.own)
         parts = {x.operation.number: x for x in stored if isinstance(x.operation, Part)}
+        operands = map(contiguous_base, root.inputs)
         self.places: dict[str, list[tuple[Tensor, int]]] = {
-            "operand": [contiguous_base(x) for x in root.inputs],
+            "operand": [(kernel.twin(x), start) for x, start in operands],
             "output": [(parts[k], 0) for k in range(len(loop.outputs))],
             "own": [(x, 0) for x in kernel.own if not isinstance(x.operation, Part)],
         }
-        self.placement, self.numbers = placement, numbers
+        self.placement, self.numbers, self.again = placement, numbers, kernel.again
 
     def linked(self, launch: Launch, arguments: Arguments, count: int | None) -> Launch:
         """A launch of one of the loop's programs, bound to the outer program's memory.
@@ -110,7 +114,7 @@ class _Linker:
                     writes.append(number)
         return replace(
             launch, bindings=tuple(bindings), reads=tuple(dict.fromkeys(reads)), writes=tuple(dict.fromkeys(writes)),
-            times=launch.times * (count or 1),
+            times=launch.times * (count or 1), label=_AGAIN * self.again + launch.label, again=self.again,
         )  # fmt: skip
 
 
@@ -127,14 +131,17 @@ def _launch(
         bindings=tuple(placement.binding(t, start) for t, start in pointed),
         global_size=group[0].global_size,
         local_size=group[0].local_size,
-        label=", ".join(label_of([*p.roots, *p.outputs]) for p in plans),
+        label=", ".join(
+            _AGAIN * kernel.again + label_of([*kernel.plan.roots, *kernel.plan.outputs]) for kernel in group
+        ),
         flops=sum(t.operation.flops(t) for made in computed for t in made),
         bytes=sum(bytes_of(t) for t in tensors),
         spans=tuple(dict.fromkeys(node.span for node in nodes)),
         shares=_shares(zip(plans, computed, strict=True)),
         form=group[0].form,
         reads=tuple(dict.fromkeys(numbers[blocks[t]] for t in _read(group) if t in blocks)),
-        writes=tuple(dict.fromkeys(numbers[blocks[t]] for p in plans for t in p.outputs if t in blocks)),
+        writes=tuple(dict.fromkeys(numbers[blocks[t]] for kernel in group for t in kernel.outputs if t in blocks)),
+        again=all(kernel.again for kernel in group),
     )
 
 

@@ -87,7 +87,9 @@ def _launch(program: Program, number: int, indent: str) -> str:
 
 
 def memory(program: Program) -> str:
-    """The arena's blocks with their offsets and lives, and the named buffers with their sizes."""
+    """The arena's blocks with their offsets and lives, the named buffers with their sizes, and the launches that run
+    again.
+    """
     lines = [f"intermediate: {program.arena_bytes:,} bytes, {program.live_bytes:,} alive at once"]
     for block in sorted(program.arena_blocks, key=lambda block: (block.first, block.offset)):
         lines.append(
@@ -99,6 +101,10 @@ def memory(program: Program) -> str:
         lines.append(f"{kind}: {sum(slot.nbytes for slot in slots.values()):,} bytes")
         lines += [f"  {slot.nbytes:>12,}  {slot.name} {slot.element}{list(slot.shape)}" for slot in slots.values()]
     lines.append(f"constants: {sum(array.nbytes for array in program.constants.values()):,} bytes")
+    again = [(number, launch) for number, launch in enumerate(program.launches) if launch.again]
+    if again:
+        lines.append(f"run again: {len(again)} launches, {sum(launch.flops for _, launch in again):,} FLOPs")
+        lines += [f"  launch {number}  {launch.label}  {launch.flops:,} FLOPs" for number, launch in again]
     return "\n".join(lines)
 
 

@@ -50,7 +50,7 @@ def most_alive(lives: Sequence[Life]) -> int:
     """
     changes: dict[int, int] = {}
     for life in lives:
-        nbytes = _rounded(life.nbytes)
+        nbytes = rounded(life.nbytes)
         changes[life.first] = changes.get(life.first, 0) + nbytes
         changes[life.last + 1] = changes.get(life.last + 1, 0) - nbytes
     alive = most = 0
@@ -60,7 +60,8 @@ def most_alive(lives: Sequence[Life]) -> int:
     return most
 
 
-def _rounded(nbytes: int) -> int:
+def rounded(nbytes: int) -> int:
+    """The bytes that a tensor takes in the arena."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
@@ -74,7 +75,7 @@ def _place(lives: Sequence[Life], sequence: Sequence[int]) -> tuple[list[int], i
     placed = np.empty((4, len(lives)), np.int64)
     for count, k in enumerate(sequence):
         life = lives[k]
-        nbytes = _rounded(life.nbytes)
+        nbytes = rounded(life.nbytes)
         begin, end, first, last = placed[:, :count]
         alive = (first <= life.last) & (last >= life.first)
         floors = np.maximum.accumulate(np.concatenate(([0], end[alive])))  # all bytes below are taken

@@ -58,8 +58,7 @@ class Placement:
 
 def place(
     results: Mapping[Result, Tensor],
-    plans: Sequence[KernelPlan],
-    strides: Strides,
+    pieces: Pieces,
     setup: Sequence[Group],
     groups: Sequence[Group],
 ) -> Placement:
@@ -68,12 +67,12 @@ def place(
     Tensors that ``setup`` computes for ``groups`` keep their memory for good.
     """
     named = {tensor: result for result, tensor in results.items()}
-    pieces = _pieces(plans, strides)
     blocks, arena_bytes = _in_arena(setup, groups, named, pieces)
     return Placement(named, pieces, blocks, arena_bytes)
 
 
-def _pieces(plans: Sequence[KernelPlan], strides: Strides) -> Pieces:
+def pieces_of(plans: Sequence[KernelPlan], strides: Strides) -> Pieces:
+    """The pieces of the assembled tensors that plans store with ``strides``."""
     found = {}
     for p in plans:
         for whole in p.outputs:
@@ -123,7 +122,7 @@ def _lives(kernels: Sequence[GeneratedKernel], pieces: Pieces, setup: int) -> di
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
     for number, kernel in enumerate(kernels):
-        first.update(dict.fromkeys((*kernel.plan.outputs, *kernel.own), number))
+        first.update(dict.fromkeys((*kernel.outputs, *kernel.own), number))
         last.update(dict.fromkeys(kernel.operands.tensors, number))
     for piece, (whole, _) in pieces.items():
         first[whole] = min(first.get(whole, first[piece]), first[piece])

@@ -167,6 +167,8 @@ class Launch:
     """How often the launch runs in all turns of its enclosing loops."""
     numbers: tuple[int | float, ...] = ()
     """The arguments after the operands: an ``int`` or a ``float`` of C for each of Python's."""
+    again: bool = False
+    """Whether it recomputes what an earlier launch has computed."""
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from time import perf_counter
 from typing import Any
 
@@ -284,6 +284,22 @@ def check_memory(program: Program, info: DeviceInfo) -> None:
             f"{name} needs a buffer of {_size(largest)}, {info.name} allows {_size(info.max_allocation)} "
             f"for one buffer{cure}\n{_memory_report(program)}",
             "E0802",
+        )
+
+
+def check_limit(program: Program, limit: int) -> None:
+    """Checks that a program, compiled for at most ``limit`` bytes of memory, needs no more.
+
+    Raises:
+        DeviceError: it does (E0803). The message says how much it needs, and names the largest tensors.
+    """
+    if program.peak_bytes > limit:
+        unit, name = (2**30, "GiB") if program.peak_bytes >= 2**30 else (2**20, "MiB")
+        least = f"{ceil(program.peak_bytes / unit * 100) / 100:.2f} {name}"  # a limit that can be kept
+        raise DeviceError(
+            f"the program needs at least {least} of memory, the limit is {_size(limit)}{_SMALLER_BATCH}\n"
+            f"{_memory_report(program)}",
+            "E0803",
         )
 
 

@@ -36,6 +36,8 @@ class TrainingOptions:
     data_root: Path | None = None
     download: bool = False
     save_seconds: float = SAVE_SECONDS
+    memory: int | None = None
+    """The limit of memory for a training step, in bytes. Like the device, it is not stored with the run."""
 
     @property
     def overrides(self) -> Overrides:
@@ -109,7 +111,13 @@ def _fit(
     if out is not None:
         folder = create(out, model.files, _settings(model, request, stages, data))
     training = Training(
-        model.network, stages, data, folder=folder, observer=observer, save_seconds=request.save_seconds
+        model.network,
+        stages,
+        data,
+        folder=folder,
+        observer=observer,
+        save_seconds=request.save_seconds,
+        memory=request.memory,
     )
     training.run()
     return TrainingRun(training.records, training.steps, out)
@@ -131,6 +139,7 @@ def go_on(
         folder=folder,
         observer=observer,
         save_seconds=request.save_seconds,
+        memory=request.memory,
     )
     training.resume()
     training.run()

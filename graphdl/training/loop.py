@@ -93,6 +93,7 @@ class Training:
         folder: RunFolder | None = None,
         observer: Observer | None = None,
         save_seconds: float = SAVE_SECONDS,
+        memory: int | None = None,
     ) -> None:
         self.network = network
         self.stages = stages
@@ -104,6 +105,8 @@ class Training:
         self._folder = folder
         self._observer = observer or Observer()
         self._save_seconds = save_seconds
+        self.memory = memory
+        """The limit of memory for a training step, in bytes."""
         self._restored: Mapping[str, np.ndarray] = {}
         self._sources = folder.sources if folder is not None else ""
 
@@ -235,7 +238,7 @@ class _StageRun:
         self.interrupts = interrupts
         network = self.network = training.network
         dataset = training.load_data(stage)
-        self.trainer = Trainer(network, stage)
+        self.trainer = Trainer(network, stage, memory=training.memory)
         common: dict[str, Any] = {
             "batch": stage.batch,
             "seed": stage.seed,

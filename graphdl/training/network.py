@@ -19,7 +19,7 @@ from graphdl.operators.kernels.family import Choose
 from graphdl.operators.tensor import Tensor
 from graphdl.runtime import Device, Executor, VariableStore, open_device
 from graphdl.runtime.build import Progress, unwatched
-from graphdl.runtime.executor import check_memory
+from graphdl.runtime.executor import check_limit, check_memory
 from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
 
@@ -175,13 +175,19 @@ class Network:
     def choose(self, choose: Choose | None) -> None:
         self._choose = choose
 
-    def compiled(self, fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor] | None = None) -> Program:
-        """A program for the device: see ``graphdl.compiler.build``.
+    def compiled(
+        self, fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor] | None = None, memory: int | None = None
+    ) -> Program:
+        """A program for the device that needs at most ``memory`` bytes: see ``graphdl.compiler.build``.
 
         Raises:
             ModelError: a tensor is too large.
+            DeviceError: E0803, the program needs more memory.
         """
-        return build(fetches, updates or {}, self.device.target, choose=self.choose)
+        program = build(fetches, updates or {}, self.device.target, choose=self.choose, memory=memory)
+        if memory is not None:
+            check_limit(program, memory)
+        return program
 
     def load(self, program: Program) -> Executor:
         """Loads a program on the device.

@@ -125,15 +125,17 @@ def _line(share: Share) -> str:
     return UNOWNED if share.span is None else f"{share.span.source.name}:{share.span.line}"
 
 
-def profile_step(network: Network, stage: Stage, arrays: Mapping[str, np.ndarray], runs: int = RUNS) -> Profile:
+def profile_step(
+    network: Network, stage: Stage, arrays: Mapping[str, np.ndarray], runs: int = RUNS, memory: int | None = None
+) -> Profile:
     """Profiles training steps of a stage on one batch. The net's variables are restored afterwards.
 
     Raises:
         ModelError: the net has no loss, or the arrays do not fit it.
-        DeviceError: the device refuses.
+        DeviceError: the device refuses, or a step needs more than ``memory`` bytes.
     """
     before = {name: network.read(name) for name in network.variables}
-    trainer = Trainer(network, stage)
+    trainer = Trainer(network, stage, memory=memory)
     try:
         trainer.timeline(_WARMING, **arrays)
         found = trainer.timeline(runs + 1, **arrays)

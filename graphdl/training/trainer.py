@@ -51,25 +51,29 @@ class Trainer:
 
     The optimizer's variables have their initial values when the trainer is made. A schedule that counts in epochs needs
     ``steps_per_epoch``; without it, every step belongs to the first epoch. ``steps`` counts the updates of the stage.
-    ``draws`` counts the batches of the whole run; random draws (dropout) depend on it.
+    ``draws`` counts the batches of the whole run; random draws (dropout) depend on it. ``memory`` is the limit in bytes
+    for each of the programs: see ``graphdl.compiler.build``.
     """
 
-    def __init__(self, network: Network, stage: Stage, *, steps_per_epoch: int | None = None) -> None:
+    def __init__(
+        self, network: Network, stage: Stage, *, steps_per_epoch: int | None = None, memory: int | None = None
+    ) -> None:
         """Compiles the program of a step.
 
         Raises:
             ModelError: the stage has no loss to minimize.
-            DeviceError: there is no device, or it has too little memory.
+            DeviceError: there is no device, it has too little memory, or the program needs more than ``memory`` bytes.
         """
         self.network = network
         self.stage = stage
+        self.memory = memory
         self.steps_per_epoch = steps_per_epoch
         self.steps = 0
         self.draws = 0
         self.reports: Queue[Report] = Queue()
         """The reports of the submitted steps. The caller of ``submit`` removes them."""
-        self._recipe = (stage.name, stage.optimizer, stage.minimize, stage.parameters, stage.clip)
-        """The parts of the stage on which its programs depend."""
+        self._recipe = (stage.name, stage.optimizer, stage.minimize, stage.parameters, stage.clip, memory)
+        """What the programs depend on."""
         self._keys: set[Hashable] = set()
         tensors = step_tensors(network.lower(True, stage.batch), stage)
         self.program = self._whole(stage.batch, tensors).program
@@ -176,7 +180,7 @@ class Trainer:
     def _whole(self, batch: int, tensors: StepTensors | None = None) -> Executor:
         def program() -> Program:
             made = tensors or step_tensors(self._lowered(batch), self.stage)
-            return self.network.compiled({REPORT: made.report}, made.updates)
+            return self.network.compiled({REPORT: made.report}, made.updates, self.memory)
 
         return self._executor(("step", batch), program)
 
@@ -184,7 +188,7 @@ class Trainer:
         def program() -> Program:
             made = gradient_tensors(self._lowered(batch), self.stage)
             fetches = {GRADIENT + path: gradient for path, gradient in made.gradients.items()}
-            return self.network.compiled({REPORT: made.report, **fetches}, made.updates)
+            return self.network.compiled({REPORT: made.report, **fetches}, made.updates, self.memory)
 
         return self._executor(("gradients", batch), program)
 
@@ -194,7 +198,7 @@ class Trainer:
             reached = gradient_tensors(lowered, self.stage).gradients
             fed = {path: feed(GRADIENT + path, gradient.shape) for path, gradient in reached.items()}
             updates = update_tensors(lowered.parameters, fed, self.stage).updates
-            return self.network.compiled({}, updates)
+            return self.network.compiled({}, updates, self.memory)
 
         return self._executor(("update",), program)
 

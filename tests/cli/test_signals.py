@@ -44,7 +44,7 @@ from graphdl.cli import main
 from graphdl.training import loop
 
 class Slow:
-    def __init__(self, *words):
+    def __init__(self, *words, **settings):
         print("compiling", flush=True)
         time.sleep(60)
 loop.Trainer = Slow
