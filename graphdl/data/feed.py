@@ -16,7 +16,7 @@ from graphdl.suggest import did_you_mean
 _KINDS = {"f": "floats", "i": "ints", "u": "ints", "b": "bools"}
 _FITTING = {"float": "fiub", "int": "iub", "bool": "b"}
 """The NumPy kinds that each element accepts: those that can be converted without loss."""
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_LARGEST_FLOAT, _LARGEST_HALF = (float(np.finfo(kind).max) for kind in (np.float32, np.float16))
 
 
 def check_feed(
@@ -159,14 +159,14 @@ def value_fault(
         code, low, high = "E0716", 0, kind.limit - 1
         expected = f"0 to {high}, because it is an index into {kind.limit} places"
     elif kind.element == "float" and array.dtype.kind == "f":
-        high = min(_LARGEST_FLOAT, float(np.finfo(array.dtype).max))
+        high = _LARGEST_HALF if array.dtype.itemsize == 2 else _LARGEST_FLOAT
         code, low, expected = "E0717", -high, "finite numbers of 32 bits"
     elif kind.element == "int" and array.dtype.kind in "iu":
         code, low, high, expected = "E0717", -(2**31), 2**31 - 1, "ints of 32 bits"
     else:
         return None
     # A comparison with NaN is false, and the minimum and maximum are NaN if any element is.
-    if not array.size or (array.min() >= low and array.max() <= high):
+    if not array.size or (np.minimum.reduce(array, None) >= low and np.maximum.reduce(array, None) <= high):
         return None
     wrong = ~((array >= low) & (array <= high))
     place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)

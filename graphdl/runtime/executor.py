@@ -6,7 +6,7 @@ queue. It waits only for the run before the last, so that the host is at most tw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from time import perf_counter
@@ -28,6 +28,8 @@ from graphdl.runtime.variables import VariableStore
 _RUNS_AHEAD = 2
 _FLUSH_AFTER = 8
 """The number of launches after which the queue is flushed. PoCL and Intel start at once; drivers of GPUs may wait."""
+_MOST_HELD = 16
+"""The most launches of a program whose commands are held back until all are enqueued."""
 _SMALLEST_BUFFER = 16
 _LARGEST_SHOWN = 5
 _SMALLER_BATCH = "; a smaller batch needs less"
@@ -52,7 +54,7 @@ class Pending:
         return public_array(self._slot, self._stored)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """The commands that one run has enqueued, and their times in seconds of ``time.perf_counter``."""
 
@@ -111,19 +113,45 @@ class Executor:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
             DeviceError: the device refuses a launch.
         """
-        queue = queue or self.device.queue
+        return self._run(feeds or {}, queue or self.device.queue, None)
+
+    def run_and_fetch(self, feeds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Pending]:
+        """Enqueues one run like ``run``, and the copies of fetches like ``fetch_later``.
+
+        On a CPU the commands of a small program start when all are enqueued. Otherwise the threads of the driver wake
+        for each command, finish it, and sleep again, while they take turns with the host on its core.
+
+        Raises:
+            ValueError: as ``run``.
+            DeviceError: as ``run``.
+        """
+        held = None
+        if self.device.info.kind == "cpu" and self.program.feeds and len(self._calls) <= _MOST_HELD:
+            held = cl.UserEvent(self.device.context)
+        fetched: dict[str, Pending] = {}
+        try:
+            self._run(feeds, self.device.queue, held)
+            for name in names:
+                fetched[name] = self.fetch_later(name)
+        finally:  # nothing that was enqueued may be dropped before this, because PyOpenCL would wait for it
+            if held is not None:
+                held.set_status(cl.command_execution_status.COMPLETE)
+        return fetched
+
+    def _run(self, feeds: Mapping[str, Any], queue: cl.CommandQueue, held: cl.Event | None) -> Run:
+        """Enqueues one run, whose first command waits for ``held``."""
         begin = perf_counter()
-        copies = self._write_feeds(feeds or {}, queue)
+        copies = self._write_feeds(feeds, queue, held)
         if self._runs == _RUNS_AHEAD and 0 < self.device.info.kernels_loaded < len(self.kernels.names):
             keep_loaded(self.kernels.names)  # the first run has ended
         written = perf_counter()
         first = 0 if self._version != self.store.version else self._setup
         launches = self._enqueue(queue, first)
-        self._in_flight[self._runs % _RUNS_AHEAD] += launches[-1:]
+        self._in_flight[self._runs % _RUNS_AHEAD] = [*copies, *launches[-1:]]
         self._runs += 1
         return Run(self._order[first:], copies, launches, begin, written, perf_counter())
 
-    def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue) -> list[cl.Event]:
+    def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue, held: cl.Event | None) -> list[cl.Event]:
         """Waits for the run before the last, then enqueues the copies of the feeds. Returns their events."""
         slots = self.program.feeds
         if wrong := sorted(feeds.keys() ^ slots.keys()):
@@ -135,8 +163,10 @@ class Executor:
             for event in self._in_flight[turn]:
                 event.wait()
             # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
-            copies = [self._write(name, array, turn, queue) for name, array in arrays.items()]
-            self._in_flight[turn] = copies[:]
+            copies: list[cl.Event] = []
+            self._in_flight[turn] = copies
+            for name, array in arrays.items():
+                copies.append(self._write(name, array, turn, queue, None if held is None else [held]))
         return copies
 
     def _enqueue(self, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
@@ -201,10 +231,12 @@ class Executor:
         with device_errors("running the program"):
             self.device.queue.finish()
 
-    def _write(self, name: str, array: np.ndarray, turn: int, queue: cl.CommandQueue) -> cl.Event:
+    def _write(
+        self, name: str, array: np.ndarray, turn: int, queue: cl.CommandQueue, wait_for: list[cl.Event] | None
+    ) -> cl.Event:
         staging = self._staging[turn][name]
         np.copyto(staging, array, casting="same_kind")
-        return cl.enqueue_copy(queue, self._buffers["feed", name], staging, is_blocking=False)
+        return cl.enqueue_copy(queue, self._buffers["feed", name], staging, is_blocking=False, wait_for=wait_for)
 
     def _allocate(self) -> dict[tuple[str, str], cl.Buffer]:
         """All buffers, by place and name."""

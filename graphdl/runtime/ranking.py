@@ -64,6 +64,9 @@ class DeviceInfo:
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
 
+    def __hash__(self) -> int:
+        return hash((self.index, self.name, self.driver_version))  # quick: every prediction looks up its device
+
     @property
     def score(self) -> tuple[int, int, int]:
         """The ranking: by kind, then by runtime, then by memory. Higher is better."""

@@ -60,11 +60,10 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
 
     for number, first in enumerate(range(0, count, size)):
         chunk = {name: _filled(array[first : first + size], size) for name, array in fed.items()}
-        executor.run(_with_seed(executor, chunk, network.seed, number))
-        waiting.add({name: executor.fetch_later(name) for name in parts})
+        waiting.add(executor.run_and_fetch(_with_seed(executor, chunk, network.seed, number), parts))
         take(waiting.ready())
     take(waiting.drain())
-    return {name: np.concatenate(pieces)[:count] for name, pieces in parts.items()}
+    return {name: (np.concatenate(pieces) if len(pieces) > 1 else pieces[0])[:count] for name, pieces in parts.items()}
 
 
 def measure(network: Network, batches: Batches, *, between: Callable[[], None] = lambda: None) -> Measurement:
@@ -89,8 +88,8 @@ def measure(network: Network, batches: Batches, *, between: Callable[[], None] =
         size = batch.count if network.mixes_examples else batches.batch
         executor = measurer(network, size)
         arrays = {name: array[:size] for name, array in batch.arrays.items()}
-        executor.run(_with_seed(executor, arrays, network.seed, batch.index))
-        waiting.add((executor.fetch_later(EXAMPLES), batch.count))
+        fetched = executor.run_and_fetch(_with_seed(executor, arrays, network.seed, batch.index), (EXAMPLES,))
+        waiting.add((fetched[EXAMPLES], batch.count))
         take(waiting.ready())
     take(waiting.drain())
     examples = len(batches.examples)

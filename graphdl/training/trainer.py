@@ -212,10 +212,10 @@ class Trainer:
 
     def _run(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> Report:
         """Runs a program that takes a batch and returns a report."""
-        executor.run(self._feeds(executor, arrays))
+        fetched = executor.run_and_fetch(self._feeds(executor, arrays), (REPORT,))
         self.draws += 1
         graph = self.network.training
-        return Report(self.steps, executor.fetch_later(REPORT), tuple(graph.losses), tuple(graph.metrics))
+        return Report(self.steps, fetched[REPORT], tuple(graph.losses), tuple(graph.metrics))
 
     def _feeds(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """The feeds of the next step for a batch."""

@@ -158,11 +158,25 @@ def test_a_buffer_that_the_driver_refuses(program, device, store):
         Executor(replace(program, arena_bytes=1 << 50), boundless, VariableStore(boundless))
 
 
+def test_a_run_and_its_fetches_in_one(executor):
+    """They start together, and what was wrong with one does not hold back the next."""
+    runs = [executor.run_and_fetch({"x": np.full(N, float(k))}, ["total"]) for k in range(1, 5)]
+    assert [float(fetched["total"].result()) for fetched in runs] == [3 * N * total for total in (1, 3, 6, 10)]
+    with pytest.raises(ValueError, match="input 'x' is missing"):
+        executor.run_and_fetch({}, ["total"])
+    with pytest.raises(KeyError, match="mean"):
+        executor.run_and_fetch({"x": np.ones(N)}, ["total", "mean"])
+    assert float(executor.run_and_fetch({"x": np.ones(N)}, ["total"])["total"].result()) == 3 * N * 12
+
+
 def test_a_launch_that_the_device_refuses_is_named(program, device, store):
     uneven = replace(program.launches[1], global_size=(3,), local_size=(2,))
     executor = Executor(replace(program, launches=(program.launches[0], uneven)), device, store)
     with pytest.raises(DeviceError, match=r"launch 'sum w' \(model.net:2:1\) failed"):
         executor.run({"x": np.ones(N)})
+    with pytest.raises(DeviceError, match=r"launch 'sum w' \(model.net:2:1\) failed"):
+        executor.run_and_fetch({"x": np.ones(N)}, ["total"])
+    executor.finish()
 
 
 def test_too_large_a_work_group_is_refused_before_it_runs(program, device, store):
