@@ -122,7 +122,8 @@ class _Zeros:
     def buffer(self, place: tuple[str, str], nbytes: int) -> cl.Buffer:
         """The buffer of a place."""
         if place not in self._buffers:
-            memory = mmap.mmap(-1, max(nbytes, mmap.PAGESIZE))
+            # Only private memory is zero again after its pages were given back.
+            memory = mmap.mmap(-1, max(nbytes, mmap.PAGESIZE), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
             self._maps.append(memory)
             self._buffers[place] = cl.Buffer(self._context, flags, hostbuf=np.frombuffer(memory, np.uint8))

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pyopencl as cl
 import pytest
 
 from graphdl.cache import BinaryCache
@@ -58,6 +59,17 @@ def task(program, one_at_a_time, tmp_path):
     (tmp_path / "claims").touch()
     groups = divided(one_at_a_time, program.kernels.values())
     return ahead._task(program, program.kernels, groups, one_at_a_time, str(tmp_path / "claims"))
+
+
+def test_a_kernel_finds_zeros_whatever_another_one_has_written(one_at_a_time):
+    """Else it would read an index that is none."""
+    memory, queue = trials._Zeros(one_at_a_time), one_at_a_time.queue
+    buffer, found = memory.buffer(("arena", ""), 10_000), np.ones(10_000, np.uint8)
+    cl.enqueue_fill_buffer(queue, buffer, np.full(1, 0x7F, np.uint8), 0, 10_000)
+    queue.finish()
+    memory.clear()
+    cl.enqueue_copy(queue, found, buffer)
+    assert not found.any()
 
 
 def libraries(program):
