@@ -17,6 +17,7 @@
  *   SPLITS              partial gradients, added in order
  *   POSITIONS           positions of a filter
  *   POSITIONS_PER_ITEM  positions of a work-item
+ * All but LANES are arguments: gradients of all sizes share one kernel.
  * Global ids: 0 = block of positions, 1 = block of WIDTH filters. STORE(V, value, filter, position), a vector along the
  * positions.
  */

@@ -35,7 +35,7 @@ class GeneratedKernel:
     """Tensors whose memory the kernel needs only while it runs."""
     form: Form | None = None
     """The form of a hand-written kernel."""
-    numbers: tuple[int, ...] = ()
+    numbers: tuple[int | float, ...] = ()
     """The arguments of a hand-written kernel after its operands."""
     twins: Mapping[Tensor, Tensor] = field(default_factory=dict)
     """The tensors that the kernel reads and writes in place of tensors of the plan, as they have other memory."""

@@ -168,7 +168,8 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     functions = "".join(called.values())
     if group[0].template:
         numbers = group[0].numbers
-        declared = ", ".join((declared, *(f"const int n{k}" for k in range(len(numbers)))))
+        types = ("float" if isinstance(number, float) else "int" for number in numbers)
+        declared = ", ".join((declared, *(f"const {element} n{k}" for k, element in enumerate(types))))
         text = (
             f"#define KERNEL_PARAMETERS {declared}\n"
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"

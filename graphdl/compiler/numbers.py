@@ -43,9 +43,12 @@ def most_numbers(operands: int, target: Target) -> int:
 class Numbers:
     """The arguments of one kernel, in the order of their first use in its text."""
 
-    def __init__(self, most: int) -> None:
-        """``most`` is the greatest number of arguments. Further numbers stay in the text."""
+    def __init__(self, most: int, before: int = 0) -> None:
+        """``most`` is the greatest number of arguments. Further numbers stay in the text. ``before`` arguments of the
+        kernel are named ``n0, n1, …`` already.
+        """
         self._most = most
+        self._before = before
         self._names: dict[str, str] = {}
 
     def taken_from(self, text: str) -> str:
@@ -67,7 +70,7 @@ class Numbers:
     def _name(self, number: str) -> str:
         if number not in self._names and len(self._names) == self._most:
             return number
-        return self._names.setdefault(number, f"n{len(self._names)}")
+        return self._names.setdefault(number, f"n{self._before + len(self._names)}")
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from graphdl.compiler.emit import Emitter, Lanes
 from graphdl.compiler.expression import Strides, Tracer
 from graphdl.compiler.generate import Operands, address_of, forward_index, write
+from graphdl.compiler.numbers import Numbers, most_numbers
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import memory_operands, strides_from
 from graphdl.graph.elements import ELEMENTS
@@ -28,7 +29,7 @@ class TemplateText:
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     form: Form
-    numbers: tuple[int, ...]
+    numbers: tuple[int | float, ...]
     """The arguments after the operands, named ``n0, n1, …`` in the text."""
 
 
@@ -79,9 +80,13 @@ def template(
             heads = [f"const int e{k} = ({name});" for k, name in enumerate(names)]
             body = [*heads, *_declared(values, "_", family.outputs, width), *emitter.lines]
         macros.append(f"#define STORE_{width}({parameters}) do {{ {' '.join(body)} }} while (0)")
+    sizes = tuple(call.sizes.values())
+    numbers = Numbers(most_numbers(len(operands.tensors), target) - len(sizes), len(sizes))
+    macros = list(map(numbers.taken_from, macros))
     preamble = "\n".join([*defines, *macros, f"#define KERNEL_PROLOGUE POINTERS {' '.join(prologue)}", ""])
-    form, numbers = root.operation.form(reads), tuple(call.sizes.values())
-    return TemplateText(preamble, call.text(), call.global_size, call.local_size, form, numbers)
+    return TemplateText(
+        preamble, call.text(), call.global_size, call.local_size, root.operation.form(reads), (*sizes, *numbers.values)
+    )
 
 
 def _declared(values: Sequence[str], suffix: str, elements: Sequence[Element], width: int) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -24,6 +26,8 @@ from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
 
 _KEPT_EXECUTORS = 12
+_LARGE = 1 << 16
+"""The elements of a variable that a thread of its own draws."""
 
 
 class Network:
@@ -160,9 +164,17 @@ class Network:
     def _moved(self, device: Device) -> VariableStore:
         store = VariableStore(device)
         store.add(Slot(path, variable.type.shape, "float") for path, variable in self.variables.items())
+        self._draw()
         for path in self.variables:
             store[path] = self.read(path)
         return store
+
+    def _draw(self) -> None:
+        """Draws the initial values of large variables side by side: NumPy lets other threads run meanwhile."""
+        large = {path for path, variable in self.variables.items() if variable.type.size >= _LARGE}
+        missing = sorted(large - self._host.keys())
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self._host.update(zip(missing, pool.map(self.initial, missing), strict=True))
 
     @property
     def choose(self) -> Choose:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from graphdl.compiler.build import build
 from graphdl.compiler.numbers import Numbers, most_numbers
 from graphdl.compiler.program import Target
+from graphdl.operators.convolution import Geometry, weight_gradient
 from graphdl.operators.reduction import reduce
-from graphdl.operators.tensor import feed
+from graphdl.operators.tensor import feed, read
 
 CPU = Target(kind="cpu", vector_width=8, compute_units=2)
 
@@ -74,3 +75,15 @@ def test_sums_of_many_sizes_are_one_kernel():
 
     assert len(kernels(CPU)) == 1
     assert len(kernels(replace(CPU, kind="gpu"))) >= 3
+
+
+def test_updates_of_many_sizes_are_one_kernel():
+    """The step of an optimizer follows a hand-written kernel: the numbers of its formula are arguments, too."""
+    updates = {}
+    for channels, filters in ((32, 64), (48, 128), (64, 96)):
+        x, g = feed(f"x {channels}", (2, channels, 22, 22)), feed(f"g {channels}", (2, filters, 18, 18))
+        shape = (filters, channels, 5, 5)
+        gradient = weight_gradient(x, g, shape, Geometry((1, 1), (1, 1), 1))
+        updates[f"w {channels}"] = read(f"w {channels}", shape) - gradient * (1 / channels)
+    kernels = build({}, updates, CPU).kernels
+    assert len([name for name in kernels if name.startswith("unpack_filters")]) == 1

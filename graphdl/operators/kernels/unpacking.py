@@ -51,8 +51,9 @@ class FilterUnpacking(Family[Unpacking, None]):
         return TemplateCall(
             source="unpack_filters.cl",
             prelude=("tile.cl",),
-            defines={
-                "LANES": lanes, "COLUMNS": problem.filters, "SPLITS": problem.splits, "POSITIONS": problem.positions,
+            defines={"LANES": lanes},
+            sizes={
+                "COLUMNS": problem.filters, "SPLITS": problem.splits, "POSITIONS": problem.positions,
                 "POSITIONS_PER_ITEM": share,
             },
             global_size=(ceil_div(problem.positions, share), blocks),
