@@ -55,20 +55,8 @@ class Tuning:
     """Steps of a product if a strip of the first factor has to stay in that cache, too."""
     private_floats: int = 65536
     """Floats that a work-item may keep in private memory: 256 KiB, a part of a core's second-level cache."""
-    kept_floats: int = 1 << 19
-    """Sums of a product that a work-item may keep in private memory between chunks of the depth."""
     group_items: int = 64
     """Work-items of a work-group of a generated kernel on a GPU."""
-
-
-def within(private_memory: int) -> Tuning:
-    """The assumptions for a device whose work-items have only some bytes of private memory; 0 is no limit."""
-    if not private_memory:
-        return Tuning()
-    # A kernel has several arrays. The largest is a panel, which has up to 96 floats for each step.
-    steps = private_memory // 1024
-    floats = private_memory // 32
-    return Tuning(private_floats=floats, kept_floats=floats, panel_steps=min(1024, steps), strip_steps=min(256, steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from graphdl.runtime.ahead import compile_ahead
 from graphdl.runtime.arrays import STORED, check_array, public_array
 from graphdl.runtime.build import Progress, build, set_numbers, unwatched
 from graphdl.runtime.drivers.pocl_libraries import keep_loaded
+from graphdl.runtime.loop_limit import check_loops
 from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore
@@ -74,7 +75,8 @@ class Executor:
     """A program bound to a device and to variables that it shares with other programs.
 
     Raises:
-        DeviceError: the program needs too much memory, a kernel does not compile, or a launch does not fit the device.
+        DeviceError: the program needs too much memory or too long loops, a kernel does not compile, or a launch does
+            not fit the device.
     """
 
     def __init__(self, program: Program, device: Device, store: VariableStore, progress: Progress = unwatched) -> None:
@@ -83,6 +85,7 @@ class Executor:
         self.device = device
         self.store = store
         check_memory(program, device.info)
+        check_loops(program, device.info)
         compile_ahead(program, device, progress)
         spans = {launch.kernel: launch.spans for launch in reversed(program.launches)}
         self.kernels = build(device, program.kernels, spans, progress=progress)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyopencl as cl
 
-from graphdl.compiler.program import Target, within
+from graphdl.compiler.program import Target
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.ranking import DeviceInfo
 
@@ -31,7 +31,8 @@ class Device:
 
 def target_of(info: DeviceInfo) -> Target:
     """The properties of a device that the compiler needs."""
-    is_cpu = info.kind not in ("gpu", "accelerator")
+    # The work-items of a GPU's forms are short: their loops end before a limit.
+    is_cpu = info.kind not in ("gpu", "accelerator") and not info.loop_turns
     return Target(
         kind="cpu" if is_cpu else "gpu",
         # The register of a CPU. On a GPU a work-item is one lane, and its widest load is 16 bytes.
@@ -45,7 +46,6 @@ def target_of(info: DeviceInfo) -> Target:
         cache_line=info.cache_line,
         name=info.name,
         driver=f"{info.platform} {info.platform_version} {info.driver_version}",
-        tuning=within(info.private_memory),
     )
 
 

@@ -58,8 +58,8 @@ class DeviceInfo:
     """Whether the driver compiles a kernel at its first launch, and only one at a time in a process."""
     kernels_loaded: int = 0
     """The number of kernels that the driver keeps in memory; 0 if it keeps all."""
-    private_memory: int = 0
-    """Bytes of private memory that a work-item may use; 0 if no limit is known."""
+    loop_turns: int = 0
+    """The turns of all its loops together after which the loops of a work-item end; 0 if they do not."""
     quirks: tuple[Quirk, ...] = field(default=(), compare=False)
     handle: Any = field(default=None, repr=False, compare=False)
     """The ``pyopencl.Device``."""
@@ -177,11 +177,12 @@ QUIRKS = (
         "a kernel that hands memory out lazily counts far too little there",
     ),
     Quirk(
-        "little-private-memory",
+        "ends-loops",
         r"llvmpipe",
         ("rasterizer",),
-        lambda info, _: replace(info, private_memory=128 << 10),
-        "Mesa's llvmpipe loses what a work-item writes beyond 128 KiB of private memory",
+        lambda info, _: replace(info, loop_turns=65_535),
+        "Mesa's llvmpipe ends the loops of a work-item after 65,535 turns (LP_MAX_TGSI_LOOP_ITERATIONS); programs that "
+        "may need more are refused",
     ),
     Quirk(
         "small-work-groups",

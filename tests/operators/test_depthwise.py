@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import kernel_runner as kr
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,7 @@ from graphdl.operators.kernels.geometry import ConvolutionProblem
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import pad, reshape
 from graphdl.operators.tensor import feed, read
-from graphdl.runtime.alone import Alone, plain_store, upload
+from graphdl.runtime.alone import plain_store, upload
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore
@@ -29,7 +30,7 @@ from graphdl.runtime.variables import VariableStore
 TARGETS = {
     "cpu": Target("cpu", vector_width=16, compute_units=2),
     "narrow cpu": Target("cpu", vector_width=8, compute_units=3),
-    "gpu": Target("gpu", vector_width=4, compute_units=8),
+    "gpu": kr.GPU,
     "small gpu": Target("gpu", vector_width=1, compute_units=2, max_work_group=16),
 }
 
@@ -89,7 +90,7 @@ def channels_last(tensor: torch.Tensor) -> np.ndarray:
 def ran(device: Device, family: Any, p: ConvolutionProblem, candidate: Any, target: Target, shape: Any, *operands: Any):
     """The image that a form of the kernel stores; its stores add, so that an element stored twice shows."""
     store = plain_store("nyxc", dict(zip("nyxc", shape, strict=True)))
-    kernel = Alone(device, family.call(p, candidate, target), store, adds=True)
+    kernel = kr.alone(device, family.call(p, candidate, target), store)
     return kernel.run(shape, *(upload(device, np.asarray(operand)) for operand in operands))
 
 
@@ -122,7 +123,7 @@ def test_weight_gradient(device: Device, target: str, name: str) -> None:
         store = plain_store(
             ("s", "c", "i", "ky", "kx"), {"s": 0, "i": 1, "ky": p.kernel[0], "kx": p.kernel[1], "c": p.channels}
         )
-        kernel = Alone(device, DEPTHWISE_WEIGHT.call(p, splits, chosen), store, adds=True)
+        kernel = kr.alone(device, DEPTHWISE_WEIGHT.call(p, splits, chosen), store)
         operands = (upload(device, channels_last(each)) for each in (x, g))
         found = kernel.run((splits, *p.kernel, p.channels), *operands)
         expected = dw[:, 0].permute(1, 2, 0).numpy()

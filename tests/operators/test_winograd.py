@@ -19,7 +19,7 @@ from graphdl.operators.kernels.winograd import WINOGRAD, WINOGRAD_FILTERS, Tilin
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS, GradientTiling
 from graphdl.operators.structure import pad, slice_
 from graphdl.operators.tensor import Tensor, feed
-from graphdl.runtime.alone import Alone, upload
+from graphdl.runtime.alone import upload
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.variables import VariableStore
 
@@ -41,11 +41,11 @@ def transformed(
     problem = winograd_problem(p, gradient=gradient, outputs=outputs)
     assert problem is not None
     filters = WINOGRAD.filters(problem, form, target)
-    packed = Alone(device, WINOGRAD_FILTERS.call(filters, None, target), kr.PACK_STORE, adds=True).run(
+    packed = kr.alone(device, WINOGRAD_FILTERS.call(filters, None, target), kr.PACK_STORE).run(
         (filters.size,), upload(device, w)
     )
     shape = (problem.batch, *problem.output, problem.columns)
-    kernel = Alone(device, WINOGRAD.call(problem, form, target), kr.image_store(shape), adds=True)
+    kernel = kr.alone(device, WINOGRAD.call(problem, form, target), kr.image_store(shape))
     return kernel.run(shape, upload(device, x), upload(device, packed))
 
 
@@ -118,9 +118,7 @@ def weights_transformed(
 ) -> np.ndarray:
     """The gradient of the filters, the sum of its parts. Every element of a part must be stored once."""
     filters, channels = p.filters, p.channels
-    kernel = Alone(
-        device, WINOGRAD_WEIGHTS.call(p, form, target), kr.weight_store((filters, channels, 3, 3)), adds=True
-    )
+    kernel = kr.alone(device, WINOGRAD_WEIGHTS.call(p, form, target), kr.weight_store((filters, channels, 3, 3)))
     parts = kernel.run((form.splits, 3, 3, channels, filters), upload(device, x), upload(device, g))
     assert all(np.abs(part).max() > 0 for part in parts)
     return parts.astype(np.float64).sum(0).transpose(3, 2, 0, 1)
@@ -283,6 +281,8 @@ def test_a_gpu_has_its_own_kernel() -> None:
 
 def test_in_a_program(device: kr.Device) -> None:
     """Forward with what follows, and both gradients, at odd sizes. A second run gives the same bits."""
+    if device.info.loop_turns:
+        pytest.skip(f"{device.info.name} ends loops after {device.info.loop_turns} turns: no CPU's form runs on it")
     n, c, height, width, filters = 9, 48, 21, 18, 61
     x, w, g = drawn(n, c, height, width), drawn(filters, c, 3, 3), drawn(n, filters, height, width)
     padded = pad(feed("x", (n, c, height, width)), (0, 0, 1, 1), (0, 0, 1, 1))

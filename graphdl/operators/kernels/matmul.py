@@ -123,8 +123,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
         depth = min(k, tuning.strip_steps if copy_a or (m <= 128 and not problem.packed) else tuning.panel_steps)
         tile_cycles = k * span * step_cycles(tile, target)
         pack_cycles = k * span * tile.vectors * (4.0 if b_strides[2] == 1 else 8.0) if not in_place else 0.0
-        most = min(48 if copy_a else 32, max(1, tuning.kept_floats // (tile.rows * span * panel)))
-        blocks = _blocks(target, batch * spans, tiles, most, tile_cycles, pack_cycles)
+        blocks = _blocks(target, batch * spans, tiles, 48 if copy_a else 32, tile_cycles, pack_cycles)
         return TemplateCall(
             source="matmul.cl",
             prelude=("tile.cl",),

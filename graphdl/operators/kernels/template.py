@@ -60,7 +60,7 @@ class GroupTile:
 
 def group_tile(target: Target) -> GroupTile:
     """The largest tile for the target's work-groups."""
-    side = 16 if target.max_work_group >= 256 else 8 if target.max_work_group >= 64 else 1
+    side = next((side for side in (16, 8, 4) if target.max_work_group >= side * side), 1)
     return GroupTile(side, 4)
 
 
