@@ -237,6 +237,8 @@ class _Fusion:
 
 def _readers(users: Sequence[Tensor]) -> list[Tensor]:
     """The users of a tensor without repetitions of elementwise ones: ``x * x`` computes each element of ``x`` once."""
+    if len(users) < 2:
+        return list(users)
     once = dict.fromkeys(user for user in users if isinstance(user.operation, Elementwise))
     return [*once, *(user for user in users if user not in once)]
 

@@ -74,7 +74,7 @@ def _reads_in_step(
     realized = {t for t in maker.inputs if t in makers}
     if any(reads(operands.get(root, root.inputs), old, realized) for root in maker.roots):
         return False
-    stop = realized | set(maker.roots)
+    stop = realized.union(maker.roots)
     if not elementwise_of(maker.outputs, old, stop):
         return False
     if not maker.chains:  # all that an elementwise kernel stores is stored at one index

@@ -496,9 +496,9 @@ def topological(outputs: Iterable[Tensor], leaves: Collection[Tensor] = ()) -> l
                 order.append(stack.pop())
             elif tensor not in seen:
                 seen.add(tensor)
-                if tensor.inputs and tensor not in leaves:
-                    stack += (tensor, None)
-                    stack += tensor.inputs[::-1]
+                inputs = tensor.inputs
+                if inputs and tensor not in leaves:
+                    stack += (tensor, None, *inputs[::-1])
                 else:
                     order.append(tensor)
     return order
