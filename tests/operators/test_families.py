@@ -192,9 +192,7 @@ def test_a_step_takes_as_long_as_its_scarcest_port() -> None:
     assert step_cycles(RegisterTile(1, 1), target) == 4.5, "the result of the step before is waited for"
 
 
-@pytest.mark.parametrize(
-    ("group", "side"), [(1024, 16), (256, 16), (255, 8), (64, 8), (63, 4), (16, 4), (15, 1)]
-)
+@pytest.mark.parametrize(("group", "side"), [(1024, 16), (256, 16), (255, 8), (64, 8), (63, 4), (16, 4), (15, 1)])
 def test_the_tile_of_a_group_is_as_large_as_it_may_be(group: int, side: int) -> None:
     tile = group_tile(Target("gpu", 4, 8, max_work_group=group))
     assert tile == GroupTile(side, 4)
