@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graphdl.operators.kernels.family import Family, Operand, Planner
 from graphdl.operators.kernels.packing import PANEL_PACKING, Packing
-from graphdl.operators.kernels.row_product import MOST_ROWS, ROW_PRODUCT
+from graphdl.operators.kernels.row_product import MOST_ROWS, ROW_PRODUCT, RowProduct
 from graphdl.operators.kernels.template import (
     GroupTile,
     RegisterTile,
@@ -27,19 +27,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixProduct:
-    """The sizes of C[b, m, n] = Σ over k of A[b, m, k] B[b, k, n]."""
+class MatrixProduct(RowProduct):
+    """The same product with any number of rows."""
 
-    batch: int
-    m: int
-    n: int
-    k: int
     packed: bool = False
     """Whether B is given as packed panels and not as a matrix."""
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.batch * self.m * self.n * self.k
 
 
 class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
