@@ -27,7 +27,7 @@ NO_DEVICE = (
     "compiler/test_schedule.py", "compiler/test_simplify.py", "compiler/test_strided.py", "compiler/test_view_laws.py",
     "data/test_dataset.py", "data/test_reading.py", "graph", "language", "language_server",
     "operators/test_elementwise_rules.py", "operators/test_families.py", "operators/test_index.py",
-    "runtime/test_arrays.py", "runtime/test_claims.py", "runtime/test_tuned.py", "test_diagnostics.py",
+    "runtime/test_arrays.py", "runtime/test_claims_of_kernels.py", "runtime/test_tuned.py", "test_diagnostics.py",
     "test_rendering.py", "test_settings.py",
     "test_source.py", "test_strict_json.py", "test_suggest.py", "test_summary.py", "training/test_curves.py",
     "training/test_profile_rows.py", "training/test_reports.py", "training/test_schedules.py",
