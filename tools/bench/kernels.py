@@ -130,7 +130,7 @@ def matmul_rows(device: kr.Device, name: str, m: int, n: int, k: int) -> Iterato
     }
     for form, (rows, columns, depth, a_strides, b_strides) in forms.items():
         kernel = kr.matmul(
-            kr.CPU, batch=1, m=rows, n=columns, k=depth, a_strides=(0, *a_strides), b_strides=(0, *b_strides)
+            device.target, batch=1, m=rows, n=columns, k=depth, a_strides=(0, *a_strides), b_strides=(0, *b_strides)
         )
         a, b = draw(rows * depth), draw(depth * columns)
         first = torch.as_strided(torch.from_numpy(a), (rows, depth), a_strides)
