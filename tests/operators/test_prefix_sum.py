@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kernel_runner as kr
 import numpy as np
 import pytest
 from primitive_runner import execute
@@ -16,7 +17,7 @@ from graphdl.runtime.opencl import Device
 TARGETS = {
     "cpu": Target("cpu", vector_width=16, compute_units=2),
     "cpu that shares short sums": Target("cpu", vector_width=4, compute_units=3, tuning=Tuning(item_share=16)),
-    "gpu": Target("gpu", vector_width=4, compute_units=8),
+    "gpu": kr.GPU,
     "small gpu": Target("gpu", vector_width=1, compute_units=2, max_work_group=16),
 }
 
