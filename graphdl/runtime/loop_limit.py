@@ -8,9 +8,6 @@ from graphdl.compiler.program import Launch, Program
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.ranking import DeviceInfo
 
-_SUMS = 16
-"""The sums of a work-item of a product, which it adds to in one turn of a loop."""
-
 
 def check_loops(program: Program, info: DeviceInfo) -> None:
     """Checks that no work-item needs more turns of loops than the device runs.
@@ -30,10 +27,10 @@ def check_loops(program: Program, info: DeviceInfo) -> None:
 
 
 def _most_turns(launch: Launch) -> int:
-    """An upper bound: a turn does at least one operation, or one for each sum of a hand-written product.
+    """An upper bound: a turn does at least one operation.
 
-    All but one work-item of the last group may have nothing to do.
+    All but one work-item of the last group may have nothing to do. If the work depends on data, one may do it all.
     """
-    items = prod(launch.global_size) - prod(launch.local_size) + 1
-    operations = launch.flops // items
-    return operations // _SUMS if launch.form is not None else operations
+    if launch.form is not None and not launch.form.family.even:
+        return launch.flops
+    return launch.flops // (prod(launch.global_size) - prod(launch.local_size) + 1)

@@ -60,20 +60,13 @@ def open_info(info: DeviceInfo) -> Device:
         return Device(info, context, cl.CommandQueue(context, info.handle))
 
 
-class device_errors:  # noqa: N801  (used like a function)
+@contextmanager
+def device_errors(doing: str) -> Iterator[None]:
     """Turns errors of OpenCL in the block into a ``DeviceError`` whose message begins with ``doing``."""
-
-    __slots__ = ("_doing",)
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, cl.Error):
-            raise DeviceError(f"{self._doing} failed: {error}") from error
+    try:
+        yield
+    except cl.Error as error:
+        raise DeviceError(f"{doing} failed: {error}") from error
 
 
 def build_program(context: cl.Context, content: str | bytes, options: str = "") -> cl.Program:

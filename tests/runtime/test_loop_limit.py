@@ -9,6 +9,7 @@ import pytest
 from graphdl.compiler.build import build
 from graphdl.compiler.program import Program, Target
 from graphdl.diagnostics import DeviceError
+from graphdl.operators.gather import segment_sum
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.tensor import Tensor, feed
@@ -29,11 +30,20 @@ def test_a_sum_that_is_too_long_is_refused(device: Device) -> None:
         check_loops(program(reduce("sum", feed("x", (3, 1200)), (1,))), limited)
 
 
-def test_a_product_adds_to_many_sums_in_a_turn(device: Device) -> None:
-    limited = replace(device.info, loop_turns=1000)
+def test_a_product_that_is_too_long_is_refused(device: Device) -> None:
+    """A work-item has 16 sums, and may add to one of them in a turn."""
+    limited = replace(device.info, loop_turns=20_000)
     check_loops(program(matmul(feed("a", (1, 640, 400)), feed("b", (1, 400, 64)))), limited)
     with pytest.raises(DeviceError, match="matmul"):
         check_loops(program(matmul(feed("a", (1, 64, 700)), feed("b", (1, 700, 64)))), limited)
+
+
+def test_a_sum_over_segments_may_be_the_work_of_one_item(device: Device) -> None:
+    """All indices may name one row of the table, whose gradient is then one long sum."""
+    summed = segment_sum(feed("k", (1, 500), "int"), feed("g", (1, 500, 40)), 3000)
+    check_loops(program(summed), replace(device.info, loop_turns=20_000))
+    with pytest.raises(DeviceError, match="segment"):
+        check_loops(program(summed), replace(device.info, loop_turns=19_999))
 
 
 def test_other_devices_run_everything(device: Device) -> None:

@@ -39,6 +39,7 @@ class SegmentSumFamily(Family[Segments, int]):
     operand_layouts = ("strided", "row_major", "strided")
     coordinates = (0, 1, 2)
     vector = 2
+    even = False
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         index, g = inputs
