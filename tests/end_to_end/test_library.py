@@ -3,38 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from layer_twins import TOLERANCE, compare, net, tensors
 from torch.nn import functional
 
 import graphdl
-
-TOLERANCE = {"rtol": 2e-4, "atol": 2e-5}
-
-
-def tensors(model):
-    """The parameters as PyTorch's, with gradients to come."""
-    return {path: torch.tensor(np.array(value), requires_grad=True) for path, value in model.parameters.items()}
-
-
-def compare(model, wanted, inputs, parameters, *, training=True):
-    """The model's outputs, and the gradients of its loss (the mean square of all outputs), against ``wanted``."""
-    found = model.run(inputs) if not training else None
-    if found is not None:
-        assert sorted(found) == sorted(wanted)
-        for name, value in wanted.items():
-            np.testing.assert_allclose(found[name], value.detach().numpy(), err_msg=name, **TOLERANCE)
-    loss = sum((value**2).mean() for value in wanted.values())
-    loss.backward()
-    number, gradients = model.gradients(training=training, **inputs)
-    assert number == pytest.approx(loss.item(), rel=1e-4)
-    for path, parameter in parameters.items():
-        np.testing.assert_allclose(gradients[path], parameter.grad.numpy(), err_msg=path, **TOLERANCE)
-
-
-def net(layers, inputs):
-    lines = [f"    output {name} = {text}" for name, text in layers.items()]
-    losses = [f"    loss l_{name} = mean({name} ** 2)" for name in layers]
-    return "net layers() {\n" + "\n".join([f"    {line}" for line in inputs] + lines + losses) + "\n}\n"
-
 
 IMAGE = {
     "plain": (

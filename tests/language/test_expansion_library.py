@@ -8,42 +8,13 @@ from graphdl.language.expansion.files import LIBRARY, library_file, library_inde
 from graphdl.resources import resource
 
 NAMES = [
-    "accuracy",
-    "avgpool",
-    "batchnorm",
-    "binary_cross_entropy",
-    "conv",
-    "conv_transpose",
-    "cross_entropy",
-    "dropout",
-    "elu",
-    "embedding",
-    "flatten",
-    "gelu",
-    "global_avgpool",
-    "global_maxpool",
-    "gru",
-    "huber",
-    "identity",
-    "layernorm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "lrn",
-    "lstm",
-    "mae",
-    "maxpool",
-    "mse",
-    "prelu",
-    "relu",
-    "rnn",
-    "silu",
-    "softmax",
-    "step",
-    "swish",
-    "top_k",
-    "upsample",
-]
+    "accuracy", "avgpool", "batchnorm", "binary_cross_entropy", "celu", "conv", "conv_transpose",
+    "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool", "global_maxpool",
+    "gru", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "huber", "identity", "layernorm",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "lrn", "lstm", "mae", "maxout", "maxpool", "mish",
+    "mse", "prelu", "relu", "relu6", "rnn", "selu", "silu", "soft_shrink", "softmax", "softsign", "step",
+    "swish", "tanh_shrink", "thresholded_relu", "top_k", "upsample",
+]  # fmt: skip
 
 
 def test_the_index_finds_every_block():
@@ -72,7 +43,7 @@ def test_a_library_file_is_without_fault_and_documented(path):
         ("layernorm", [3, 8, 8]), ("lrn", [3, 8, 8]), ("dropout", [3, 8, 8]), ("linear(5)", [3, 8, 5]),
         ("softmax", [3, 8, 8]), ("log_softmax(axis = 0)", [3, 8, 8]), ("relu", [3, 8, 8]), ("prelu(3)", [3, 8, 8]),
         ("step", [3, 8, 8]), ("gelu", [3, 8, 8]), ("elu", [3, 8, 8]), ("silu", [3, 8, 8]), ("swish", [3, 8, 8]),
-        ("leaky_relu", [3, 8, 8]), ("identity", [3, 8, 8]),
+        ("leaky_relu", [3, 8, 8]), ("identity", [3, 8, 8]), ("maxout(3)", [1, 8, 8]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("training", [False, True])
