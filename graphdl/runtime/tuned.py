@@ -1,8 +1,9 @@
 """Tables of measured choices: the fastest form of a hand-written kernel for a problem on a device.
 
 The user's own table of a device and driver is in the cache folder; ``graphdl tune`` writes it. The tables that come
-with graphdl are in ``tuned/``. A table is a JSON file. It describes the device on which it was measured, and has an
-entry for each problem. An entry is valid as long as the kernel would be launched with the same source.
+with graphdl are in ``tuned/``; ``tools/tables.py`` writes them. A table is a JSON file. It describes the device on
+which it was measured, and has an entry for each problem. An entry is valid as long as the kernel would be launched with
+the same source.
 """
 
 from __future__ import annotations
@@ -120,9 +121,11 @@ def source_of(
     family: Family[Any, Any], problem: Hashable, names: Iterable[str], patterns: Sequence[Pattern], target: Target
 ) -> str:
     """A hash of the launches of the candidates ``names``: their texts without comments, their parameters and their
-    sizes. It is empty if one of the candidates does not exist any more.
+    sizes. It is empty if one of the candidates does not exist any more, or the family has other operands.
     """
     candidates = {repr(candidate): candidate for candidate in family.candidates(problem, target)}
+    if any(len(pattern) != len(family.operand_layouts) for pattern in patterns):
+        return ""
     digest = hashlib.sha256()
     for name in names:
         if name not in candidates:
@@ -154,7 +157,7 @@ def choice_of(info: DeviceInfo) -> Choice:
 
 def own_table(info: DeviceInfo) -> Table | None:
     """The user's own table of a device with this driver; None if there is none or it is damaged."""
-    table = _read(own_path(info))
+    table = read_table(own_path(info))
     return table if table is not None and table.measured_on == described(info) else None
 
 
@@ -172,34 +175,43 @@ def write_own(info: DeviceInfo, entries: Mapping[Key, Entry]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path, known = own_path(info), own_table(info)
+    known = own_table(info)
     merged = {**(known.by_key if known is not None else {}), **entries}
-    table = Table(FORMAT, described(info), tuple(merged[key] for key in sorted(merged)))
+    write_table(own_path(info), described(info), merged)
+
+
+def write_table(path: Path, measured_on: Described, entries: Mapping[Key, Entry]) -> None:
+    """Writes a table atomically. The entries are sorted and have a line each.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    whole = msgspec.json.encode(Table(FORMAT, measured_on, ())).removesuffix(b"]}")
+    lines = (b"\n" + msgspec.json.encode(entries[key], order="sorted") for key in sorted(entries))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(table), indent=1))
+        file.write(whole + b",".join(lines) + b"\n]}\n")
     os.replace(temporary, path)
 
 
 def shipped_tables(info: DeviceInfo, folder: Path | None = None) -> list[Table]:
     """The tables of a folder that match a device, the most specific first: those of the device, of its architecture, of
-    its vendor, of any device. Among equally specific tables, those of its runtime come first.
+    its vendor, of any device. Among equally specific tables, those of its runtime come first, then those of as many
+    compute units.
     """
-    try:
-        paths = sorted((folder or resource("tuned")).glob("*.json"))
-    except FileNotFoundError:
-        return []
+    paths = sorted((folder or resource("tuned")).glob("*.json"))
     device, found = described(info), []
-    for table in filter(None, map(_read, paths)):
+    for table in filter(None, map(read_table, paths)):
         wanted = table.measured_on
         pairs = [(getattr(wanted, level), getattr(device, level)) for level in _LEVELS]
         if all(not asked or asked == has for asked, has in pairs):
-            found.append(([bool(asked) for asked, _ in pairs], table))
+            as_many = wanted.compute_units == device.compute_units
+            found.append(([*(bool(asked) for asked, _ in pairs), as_many], table))
     return [table for _, table in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def _read(path: Path) -> Table | None:
+def read_table(path: Path) -> Table | None:
     """Reads a table. Returns None if there is no such file. If the file is damaged, a warning of one line is logged and
     the result is None, too.
     """
