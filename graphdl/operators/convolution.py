@@ -1,4 +1,8 @@
-"""Convolution of images (a cross-correlation, as usual in deep learning), its two gradients and its transpose."""
+"""Convolution of images (a cross-correlation, as usual in deep learning), its two gradients and its transpose.
+
+The kernels work on images of height and width. An image that only has a length gets a height of 1. In a convolution
+with a depth, every plane of the result is an image whose channels are the planes under the taps.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ from graphdl.graph.types import Shape, TensorType
 from graphdl.operators.kernels.convolution import CONVOLUTION, INPUT_GRADIENT
 from graphdl.operators.kernels.depthwise import DEPTHWISE, DEPTHWISE_INPUT, DEPTHWISE_WEIGHT
 from graphdl.operators.kernels.family import Family
-from graphdl.operators.kernels.geometry import Convolving, Geometry
+from graphdl.operators.kernels.geometry import Convolving, Geometry, Pair
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
-from graphdl.operators.structure import broadcast_to, for_each, pad, reshape, slice_, transpose
+from graphdl.operators.sliding import AXES, Extents, Sliding, image_extents, padding, per_extent, sliding
+from graphdl.operators.structure import for_each, pad, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor
-from graphdl.operators.window import Pair, image_rank, pair, window_size
+from graphdl.operators.window import im2col, sum_of_windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,29 +185,56 @@ def weight_gradient(x: Tensor, g: Tensor, shape: Shape, geometry: Geometry) -> T
     return Tensor(kind(geometry, shape), (x, g), shape)
 
 
+# ------------------------------------------------------------------------------------ images of one or three extents
+
+
+def _plane(numbers: Extents) -> Pair:
+    """The last two numbers; 1 in place of a height that is missing."""
+    return (1, numbers[0]) if len(numbers) == 1 else (numbers[-2], numbers[-1])
+
+
+def _flattened(w: Tensor) -> Tensor:
+    """Filters ``[O, I, D, H, W]`` or ``[O, I, L]`` for planes: ``[O, I · D, H, W]`` or ``[O, I, 1, L]``."""
+    depth = w.shape[2] if w.rank == 5 else 1
+    return reshape(w, (w.shape[0], w.shape[1] * depth, *_plane(w.shape[2:])))
+
+
+def _convolved(x: Tensor, w: Tensor, windows: Sliding, groups: int) -> Tensor:
+    """Convolves images ``x [N, C, ..]``, padded already, of as many extents as the filters ``w`` have."""
+    geometry = Geometry(_plane(windows.stride), _plane(windows.dilation), groups)
+    n, channels, *extents = x.shape
+    plane = _plane(tuple(extents))
+    if len(extents) < 3:
+        images = reshape(x, (n, channels, *plane))
+    else:
+        rows = reshape(x, (n, channels, extents[0], plane[0] * plane[1]))
+        under = im2col(rows, (windows.kernel[0], 1), (windows.stride[0], 1), (windows.dilation[0], 1))
+        turned = transpose(under, (0, 2, 1, 4, 3, 5))  # [N, OD, C, KD, H · W, 1]
+        images = reshape(turned, (n * windows.counts[0], channels * windows.kernel[0], *plane))
+    y = convolution(images, _flattened(w), geometry)
+    if len(extents) == 3:
+        y = transpose(reshape(y, (n, windows.counts[0], *y.shape[1:])), (0, 2, 1, 3, 4))
+    return reshape(y, (n, w.shape[0], *windows.counts))
+
+
+def _transposed(g: Tensor, w: Tensor, extents: Extents, stride: Extents, dilation: Extents, groups: int) -> Tensor:
+    """The transpose of ``_convolved``: ``[N, C, *extents]`` from ``g [N, O, ..]`` and ``w [O, C / groups, ..]``."""
+    geometry = Geometry(_plane(stride), _plane(dilation), groups)
+    n, outward, *counts = g.shape
+    channels, plane = w.shape[1] * groups, _plane(extents)
+    if len(extents) < 3:
+        images = reshape(g, (n, outward, *_plane(tuple(counts))))
+        y = input_gradient(images, _flattened(w), (n, channels, *plane), geometry)
+        return reshape(y, (n, channels, *extents))
+    planes, taps = counts[0], w.shape[2]
+    images = reshape(transpose(g, (0, 2, 1, 3, 4)), (n * planes, outward, *counts[1:]))
+    y = input_gradient(images, _flattened(w), (n * planes, channels * taps, *plane), geometry)
+    turned = transpose(reshape(y, (n, planes, channels, taps, plane[0] * plane[1], 1)), (0, 2, 1, 4, 3, 5))
+    rows = (n, channels, extents[0], plane[0] * plane[1])
+    return reshape(sum_of_windows(turned, rows, (stride[0], 1), (dilation[0], 1)), (n, channels, *extents))
+
+
 # ------------------------------------------------------------------------------------------ as the language sees them
-
-
-def _geometry(attributes: Mapping[str, Any]) -> Geometry:
-    groups = attributes["groups"]
-    if groups < 1:
-        raise OperatorError("E0304", f"groups is at least 1, not {groups}", hyper="groups")
-    return Geometry(pair(attributes["stride"], "stride"), pair(attributes["dilation"], "dilation"), groups)
-
-
-def _padding(attributes: Mapping[str, Any], kernel: Pair, geometry: Geometry) -> tuple[Pair, Pair]:
-    """The rows and columns added before and after the image. ``"same"`` keeps the size and needs a stride of 1."""
-    if attributes["pad"] == "same":
-        if geometry.stride != (1, 1):
-            raise OperatorError("E0304", 'pad = "same" needs stride 1', hyper="pad")
-        total = [d * (k - 1) for k, d in zip(kernel, geometry.dilation, strict=True)]
-        return (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
-    if isinstance(attributes["pad"], str):
-        raise OperatorError(
-            "E0306", f'pad is a number, a list of two or "same", not "{attributes["pad"]}"', hyper="pad"
-        )
-    around = pair(attributes["pad"], "pad", 0)
-    return around, around
 
 
 def _only_floats(types: Sequence[TensorType]) -> None:
@@ -215,107 +247,125 @@ def _only_floats(types: Sequence[TensorType]) -> None:
             )  # fmt: skip
 
 
+def _groups(x: TensorType, w: TensorType, attributes: Mapping[str, Any]) -> int:
+    """The number of groups. It divides the channels of ``x`` and the filters' first dimension."""
+    groups: int = attributes["groups"]
+    if groups < 1:
+        raise OperatorError("E0304", f"groups is at least 1, not {groups}", hyper="groups")
+    for channels in (x.shape[0], w.shape[0]):
+        if channels % groups:
+            raise OperatorError(
+                "E0407", f"{groups} groups do not divide {channels} channels", inputs=(0,), hyper="groups"
+            )
+    return groups
+
+
+def _filters(x: TensorType, w: TensorType, what: str) -> None:
+    """Raises OperatorError unless the filters have as many extents as the image."""
+    if w.rank != x.rank + 1:
+        form = ", ".join((*what.split(), *AXES[x.rank - 1]))
+        raise OperatorError("E0402", f"filters are [{form}], and {w} has {w.rank} dimensions", inputs=(1,))
+
+
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x, w = types
     _only_floats(types)
-    image_rank(x, "convolution")
-    if w.rank != 4:
+    image_extents(x, "convolution")
+    _filters(x, w, "out in/groups")
+    groups = _groups(x, w, attributes)
+    out, inward, *kernel = w.shape
+    if inward * groups != x.shape[0]:
         raise OperatorError(
-            "E0402", f"filters are [out, in/groups, height, width], and {w} has {w.rank} dimensions", inputs=(1,)
+            "E0408",
+            f"filters {w} with {groups} groups want {inward * groups} channels, and {x} has {x.shape[0]}",
+            inputs=(0, 1),
         )
-    geometry = _geometry(attributes)
-    out, inward, kh, kw = w.shape
-    if x.shape[0] % geometry.groups or out % geometry.groups:
-        number = x.shape[0] if x.shape[0] % geometry.groups else out
-        raise OperatorError(
-            "E0407", f"{geometry.groups} groups do not divide {number} channels", inputs=(0,), hyper="groups"
-        )
-    if inward * geometry.groups != x.shape[0]:
-        raise OperatorError(
-            "E0408", f"filters {w} with {geometry.groups} groups want {inward * geometry.groups} channels, and {x} has "
-            f"{x.shape[0]}", inputs=(0, 1),
-        )  # fmt: skip
-    before, after = _padding(attributes, (kh, kw), geometry)
-    if before == after:
-        size = window_size(x, (kh, kw), geometry.stride, before, geometry.dilation)
-    else:
-        size = (x.shape[1], x.shape[2])
-    return (TensorType((out, *size)),)
+    return (TensorType((out, *sliding(x, kernel, attributes).counts)),)
 
 
-def _lower(node: Lowering) -> Sequence[Tensor]:
-    (x, w), (x_batched, w_batched) = node.inputs, node.batched
-    if w_batched:
+def _same_filters(node: Lowering) -> None:
+    """Raises OperatorError if the filters are computed for each example."""
+    if node.batched[1]:
         raise OperatorError(
             "E0307", "filters that differ from example to example cannot be convolved with", inputs=(1,)
         )
-    geometry = _geometry(node.attributes)
-    before, after = _padding(node.attributes, (w.shape[2], w.shape[3]), geometry)
-    if not x_batched:
+
+
+def _lower(node: Lowering) -> Sequence[Tensor]:
+    _same_filters(node)
+    x, w = node.inputs
+    windows = sliding(node.types[0], w.shape[2:], node.attributes)
+    if not node.batched[0]:
         x = reshape(x, (1, *x.shape))
-    x = pad(x, (0, 0, *before), (0, 0, *after))
-    y = convolution(x, w, geometry)
-    return (y if x_batched else reshape(y, y.shape[1:]),)
+    x = pad(x, (0, 0, *windows.before), (0, 0, *windows.after))
+    y = _convolved(x, w, windows, node.attributes["groups"])
+    return (y if node.batched[0] else reshape(y, y.shape[1:]),)
 
 
-def _transposed_size(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[Pair, Pair, Pair, Pair]:
-    """The stride, the padding, the output padding and the size of the result, each for height and width."""
+@dataclass(frozen=True)
+class _Enlarging:
+    """A transposed convolution: its strides, and the extents of its result before and after its pad is cut off."""
+
+    stride: Extents
+    dilation: Extents
+    before: Extents
+    whole: Extents
+    extents: Extents
+
+
+def _enlarging(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> _Enlarging:
     x, w = types
-    stride = pair(attributes["stride"], "stride")
-    around = pair(attributes["pad"], "pad", 0)
-    extra = pair(attributes["output_pad"], "output_pad", 0)
-    if any(e >= s for e, s in zip(extra, stride, strict=True)):
+    count = x.rank - 1
+    stride = per_extent(attributes["stride"], "stride", count)
+    dilation = per_extent(attributes["dilation"], "dilation", count)
+    extra = per_extent(attributes["output_pad"], "output_pad", count, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise OperatorError("E0304", "output_pad is smaller than the stride", hyper="output_pad")
-    size = [
-        (n - 1) * s - 2 * p + k + e
-        for n, k, s, p, e in zip(x.shape[1:], w.shape[2:], stride, around, extra, strict=True)
-    ]
-    if min(size) < 1:
-        raise OperatorError("E0405", f"the result of {x} would be {size}: nothing is left", inputs=(0,), hyper="pad")
-    return stride, around, extra, (size[0], size[1])
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+    larger = tuple(n * s for n, s in zip(x.shape[1:], stride, strict=True))
+    before, after = padding(attributes["pad"], larger, reach, stride)
+    whole = tuple((n - 1) * s + r + e for n, s, r, e in zip(x.shape[1:], stride, reach, extra, strict=True))
+    extents = tuple(n - b - a for n, b, a in zip(whole, before, after, strict=True))
+    if min(extents) < 1:
+        raise OperatorError(
+            "E0405", f"the result of {x} would be {list(extents)}: nothing is left", inputs=(0,), hyper="pad"
+        )
+    return _Enlarging(stride, dilation, before, whole, extents)
 
 
 def _infer_transposed(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x, w = types
     _only_floats(types)
-    image_rank(x, "transposed convolution")
-    if w.rank != 4:
-        raise OperatorError(
-            "E0402", f"filters are [in, out, height, width], and {w} has {w.rank} dimensions", inputs=(1,)
-        )
+    image_extents(x, "transposed convolution")
+    _filters(x, w, "in out/groups")
     if w.shape[0] != x.shape[0]:
         raise OperatorError("E0408", f"filters {w} want {w.shape[0]} channels, and {x} has {x.shape[0]}", inputs=(0, 1))
-    *_, size = _transposed_size(types, attributes)
-    return (TensorType((w.shape[1], *size)),)
+    return (TensorType((w.shape[1] * _groups(x, w, attributes), *_enlarging(types, attributes).extents)),)
 
 
 def _lower_transposed(node: Lowering) -> Sequence[Tensor]:
+    _same_filters(node)
     x, w = node.inputs
     if not node.batched[0]:
         x = reshape(x, (1, *x.shape))
-    stride, around, _, size = _transposed_size(node.types, node.attributes)
-    whole = (x.shape[0], w.shape[1], size[0] + 2 * around[0], size[1] + 2 * around[1])
-    y = input_gradient(x, w, whole, Geometry(stride, (1, 1), 1))
-    y = slice_(y, (0, 0, *around), (1, 1, 1, 1), (*whole[:2], *size))
+    sizes = _enlarging(node.types, node.attributes)
+    y = _transposed(x, w, sizes.whole, sizes.stride, sizes.dilation, node.attributes["groups"])
+    y = slice_(y, (0, 0, *sizes.before), (1,) * y.rank, (*y.shape[:2], *sizes.extents))
     return (y if node.batched[0] else reshape(y, y.shape[1:]),)
 
 
 CATEGORY = "Convolution"
 
+_SETTINGS = (Hyper("dilation", "ints", 1), Hyper("groups", "int", 1))
+
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "convolve", ("x", "w"), _infer, _lower,
-        (Hyper("stride", "ints", 1), Hyper("pad", "any", 0), Hyper("dilation", "ints", 1), Hyper("groups", "int", 1)),
-        documentation="Images [in, height, width] with filters [out, in/groups, height, width].",
+        "convolve", ("x", "w"), _infer, _lower, (Hyper("stride", "ints", 1), Hyper("pad", "any", 0), *_SETTINGS),
+        documentation="Images [in, ..] of one to three extents with filters [out, in/groups, ..].",
     ),
     Primitive(
         "convolve_transpose", ("x", "w"), _infer_transposed, _lower_transposed,
-        (Hyper("stride", "ints", 1), Hyper("pad", "ints", 0), Hyper("output_pad", "ints", 0)),
-        documentation="The transpose of a convolution: images [in, height, width], filters [in, out, height, width].",
+        (Hyper("stride", "ints", 1), Hyper("pad", "any", 0), Hyper("output_pad", "ints", 0), *_SETTINGS),
+        documentation="The transpose of a convolution: images [in, ..], filters [in, out/groups, ..].",
     ),
 )  # fmt: skip
-
-__all__ = [
-    "PRIMITIVES", "Convolution", "ConvolutionInputGradient", "ConvolutionWeightGradient", "Geometry", "broadcast_to",
-    "convolution", "input_gradient", "transpose", "weight_gradient",
-]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sliding windows over the last two dimensions, and the poolings that reduce them.
+"""Sliding windows over the last two dimensions, and the poolings of images of one to three extents that reduce them.
 
 A pooling is a view that adds the elements of each window as two dimensions, and a reduction over these. The compiler
 fuses the two, so windows are never stored. The reverse pass uses the inverse view.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from graphdl.graph.limits import LEAST
@@ -17,6 +18,7 @@ from graphdl.operators.elementwise import cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
+from graphdl.operators.sliding import Sliding, image_extents, per_extent, sliding
 from graphdl.operators.structure import BroadcastTo, broadcast_to, pad, pad_to, reshape, transpose
 from graphdl.operators.tensor import Access, Lookup, Tensor, View, constant
 
@@ -37,22 +39,25 @@ class Im2col(View):
         return [Access(0, (*lead, p * sh + i * dh, q * sw + j * dw))]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
-        x = y.inputs[0]
-        height, width = x.shape[-2:]
-        if self.kernel == self.stride and self.dilation == (1, 1):
-            return (_side_by_side(g, x.shape),)
-        if self.dilation == (1, 1):
-            return (_covering(g, x.shape, self.stride),)
-        spread = Tensor(
-            Col2im(self.kernel, self.stride, self.dilation, (height, width)),
-            (g,),
-            (*x.shape, *self.kernel),
-            g.element,
-        )
-        return (reshape(reduce("sum", spread, (x.rank, x.rank + 1)), x.shape),)
+        return (sum_of_windows(g, y.inputs[0].shape, self.stride, self.dilation),)
 
     def batched(self, y: Tensor, inputs: Sequence[Tensor], count: int) -> Tensor:
         return Tensor(self, (inputs[0],), (count, *y.shape), y.element)
+
+
+def sum_of_windows(g: Tensor, shape: Shape, stride: Pair, dilation: Pair = (1, 1)) -> Tensor:
+    """The transpose of ``im2col``: an image of ``shape``, each pixel the sum of its elements in ``g [.., OH, OW, KH,
+    KW]``.
+    """
+    kernel = g.shape[-2:]
+    if kernel == stride and dilation == (1, 1):
+        return _side_by_side(g, shape)
+    if dilation == (1, 1):
+        return _covering(g, shape, stride)
+    spread = Tensor(
+        Col2im((kernel[0], kernel[1]), stride, dilation, (shape[-2], shape[-1])), (g,), (*shape, *kernel), g.element
+    )
+    return reshape(reduce("sum", spread, (len(shape), len(shape) + 1)), shape)
 
 
 def _side_by_side(g: Tensor, shape: Shape) -> Tensor:
@@ -203,133 +208,124 @@ def im2col(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Te
     return Tensor(Im2col(kernel, stride, dilation), (x,), (*x.shape[:-2], *size, *kernel), x.element)
 
 
-def pair(value: int | Sequence[int], name: str, least: int = 1) -> Pair:
-    """A pair from an int, for both image dimensions, or from a list of two.
+def over_windows(kind: str, x: Tensor, windows: Sliding, value: float, beyond: float | None = None) -> Tensor:
+    """Reduces each window of the image ``x``, whose extents are its last dimensions.
 
-    Raises:
-        OperatorError: the value is neither, or less than ``least``.
+    The pad has this ``value``, and what the last windows reach beyond it has ``beyond`` (by default the same).
+    Images of three extents are reduced along height and width first, then along depth.
     """
-    items = value if isinstance(value, list | tuple) else (value, value)
-    if any(not isinstance(n, int) or isinstance(n, bool) for n in items):
-        raise OperatorError("E0301", f"{name} is an int or a list of two", hyper=name)
-    both = tuple(items)
-    if len(both) != 2:
-        raise OperatorError("E0303", f"{name} is a number or a list of two, not of {len(both)}", hyper=name)
-    if any(n < least for n in both):
-        shown = value if isinstance(value, int) else list(both)
-        raise OperatorError("E0304", f"{name} is {'at least ' + str(least)}, not {shown}", hyper=name)
-    return both[0], both[1]
+    lead = x.shape[: x.rank - len(windows.kernel)]
+    none = (0,) * len(lead)
+    further = windows.beyond(x.shape[len(lead) :])
+    x = pad(x, (*none, *windows.before), (*none, *windows.after), value)
+    x = pad(x, (0,) * x.rank, (*none, *further), value if beyond is None else beyond)
+    sizes = windows.kernel, windows.stride, windows.dilation
+    if len(windows.kernel) == 1:
+        x = reshape(x, (*lead, 1, x.shape[-1]))
+        y = _over_planes(kind, x, *((1, numbers[0]) for numbers in sizes))
+    else:
+        y = _over_planes(kind, x, *((numbers[-2], numbers[-1]) for numbers in sizes))
+    if len(windows.kernel) == 3:
+        y = reshape(y, (*y.shape[:-2], y.shape[-2] * y.shape[-1]))
+        y = _over_planes(kind, y, *((numbers[0], 1) for numbers in sizes))
+    return reshape(y, (*lead, *windows.counts))
 
 
-def window_size(
-    x: TensorType, kernel: Pair, stride: Pair, before: Pair, dilation: Pair = (1, 1), name: str = "kernel"
-) -> Pair:
-    """The number of windows that fit along height and width.
+def _over_planes(kind: str, x: Tensor, kernel: Pair, stride: Pair, dilation: Pair) -> Tensor:
+    windows = im2col(x, kernel, stride, dilation)
+    return reduce(kind, windows, (windows.rank - 2, windows.rank - 1), keep=False)
 
-    Raises:
-        OperatorError: no window fits.
-    """
-    result = []
-    for axis, n, k, s, p, d in zip(("height", "width"), x.shape[-2:], kernel, stride, before, dilation, strict=True):
-        reach = d * (k - 1) + 1
-        if n + 2 * p < reach:
-            padded = f" (padded to {n + 2 * p})" if p else ""
+
+# ------------------------------------------------------------------------------------------ as the language sees them
+
+
+def _windows(x: TensorType, attributes: Mapping[str, Any]) -> Sliding:
+    extents = image_extents(x, "pooling")
+    kernel = per_extent(attributes["kernel"], "kernel", len(extents))
+    windows = sliding(x, kernel, attributes, ceil=attributes["ceil"])
+    for n, k, s, d, b, count in zip(
+        extents, kernel, windows.stride, windows.dilation, windows.before, windows.counts, strict=True
+    ):
+        if any(_is_all_pad(w * s - b, n, k, d) for w in _at_the_ends(n, k, s, d, b, count)):
             raise OperatorError(
-                "E0405",
-                f"a {name} that reaches over {reach} does not fit the {axis} {n}{padded} of {x}",
-                inputs=(0,),
-                hyper=name,
-                help=f"pad = {math.ceil((reach - n) / 2)} would make room" if reach > n else None,
+                "E0304",
+                f"pad {_shown(windows)} is more than half the kernel {list(kernel)}: some windows would be all pad",
+                hyper="pad",
             )
-        result.append((n + 2 * p - reach) // s + 1)
-    return result[0], result[1]
+    return windows
 
 
-def image_rank(x: TensorType, what: str) -> None:
-    if x.rank != 3:
-        raise OperatorError(
-            "E0402", f"{what} works on images [channels, height, width], and {x} has {x.rank} dimensions", inputs=(0,)
-        )
+def _at_the_ends(extent: int, kernel: int, stride: int, dilation: int, before: int, count: int) -> list[int]:
+    """The windows that reach beyond the image on one side."""
+    first = range(min(-(-before // stride), count))
+    last = range(max((extent - dilation * (kernel - 1) + before) // stride, 0), count)
+    return [*first, *last]
 
 
-@dataclass(frozen=True)
-class _Pooling:
-    kernel: Pair
-    stride: Pair
-    pad: Pair
+def _is_all_pad(start: int, extent: int, kernel: int, dilation: int) -> bool:
+    return not any(0 <= start + tap * dilation < extent for tap in range(kernel))
 
 
-def _pooling(attributes: Mapping[str, Any]) -> _Pooling:
-    kernel = pair(attributes["kernel"], "kernel")
-    stride = kernel if attributes["stride"] is None else pair(attributes["stride"], "stride")
-    around = pair(attributes["pad"], "pad", 0)
-    if any(2 * p > k for p, k in zip(around, kernel, strict=True)):
-        raise OperatorError(
-            "E0304", f"pad {list(around)} is more than half the kernel {list(kernel)}: some windows would be all pad",
-            hyper="pad",
-        )  # fmt: skip
-    return _Pooling(kernel, stride, around)
-
-
-def _pooled(x: TensorType, attributes: Mapping[str, Any]) -> Shape:
-    image_rank(x, "pooling")
-    pooling = _pooling(attributes)
-    return (x.shape[0], *window_size(x, pooling.kernel, pooling.stride, pooling.pad))
+def _shown(windows: Sliding) -> list[Any]:
+    same = windows.before == windows.after
+    return list(windows.before) if same else [list(p) for p in zip(windows.before, windows.after, strict=True)]
 
 
 def _infer_max(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    return (TensorType(_pooled(x, attributes), "int" if x.element == "int" else "float", x.classes),)
+    shape = (x.shape[0], *_windows(x, attributes).counts)
+    return (TensorType(shape, "int" if x.element == "int" else "float", x.classes),)
 
 
-def _infer_mean(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    return (TensorType(_pooled(types[0], attributes)),)
-
-
-def _padded(x: Tensor, around: Pair, value: float) -> Tensor:
-    amounts = (*([0] * (x.rank - 2)), *around)
-    return pad(x, amounts, amounts, value)
-
-
-def _over_windows(node: Lowering, kind: str, x: Tensor, value: float) -> Tensor:
-    pooling = _pooling(node.attributes)
-    windows = im2col(_padded(x, pooling.pad, value), pooling.kernel, pooling.stride)
-    return reduce(kind, windows, (windows.rank - 2, windows.rank - 1), keep=False)
+def _infer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x = types[0]
+    return (TensorType((x.shape[0], *_windows(x, attributes).counts)),)
 
 
 def _lower_max(node: Lowering) -> Sequence[Tensor]:
-    x = node.inputs[0]
+    x, windows = node.inputs[0], _windows(node.types[0], node.attributes)
     if x.element == "int":
-        return (_over_windows(node, "max", x, LEAST),)
-    return (_over_windows(node, "max", cast(x, "float"), -math.inf),)
+        return (over_windows("max", x, windows, LEAST),)
+    return (over_windows("max", cast(x, "float"), windows, -math.inf),)
+
+
+def _lower_sum(node: Lowering) -> Sequence[Tensor]:
+    return (over_windows("sum", cast(node.inputs[0], "float"), _windows(node.types[0], node.attributes), 0.0),)
 
 
 def _lower_mean(node: Lowering) -> Sequence[Tensor]:
-    pooling = _pooling(node.attributes)
-    total = _over_windows(node, "sum", cast(node.inputs[0], "float"), 0.0)
-    if node.attributes["count_pad"] or pooling.pad == (0, 0):
-        return (total / (pooling.kernel[0] * pooling.kernel[1]),)
-    ones = broadcast_to(constant(1.0), node.types[0].shape)
-    count = _over_windows(node, "sum", ones, 0.0)
-    return (total / count,)
+    extents, windows = node.types[0].shape[1:], _windows(node.types[0], node.attributes)
+    total = over_windows("sum", cast(node.inputs[0], "float"), windows, 0.0)
+    padded = any(windows.before) or any(windows.after)
+    counts_pad = node.attributes["count_pad"]
+    if not any(windows.beyond(extents)) and (counts_pad or not padded):
+        return (total / prod(windows.kernel),)
+    ones = broadcast_to(constant(1.0), (1, *extents))
+    return (total / over_windows("sum", ones, windows, 1.0 if counts_pad else 0.0, beyond=0.0),)
 
 
 def _infer_resize(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    image_rank(x, "upsampling")
-    fh, fw = pair(attributes["factor"], "factor")
-    return (TensorType((x.shape[0], x.shape[1] * fh, x.shape[2] * fw), x.element, x.classes),)
+    extents = image_extents(x, "upsampling")
+    factors = per_extent(attributes["factor"], "factor", len(extents))
+    larger = (n * f for n, f in zip(extents, factors, strict=True))
+    return (TensorType((x.shape[0], *larger), x.element, x.classes),)
 
 
 def _lower_resize(node: Lowering) -> Sequence[Tensor]:
-    x = node.inputs[0]
-    fh, fw = pair(node.attributes["factor"], "factor")
-    *lead, h, w = x.shape
-    wide = broadcast_to(reshape(x, (*lead, h, 1, w, 1)), (*lead, h, fh, w, fw))
-    return (reshape(wide, (*lead, h * fh, w * fw)),)
+    x, extents = node.inputs[0], node.types[0].shape[1:]
+    factors = per_extent(node.attributes["factor"], "factor", len(extents))
+    lead = x.shape[: x.rank - len(extents)]
+    apart = (size for n in extents for size in (n, 1))
+    wide = (size for both in zip(extents, factors, strict=True) for size in both)
+    larger = (n * f for n, f in zip(extents, factors, strict=True))
+    return (reshape(broadcast_to(reshape(x, (*lead, *apart)), (*lead, *wide)), (*lead, *larger)),)
 
 
-_POOLING_HYPERS = (Hyper("kernel", "ints"), Hyper("stride", "ints", None), Hyper("pad", "ints", 0))
+_POOLING_HYPERS = (
+    Hyper("kernel", "ints"), Hyper("stride", "ints", None), Hyper("pad", "any", 0), Hyper("dilation", "ints", 1),
+    Hyper("ceil", "bool", False),
+)  # fmt: skip
 
 CATEGORY = "Windows of images"
 
@@ -339,11 +335,14 @@ PRIMITIVES: tuple[Primitive, ...] = (
         documentation="The greatest element of each window.",
     ),
     Primitive(
-        "mean_window", ("x",), _infer_mean, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
+        "mean_window", ("x",), _infer_sum, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
         documentation="The mean of each window; padding counts as zeros unless `count_pad = false`.",
     ),
     Primitive(
+        "sum_window", ("x",), _infer_sum, _lower_sum, _POOLING_HYPERS, documentation="The sum of each window.",
+    ),
+    Primitive(
         "resize_nearest", ("x",), _infer_resize, _lower_resize, (Hyper("factor", "ints"),),
-        documentation="Each pixel repeated `factor` times along height and width.",
+        documentation="Each pixel repeated `factor` times along each extent.",
     ),
 )  # fmt: skip

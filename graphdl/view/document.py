@@ -29,6 +29,7 @@ _FLOAT_BYTES = 4
 _USUAL: Mapping[str, Any] = {
     "stride": 1, "pad": 0, "dilation": 1, "groups": 1, "bias": True, "axis": -1, "epsilon": 1e-5, "keep": False,
     "count_pad": True, "output_pad": 0, "mode": "nearest", "momentum": 0.1, "steps": [1], "squeeze": [],
+    "ceil": False,
 }  # fmt: skip
 """Hyperparameters that a node's short text omits if they have these usual values."""
 _KINDS_OF_LIBRARY = {

@@ -8,12 +8,13 @@ from graphdl.language.expansion.files import LIBRARY, library_file, library_inde
 from graphdl.resources import resource
 
 NAMES = [
-    "accuracy", "avgpool", "batchnorm", "binary_cross_entropy", "celu", "conv", "conv_transpose",
-    "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool", "global_maxpool",
-    "gru", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "huber", "identity", "layernorm",
-    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "lrn", "lstm", "mae", "maxout", "maxpool", "mish",
-    "mse", "prelu", "relu", "relu6", "rnn", "selu", "silu", "soft_shrink", "softmax", "softsign", "step",
-    "swish", "tanh_shrink", "thresholded_relu", "top_k", "upsample",
+    "accuracy", "avgpool", "batchnorm", "binary_cross_entropy", "celu", "conv", "conv1d", "conv3d",
+    "conv_transpose", "conv_transpose1d", "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding",
+    "flatten", "gelu", "global_avgpool", "global_maxpool", "gru", "hard_shrink", "hard_sigmoid", "hard_swish",
+    "hard_tanh", "huber", "identity", "layernorm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
+    "lrn", "lstm", "mae", "maxout", "maxpool", "mish", "mse", "prelu", "relu", "relu6", "rnn", "selu", "silu",
+    "soft_shrink", "softmax", "softsign", "step", "swish", "tanh_shrink", "thresholded_relu", "top_k",
+    "upsample",
 ]  # fmt: skip
 
 

@@ -103,6 +103,17 @@ def grouped_pick(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return x.gather(-1, index.long().unsqueeze(-1)).squeeze(-1)
 
 
+CONVOLUTIONS = {3: f.conv1d, 4: f.conv2d, 5: f.conv3d}
+TRANSPOSED = {3: f.conv_transpose1d, 4: f.conv_transpose2d, 5: f.conv_transpose3d}
+
+
+def padded(x: torch.Tensor, pad: Any, value: float = 0.0) -> torch.Tensor:
+    """Pads the extents of images as the hyperparameter ``pad`` says."""
+    each = pad if isinstance(pad, list) else [pad] * (x.dim() - 2)
+    pairs = [p if isinstance(p, list) else [p, p] for p in each]
+    return f.pad(x, [n for pair in reversed(pairs) for n in pair], value=value)
+
+
 T = torch
 CASES: list[Case] = [
     *unary("exp", T.exp),
@@ -197,7 +208,21 @@ CASES: list[Case] = [
         )
         for k, s, p, c in ((2, None, 0, True), (3, 2, 1, True), (3, 2, 1, False), (3, 1, 1, False))
     ],
+    Case("max_window", [(2, 3, 23)], lambda x: f.max_pool1d(padded(x, [[1, 0]], -T.inf), 3, 4, 0, 2, ceil_mode=True),
+         {"kernel": 3, "stride": 4, "pad": [[1, 0]], "dilation": 2, "ceil": True}, draw=distinct),
+    Case("max_window", [(2, 3, 5, 6, 7)], lambda x: f.max_pool3d(x, 3, 2, 1, ceil_mode=True),
+         {"kernel": 3, "stride": 2, "pad": 1, "ceil": True}, draw=distinct),
+    *[
+        Case("mean_window", [(2, 3, *size)],
+             lambda x, pool=pool, c=c: pool(x, 3, 2, 1, ceil_mode=True, count_include_pad=c),
+             {"kernel": 3, "stride": 2, "pad": 1, "ceil": True, "count_pad": c})
+        for size, pool, c in (((10,), f.avg_pool1d, True), ((9,), f.avg_pool1d, False), ((5, 6, 7), f.avg_pool3d, True))
+    ],
+    Case("sum_window", [(2, 3, 7, 8)], lambda x: f.avg_pool2d(x, (3, 2), 2, (1, 0), divisor_override=1),
+         {"kernel": [3, 2], "stride": 2, "pad": [1, 0]}),
     Case("resize_nearest", [(5, 3, 7, 5)], lambda x: f.interpolate(x, scale_factor=3.0), {"factor": 3}),
+    Case("resize_nearest", [(5, 3, 4, 2, 3)], lambda x: f.interpolate(x, scale_factor=(2.0, 1.0, 3.0)),
+         {"factor": [2, 1, 3]}),
     Case("resize_nearest", [(5, 3, 7, 5)], lambda x: f.interpolate(x, scale_factor=(2.0, 3.0)), {"factor": [2, 3]}),
     Case("matmul", [(5, 33), (None, 33, 31)], T.matmul),
     Case("matmul", [(5, 7, 33), (None, 33, 31)], T.matmul),
@@ -232,6 +257,32 @@ CASES: list[Case] = [
             {"stride": s, "pad": p, "output_pad": e},
         )
         for s, p, e in ((1, 0, 0), (2, 1, 1), (2, 0, 0), (3, 1, 0))
+    ],
+    *[
+        Case(
+            "convolve", [(2, 6, *size), (None, 4, 6 // g, *kernel)],
+            lambda x, w, s=s, p=p, d=d, g=g: CONVOLUTIONS[x.dim()](padded(x, p), w, stride=s, dilation=d, groups=g),
+            {"stride": s, "pad": p, "dilation": d, "groups": g},
+        )
+        for size, kernel, s, p, d, g in (
+            ((23,), (3,), 2, [[4, 1]], 2, 2),
+            ((7, 9), (3, 2), [2, 1], [[0, 2], [1, 0]], 1, 1),
+            ((5, 7, 6), (3, 2, 3), [2, 1, 2], [[1, 0], [0, 2], [2, 2]], [1, 2, 1], 2),
+        )
+    ],
+    *[
+        Case(
+            "convolve_transpose", [(2, 4, *size), (None, 4, 6 // g, *kernel)],
+            lambda x, w, s=s, p=p, e=e, d=d, g=g: TRANSPOSED[x.dim()](
+                x, w, stride=s, padding=p, output_padding=e, dilation=d, groups=g
+            ),
+            {"stride": s, "pad": p, "output_pad": e, "dilation": d, "groups": g},
+        )
+        for size, kernel, s, p, e, d, g in (
+            ((11,), (5,), 3, 1, 2, 1, 2),
+            ((4, 5), (3, 2), 2, [1, 0], [1, 0], [1, 2], 2),
+            ((3, 4, 5), (3, 2, 3), [2, 1, 2], [1, 0, 1], [1, 0, 0], [1, 2, 1], 2),
+        )
     ],
     Case("pick", [(5, 33), (5,)], grouped_pick, whole={1: 33}),
     Case("pick", [(5, 4, 9), (5, 4)], grouped_pick, whole={1: 9}),
