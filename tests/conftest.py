@@ -57,7 +57,7 @@ LONG = re.compile(
             r"docs/test_contributing.py::test_the_examples_pass_their_tests",
             r"docs/test_docs.py::test_blocks_do_what_the_page_says",
             r"end_to_end/test_against_pytorch.py::test_(attention|residual)",
-            r"end_to_end/test_library(_convolutions)?.py",
+            r"end_to_end/test_library(_convolutions|_pooling)?.py",
             r"end_to_end/test_own_layers.py",
             r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences",
             r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative)",

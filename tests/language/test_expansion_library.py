@@ -8,13 +8,15 @@ from graphdl.language.expansion.files import LIBRARY, library_file, library_inde
 from graphdl.resources import resource
 
 NAMES = [
-    "accuracy", "avgpool", "batchnorm", "binary_cross_entropy", "celu", "conv", "conv1d", "conv3d",
-    "conv_transpose", "conv_transpose1d", "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding",
-    "flatten", "gelu", "global_avgpool", "global_maxpool", "gru", "hard_shrink", "hard_sigmoid", "hard_swish",
-    "hard_tanh", "huber", "identity", "layernorm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
-    "lrn", "lstm", "mae", "maxout", "maxpool", "mish", "mse", "prelu", "relu", "relu6", "rnn", "selu", "silu",
-    "soft_shrink", "softmax", "softsign", "step", "swish", "tanh_shrink", "thresholded_relu", "top_k",
-    "upsample",
+    "accuracy", "adaptive_avgpool", "adaptive_maxpool", "avgpool", "avgpool1d", "avgpool3d", "batchnorm",
+    "binary_cross_entropy", "celu", "conv", "conv1d", "conv3d", "conv_transpose", "conv_transpose1d",
+    "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool",
+    "global_avgpool1d", "global_avgpool3d", "global_lppool", "global_maxpool", "global_maxpool1d",
+    "global_maxpool3d", "groupnorm", "gru", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "huber",
+    "identity", "instancenorm", "layernorm", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "lppool",
+    "lrn", "lstm", "mae", "maxout", "maxpool", "maxpool1d", "maxpool3d", "mish", "mse", "prelu", "relu",
+    "relu6", "rmsnorm", "rnn", "selu", "silu", "soft_shrink", "softmax", "softsign", "step", "swish",
+    "tanh_shrink", "thresholded_relu", "top_k", "upsample",
 ]  # fmt: skip
 
 
@@ -45,11 +47,32 @@ def test_a_library_file_is_without_fault_and_documented(path):
         ("softmax", [3, 8, 8]), ("log_softmax(axis = 0)", [3, 8, 8]), ("relu", [3, 8, 8]), ("prelu(3)", [3, 8, 8]),
         ("step", [3, 8, 8]), ("gelu", [3, 8, 8]), ("elu", [3, 8, 8]), ("silu", [3, 8, 8]), ("swish", [3, 8, 8]),
         ("leaky_relu", [3, 8, 8]), ("identity", [3, 8, 8]), ("maxout(3)", [1, 8, 8]),
+        ("maxpool(3, stride = 2, ceil = true)", [3, 4, 4]), ("avgpool(3, stride = 2)", [3, 3, 3]),
+        ('maxpool(3, stride = 2, pad = "same")', [3, 4, 4]), ("avgpool(3, pad = [[0, 1], [0, 0]])", [3, 3, 2]),
+        ("adaptive_avgpool(3)", [3, 3, 3]), ("adaptive_maxpool([8, 1])", [3, 8, 1]), ("global_lppool", [3, 1, 1]),
+        ("lppool(2, p = 1)", [3, 4, 4]), ("groupnorm(3)", [3, 8, 8]), ("instancenorm", [3, 8, 8]),
+        ("rmsnorm(axis = 1)", [3, 8, 8]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("training", [False, True])
 def test_shapes(layer, wanted, training):
     assert shape(body(f"output y = x -> {layer}", training=training), "y") == wanted
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape_of_x", "wanted"),
+    [
+        ("conv1d(4, 3, stride = 2)", "[2, 9]", [4, 4]), ("conv_transpose1d(4, 3, stride = 2)", "[2, 9]", [4, 19]),
+        ("conv3d(4, [1, 2, 3])", "[2, 5, 5, 5]", [4, 5, 4, 3]), ("conv_transpose3d(4, 2)", "[2, 5, 5, 5]", [4, 6, 6, 6]),
+        ("maxpool1d(2)", "[2, 9]", [2, 4]), ("avgpool1d(2, ceil = true)", "[2, 9]", [2, 5]),
+        ("maxpool3d(2, pad = 1)", "[2, 5, 5, 5]", [2, 3, 3, 3]), ("avgpool3d([1, 2, 5])", "[2, 5, 5, 5]", [2, 5, 2, 1]),
+        ("adaptive_avgpool(2)", "[2, 9]", [2, 2]), ("adaptive_maxpool([1, 2, 3])", "[2, 5, 5, 5]", [2, 1, 2, 3]),
+        ("global_avgpool1d", "[2, 9]", [2, 1]), ("global_avgpool3d", "[2, 5, 5, 5]", [2, 1, 1, 1]),
+        ("global_maxpool1d", "[2, 9]", [2, 1]), ("global_maxpool3d", "[2, 5, 5, 5]", [2, 1, 1, 1]),
+    ],
+)  # fmt: skip
+def test_shapes_of_one_and_three_extents(layer, shape_of_x, wanted):
+    assert shape(body(f"output y = x -> {layer}", inputs=f"input x: {shape_of_x}"), "y") == wanted
 
 
 def test_parameters_have_pytorchs_shapes_and_spread():
