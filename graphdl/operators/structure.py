@@ -420,32 +420,6 @@ def _lower_slice(node: Lowering) -> Sequence[Tensor]:
     return (reshape(x, _with_batch(node, node.outputs[0].shape)),)
 
 
-def _infer_pad(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    x = types[0]
-    for name in ("before", "after"):
-        amounts = attributes[name]
-        if len(amounts) != x.rank:
-            raise OperatorError(
-                "E0402",
-                f"{name} has {len(amounts)} numbers for the {x.rank} dimensions of {x}",
-                inputs=(0,),
-                hyper=name,
-            )
-        if any(n < 0 for n in amounts):
-            raise OperatorError("E0304", f"{name} = {list(amounts)} holds a negative number", hyper=name)
-    value = attributes["value"]
-    if x.element != "float" and value != int(value):
-        raise OperatorError("E0301", f"value = {value} is no int, and {x} holds nothing else", hyper="value")
-    shape = (b + n + a for b, n, a in zip(attributes["before"], x.shape, attributes["after"], strict=True))
-    return (TensorType(tuple(shape), x.element),)
-
-
-def _lower_pad(node: Lowering) -> Sequence[Tensor]:
-    lead = (0,) if node.batched[0] else ()
-    a = node.attributes
-    return (pad(node.inputs[0], (*lead, *a["before"]), (*lead, *a["after"]), float(a["value"])),)
-
-
 def axis_of(types: Sequence[TensorType], attributes: Mapping[str, Any], *, inputs: Sequence[int] = (0,)) -> int:
     """The hyperparameter ``axis`` as a non-negative dimension of the first input.
 
@@ -535,11 +509,6 @@ PRIMITIVES: tuple[Primitive, ...] = (
         (Hyper("starts", "shape"), Hyper("stops", "shape"), Hyper("steps", "shape"), Hyper("squeeze", "shape")),
         moves=True,
         documentation="The elements that x[1:3, ::2, 0] selects.",
-    ),
-    Primitive(
-        "pad", ("x",), _infer_pad, _lower_pad,
-        (Hyper("before", "shape"), Hyper("after", "shape"), Hyper("value", "number", 0.0)),
-        documentation="x with further elements at the ends of each dimension.",
     ),
     Primitive(
         "reverse", ("x",), _infer_reverse, _lower_reverse, (Hyper("axis", "int", 0),),

@@ -35,6 +35,7 @@ _USUAL: Mapping[str, Any] = {
 _KINDS_OF_LIBRARY = {
     "loss": "loss", "metric": "metric", "convolution": "convolution", "linear": "linear", "activation": "activation",
     "normalization": "normalization", "pooling": "pooling", "recurrent": "recurrent", "attention": "attention",
+    "sampling": "pooling",
 }  # fmt: skip
 _KINDS_OF_CATEGORIES = {
     "Shape and place": "shape", "Classes and look-up": "shape", "Windows of images": "pooling",

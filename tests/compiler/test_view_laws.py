@@ -12,6 +12,7 @@ from evaluating import at, evaluated
 from graphdl.compiler.expression import domain
 from graphdl.operators.gather import GatherRows
 from graphdl.operators.index import Index
+from graphdl.operators.resize import Collect, Places, Return, spread
 from graphdl.operators.structure import (
     Concat,
     broadcast_to,
@@ -72,12 +73,17 @@ VIEWS: dict[str, tuple[Sequence[tuple[int, ...]], Callable[..., Tensor]]] = {
     "windows that cover a pixel": ([(2, 3, 2, 3, 2)], lambda x: cover(x, (2, 1))),
     "no window covers some pixels": ([(2, 2, 2, 1)], lambda x: cover(x, (3, 2))),
     "uncover": ([(5, 4, 2, 2)], lambda x: uncover(x, (3, 2), (2, 1))),
+    "places apart": ([(2, 7, 3)], lambda x: spread(x, 1, Places(5, 1, 2, 3))),
+    "collect": ([(2, 8)], lambda x: Tensor(Collect(Places(2, 1, 5, 8), 1), (x,), (2, 4, 3))),
+    "collect of one": ([(1, 2)], lambda x: Tensor(Collect(Places(1, 1, 1, 1), 0), (x,), (2, 2, 1))),
+    "return": ([(2, 4, 3)], lambda x: Tensor(Return(Places(2, 1, 5, 8), 1), (x,), (2, 8))),
     "rewindow": ([(5, 4, 2, 2)], lambda x: rewindow(x, (2, 2), (2, 1), (1, 2))),
 }  # fmt: skip
 
 BROADCASTS: dict[str, tuple[Sequence[tuple[int, ...]], Callable[..., Tensor]]] = {
     "broadcast": ([(3, 1)], lambda x: broadcast_to(x, (3, 4))),
     "broadcast to a further dimension": ([(1, 3)], lambda x: broadcast_to(x, (2, 2, 3))),
+    "places of one element": ([(3, 2)], lambda x: spread(x, 0, Places(2, 0, 5, 8))),
     "overlapping windows": ([(2, 5, 4)], lambda x: im2col(x, (3, 2), (1, 1), (1, 2))),
 }
 

@@ -9,14 +9,15 @@ from graphdl.resources import resource
 
 NAMES = [
     "accuracy", "adaptive_avgpool", "adaptive_maxpool", "avgpool", "avgpool1d", "avgpool3d", "batchnorm",
-    "binary_cross_entropy", "celu", "conv", "conv1d", "conv3d", "conv_transpose", "conv_transpose1d",
-    "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool",
-    "global_avgpool1d", "global_avgpool3d", "global_lppool", "global_maxpool", "global_maxpool1d",
-    "global_maxpool3d", "groupnorm", "gru", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "huber",
-    "identity", "instancenorm", "layernorm", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "lppool",
-    "lrn", "lstm", "mae", "maxout", "maxpool", "maxpool1d", "maxpool3d", "mish", "mse", "prelu", "relu",
-    "relu6", "rmsnorm", "rnn", "selu", "silu", "soft_shrink", "softmax", "softsign", "step", "swish",
-    "tanh_shrink", "thresholded_relu", "top_k", "upsample",
+    "binary_cross_entropy", "celu", "channel_shuffle", "conv", "conv1d", "conv3d", "conv_transpose",
+    "conv_transpose1d", "conv_transpose3d", "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu",
+    "global_avgpool", "global_avgpool1d", "global_avgpool3d", "global_lppool", "global_maxpool",
+    "global_maxpool1d", "global_maxpool3d", "grid_sample", "groupnorm", "gru", "hard_shrink", "hard_sigmoid",
+    "hard_swish", "hard_tanh", "huber", "identity", "instancenorm", "layernorm", "leaky_relu", "linear",
+    "log_sigmoid", "log_softmax", "lppool", "lrn", "lstm", "mae", "maxout", "maxpool", "maxpool1d",
+    "maxpool3d", "mish", "mse", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rmsnorm",
+    "rnn", "selu", "silu", "soft_shrink", "softmax", "softsign", "step", "swish", "tanh_shrink",
+    "thresholded_relu", "top_k", "upsample",
 ]  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def test_shapes(layer, wanted, training):
     ("layer", "shape_of_x", "wanted"),
     [
         ("conv1d(4, 3, stride = 2)", "[2, 9]", [4, 4]), ("conv_transpose1d(4, 3, stride = 2)", "[2, 9]", [4, 19]),
-        ("conv3d(4, [1, 2, 3])", "[2, 5, 5, 5]", [4, 5, 4, 3]), ("conv_transpose3d(4, 2)", "[2, 5, 5, 5]", [4, 6, 6, 6]),
+        ("conv3d(4, [1, 2, 3])", "[2, 5, 5, 5]", [4, 5, 4, 3]),
+        ("conv_transpose3d(4, 2)", "[2, 5, 5, 5]", [4, 6, 6, 6]),
         ("maxpool1d(2)", "[2, 9]", [2, 4]), ("avgpool1d(2, ceil = true)", "[2, 9]", [2, 5]),
         ("maxpool3d(2, pad = 1)", "[2, 5, 5, 5]", [2, 3, 3, 3]), ("avgpool3d([1, 2, 5])", "[2, 5, 5, 5]", [2, 5, 2, 1]),
         ("adaptive_avgpool(2)", "[2, 9]", [2, 2]), ("adaptive_maxpool([1, 2, 3])", "[2, 5, 5, 5]", [2, 1, 2, 3]),

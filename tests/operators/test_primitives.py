@@ -189,6 +189,11 @@ CASES: list[Case] = [
         "pad", [(5, 3, 7)], lambda x: f.pad(x, (2, 0, 1, 3), value=0.5),
         {"before": [1, 2], "after": [3, 0], "value": 0.5},
     ),
+    *[
+        Case("pad", [(5, 3, 7)], lambda x, mode=mode: f.pad(x[:, None], (4, 2, 2, 0), mode=mode)[:, 0],
+             {"before": [2, 4], "after": [0, 2], "mode": ours})
+        for mode, ours in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap"))
+    ],
     Case("reverse", [(5, 7, 3)], lambda x: x.flip(1), {"axis": 0}),
     Case("reverse", [(5, 7, 19)], lambda x: x.flip(2), {"axis": -1}),
     Case("concat", [(5, 3, 9), (5, 1, 9), (5, 4, 9)], lambda *x: T.cat(x, 1), {"axis": 0}),
@@ -224,6 +229,20 @@ CASES: list[Case] = [
     Case("resize_nearest", [(5, 3, 4, 2, 3)], lambda x: f.interpolate(x, scale_factor=(2.0, 1.0, 3.0)),
          {"factor": [2, 1, 3]}),
     Case("resize_nearest", [(5, 3, 7, 5)], lambda x: f.interpolate(x, scale_factor=(2.0, 3.0)), {"factor": [2, 3]}),
+    *[
+        Case("resize", [(2, 3, *size)],
+             lambda x, to=to, mode=mode, how=how: f.interpolate(x, mode=mode, **to, **how), attributes)
+        for size, to, mode, how, attributes in (
+            ((5, 7), {"size": (8, 3)}, "nearest", {}, {"size": [8, 3]}),
+            ((7,), {"size": 9}, "nearest-exact", {},
+             {"size": 9, "coordinates": "half_pixel", "rounding": "round_prefer_ceil"}),
+            ((5, 7), {"size": (3, 9)}, "bilinear", {}, {"size": [3, 9], "mode": "linear"}),
+            ((5, 7), {"size": (1, 9)}, "bilinear", {"align_corners": True},
+             {"size": [1, 9], "mode": "linear", "coordinates": "align_corners"}),
+            ((9,), {"scale_factor": 1.7}, "linear", {}, {"scale": 1.7, "mode": "linear"}),
+            ((5, 6), {"size": (9, 4)}, "bicubic", {}, {"size": [9, 4], "mode": "cubic"}),
+        )
+    ],
     Case("matmul", [(5, 33), (None, 33, 31)], T.matmul),
     Case("matmul", [(5, 7, 33), (None, 33, 31)], T.matmul),
     Case("matmul", [(5, 2, 7, 9), (None, 9, 3)], T.matmul),
