@@ -59,6 +59,14 @@ def measured_peak(device: Device) -> Peak:
 
 
 def _multiply(device: Device) -> float:
+    enqueue, flops = multiply_adds(device)
+    return flops / _best(device, enqueue)
+
+
+def multiply_adds(device: Device) -> tuple[Callable[[], object], float]:
+    """A function that enqueues a kernel of nothing but multiply-adds in registers, and the floating-point operations of
+    one launch.
+    """
     target = device.target
     lanes = lanes_of(target)
     sums = registers_of(target) - 4 if target.kind == "cpu" else 8
@@ -67,8 +75,12 @@ def _multiply(device: Device) -> float:
     kernel = cl.Kernel(_program(device, target, sums=sums), "multiply")
     result = cl.Buffer(device.context, cl.mem_flags.READ_WRITE, items * lanes * 4)
     kernel.set_args(result, np.float32(0.5), np.float32(1.0))
-    seconds = _best(device, lambda: cl.enqueue_nd_range_kernel(device.queue, kernel, (items,), (local,)))
-    return 2.0 * items * lanes * sums * _steps(target) / seconds
+
+    def enqueue() -> None:
+        assert result.size  # a bound argument does not keep its buffer alive
+        cl.enqueue_nd_range_kernel(device.queue, kernel, (items,), (local,))
+
+    return enqueue, 2.0 * items * lanes * sums * _steps(target)
 
 
 def _copy(device: Device) -> float:

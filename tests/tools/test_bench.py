@@ -55,7 +55,7 @@ def test_the_tables_say_what_the_records_hold() -> None:
         record("A 1", "resnet50", "memory", batch=8, growth={"graphdl": 1 << 20, "pytorch": 4 << 20}),
         record("A 1", "resnet18", "start", batch=8, seconds={"cold": [9.0], "warm": [2.0]}),
         record("A 1", "lenet", "feeding", seconds={"graphdl": [2.0, 2.0, 2.0], "unfed": [1.9, 2.0, 1.0]}),
-        record("A 1", "products", "kernels", facts={"kernels": [["matmul x", 6.0, 3.0, 2.1]]}),
+        record("A 1", "products", "kernels", facts={"kernels": [["matmul x", 6.0, 3.0, 2.1, 0.75]]}),
     ]
     text = report.markdown("the machine", found)
     for row in (

@@ -47,8 +47,8 @@ def goals(results: Results) -> str:
     for name, title, part in (("products", "matrix products", 0.85), ("convolutions", "3×3 convolutions", 1.0)):
         best: dict[str, float] = {}
         for record in results.of("kernels", name):
-            for kernel, ours, *_ in record["facts"]["kernels"]:
-                best[kernel] = max(best.get(kernel, 0.0), ours * 1e9 / results.peak)
+            for kernel, *_, share in record["facts"]["kernels"]:
+                best[kernel] = max(best.get(kernel, 0.0), share)
         if best:
             low, share = min(best, key=best.__getitem__), statistics.median(best.values())
             reached = f"median {share:.0%}, least {best[low]:.0%} ({low})"

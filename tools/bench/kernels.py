@@ -2,11 +2,13 @@
 
     python tools/bench/kernels.py [part of a row's name ...] [--device portable] [--per-core]
 
-A row gives the best GFLOP/s of both, the ratio of these, and the median of the ratios of neighbouring measurements:
-above 1, this project is faster. On a busy machine PyTorch's threads, which wait for each other at every turn, suffer
-more than OpenCL's: then ``--per-core`` counts processor time, PyTorch's with one thread, and gives GFLOP/s of a core,
-whatever else runs. It says nothing of how evenly a kernel loads two cores. Packing the filters is part of the
-convolutions' time, and GFLOP/s count the direct method's operations. ``results/kernels.md`` keeps what was found.
+A row gives the best GFLOP/s of both, the median of the ratios of neighbouring measurements (above 1, this project is
+faster), and its median share of the peak. The peak is a loop of nothing but multiply-adds, measured in turn with the
+kernel, because the speed of a machine changes from minute to minute. On a busy machine PyTorch's threads, which wait
+for each other at every turn, suffer more than OpenCL's: then ``--per-core`` counts processor time, PyTorch's with one
+thread, and gives GFLOP/s of a core, whatever else runs. It says nothing of how evenly a kernel loads two cores. Packing
+the filters is part of the convolutions' time, and GFLOP/s count the direct method's operations. ``results/kernels.md``
+keeps what was found.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,13 @@ from graphdl.operators.kernels.geometry import ConvolutionProblem  # noqa: E402
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT  # noqa: E402
 from graphdl.runtime.alone import Alone, upload  # noqa: E402
 from graphdl.runtime.devices import open_device  # noqa: E402
+from graphdl.runtime.peak import multiply_adds  # noqa: E402
 
 SECONDS = 0.03
 """Of one measurement, at least."""
-PAIRS = 9
+PAUSE = 0.02
+"""Seconds between measurements: PyTorch's threads go on waiting for work for a moment, and would take a core."""
+ROUNDS = 9
 
 MATMULS = {
     "mlp 1": (64, 512, 784),
@@ -213,30 +219,40 @@ def depthwise_rows(device: kr.Device, name: str, n: int, c: int, size: int, s: i
     )
 
 
-def measure(device: kr.Device, row: Row, clock: Callable[[], float]) -> tuple[float, float, float]:
-    """The best GFLOP/s of both, and the median ratio of PyTorch's time to ours."""
+def measure(device: kr.Device, row: Row, clock: Callable[[], float]) -> tuple[float, float, float, float]:
+    """The best GFLOP/s of both, the median ratio of PyTorch's time to ours, and our median share of the peak."""
     _, flops, enqueue, peer = row
+    multiply, operations = multiply_adds(device)
 
-    def time_ours(times: int) -> float:
+    def enqueued(launch: Callable[[], object], times: int) -> float:
         start = clock()
         for _ in range(times):
-            enqueue()
+            launch()
         device.queue.finish()
         return (clock() - start) / times
 
-    def time_peer(times: int) -> float:
+    def called(times: int) -> float:
         start = clock()
         for _ in range(times):
             peer()
         return (clock() - start) / times
 
+    turns = (partial(enqueued, enqueue), called, partial(enqueued, multiply))
     repeats = []
-    for timed in (time_ours, time_peer):
-        timed(2)
-        repeats.append(max(1, int(SECONDS / timed(2))))
-    pairs = [(time_ours(repeats[0]), time_peer(repeats[1])) for _ in range(PAIRS)]
-    mine, theirs = (flops / min(column) / 1e9 for column in zip(*pairs, strict=True))
-    return mine, theirs, statistics.median(peer_time / our_time for our_time, peer_time in pairs)
+    for turn in turns:
+        turn(2)
+        repeats.append(max(1, int(SECONDS / turn(2))))
+    rounds = []
+    for _ in range(ROUNDS):
+        times = []
+        for turn, count in zip(turns, repeats, strict=True):
+            time.sleep(PAUSE)
+            times.append(turn(count))
+        rounds.append(times)
+    ours, theirs, _ = (min(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(peer_time / our_time for our_time, peer_time, _ in rounds)
+    share = statistics.median(flops / our_time / (operations / peak_time) for our_time, _, peak_time in rounds)
+    return flops / ours / 1e9, flops / theirs / 1e9, ratio, share
 
 
 def main() -> None:
@@ -249,7 +265,7 @@ def main() -> None:
     clock = time.process_time if arguments.per_core else time.perf_counter
     device = open_device(arguments.device)
     print(device.queue.device.name)
-    print("| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | median ratio |\n|" + " --- |" * 5)
+    print("| | ours, GFLOP/s | PyTorch, GFLOP/s | ratio | of the peak |\n|" + " --- |" * 5)
 
     def rows() -> Iterator[Row]:
         for name, (m, n, k) in MATMULS.items():
@@ -261,8 +277,8 @@ def main() -> None:
 
     for row in rows():
         if not arguments.parts or any(part in row[0] for part in arguments.parts):
-            mine, theirs, ratio = measure(device, row, clock)
-            print(f"| {row[0]} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} | {ratio:.2f} |", flush=True)
+            mine, theirs, ratio, share = measure(device, row, clock)
+            print(f"| {row[0]} | {mine:.0f} | {theirs:.0f} | {ratio:.2f} | {share:.0%} |", flush=True)
 
 
 if __name__ == "__main__":

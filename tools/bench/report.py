@@ -44,7 +44,8 @@ def markdown(machine: str, records: Iterable[Record]) -> str:
         f"# {machine}\n",
         "`python tools/bench --device …` wrote this from the records beside it, of "
         f"{when[0]} to {when[-1]} UTC, commits {', '.join(dict.fromkeys(r['commit'] for r in results.records))}.\n\n"
-        f"Measured peak, multiply-adds in registers, GFLOP/s: {peaks}. Shares are of the greatest.\n\n"
+        f"Measured peak, multiply-adds in registers, GFLOP/s: {peaks}. Shares are of the greatest; a "
+        "kernel's share is of the peak measured in turn with it.\n\n"
         "A ratio is the peer's time over graphdl's in the same round, the median of all rounds with its quartiles: "
         "above 1, graphdl is faster. Contestants have two threads and a process each, and take turns. A training step "
         "is forward, reverse and an update by SGD with momentum, from a batch in host memory; of PyTorch's two "
@@ -114,9 +115,8 @@ def kernels(results: Results) -> str:
     for name in ("products", "convolutions"):
         for runtime in results.runtimes:
             record = results.last("kernels", name, runtime)
-            for kernel, ours, theirs, ratio in record["facts"]["kernels"] if record is not None else ():
-                share = f"{ours * 1e9 / results.peak:.0%}" if results.peak else "–"
-                rows.append([kernel, runtime, f"{ours:.0f}", share, f"{theirs:.0f}", f"{ratio:.2f}"])
+            for kernel, ours, theirs, ratio, share in record["facts"]["kernels"] if record is not None else ():
+                rows.append([kernel, runtime, f"{ours:.0f}", f"{share:.0%}", f"{theirs:.0f}", f"{ratio:.2f}"])
     head = ["kernel", "runtime", "graphdl, GFLOP/s", "of the peak", "PyTorch, GFLOP/s", "ratio"]
     return "## Kernels\n\n" + table(head, rows) if rows else ""
 

@@ -17,7 +17,8 @@ CONVOLUTIONS = ["resnet-50 64 3x3", "resnet-50 128 3x3", "resnet-50 256 3x3", "r
 
 
 def measured(order: Order) -> Runner:
-    """Its facts hold ``kernels``: name, best GFLOP/s of ours and of PyTorch's, and the median ratio of their times."""
+    """Its facts hold ``kernels``: name, best GFLOP/s of ours and of PyTorch's, the median ratio of
+    their times, and the median share of the peak."""
     torch.set_num_threads(order.threads)
     device = open_device(order.device)
     rows = []
