@@ -70,7 +70,7 @@ def template(
         places.append(address_of(at, strides[output]).recombined())
     macros = ["#define STORE(V, ...) STORE_(V, __VA_ARGS__)", "#define STORE_(V, ...) STORE_##V(__VA_ARGS__)"]
     for width in (1, 2, 4, 8, 16):
-        lanes = Lanes(vector, width, aligned=False) if width > 1 else None
+        lanes = Lanes(vector, width, aligned=family.aligned) if width > 1 else None
         parameters = ", ".join((*values, *names))
         if lanes is not None and not (lanes.can_run(expressions) and all(lanes.step(p) is not None for p in places)):
             body = _by_lanes(width, values, family.outputs, names, coordinates.index(vector_axis))

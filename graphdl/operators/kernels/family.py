@@ -48,6 +48,8 @@ class Family(ABC, Generic[Problem, Candidate]):
     """The dimension of the result for each coordinate of the kernel's ``STORE``."""
     vector: ClassVar[int]
     """The dimension of the result along which ``STORE`` gets vectors."""
+    aligned: ClassVar[bool] = False
+    """Whether the coordinate along which ``STORE`` gets a vector is always a multiple of the vector's width."""
     even: ClassVar[bool] = True
     """Whether all work-items do about the same work, whatever the data."""
     outputs: ClassVar[tuple[Element, ...]] = ("float",)

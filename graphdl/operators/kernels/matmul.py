@@ -44,6 +44,7 @@ class MatMulFamily(Family[MatrixProduct, RegisterTile | GroupTile]):
     operand_layouts: ClassVar[tuple[Layout, ...]] = ("strided", "strided")
     coordinates = (0, 1, 2)
     vector = 2
+    aligned = True
 
     def prepare(self, y: Tensor, inputs: tuple[Tensor, ...], planner: Planner) -> Tensor:
         a, b = inputs
