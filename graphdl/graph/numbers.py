@@ -74,14 +74,14 @@ def _rebuilt(flat: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def element_for(values: Sequence[Any]) -> Element:
-    """The element type of numbers that are combined with tensors: that of the tensors, or float if a number is not an
-    int.
+    """The element type of numbers that are combined with tensors: int for ints beside tensors of ints, which may have a
+    mask beside them, bool for bools, and else float.
     """
     elements = {v.type.element for v in values if isinstance(v, Value)}
     numbers = [n for v in values if not isinstance(v, Value) for n in _leaves(v)]
     if all(isinstance(n, bool) for n in numbers):
         return "bool"
-    if elements == {"int"} and all(isinstance(n, int) for n in numbers):
+    if "int" in elements and "float" not in elements and all(isinstance(n, int) for n in numbers):
         return "int"
     return "float"
 

@@ -132,6 +132,15 @@ def test_whole_numbers_stay_whole_beside_classes():
     assert three.attributes["value"] == 3
 
 
+@pytest.mark.parametrize(
+    ("expression", "element"),
+    [("where(l == 2, 0, l)", "int"), ("where(l == 2, 0.0, l)", "float"), ("where(l == 2, 0, x)", "float")],
+)
+def test_whole_numbers_stay_whole_beside_a_mask(expression, element):
+    g = body(f"output y = {expression}", inputs="input l: class(4)[3]; input x: [3]")
+    assert g.outputs["y"].type.element == element
+
+
 def test_a_module_chain_and_a_list_of_modules():
     stem = body("stem = conv(4, 3) -> batchnorm -> relu\noutput y = x -> stem")
     assert [m.kind for m in stem.root.children[0].children] == ["conv", "batchnorm", "relu"]

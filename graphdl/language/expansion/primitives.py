@@ -99,7 +99,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_nested(value: Any) -> bool:
-    """Whether the value is a list of lists. Such a list is a tensor, because no hyperparameter takes one."""
+    """Whether the value is a list of lists. Given by position it is a tensor: a hyperparameter takes one by name."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
