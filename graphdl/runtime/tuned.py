@@ -124,7 +124,8 @@ def source_of(
     sizes. It is empty if one of the candidates does not exist any more, or the family has other operands.
     """
     candidates = {repr(candidate): candidate for candidate in family.candidates(problem, target)}
-    if any(len(pattern) != len(family.operand_layouts) for pattern in patterns):
+    places = len(family.operand_layouts) if "strided" in family.operand_layouts else 0
+    if any(len(pattern) != places for pattern in patterns):
         return ""
     digest = hashlib.sha256()
     for name in names:

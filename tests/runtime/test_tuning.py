@@ -199,7 +199,7 @@ def test_a_new_driver_begins_a_new_table(device, triple):
         assert own_table(other) is None
 
 
-def entry(chosen: str, target: Any, patterns: Any = (((0, (1,)),),)) -> Entry:
+def entry(chosen: str, target: Any, patterns: Any = ((),)) -> Entry:
     source = tuned.source_of(TRIPLE, 37, (chosen, "'slow'"), patterns, target)
     return Entry("triple", "37", chosen, "'slow'", patterns, source, {chosen: 1.0}, True)
 

@@ -78,7 +78,9 @@ class Family(ABC, Generic[Problem, Candidate]):
     def call(
         self, problem: Problem, candidate: Candidate, target: Target, operands: Sequence[Operand] = ()
     ) -> TemplateCall:
-        """The launch of one form. Only families with strided operands use ``operands``."""
+        """The launch of one form; of a form with several kernels, that of the last one. Only families with strided
+        operands use ``operands``.
+        """
 
 
 Choose = Callable[[Family[Any, Any], Any, "Target"], Any]
@@ -109,8 +111,14 @@ class Form:
     problem: Hashable
     candidate: Hashable
     operands: tuple[Operand, ...]
+    """The places of the operands; none if the family has no strided ones, because then its kernel is the same for all
+    places."""
     alone: Tensor | None = field(compare=False)
     """The tensor for which the kernel runs, computed from feeds. A program of this tensor has the same problem."""
+
+
+Choosing = tuple[Family[Any, Any], Hashable, Hashable]
+"""A family, a problem and the candidate that was chosen for it."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,9 @@ class Prepared(Template):
     """The number of floating-point operations."""
     alone: Tensor | None = field(default=None, compare=False)
     """See ``Form.alone``."""
+    last_of: Choosing | None = None
+    """If this is the last one of several kernels that make up a form of another family: that family, the problem and
+    the candidate."""
 
     @property
     def family(self) -> Family[Any, Any]:
@@ -140,8 +151,10 @@ class Prepared(Template):
         return self.family.call(self.problem, self.candidate, target, operands)
 
     def form(self, operands: Sequence[Operand]) -> Form:
-        """The form, with the places of the operands in memory."""
-        return Form(self.family, self.problem, self.candidate, tuple(operands), self.alone)
+        """The form that the kernel completes, with the places of the operands in memory."""
+        family, problem, candidate = self.last_of or (self.kernels, self.problem, self.candidate)
+        places = tuple(operands) if "strided" in family.operand_layouts else ()
+        return Form(family, problem, candidate, places, self.alone)
 
 
 @dataclass(frozen=True)
@@ -173,10 +186,14 @@ class Planner:
         shape: Shape,
         y: Tensor,
         work: int = 0,
+        last_of: Choosing | None = None,
     ) -> Tensor:
-        """The tensor of ``shape`` that the family's kernel computes from ``operands``. Its origin is that of ``y``."""
+        """The tensor of ``shape`` that the family's kernel computes from ``operands``. Its origin is that of ``y``.
+
+        ``last_of``: see ``Prepared``.
+        """
         laid = zip(family.operand_layouts, operands, strict=True)
-        operation = Prepared(family, problem, self.chosen(family, problem), work, self.alone)
+        operation = Prepared(family, problem, self.chosen(family, problem), work, self.alone, last_of)
         return Tensor(operation, tuple(_laid(layout, x) for layout, x in laid), shape, family.outputs[0], y.origin)
 
 
