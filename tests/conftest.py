@@ -74,6 +74,7 @@ LONG = re.compile(
             r"operators/test_primitives.py::.*\[\w+-(5|5x3x7x33)\]$",
             r"operators/test_sorting.py::.*" + _FORMS_OF_OTHERS,
             r"operators/test_winograd.py::test_(forward|input_gradient|weight_gradient)\[.*-(sixteen|four) lanes",
+            r"operators/test_winograd_steps.py::test_(all_passes\[(odd|one pixel|narrow|small gpu-four)|tune_measures)",
             r"runtime/drivers/test_ld.py::test_kernels_are_the_same_as_with_the_systems_linker",
             r"runtime/drivers/test_pocl_cache.py",
             r"runtime/test_tuning.py::test_the_choice_is_the_form_that_programs_have\[(forward|input|weight)",

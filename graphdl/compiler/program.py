@@ -57,6 +57,13 @@ class Tuning:
     """Floats that a work-item may keep in private memory: 256 KiB, a part of a core's second-level cache."""
     group_items: int = 64
     """Work-items of a work-group of a generated kernel on a GPU."""
+    gpu_flops: int = 64
+    """Floating-point operations of a tiled product that a compute unit of a GPU does in a cycle."""
+    gpu_bytes: float = 2.5
+    """Bytes that a GPU moves from or to its memory in a cycle, for each compute unit. Few: work that saves arithmetic
+    at the cost of memory has to be worth it on most GPUs."""
+    gpu_launch: int = 5000
+    """Cycles of a further launch on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,16 @@ from graphdl.operators.kernels.template import (
 )
 from graphdl.operators.kernels.weight_gradient import WEIGHT_GRADIENT
 from graphdl.operators.kernels.winograd import OUTPUTS, WINOGRAD, WINOGRAD_FILTERS, winograd_problem
+from graphdl.operators.kernels.winograd_steps import (
+    STEP_DATA,
+    STEP_FILTERS,
+    STEP_GRADIENT,
+    STEP_OUTPUTS,
+    STEP_WEIGHTS,
+    Steps,
+    in_steps,
+    steps_of,
+)
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.matmul import matmul
 from graphdl.operators.structure import pad, pad_to, slice_
@@ -285,6 +295,8 @@ def test_a_convolution_is_covered(problem: ConvolutionProblem, target: Target, f
     candidates = family.candidates(problem, target)
     assert candidates
     for candidate in candidates[:: max(1, len(candidates) // 6)]:
+        if isinstance(candidate, Steps):  # see below
+            continue
         call = family.call(problem, candidate, target)
         check_call(family, call, target)
         packing = family.packing(problem, candidate, target)
@@ -378,6 +390,31 @@ def test_winograds_method_covers_the_filters(problem: ConvolutionProblem, target
         )
         assert call.global_size[1] * d["FILTERS_EACH"] >= d["COLUMNS"] > (call.global_size[1] - 1) * d["FILTERS_EACH"]
         assert call.global_size[2] == d["SPLITS"] == candidate.splits <= tiles
+
+
+@given(
+    problems(), st.sampled_from(["gpu", "small gpu"]), st.sampled_from([CONVOLUTION, INPUT_GRADIENT, WEIGHT_GRADIENT])
+)
+@few
+def test_winograds_method_in_steps_is_covered(problem: ConvolutionProblem, name: str, family: Any) -> None:
+    plain, target = replace(problem, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), groups=1), TARGETS[name]
+    plain = replace(plain, height=problem.height + 4, width=problem.width + 4)
+    assert family.candidates(problem, target) == [group_tile(target), *steps_of(problem, target)]
+    forms = steps_of(plain, target)
+    assert [form.outputs for form in forms] == list(OUTPUTS)
+    for form in forms:
+        assert family.cycles(plain, form, target) > 0
+        transformed = in_steps(plain, form, gradient=family is INPUT_GRADIENT)
+        last = STEP_WEIGHTS if family is WEIGHT_GRADIENT else STEP_OUTPUTS
+        assert family.call(plain, form, target) == last.call(transformed, None, target)
+        for step in (STEP_DATA, STEP_FILTERS, STEP_OUTPUTS, STEP_GRADIENT, STEP_WEIGHTS):
+            call = step.call(transformed, None, target)
+            check_call(step, call, target)
+            items = call.sizes["OUTER"] * call.sizes["INNER"]
+            assert items <= call.global_size[0] < items + target.tuning.group_items
+            if "HEIGHT" in call.sizes:
+                assert call.sizes["OUTER"] == plain.batch * call.sizes["TILES_Y"] * call.sizes["TILES_X"]
+                assert call.sizes["TILES_Y"] * form.outputs >= transformed.output[0]
 
 
 @given(problems(), st.booleans())

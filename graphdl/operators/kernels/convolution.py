@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 from typing import TYPE_CHECKING
 
 from graphdl.graph.types import Shape
@@ -33,11 +33,14 @@ from graphdl.operators.kernels.template import (
     ceil_div,
     group_tile,
     lanes_of,
+    memory_cycles,
     register_tiles,
     step_cycles,
+    tiled_cycles,
     tiled_product,
 )
 from graphdl.operators.kernels.winograd import WinogradProblem, faster_problem, winograd
+from graphdl.operators.kernels.winograd_steps import STEP_OUTPUTS, Steps, computed, cycles, in_steps, steps_of
 from graphdl.operators.structure import pad
 from graphdl.operators.tensor import Tensor
 
@@ -51,6 +54,10 @@ class PixelTile:
 
     registers: RegisterTile
     box: tuple[int, int, int]
+
+
+Form = PixelTile | GroupTile | Steps
+"""On a CPU a tile of pixels; on a GPU a tile of the direct kernel, or Winograd's method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class _Windows:
     """Whether the order of the taps is reversed."""
 
 
-class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
+class _WindowFamily(Family[ConvolutionProblem, Form]):
     """A kernel with the pointers ``X`` (the data, channels-last) and ``W`` (packed on a CPU).
 
     It stores vectors along c: ``STORE(V, value, n, y, x, c)``.
@@ -83,9 +90,9 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
     coordinates = CHANNELS_LAST
     vector = 1
 
-    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[PixelTile | GroupTile]:
+    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[Form]:
         if target.kind == "gpu":
-            return [group_tile(target)]
+            return [group_tile(target), *steps_of(problem, target)]
         windows = self._windows(problem)
         grid = windows.grid
         # If rows are blank, tiles of several images are better than tiles of several rows: more of them read blank rows
@@ -98,18 +105,20 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
         ]
         return sorted(found, key=lambda c: (-c.registers.rows * c.registers.vectors, c.box[1 if flat else 0]))
 
-    def cycles(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> float:
+    def cycles(self, problem: ConvolutionProblem, candidate: Form, target: Target) -> float:
+        if isinstance(candidate, Steps):
+            return cycles(self._in_steps(problem, candidate), target)
         if isinstance(candidate, GroupTile):
-            return 0.0
+            return _group_cycles(problem, self._windows(problem), candidate, target)
         windows, tile = self._windows(problem), candidate.registers
         tiles = 1
         for extent, part in zip(windows.grid, candidate.box, strict=True):
             tiles *= ceil_div(extent, part)
         return tiles * ceil_div(ceil_div(windows.columns, lanes_of(target)), tile.vectors) * step_cycles(tile, target)
 
-    def packing(self, problem: ConvolutionProblem, candidate: PixelTile | GroupTile, target: Target) -> Packing | None:
+    def packing(self, problem: ConvolutionProblem, candidate: Form, target: Target) -> Packing | None:
         """The packing of the filters for a form of the kernel. None if it reads them as they are."""
-        if isinstance(candidate, GroupTile):
+        if not isinstance(candidate, PixelTile):
             return None
         windows = self._windows(problem)
         return Packing(
@@ -121,11 +130,18 @@ class _WindowFamily(Family[ConvolutionProblem, PixelTile | GroupTile]):
     def _windows(self, problem: ConvolutionProblem) -> _Windows:
         """The problem in the terms of ``convolution.cl``."""
 
+    def _in_steps(self, problem: ConvolutionProblem, form: Steps) -> WinogradProblem:
+        return in_steps(problem, form, gradient=self._windows(problem).turn)
+
     def _computed(
         self, y: Tensor, shape: Shape, data: Tensor, filters: Tensor, problem: ConvolutionProblem, planner: Planner
     ) -> Tensor:
         """The tensor of ``shape`` that the kernel computes from data and filters, which are packed if necessary."""
-        packing = self.packing(problem, planner.chosen(self, problem), planner.target)
+        candidate = planner.chosen(self, problem)
+        if isinstance(candidate, Steps):
+            form = (self, problem, candidate)
+            return computed(y, shape, data, filters, self._in_steps(problem, candidate), planner, form)
+        packing = self.packing(problem, candidate, planner.target)
         if packing is not None:
             filters = planner.made(FILTER_PACKING, packing, (filters,), (packing.size,), y)
         return planner.made(self, problem, (data, filters), shape, y, problem.flops)
@@ -185,10 +201,12 @@ class ConvolutionFamily(_WindowFamily):
     def call(
         self,
         problem: ConvolutionProblem,
-        candidate: PixelTile | GroupTile,
+        candidate: Form,
         target: Target,
         operands: Sequence[Operand] = (),
     ) -> TemplateCall:
+        if isinstance(candidate, Steps):
+            return STEP_OUTPUTS.call(self._in_steps(problem, candidate), None, target)
         if isinstance(candidate, GroupTile):
             out_height, out_width = problem.output
             return tiled_product(
@@ -236,12 +254,14 @@ class InputGradientFamily(OfPaddedInput, _WindowFamily):
     def call(
         self,
         problem: ConvolutionProblem,
-        candidate: PixelTile | GroupTile,
+        candidate: Form,
         target: Target,
         operands: Sequence[Operand] = (),
     ) -> TemplateCall:
         height, width = problem.inner
         (top, _), (left, _) = problem.padding
+        if isinstance(candidate, Steps):
+            return STEP_OUTPUTS.call(self._in_steps(problem, candidate), None, target)
         if isinstance(candidate, GroupTile):
             return tiled_product(
                 candidate, 2, rows=problem.batch * height * width, columns=problem.group_channels,
@@ -275,6 +295,18 @@ _SPAN_BYTES = 1 << 17
 
 CONVOLUTION = ConvolutionFamily()
 INPUT_GRADIENT = InputGradientFamily()
+
+
+def _group_cycles(problem: ConvolutionProblem, windows: _Windows, tile: GroupTile, target: Target) -> float:
+    """The cycles of the direct kernel on a GPU. For the gradient of the input it computes all pixels as one grid."""
+    height, width = problem.inner if windows.turn else problem.output
+    product = tiled_cycles(
+        tile, target, rows=problem.batch * height * width, columns=windows.columns, steps=windows.rows * windows.taps,
+        layers=windows.groups,
+    )  # fmt: skip
+    data, result = problem.channels * problem.height * problem.width, problem.filters * prod(problem.output)
+    moved = problem.batch * (data + result) + problem.filters * problem.group_channels * problem.taps
+    return product + memory_cycles(moved, target)
 
 
 def _phase_grid(problem: ConvolutionProblem) -> Pair:

@@ -117,7 +117,7 @@ def tiled_product(
         source="tiled_product.cl",
         defines={
             "OPERATION": operation, "LAYERS": layers * splits, "ROWS": rows, "COLUMNS": columns, "STEPS_ALL": steps,
-            "WORK": tile.work, "SIDE": tile.side, "STEPS": 16, **defines,
+            "WORK": tile.work, "SIDE": tile.side, "STEPS": _STEPS, **defines,
         },
         global_size=(
             ceil_div(columns, tile.extent) * tile.side, ceil_div(rows, tile.extent) * tile.side, layers * splits,
@@ -126,3 +126,22 @@ def tiled_product(
         flops=2 * layers * rows * columns * steps,
         operands=operands,
     )  # fmt: skip
+
+
+def tiled_cycles(
+    tile: GroupTile, target: Target, *, rows: int, columns: int, steps: int, layers: int, splits: int = 1
+) -> float:
+    """The cycles of the arithmetic of such a launch, and of its start."""
+    groups = ceil_div(rows, tile.extent) * ceil_div(columns, tile.extent) * layers * splits
+    depth = ceil_div(ceil_div(steps, splits), _STEPS) * _STEPS
+    flops = ceil_div(groups, target.compute_units) * 2 * tile.extent**2 * depth
+    return flops / target.tuning.gpu_flops + target.tuning.gpu_launch
+
+
+def memory_cycles(floats: int, target: Target) -> float:
+    """The cycles in which a GPU reads or writes ``floats`` elements of its memory."""
+    return 4 * floats / (target.tuning.gpu_bytes * target.compute_units)
+
+
+_STEPS = 16
+"""Steps of a product for which a work-group copies its part of the factors to local memory."""

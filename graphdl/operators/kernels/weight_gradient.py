@@ -20,11 +20,21 @@ from graphdl.operators.kernels.template import (
     ceil_div,
     group_tile,
     lanes_of,
+    memory_cycles,
     register_tiles,
     step_cycles,
+    tiled_cycles,
     tiled_product,
 )
 from graphdl.operators.kernels.unpacking import FILTER_UNPACKING, Unpacking
+from graphdl.operators.kernels.winograd_steps import (
+    STEP_WEIGHTS,
+    Steps,
+    cycles,
+    gradient_of_filters,
+    in_steps,
+    steps_of,
+)
 from graphdl.operators.kernels.winograd_weights import WINOGRAD_WEIGHTS
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import reshape, transpose
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
     from graphdl.compiler.program import Target
 
 
-class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile]):
+class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile | Steps]):
     """dW[o, i, ky, kx] from ``X`` (with its padding) and the output's gradient ``G``, both channels-last.
 
     The kernel computes partial sums over parts of the lines. It stores vectors along o:
@@ -55,11 +65,14 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
             product = MatrixProduct(1, problem.filters, problem.channels, pixels)
             shape = (1, problem.filters, problem.channels)
             return reshape(planner.made(POINTWISE_GRADIENT, product, (g, x), shape, y, problem.flops), y.shape)
+        candidate = planner.chosen(self, problem)
+        if isinstance(candidate, Steps):
+            return gradient_of_filters(y, x, g, in_steps(problem, candidate), planner, (self, problem, candidate))
         family: Family[ConvolutionProblem, Any] = self
         if self.is_slower(problem, planner.target):
             family, splits = WINOGRAD_WEIGHTS, planner.chosen(WINOGRAD_WEIGHTS, problem).splits
         else:
-            splits = self.splits(problem, planner.chosen(self, problem), planner.target)
+            splits = self.splits(problem, candidate, planner.target)
         filters, channels, height, width = y.shape
         partial_shape = (splits, channels, height, width, filters)
         partial = planner.made(family, problem, (x, g), partial_shape, y, problem.flops)
@@ -69,20 +82,32 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
         total = planner.made(FILTER_UNPACKING, unpacking, (partial,), (filters, unpacking.positions), y)
         return reshape(total, y.shape)
 
-    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[RegisterTile | GroupTile]:
+    def candidates(self, problem: ConvolutionProblem, target: Target) -> Sequence[RegisterTile | GroupTile | Steps]:
         if target.kind == "gpu":
-            return [group_tile(target)]
+            return [group_tile(target), *steps_of(problem, target)]
         vectors = ceil_div(problem.group_filters, lanes_of(target))
         return sorted(register_tiles(target, _extent(problem), vectors), key=lambda tile: -tile.rows * tile.vectors)
 
-    def cycles(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile, target: Target) -> float:
+    def cycles(self, problem: ConvolutionProblem, candidate: RegisterTile | GroupTile | Steps, target: Target) -> float:
+        if isinstance(candidate, Steps):
+            return cycles(in_steps(problem, candidate), target, of_filters=True)
         if isinstance(candidate, GroupTile):
-            return 0.0
+            return self._group_cycles(problem, candidate, target)
         panels = ceil_div(ceil_div(problem.group_filters, lanes_of(target)), candidate.vectors)
         loads = (candidate.rows + candidate.vectors) / _LOADS + 0.5
         steps = ceil_div(_extent(problem), candidate.rows) * panels
         copies = panels * candidate.vectors * _COPY_CYCLES / _tap_rows(problem)
         return steps * max(step_cycles(candidate, target), loads) + copies
+
+    def _group_cycles(self, problem: ConvolutionProblem, tile: GroupTile, target: Target) -> float:
+        splits, pixels = self.splits(problem, tile, target), problem.output[0] * problem.output[1]
+        product = tiled_cycles(
+            tile, target, rows=problem.group_channels * problem.taps, columns=problem.group_filters,
+            steps=problem.batch * pixels, layers=problem.groups, splits=splits,
+        )  # fmt: skip
+        images = problem.batch * (problem.channels * problem.height * problem.width + problem.filters * pixels)
+        partial = splits * problem.filters * problem.group_channels * problem.taps
+        return product + memory_cycles(images + 2 * partial, target) + target.tuning.gpu_launch
 
     def is_slower(self, problem: ConvolutionProblem, target: Target) -> bool:
         """Whether Winograd's method is chosen instead of this kernel."""
@@ -105,10 +130,12 @@ class WeightGradientFamily(Family[ConvolutionProblem, RegisterTile | GroupTile])
     def call(
         self,
         problem: ConvolutionProblem,
-        candidate: RegisterTile | GroupTile,
+        candidate: RegisterTile | GroupTile | Steps,
         target: Target,
         operands: Sequence[Operand] = (),
     ) -> TemplateCall:
+        if isinstance(candidate, Steps):
+            return STEP_WEIGHTS.call(in_steps(problem, candidate), None, target)
         splits = self.splits(problem, candidate, target)
         if isinstance(candidate, GroupTile):
             return tiled_product(
