@@ -14,7 +14,8 @@ import os
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 from graphdl.runtime.devices import all_devices, choose, open_device
-from graphdl.runtime.executor import Executor, Pending
+from graphdl.runtime.exchange import Pending
+from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device, open_info, target_of
 from graphdl.runtime.profiler import profile
 from graphdl.runtime.ranking import DeviceInfo

@@ -230,9 +230,18 @@ def _describe_device(index: int, platform: cl.Platform, handle: cl.Device) -> De
         cache=handle.global_mem_cache_size,
         cache_line=handle.global_mem_cacheline_size or 64,
         unified_memory=bool(handle.host_unified_memory),
+        shares_memory=_shares_memory(handle),
         usable=bool(handle.available and handle.compiler_available),
         handle=handle,
     )
+
+
+def _shares_memory(handle: cl.Device) -> bool:
+    """Whether memory can be shared at a fine grain. Drivers before OpenCL 2 do not know the question."""
+    try:
+        return bool(handle.svm_capabilities & cl.device_svm_capabilities.FINE_GRAIN_BUFFER)
+    except cl.Error:
+        return False
 
 
 def _host_memory() -> int:

@@ -11,48 +11,28 @@ from dataclasses import dataclass
 from math import ceil, prod
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pyopencl as cl
 
-from graphdl.compiler.program import Launch, Program, Slot
+from graphdl.compiler.program import Binding, Launch, Program
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.ahead import compile_ahead
-from graphdl.runtime.arrays import STORED, check_array, public_array
+from graphdl.runtime.arrays import check_array
 from graphdl.runtime.build import Progress, build, set_numbers, unwatched
 from graphdl.runtime.drivers.pocl_libraries import keep_loaded
+from graphdl.runtime.exchange import TURNS, Memory, Pending, exchange
 from graphdl.runtime.loop_limit import check_loops
 from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore
 
-_RUNS_AHEAD = 2
 _FLUSH_AFTER = 8
 """The number of launches after which the queue is flushed. PoCL and Intel start at once; drivers of GPUs may wait."""
-_MOST_HELD = 16
-"""The most launches of a program whose commands are held back until all are enqueued."""
 _SMALLEST_BUFFER = 16
 _LARGEST_SHOWN = 5
 _SMALLER_BATCH = "; a smaller batch needs less"
-
-
-class Pending:
-    """A fetched array that may not have arrived yet. One that is dropped unread waits for its arrival first."""
-
-    def __init__(self, slot: Slot, stored: np.ndarray, event: cl.Event) -> None:
-        self._slot = slot
-        self._stored = stored
-        self._event = event
-
-    def result(self) -> np.ndarray:
-        """Waits for the array and returns it.
-
-        Raises:
-            DeviceError: a launch before it failed.
-        """
-        with device_errors(f"fetching '{self._slot.name}'"):
-            self._event.wait()
-        return public_array(self._slot, self._stored)
 
 
 @dataclass(slots=True)
@@ -62,11 +42,13 @@ class Run:
     numbers: list[int]
     """The number of each launch: the order of ``Program.calls``, without the setup if that was not needed."""
     copies: list[cl.Event]
-    """The copies of the feeds."""
+    """The copies of the feeds, of those that the device copies."""
     launches: list[cl.Event]
     begin: float
     written: float
-    """The time when the feeds were ready to be copied. The host has waited for the run before the last until then."""
+    """The time when the feeds were written, or ready to be copied, after the host has waited for the run before the
+    last.
+    """
     end: float
     """The time when all launches were enqueued."""
 
@@ -91,20 +73,25 @@ class Executor:
         self.kernels = build(device, program.kernels, spans, progress=progress)
         store.add(program.variables.values())
         try:
+            self._slots = {
+                (place, name): exchange(device, slot)
+                for place, slots in (("feed", program.feeds), ("fetch", program.fetches))
+                for name, slot in slots.items()
+            }
             self._buffers = self._allocate()
         except cl.Error as error:
             raise DeviceError(f"no room on {device.info.name}: {error}\n{_memory_report(program)}") from error
-        self._staging = [
-            {name: np.empty(slot.shape, STORED[slot.element]) for name, slot in program.feeds.items()}
-            for _ in range(_RUNS_AHEAD)
-        ]
         self._order = [number for number, _ in program.calls()]
         self._setup = sum(number < program.setup_launches for number in self._order)
         self._version = -1
         """The version of the variables at the last run of the setup."""
         self._calls = self._bound()
-        self._in_flight: list[list[cl.Event]] = [[] for _ in range(_RUNS_AHEAD)]
+        """The calls of a run, for each turn."""
+        self._in_flight: list[list[cl.Event]] = [[] for _ in range(TURNS)]
+        self._unread: list[list[ref[Pending]]] = [[] for _ in range(TURNS)]
+        """The fetches of the last run of each turn."""
         self._runs = 0
+        self._last = cl.enqueue_marker(device.queue)
 
     def run(self, feeds: Mapping[str, Any] | None = None, queue: cl.CommandQueue | None = None) -> Run:
         """Enqueues one run. ``feeds`` has an array for each feed of the program; they are copied before this returns.
@@ -116,60 +103,49 @@ class Executor:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
             DeviceError: the device refuses a launch.
         """
-        return self._run(feeds or {}, queue or self.device.queue, None)
+        begin = perf_counter()
+        queue = queue or self.device.queue
+        copies = self._write_feeds(feeds or {}, queue)
+        if self._runs == TURNS and 0 < self.device.info.kernels_loaded < len(self.kernels.names):
+            keep_loaded(self.kernels.names)  # the first run has ended
+        written = perf_counter()
+        first = 0 if self._version != self.store.version else self._setup
+        launches = self._enqueue(queue, first)
+        self._in_flight[self._runs % TURNS] = [*copies, *launches[-1:]]
+        self._last = launches[-1] if launches else self._last
+        self._runs += 1
+        return Run(self._order[first:], copies, launches, begin, written, perf_counter())
 
     def run_and_fetch(self, feeds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Pending]:
-        """Enqueues one run like ``run``, and the copies of fetches like ``fetch_later``.
-
-        On a CPU the commands of a small program start when all are enqueued. Otherwise the threads of the driver wake
-        for each command, finish it, and sleep again, while they take turns with the host on its core.
+        """Enqueues one run like ``run``, and gives its fetches with these names like ``fetch_later``.
 
         Raises:
             ValueError: as ``run``.
             DeviceError: as ``run``.
         """
-        held = None
-        if self.device.info.kind == "cpu" and self.program.feeds and len(self._calls) <= _MOST_HELD:
-            held = cl.UserEvent(self.device.context)
-        fetched: dict[str, Pending] = {}
-        try:
-            self._run(feeds, self.device.queue, held)
-            for name in names:
-                fetched[name] = self.fetch_later(name)
-        finally:  # nothing that was enqueued may be dropped before this, because PyOpenCL would wait for it
-            if held is not None:
-                held.set_status(cl.command_execution_status.COMPLETE)
-        return fetched
+        self.run(feeds)
+        return {name: self.fetch_later(name) for name in names}
 
-    def _run(self, feeds: Mapping[str, Any], queue: cl.CommandQueue, held: cl.Event | None) -> Run:
-        """Enqueues one run, whose first command waits for ``held``."""
-        begin = perf_counter()
-        copies = self._write_feeds(feeds, queue, held)
-        if self._runs == _RUNS_AHEAD and 0 < self.device.info.kernels_loaded < len(self.kernels.names):
-            keep_loaded(self.kernels.names)  # the first run has ended
-        written = perf_counter()
-        first = 0 if self._version != self.store.version else self._setup
-        launches = self._enqueue(queue, first)
-        self._in_flight[self._runs % _RUNS_AHEAD] = [*copies, *launches[-1:]]
-        self._runs += 1
-        return Run(self._order[first:], copies, launches, begin, written, perf_counter())
-
-    def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue, held: cl.Event | None) -> list[cl.Event]:
-        """Waits for the run before the last, then enqueues the copies of the feeds. Returns their events."""
+    def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue) -> list[cl.Event]:
+        """Waits for the run before the last, then writes the feeds. Returns the events of the copies."""
         slots = self.program.feeds
         if wrong := sorted(feeds.keys() ^ slots.keys()):
             complaint = "is missing" if wrong[0] in slots else "is unknown"
             raise ValueError(f"input '{wrong[0]}' {complaint}; the program has {', '.join(slots) or 'none'}")
         arrays = {name: check_array("input", slot, feeds[name]) for name, slot in slots.items()}
-        turn = self._runs % _RUNS_AHEAD
+        turn = self._runs % TURNS
         with device_errors("writing the inputs"):
             for event in self._in_flight[turn]:
                 event.wait()
+            for weak in self._unread[turn]:
+                if (pending := weak()) is not None:
+                    pending.keep()
+            self._unread[turn] = []
             # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
             copies: list[cl.Event] = []
             self._in_flight[turn] = copies
             for name, array in arrays.items():
-                copies.append(self._write(name, array, turn, queue, None if held is None else [held]))
+                copies += self._slots["feed", name].write(array, turn, queue)
         return copies
 
     def _enqueue(self, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
@@ -179,7 +155,7 @@ class Executor:
             DeviceError: the device refuses a launch. The message names it and its places in the model.
         """
         launch_kernel = cl.enqueue_nd_range_kernel
-        calls, events = self._calls[first:], []
+        calls, events = self._calls[self._runs % TURNS][first:], []
         try:
             for call in calls[:_FLUSH_AFTER]:
                 events.append(launch_kernel(queue, *call))
@@ -206,12 +182,11 @@ class Executor:
 
     def fetch_later(self, name: str) -> Pending:
         """Like ``fetch``, but does not wait. Later runs do not change the result."""
-        slot = self.program.fetches[name]
-        stored = np.empty(slot.shape, STORED[slot.element])
+        turn = (self._runs - 1) % TURNS
         with device_errors(f"fetching '{name}'"):
-            event = cl.enqueue_copy(self.device.queue, stored, self._buffers["fetch", name], is_blocking=False)
-            self.device.queue.flush()
-        return Pending(slot, stored, event)
+            pending = self._slots["fetch", name].read(turn, self.device.queue, self._last)
+        self._unread[turn].append(ref(pending))
+        return pending
 
     def spoil(self) -> None:
         """Fills the fetches and the arena with NaN, which reveals elements that a kernel does not write.
@@ -220,9 +195,11 @@ class Executor:
             DeviceError: the device refuses.
         """
         with device_errors("filling the buffers"):
-            for (place, _), buffer in self._buffers.items():
-                if place in ("arena", "fetch"):
-                    cl.enqueue_fill_buffer(self.device.queue, buffer, np.full(1, 0xFF, np.uint8), 0, buffer.size)
+            self.device.queue.finish()
+            arena = self._buffers["arena", ""]
+            cl.enqueue_fill_buffer(self.device.queue, arena, np.full(1, 0xFF, np.uint8), 0, arena.size)
+            for name in self.program.fetches:
+                self._slots["fetch", name].spoil(self.device.queue)
         self._version = -1  # the results of the setup are gone, too
 
     def finish(self) -> None:
@@ -234,47 +211,52 @@ class Executor:
         with device_errors("running the program"):
             self.device.queue.finish()
 
-    def _write(
-        self, name: str, array: np.ndarray, turn: int, queue: cl.CommandQueue, wait_for: list[cl.Event] | None
-    ) -> cl.Event:
-        staging = self._staging[turn][name]
-        np.copyto(staging, array, casting="same_kind")
-        return cl.enqueue_copy(queue, self._buffers["feed", name], staging, is_blocking=False, wait_for=wait_for)
-
     def _allocate(self) -> dict[tuple[str, str], cl.Buffer]:
-        """All buffers, by place and name."""
+        """The buffers of the arena, the variables and the constants, by place and name."""
         program, context, flags = self.program, self.device.context, cl.mem_flags
         buffers = {("arena", ""): cl.Buffer(context, flags.READ_WRITE, max(program.arena_bytes, _SMALLEST_BUFFER))}
         for name in program.variables:
             buffers["variable", name] = self.store.buffer(name)
-        for name, slot in program.feeds.items():
-            buffers["feed", name] = cl.Buffer(context, flags.READ_WRITE, slot.nbytes)
-        for name, slot in program.fetches.items():
-            buffers["fetch", name] = cl.Buffer(context, flags.READ_WRITE, slot.nbytes)
         for name, array in program.constants.items():
             stored = np.ascontiguousarray(array)
             buffers["constant", name] = cl.Buffer(context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=stored)
         return buffers
 
-    def _bound(self) -> list[tuple[Any, ...]]:
-        """The arguments of every ``enqueue_nd_range_kernel`` call of a run, without the queue."""
+    def _bound(self) -> list[list[tuple[Any, ...]]]:
+        """The arguments of every ``enqueue_nd_range_kernel`` call of a run, without the queue, for each turn."""
         launches = self.program.launches
         for launch in launches:
             self._check(launch)
         with device_errors("preparing the launches"):
-            return [self._bind(launches[number], turns) for number, turns in self.program.calls()]
+            calls = [self._bind(launches[number], turns) for number, turns in self.program.calls()]
+        return [[each[turn] for each in calls] for turn in range(TURNS)]
 
-    def _bind(self, launch: Launch, turns: Sequence[int]) -> tuple[Any, ...]:
-        """The arguments of one enqueue, for a launch at the given turns of its loops.
+    def _bind(self, launch: Launch, turns: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The arguments of one enqueue, for a launch at the given turns of its loops: for each turn of the runs.
 
         They are positional because keyword arguments cost time.
         """
-        kernel = self.kernels.create(launch.kernel)
-        for index, binding in enumerate(launch.bindings):
-            kernel.set_arg(2 * index, self._buffers[binding.place, binding.name])
-            kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
-        set_numbers(kernel, launch.numbers)
-        return kernel, launch.global_size, launch.local_size, None, None
+        places = [self._memory(binding) for binding in launch.bindings]
+        calls: list[tuple[Any, ...]] = []
+        for turn in range(TURNS):
+            memory = [each[turn] for each in places]
+            if calls and memory == [each[0] for each in places]:
+                calls.append(calls[0])
+                continue
+            kernel = self.kernels.create(launch.kernel)
+            for index, (binding, each) in enumerate(zip(launch.bindings, memory, strict=True)):
+                kernel.set_arg(2 * index, each)
+                kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
+            set_numbers(kernel, launch.numbers)
+            calls.append((kernel, launch.global_size, launch.local_size, None, None))
+        return calls
+
+    def _memory(self, binding: Binding) -> list[Memory]:
+        """What an operand of a launch is bound to, for each turn of the runs."""
+        slot = self._slots.get((binding.place, binding.name))
+        if slot is None:
+            return [self._buffers[binding.place, binding.name]] * TURNS
+        return [slot.memory(turn) for turn in range(TURNS)]
 
     def _check(self, launch: Launch) -> None:
         """Raises an error if a launch does not fit its kernel or the device."""

@@ -49,6 +49,8 @@ class DeviceInfo:
     """Bytes of a cache line; 64 if the driver reports none."""
     unified_memory: bool = False
     """Whether it shares the host's memory (an integrated GPU, a CPU)."""
+    shares_memory: bool = False
+    """Whether the device and the host can use the same memory without commands (fine-grained shared virtual memory)."""
     usable: bool = True
     """Whether it is available and has a compiler."""
     kernels_per_program: int = 32

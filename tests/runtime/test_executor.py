@@ -108,6 +108,41 @@ def test_a_fetch_that_nobody_asks_for_does_no_harm(executor):
     assert float(executor.fetch("total")) == 3 * 3 * N
 
 
+@pytest.mark.parametrize("shares", [True, False])
+def test_feeds_and_fetches_in_shared_memory_or_copied(program, device, shares):
+    """The same numbers either way. In shared memory the device copies nothing, and each of two runs has its place."""
+    if shares and not device.info.shares_memory:
+        pytest.skip("the device shares no memory with the host")
+    own = open_info(replace(device.info, shares_memory=shares))
+    executor = Executor(program, own, VariableStore(own))
+    pending = []
+    for step in range(5):
+        run = executor.run({"x": np.full(N, float(step))})
+        assert len(run.copies) == (0 if shares else 1)
+        pending.append(executor.fetch_later("total"))
+    executor.spoil()  # the last runs of both turns were not read
+    totals = [float(each.result()) for each in pending[:3]]
+    assert totals == [0, 3 * N, 9 * N]
+    executor.run({"x": np.zeros(N)})
+    assert float(executor.fetch("total")) == 3 * N * 10
+
+
+def test_large_feeds_are_copied(program, device, store):
+    """They would take their memory twice."""
+    wide = replace(program, feeds={"x": Slot("x", (1 << 19,), "float")})
+    assert len(Executor(wide, device, store).run({"x": np.ones(1 << 19)}).copies) == 1
+
+
+def test_a_result_outlives_its_executor(program, device, store):
+    pending = []
+    for turn in range(1, 31):
+        executor = Executor(program, device, store)
+        executor.run({"x": np.ones(N)})
+        pending.append((turn, executor.fetch_later("total")))
+        del executor
+    assert all(float(each.result()) == 3 * N * turn for turn, each in pending)
+
+
 def test_programs_share_variables(program, device, store):
     first, second = Executor(program, device, store), Executor(program, device, store)
     first.run({"x": np.ones(N)})
