@@ -1,7 +1,8 @@
 """Diagnostics about a user's model or data, and the errors that carry them.
 
 A code is ``E`` (error) or ``W`` (warning) and four digits. The first two digits name the family: ``01`` syntax, ``02``
-names, ``03`` types and values, ``04`` shapes, ``05`` graph, ``06`` numbers and training, ``07`` data, ``08`` devices.
+names, ``03`` types and values, ``04`` shapes, ``05`` graph, ``06`` numbers and training, ``07`` data, ``08`` devices,
+``09`` ONNX.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from graphdl.data.known import Known
     from graphdl.language.expansion.expander import Loaded
+    from graphdl.onnx import Imported
     from graphdl.training.fit import TrainingOptions, TrainingRun
     from graphdl.training.inference import Measurement
     from graphdl.training.loop import Observer
@@ -66,6 +67,46 @@ def loads(
 ) -> Model:
     """The model of a text in the language; see ``load``."""
     return Model(Source("<string>", text), net=net, seed=seed, device=device, settings=settings)
+
+
+def import_onnx(
+    path: str | os.PathLike[str],
+    *,
+    constants: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    device: str | None = None,
+) -> Model:
+    """The model of an ONNX file, with its weights.
+
+    ``constants`` fixes the values of inputs of the graph, by name. ``sizes`` are lengths of dimensions that the file
+    leaves open, by name; the batch needs none. ``str(model.source)`` is its text in the language.
+
+    Raises:
+        ModelError: E0901, the package ``onnx`` is not installed; E0902, the file cannot be read; E0903, it holds what
+            is not supported: all of it is named.
+    """
+    from graphdl.onnx import read_file
+
+    return of_imported(read_file(Path(path), constants=constants, sizes=sizes), device=device)
+
+
+def of_imported(imported: Imported, *, device: str | None = None) -> Model:
+    """The model of an imported net, with its weights."""
+    model = Model(Source("<imported>", imported.text), device=device)
+    checkpoint.assign(model.network, checkpoint.Checkpoint(imported.weights), Path("the imported file"))
+    return model
+
+
+def write_imported(imported: Imported, path: Path) -> Path:
+    """Writes an imported net, and its weights beside it; returns the path of the weights.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    weights = path.with_suffix(".safetensors")
+    checkpoint.write_atomically(path, imported.text.encode())
+    checkpoint.save(weights, checkpoint.Checkpoint(imported.weights))
+    return weights
 
 
 def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFolder]:

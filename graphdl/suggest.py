@@ -34,26 +34,28 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     A name is near if its Damerau–Levenshtein distance (a swap of neighbours is one edit) is at most a third of the
     longer name's length, or if ``name`` continues it (padding: pad).
+    Of equally near names one of the same length is taken.
     """
     left = _left.get()
     if len(name) > _LONGEST or (left is not None and left[0] <= 0):
         return None
     candidates = sorted({*known} - {name})
     work = len(candidates)
-    best: tuple[int, str] | None = None
+    best: tuple[int, int, str] | None = None  # the edits and the letters too few or too many, before the name
     for candidate in candidates:
         allowed = max(1, max(len(name), len(candidate)) // 3)
         if len(candidate) >= 3 and name.startswith(candidate) and len(name) >= 4:
-            best = best or (allowed, candidate)  # padding for pad
-        if abs(len(candidate) - len(name)) > allowed:
+            best = best or (allowed, 0, candidate)  # padding for pad
+        letters = abs(len(candidate) - len(name))
+        if letters > allowed:
             continue
         work += len(name) * len(candidate)
         slips = _distance(name.lower(), candidate.lower())
-        if slips <= min(allowed, len(candidate) - 1) and (best is None or slips < best[0]):
-            best = slips, candidate
+        if slips <= min(allowed, len(candidate) - 1) and (best is None or (slips, letters) < best[:2]):
+            best = slips, letters, candidate
     if left is not None:
         left[0] -= work
-    return best[1] if best else None
+    return best[2] if best else None
 
 
 def did_you_mean(name: str, known: Iterable[str], quote: str = "'") -> str | None:

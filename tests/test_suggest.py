@@ -16,6 +16,7 @@ from graphdl.suggest import did_you_mean, enumerated, limited_suggestions, neare
         ("cnov", ["conv", "cos"], "conv"), ("padding", ["pad", "bias"], "pad"), ("relus", ["relu", "rnn"], "relu"),
         ("widht", ["width", "weight"], "width"), ("xyz", ["conv", "relu"], None), ("a", ["b"], None),
         ("conv", [], None), ("widht", ["classes", "widths"], "widths"),
+        ("tahn", ["tan", "tanh"], "tanh"),
     ],
 )  # fmt: skip
 def test_the_nearest_name(name, known, answer):

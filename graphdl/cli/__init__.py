@@ -35,11 +35,14 @@ VERBS = {
     "profile": "time a training step or a prediction by kernel, module and line",
     "tune": "measure which forms of the kernels are the fastest on this device, and keep them",
     "view": "the interactive page of a model or a run, or a picture for documents",
+    "import": "an ONNX model as a file of the language, with its weights",
     "explain": "the long form of a diagnostic's code; a parameter's gradient, path by path",
     "lsp": "the language server, which editors start",
     "devices": "list every OpenCL device, and say which would be used and why",
 }
 
+MODULES = {"import": "import_"}
+"""The modules of verbs whose names are words of Python."""
 
 _CLOSED = 128 + 13
 """The exit code of a process that SIGPIPE ends. Windows does not have it."""
@@ -67,7 +70,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command = importlib.import_module(f"graphdl.cli.{cmd_name.replace('-', '_')}").command
+        command = importlib.import_module(f"graphdl.cli.{MODULES.get(cmd_name, cmd_name)}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -88,6 +88,20 @@ class Sum(Combining):
 
 
 @dataclass
+class Product(Combining):
+    """A product."""
+
+    def start(self) -> str:
+        return "1"
+
+    def combine(self, value: str, position: str, width: int) -> list[str]:
+        return [f"{self.name} *= {value};"]
+
+    def combine_lane(self, digit: str) -> list[str]:
+        return [f"{self.name}_all *= {self.name}.s{digit};"]
+
+
+@dataclass
 class Maximum(Combining):
     """The greatest value, or NaN if any value is NaN.
 
@@ -168,7 +182,13 @@ class ArgMax(Maximum):
         return f"{self.name}{suffix}_at"
 
 
-_KINDS: Mapping[str, type[Combining]] = {"sum": Sum, "max": Maximum, "min": Minimum, "argmax": ArgMax}
+_KINDS: Mapping[str, type[Combining]] = {
+    "sum": Sum,
+    "product": Product,
+    "max": Maximum,
+    "min": Minimum,
+    "argmax": ArgMax,
+}
 
 
 def kind_of(root: Tensor) -> type[Combining]:

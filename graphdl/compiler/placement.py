@@ -186,7 +186,8 @@ def constant_values(plans: Sequence[KernelPlan]) -> dict[str, np.ndarray]:
                     found |= linked.program.constants
         for x in p.inputs:
             if isinstance(x.operation, Array):
-                values = np.array(x.operation.values, x.stored.numpy)
+                with np.errstate(over="ignore"):  # a number that is too large for single precision is infinite
+                    values = np.array(x.operation.values, x.stored.numpy)
                 found[_constant_name(x.operation)] = values.reshape(x.shape)
     return found
 

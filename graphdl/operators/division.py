@@ -65,3 +65,14 @@ def whole_remainder(width: int) -> str:
         f"  return {_OTHER_SIGN} ? r + b : r;\n"
         "}\n"
     )
+
+
+def truncated_remainder(width: int) -> str:
+    """``a - b * trunc(a / b)`` of ints, or 0 where b is 0."""
+    kind = f"int{_suffix(width)}"
+    return (
+        f"inline {kind} truncated_remainder{width}({kind} a, {kind} divisor) {{\n"
+        f"  const {kind} b = ((divisor == 0) | (divisor == -1)) ? ({kind})(1) : divisor;\n"
+        "  return a % b;\n"
+        "}\n"
+    )

@@ -494,6 +494,26 @@ def _lower(row: Row) -> Callable[[Lowering], Sequence[Tensor]]:
 _PORTS = {1: ("x",), 2: ("a", "b"), 3: ("mask", "a", "b")}
 
 
+def _primitive(key: str) -> Primitive:
+    row = ROWS[key]
+    return Primitive(
+        key,
+        _PORTS[row.arity],
+        infer=_infer(row),
+        lower=_lower(row),
+        elementwise=True,
+        foldable=row.fold,
+        flat=row.operation.gradient is None,
+        documentation=row.documentation,
+    )
+
+
+def elementwise_primitive(key: str, arity: int, code: Code, fold: Callable[..., Any] | None, **row: Any) -> Primitive:
+    """Adds a row from another file, and returns its primitive. ``row`` has the further arguments of a row."""
+    _row(key, arity, code, fold, **row)
+    return _primitive(key)
+
+
 def _cast_primitive(name: str, element: Element, fold: Callable[..., Any]) -> Primitive:
     return Primitive(
         name,
@@ -509,20 +529,7 @@ def _cast_primitive(name: str, element: Element, fold: Callable[..., Any]) -> Pr
 CATEGORY = "Element by element"
 
 PRIMITIVES: tuple[Primitive, ...] = (
-    *(
-        Primitive(
-            key,
-            _PORTS[row.arity],
-            infer=_infer(row),
-            lower=_lower(row),
-            elementwise=True,
-            foldable=row.fold,
-            flat=row.operation.gradient is None,
-            documentation=row.documentation,
-        )
-        for key, row in ROWS.items()
-        if not key.startswith("to_")
-    ),
+    *(_primitive(key) for key in ROWS if not key.startswith("to_")),
     _cast_primitive("float", "float", float),
     _cast_primitive("int", "int", int),
     Primitive(

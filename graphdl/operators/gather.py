@@ -256,13 +256,14 @@ def _infer_take(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> S
     _whole(index, 1, "take")
     if not table.rank:
         raise OperatorError("E0402", f"take wants a table of rows, and {table} is a number", inputs=(0,))
-    if index.classes is not None and index.classes > table.shape[0]:
+    axis = axis_of(types, attributes)
+    if index.classes is not None and index.classes > table.shape[axis]:
         raise OperatorError(
             "E0409",
-            f"{index} counts {index.classes} classes, and the table {table} has {table.shape[0]} rows",
+            f"{index} counts {index.classes} classes, and the table {table} has {table.shape[axis]} rows",
             inputs=(0, 1),
         )
-    return (TensorType((*index.shape, *table.shape[1:]), table.element),)
+    return (TensorType((*table.shape[:axis], *index.shape, *table.shape[axis + 1 :]), table.element),)
 
 
 def _lower_take(node: Lowering) -> Sequence[Tensor]:
@@ -270,7 +271,39 @@ def _lower_take(node: Lowering) -> Sequence[Tensor]:
     own = node.batched[0]
     if own and not node.batched[1]:
         index = broadcast_to(index, (node.batch, *index.shape))
-    return (take(table, index, known=_known(node), own=own),)
+    axis, lead = axis_of(node.types, node.attributes), 1 if own else 0
+    others = [d for d in range(lead, table.rank) if d != axis + lead]
+    rows = transpose(table, (*range(lead), axis + lead, *others))
+    taken = take(rows, index, known=_known(node), own=own)
+    # the dimensions of the index move to the place of the one that they replace
+    first = 1 if any(node.batched) else 0
+    places, rest = node.types[1].rank, first + node.types[1].rank
+    order = (*range(first), *range(rest, rest + axis), *range(first, first + places), *range(rest + axis, taken.rank))
+    return (transpose(taken, order),)
+
+
+def _infer_gather(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x, index = types
+    axis = axis_of(types, attributes)
+    _whole(index, 1, "gather")
+    if index.rank != x.rank or _without(index.shape, axis) != _without(x.shape, axis):
+        raise OperatorError(
+            "E0409", f"gather along dimension {axis} wants an index that is like {x} in all others, and found {index}",
+            inputs=(0, 1),
+        )  # fmt: skip
+    if index.classes is not None and index.classes > x.shape[axis]:
+        raise OperatorError("E0409", f"{index} counts beyond the {x.shape[axis]} places of {x}", inputs=(0, 1))
+    return (TensorType(index.shape, x.element),)
+
+
+def _lower_gather(node: Lowering) -> Sequence[Tensor]:
+    x, index = _paired(node)
+    axis = axis_of(node.types, node.attributes) + (1 if any(node.batched) else 0)
+    count, length = index.shape[axis], x.shape[-1]
+    others = _without(index.shape, axis)
+    x = broadcast_to(reshape(x, (*others, 1, length)), (*others, count, length))
+    y = pick(x, _axis_last(index, axis), known=_known(node))
+    return (transpose(y, (*range(axis), y.rank - 1, *range(axis, y.rank - 1))),)
 
 
 CATEGORY = "Classes and look-up"
@@ -289,7 +322,12 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "equal elements keep their order, and NaN is last.",
     ),
     Primitive(
-        "take", ("table", "index"), _infer_take, _lower_take, places=lambda types, attributes: types[0].shape[0],
-        documentation="Rows of a table; NaN where the index is out of range.",
+        "take", ("table", "index"), _infer_take, _lower_take, (Hyper("axis", "int", 0),), places=_places,
+        documentation="Rows of a table, or its slices along another `axis`; NaN where the index is out of range.",
+    ),
+    Primitive(
+        "gather", ("x", "index"), _infer_gather, _lower_gather, (Hyper("axis", "int", -1),), places=_places,
+        documentation="The elements of x along a dimension at several indices for each place in the other dimensions; "
+        "NaN where the index is out of range.",
     ),
 )  # fmt: skip

@@ -18,7 +18,8 @@ from graphdl.operators.tensor import Operation, Tensor, constant
 class Reduction(Operation):
     """Combines the elements along ``axes``, which become dimensions of length 1.
 
-    The kinds are ``sum``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over ``axes``).
+    The kinds are ``sum``, ``product``, ``max``, ``min`` and ``argmax`` (the first greatest, in row-major order over
+    ``axes``).
     """
 
     kind: str
@@ -56,6 +57,8 @@ class Reduction(Operation):
             return (broadcast_to(g, x.shape),)
         if self.kind == "argmax":
             return (None,)
+        if self.kind == "product":
+            return (g * _product_of_others(x, y, self.axes),)
         source = x if self.kind == "max" else -x
         winner = reshape(reduce("argmax", source, self.axes, keep=False), y.shape)
         return (apply("where", apply("equal", positions(x.shape, self.axes), winner), g, 0.0),)
@@ -68,6 +71,15 @@ class Reduction(Operation):
         if self.kind != "sum":
             return None
         return reshape(reduce("sum", inputs[0], (0, *(a + 1 for a in self.axes))), y.shape)
+
+
+def _product_of_others(x: Tensor, y: Tensor, axes: Sequence[int]) -> Tensor:
+    """For each element, the product ``y`` without it. ``y`` is divided by it, unless it is zero."""
+    zero = apply("equal", x, 0.0)
+    factors = apply("where", zero, 1.0, x)
+    zeros = reduce("sum", cast(zero, "float"), axes)
+    alone = apply("where", apply("equal", zeros, 1.0), reduce("product", factors, axes), 0.0)
+    return apply("where", zero, alone, y / factors)
 
 
 def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> Tensor:
@@ -201,6 +213,10 @@ CATEGORY = "Reductions"
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("sum", ("x",), _infer, _lower("sum"), _HYPERS, documentation="The sum over all dimensions, or `axis`."),
     Primitive("mean", ("x",), _infer_float, _lower("sum", mean=True), _HYPERS, documentation="The arithmetic mean."),
+    Primitive(
+        "product", ("x",), _infer, _lower("product"), _HYPERS,
+        documentation="The product over all dimensions, or `axis`.",
+    ),
     Primitive("max", ("x",), _infer, _lower("max"), _HYPERS, documentation="The greatest element."),
     Primitive("min", ("x",), _infer, _lower("min"), _HYPERS, documentation="The least element."),
     Primitive(

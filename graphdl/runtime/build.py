@@ -50,8 +50,9 @@ class BuiltKernels:
 
 def set_numbers(kernel: cl.Kernel, numbers: Sequence[int | float]) -> None:
     """Sets the last arguments of a kernel: see ``Launch.numbers``."""
-    for index, number in enumerate(numbers, kernel.num_args - len(numbers)):
-        kernel.set_arg(index, np.float32(number) if isinstance(number, float) else np.int32(number))
+    with np.errstate(over="ignore"):  # a number that is too large for single precision is infinite
+        for index, number in enumerate(numbers, kernel.num_args - len(numbers)):
+            kernel.set_arg(index, np.float32(number) if isinstance(number, float) else np.int32(number))
 
 
 _Invoker = tuple[Callable[..., Any], Callable[..., Any]]

@@ -114,6 +114,18 @@ def padded(x: torch.Tensor, pad: Any, value: float = 0.0) -> torch.Tensor:
     return f.pad(x, [n for pair in reversed(pairs) for n in pair], value=value)
 
 
+def product_over(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:
+    for axis in sorted(axes, reverse=True):
+        x = x.prod(axis, keepdim=keep)
+    return x
+
+
+def scattered(x: torch.Tensor, index: torch.Tensor, values: torch.Tensor, axis: int, kind: str) -> torch.Tensor:
+    if kind == "set":
+        return x.scatter(axis, index.long(), values)
+    return x.scatter_reduce(axis, index.long(), values, kind, include_self=True)
+
+
 T = torch
 CASES: list[Case] = [
     *unary("exp", T.exp),
@@ -130,6 +142,15 @@ CASES: list[Case] = [
     *unary("sin", T.sin),
     *unary("cos", T.cos),
     *unary("tanh", T.tanh),
+    *unary("tan", T.tan, draw=lambda g, s: g.uniform(-1.3, 1.3, s)),
+    *unary("asin", T.asin, draw=lambda g, s: g.uniform(-0.95, 0.95, s)),
+    *unary("acos", T.acos, draw=lambda g, s: g.uniform(-0.95, 0.95, s)),
+    *unary("atan", T.atan),
+    *unary("sinh", T.sinh),
+    *unary("cosh", T.cosh),
+    *unary("asinh", T.asinh),
+    *unary("acosh", T.acosh, draw=lambda g, s: g.uniform(1.1, 4.0, s)),
+    *unary("atanh", T.atanh, draw=lambda g, s: g.uniform(-0.95, 0.95, s)),
     *unary("sigmoid", T.sigmoid),
     *unary("softplus", f.softplus),
     *unary("erf", T.erf),
@@ -156,6 +177,7 @@ CASES: list[Case] = [
              {"axis": axis, "keep": keep}, draw=draw)
         for name, op, draw in (
             ("sum", T.sum, None),
+            ("product", product_over, apart_from_zero),
             ("mean", T.mean, None),
             ("max", T.amax, distinct),
             ("min", T.amin, distinct),
@@ -309,6 +331,44 @@ CASES: list[Case] = [
     Case("rank_of", [(5, 33), (5,)], lambda x, i: (x > grouped_pick(x, i)[:, None]).sum(1).double(),
          whole={1: 33}, smooth=False),
     Case("take", [(None, 11, 17), (5, 6)], lambda t, i: t[i.long()], whole={1: 11}),
+    Case("take", [(None, 9, 11, 3), (5, 2, 4)], lambda t, i: t[:, i.long()].movedim(0, 1), {"axis": 1}, whole={1: 11}),
+    Case("take", [(5, 9, 7), (5, 4)],
+         lambda t, i: T.stack([a[:, b.long()] for a, b in zip(t, i, strict=True)]), {"axis": -1}, whole={1: 7}),
+    Case("gather", [(5, 9, 7), (5, 9, 4)], lambda x, i: x.gather(2, i.long()), {"axis": -1}, whole={1: 7}),
+    Case("gather", [(5, 9, 7), (5, 3, 7)], lambda x, i: x.gather(1, i.long()), {"axis": 0}, whole={1: 9}),
+    Case("gather", [(None, 9, 7), (5, 3, 7)], lambda x, i: x.expand(5, 9, 7).gather(1, i.long()), {"axis": 0},
+         whole={1: 9}),
+    Case("scatter", [(5, 33), (5, 1), (5, 1)], lambda x, i, v: scattered(x, i, v, 1, "set"), whole={1: 33}),
+    *[
+        Case("scatter", [(5, 9, 7), (5, 9, 11), (5, 9, 11)],
+             lambda x, i, v, kind=theirs: scattered(x, i, v, 2, kind), {"axis": 1, "reduce": ours}, whole={1: 7},
+             draw=apart_from_zero if ours == "multiply" else distinct)
+        for ours, theirs in (("add", "sum"), ("multiply", "prod"), ("maximum", "amax"), ("minimum", "amin"))
+    ],
+    Case("scatter", [(None, 9, 7), (5, 4, 7), (5, 4, 7)],
+         lambda x, i, v: scattered(x.expand(5, 9, 7), i, v, 1, "sum"), {"axis": 0, "reduce": "add"}, whole={1: 9}),
+    *[
+        Case("einsum", shapes, reference, {"equation": equation})
+        for equation, shapes, reference in (
+            ("ij,jk->ik", [(5, 7, 9), (None, 9, 3)], lambda a, b: T.einsum("bij,jk->bik", a, b)),
+            ("hqd,hkd->hqk", [(5, 2, 7, 9), (5, 2, 3, 9)], lambda a, b: T.einsum("bhqd,bhkd->bhqk", a, b)),
+            ("i,j->ji", [(5, 7), (5, 9)], lambda a, b: T.einsum("bi,bj->bji", a, b)),
+            ("...i,i", [(5, 2, 3, 9), (None, 9)], lambda a, b: T.einsum("b...i,i->b...", a, b)),
+            ("ii->i", [(5, 7, 7)], lambda a: a.diagonal(dim1=1, dim2=2)),
+            ("ij->", [(5, 7, 3)], lambda a: a.sum((1, 2))),
+            ("i,ij,jk->k", [(5, 7), (5, 7, 3), (None, 3, 9)], lambda a, b, c: T.einsum("bi,bij,jk->bk", a, b, c)),
+        )
+    ],
+    *[
+        Case(name, [(5, 31), (5, 31)], reference, whole={0: 97, 1: 97}, smooth=False)
+        for name, reference in (("bit_and", T.bitwise_and), ("bit_or", T.bitwise_or), ("bit_xor", T.bitwise_xor))
+    ],
+    Case("bit_not", [(5, 31)], T.bitwise_not, whole={0: 97}, smooth=False),
+    *[
+        Case(name, [(5, 31), (5, 31)], reference, whole={0: 97, 1: 7}, smooth=False)
+        for name, reference in (("shift_left", T.bitwise_left_shift), ("shift_right", T.bitwise_right_shift))
+    ],
+    *binary("fmod", T.fmod, draw=apart_from_zero, smooth=False),
     Case("take", [(None, 11), (5,)], lambda t, i: t[i.long()], whole={1: 11}),
     Case("take", [(5, 11, 3), (5, 6)], lambda t, i: T.stack([a[b.long()] for a, b in zip(t, i, strict=True)]),
          whole={1: 11}),

@@ -1,0 +1,43 @@
+"""Names of the language for names of an ONNX graph."""
+
+from __future__ import annotations
+
+import re
+
+from graphdl.language.expansion.files import library_index
+from graphdl.operators import PRIMITIVES
+from graphdl.operators.initializers import INITIALIZERS
+
+_RESERVED = frozenset([
+    "if", "else", "for", "in", "as", "and", "or", "not", "scan", "repeat", "true", "false", "none", "training", "len",
+    "is_list", "tensor", "float", "int", "bool", "class", "input", "output", "loss", "metric", "param", "state",
+    "update", "emit", "assert", "chain",
+])  # fmt: skip
+"""Names that have a meaning of their own, at least at the start of a statement."""
+_MOST = 60
+"""The most characters of a name; of a longer one the end is kept."""
+
+
+class Names:
+    """Gives each name of a graph its own name of the language: the same one, if it is one and is free."""
+
+    def __init__(self) -> None:
+        self._taken = {*_RESERVED, *PRIMITIVES, *INITIALIZERS, *library_index()}
+
+    def new(self, wanted: str) -> str:
+        """A name that no other call has returned."""
+        base = simple(wanted)
+        name, number = base, 1
+        while name in self._taken:
+            number += 1
+            name = f"{base}_{number}"
+        self._taken.add(name)
+        return name
+
+
+def simple(wanted: str) -> str:
+    """The letters, digits and ``_`` of a name: ``/layer1/0/conv1/Conv_output_0`` is ``layer1_0_conv1``."""
+    path = re.sub(r"_output_\d+$", "", wanted)
+    parts = [part for part in re.split(r"[^0-9A-Za-z_]+", path) if part]
+    name = "_".join(parts)[-_MOST:].lstrip("_") or "t"
+    return f"t{name}" if name[0].isdigit() else name
