@@ -41,6 +41,22 @@ def test_a_port_can_be_filled_by_name():
     assert g.outputs["y"].node.inputs == (g.inputs["z"], g.inputs["x"])
 
 
+def test_a_port_of_ints_or_bools_may_have_a_number_as_its_default():
+    before = "block cut(): x: [n], many: int = n, on: bool = true -> y { y = where(on, x * many, x) }"
+    g = body("output y = x -> cut", inputs="input x: [4]", before=before)
+    found = {node.attributes["value"]: node.outputs[0].type.element for node in g.nodes if node.operator == "constant"}
+    assert found[4] == "int"
+    assert found[True] == "bool"
+
+
+def test_a_port_of_ints_refuses_a_fraction_as_its_default():
+    with pytest.raises(AssertionError, match="float is not int"):
+        body(
+            "output y = x -> cut", inputs="input x: [4]",
+            before="block cut(): x: [n], many: int = 2.5 -> y { y = x * many }",
+        )  # fmt: skip
+
+
 def test_hyperparameters_by_position_and_by_name():
     g = body("output y = x -> conv(5, 3, pad = 1, bias = false)")
     assert shapes_of(g) == {"y.conv.W": [5, 3, 3, 3]}

@@ -10,7 +10,7 @@ from graphdl.resources import resource
 NAMES = [
     "accuracy", "adaptive_avgpool", "adaptive_maxpool", "avgpool", "avgpool1d", "avgpool3d", "batchnorm",
     "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "celu", "channel_shuffle", "conv",
-    "conv1d", "conv3d", "conv_transpose", "conv_transpose1d", "conv_transpose3d", "cross_entropy", "dropout",
+    "conv1d", "conv3d", "conv_transpose", "conv_transpose1d", "conv_transpose3d", "cross_entropy", "ctc", "dropout",
     "elu", "embedding", "flatten", "gelu", "global_avgpool", "global_avgpool1d", "global_avgpool3d",
     "global_lppool", "global_maxpool", "global_maxpool1d", "global_maxpool3d", "grid_sample", "groupnorm",
     "gru", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "hinge", "huber", "identity",

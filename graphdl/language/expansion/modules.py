@@ -8,6 +8,7 @@ from typing import Any
 
 from graphdl.graph.builder import Naming
 from graphdl.graph.model import Module, Value
+from graphdl.graph.types import Element
 from graphdl.language import syntax
 from graphdl.language.expansion import limits, shapes
 from graphdl.language.expansion.arguments import bind, missing, too_many_inputs
@@ -256,7 +257,8 @@ def _default(expansion: Expansion, port: syntax.Port, scope: Scope, bound: dict[
     assert port.default is not None
     value = expansion.operand(port.default, scope)
     if not isinstance(value, Value):
-        value = expansion.tensor_of_numbers(value, "float", scope.frame.naming.module, port.default.span)
+        element: Element | None = "float" if port.type is None or port.type.base == "float" else None
+        value = expansion.tensor_of_numbers(value, element, scope.frame.naming.module, port.default.span)
     if port.type is not None:
         owner = scope.frame.definition.name if scope.frame.definition else "the net"
         shapes.match(
