@@ -40,7 +40,7 @@ def as_feed(
     ``check_feed``.
     """
     spans = spans or {}
-    complaints = list(_names(types, arrays, spans))
+    complaints = list(_names(types, arrays, spans)) if arrays.keys() != types.keys() else []
     values = {name: np.asarray(arrays[name]) for name in types if name in arrays}
     batches: dict[str, int] = {}
     for name, array in values.items():

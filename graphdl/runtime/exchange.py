@@ -16,8 +16,9 @@ import numpy as np
 import pyopencl as cl
 
 from graphdl.compiler.program import Slot
+from graphdl.diagnostics import DeviceError
 from graphdl.runtime.arrays import STORED, public_array
-from graphdl.runtime.opencl import Device, device_errors
+from graphdl.runtime.opencl import Device
 
 TURNS = 2
 """The number of runs that can be in flight. Run ``n`` has turn ``n % TURNS``."""
@@ -47,8 +48,10 @@ class Pending:
         Raises:
             DeviceError: a launch before it failed.
         """
-        with device_errors(f"fetching '{self._slot.name}'"):
+        try:
             self._event.wait()
+        except cl.Error as error:
+            raise DeviceError(f"fetching '{self._slot.name}' failed: {error}") from error
         self.keep()
         return public_array(self._slot, self._stored)
 

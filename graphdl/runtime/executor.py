@@ -129,23 +129,26 @@ class Executor:
     def _write_feeds(self, feeds: Mapping[str, Any], queue: cl.CommandQueue) -> list[cl.Event]:
         """Waits for the run before the last, then writes the feeds. Returns the events of the copies."""
         slots = self.program.feeds
-        if wrong := sorted(feeds.keys() ^ slots.keys()):
-            complaint = "is missing" if wrong[0] in slots else "is unknown"
-            raise ValueError(f"input '{wrong[0]}' {complaint}; the program has {', '.join(slots) or 'none'}")
+        if feeds.keys() != slots.keys():
+            wrong = min(feeds.keys() ^ slots.keys())
+            complaint = "is missing" if wrong in slots else "is unknown"
+            raise ValueError(f"input '{wrong}' {complaint}; the program has {', '.join(slots) or 'none'}")
         arrays = {name: check_array("input", slot, feeds[name]) for name, slot in slots.items()}
         turn = self._runs % TURNS
-        with device_errors("writing the inputs"):
+        # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
+        copies: list[cl.Event] = []
+        try:  # a context manager would take longer: small predictions find little of the host's code in the caches
             for event in self._in_flight[turn]:
                 event.wait()
             for weak in self._unread[turn]:
                 if (pending := weak()) is not None:
                     pending.keep()
             self._unread[turn] = []
-            # PyOpenCL waits for a copy when its event is dropped. So the events are kept until this turn comes again.
-            copies: list[cl.Event] = []
             self._in_flight[turn] = copies
             for name, array in arrays.items():
                 copies += self._slots["feed", name].write(array, turn, queue)
+        except cl.Error as error:
+            raise DeviceError(f"writing the inputs failed: {error}") from error
         return copies
 
     def _enqueue(self, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
@@ -183,8 +186,10 @@ class Executor:
     def fetch_later(self, name: str) -> Pending:
         """Like ``fetch``, but does not wait. Later runs do not change the result."""
         turn = (self._runs - 1) % TURNS
-        with device_errors(f"fetching '{name}'"):
+        try:
             pending = self._slots["fetch", name].read(turn, self.device.queue, self._last)
+        except cl.Error as error:
+            raise DeviceError(f"fetching '{name}' failed: {error}") from error
         self._unread[turn].append(ref(pending))
         return pending
 
