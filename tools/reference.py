@@ -1,4 +1,4 @@
-"""Writes the tables of docs/language.md from what the language knows: python tools/reference.py
+"""Writes docs/layers.md and the tables of docs/language.md from what the language knows: python tools/reference.py
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test checks that all are current.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from graphdl.training.optimizers import OPTIMIZERS
 from graphdl.training.schedules import SCHEDULES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "language.md"
+LAYERS = PAGE.with_name("layers.md")
+SOURCES: Mapping[str, str] = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
+"""The papers that documentation comments name: from "Ba et al., 2016" to the whole reference."""
 
 SIGNS = {name: f"a {sign} b" for sign, name in PRIMITIVE_OF.items()} | {
     "negative": "-x",
@@ -71,6 +75,7 @@ INITIALIZER_TEXTS = {
 
 def main() -> None:
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    LAYERS.write_text(layers(), encoding="utf-8")
 
 
 def filled(page: str) -> str:
@@ -94,13 +99,23 @@ def _table(head: str, rows: Iterable[tuple[str, ...]]) -> str:
 def library() -> str:
     parts = []
     for path in sorted(LIBRARY.glob("*.net")):
-        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").rstrip(".")
-        title, _, further = title.partition(". ")
-        blocks = [d for d in library_file(path).tree.declarations if isinstance(d, syntax.Block)]
+        title, further = _heading(path)
+        blocks = _blocks(path)
         rows = ((f"`{_call(block)}`", f"`{_ports(block)}`", _words(block.documentation or "")) for block in blocks)
         head = f"**{title}.** {further}." if further else f"**{title}.**"
         parts.append(f"{head}\n\n{_table('block | ports | gives', rows)}\n")
     return "\n".join(parts)
+
+
+def _heading(path: Path) -> tuple[str, str]:
+    """The first sentence of a library file, and the others."""
+    line = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").rstrip(".")
+    title, _, further = line.partition(". ")
+    return title, further
+
+
+def _blocks(path: Path) -> list[syntax.Block]:
+    return [d for d in library_file(path).tree.declarations if isinstance(d, syntax.Block)]
 
 
 def _call(block: syntax.Block) -> str:
@@ -112,6 +127,58 @@ def _ports(block: syntax.Block) -> str:
     inputs = ", ".join(" ".join(port.span.text.split()) for port in block.inputs)
     outputs = ", ".join(" ".join(port.span.text.split()) for port in block.outputs)
     return f"{inputs} -> {outputs}"
+
+
+_LAYERS_HEAD = """\
+# The layers
+
+Every layer of the library: its formula, the shapes of what enters and leaves it, its parameters and its source. The
+page is generated from the documentation comments of `graphdl/language/library/`, whose files define the layers. A shape
+is that of one example, without the batch; `c` and the other names stand for any length, and `..` for any number of
+dimensions. [language.md](language.md#the-library) has the layers in tables, and the primitives of which they are made.
+"""
+
+
+def layers() -> str:
+    """The whole page of the layers."""
+    parts = [_LAYERS_HEAD]
+    for path in sorted(LIBRARY.glob("*.net")):
+        title, further = _heading(path)
+        parts.append(f"## {path.stem.capitalize()}\n\n{title}.{f' {further}.' if further else ''}\n")
+        parts += map(_layer, _blocks(path))
+    return "\n".join(parts)
+
+
+def _layer(block: syntax.Block) -> str:
+    documentation = _words(block.documentation or "")
+    lines = [f"### {block.name}\n", f"`{_call(block)}`: `{_ports(block)}`\n", f"{documentation}\n"]
+    for word, title in (("param", "Parameters"), ("state", "State")):
+        held = [d for d in _declared(block.body) if d.word == word]
+        if held:
+            lines.append(f"{title}: {', '.join(f'`{_variable(d)}`' for d in held)}.\n")
+    lines += [f"Source: {SOURCES[name]}\n" for name in cited(documentation)]
+    return "\n".join(lines)
+
+
+def cited(documentation: str) -> list[str]:
+    """The papers that a documentation comment names in parentheses, as "Ba et al., 2016"."""
+    inside = re.findall(r"\(([^()]*, \d{4})\)", documentation)
+    return [re.sub(r"^.* of (?=[A-Z])", "", name.strip()) for group in inside for name in group.split(";")]
+
+
+def _declared(body: Iterable[syntax.Statement]) -> list[syntax.Declare]:
+    """The declarations of a body, those in branches, too."""
+    found: list[syntax.Declare] = []
+    for statement in body:
+        if isinstance(statement, syntax.Declare):
+            found.append(statement)
+        elif isinstance(statement, syntax.If):
+            found += _declared((*statement.then, *statement.otherwise))
+    return found
+
+
+def _variable(declared: syntax.Declare) -> str:
+    return f"{declared.name}: {' '.join(declared.type.span.text.split())}" if declared.type else str(declared.name)
 
 
 def primitives() -> str:

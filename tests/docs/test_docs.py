@@ -232,6 +232,19 @@ def test_the_tables_of_the_reference_are_current():
     assert set(re.findall(r"<!-- table: (\w+)", page)) == set(reference.TABLES)
 
 
+def test_the_page_of_the_layers_is_current_and_every_source_is_used():
+    from graphdl.language.expansion.files import LIBRARY, library_file
+
+    reference = tool("reference")
+    page = reference.LAYERS.read_text(encoding="utf-8")
+    assert reference.layers() == page, "run python tools/reference.py"
+    definitions = [d for path in LIBRARY.glob("*.net") for d in library_file(path).definitions.values()]
+    texts = [" ".join((d.written.documentation or "").split()) for d in definitions]
+    assert {name for text in texts for name in reference.cited(text)} == set(reference.SOURCES)
+    years = [year for text in texts for year in re.findall(r"\b(?:19|20)\d\d\b", text)]
+    assert len(years) == sum(len(reference.cited(text)) for text in texts), "a year stands outside of a citation"
+
+
 def test_the_reference_names_every_word():
     from graphdl.language.expansion.files import library_index
     from graphdl.language.expansion.meaning import HIDDEN, language_names
