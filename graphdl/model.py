@@ -90,6 +90,22 @@ def import_onnx(
     return of_imported(read_file(Path(path), constants=constants, sizes=sizes), device=device)
 
 
+def import_darknet(
+    configuration: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+) -> Model:
+    """The model of a Darknet ``.cfg`` file, with the numbers of a ``.weights`` file; without one they are 0.
+
+    Raises:
+        ModelError: E0904, a file cannot be read, or the two do not fit; E0903, layers are not supported: all are named.
+    """
+    from graphdl.darknet import read_files
+
+    return of_imported(read_files(Path(configuration), Path(weights) if weights is not None else None), device=device)
+
+
 def of_imported(imported: Imported, *, device: str | None = None) -> Model:
     """The model of an imported net, with its weights."""
     model = Model(Source("<imported>", imported.text), device=device)

@@ -1,4 +1,4 @@
-"""``graphdl import``: an ONNX model as a file of the language."""
+"""``graphdl import``: a model of ONNX or Darknet as a file of the language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 
 
 @click.command("import")
-@click.argument("model", metavar="MODEL.onnx", type=FILE)
+@click.argument("model", metavar="MODEL", type=FILE)
 @click.option("-o", "--out", type=FILE, metavar="FILE.net", help="The file to write; by default beside the model.")
 @click.option(
     "--size", "sizes", metavar="NAME=LENGTH", multiple=True, callback=_sizes,
@@ -29,23 +29,33 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option(
     "--constants", type=FILE, metavar="FILE.npz", help="Values of inputs that decide the form of the net, by name."
 )
-def command(model: Path, out: Path | None, sizes: dict[str, int], constants: Path | None) -> None:
-    """Writes the net of an ONNX model as FILE.net, and its weights beside it as FILE.safetensors.
+@click.option("--weights", type=FILE, metavar="FILE.weights", help="The numbers of a Darknet model.")
+def command(model: Path, out: Path | None, sizes: dict[str, int], constants: Path | None, weights: Path | None) -> None:
+    """Writes the net of a model as FILE.net, and its weights beside it as FILE.safetensors.
 
-    `graphdl predict FILE.net INPUT --weights FILE.safetensors` runs it. Needs the package onnx: pip install
-    "graphdl[onnx]".
+    MODEL is an ONNX file, or the .cfg file of a Darknet model. `graphdl predict FILE.net INPUT --weights
+    FILE.safetensors` runs the net. ONNX needs the package onnx: pip install "graphdl[onnx]".
     """
     import numpy as np
 
     from graphdl.model import write_imported
-    from graphdl.onnx import read_file
 
-    known = dict(np.load(constants)) if constants is not None else {}
     target = out or model.with_suffix(".net")
-    imported = read_file(model, constants=known, sizes=sizes)
-    weights = write_imported(imported, target)
+    if model.suffix == ".cfg":
+        from graphdl.darknet import read_files
+
+        if sizes or constants is not None:
+            raise click.UsageError("--size and --constants are for ONNX files")
+        imported = read_files(model, weights)
+    else:
+        from graphdl.onnx import read_file
+
+        if weights is not None:
+            raise click.UsageError("--weights is for Darknet's .cfg files")
+        imported = read_file(model, constants=dict(np.load(constants)) if constants is not None else {}, sizes=sizes)
+    written = write_imported(imported, target)
     lines = imported.text.count("\n")
     total = sum(array.size for array in imported.weights.values())
-    click.echo(f"{target}: {lines} lines; {weights}: {total:,} numbers")
+    click.echo(f"{target}: {lines} lines; {written}: {total:,} numbers")
     if not imported.batched:
         click.echo("no dimension is the batch: an example has all dimensions of the model")
