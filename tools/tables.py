@@ -1,4 +1,4 @@
-"""Makes the tables of measured choices that come with graphdl, in ``tuned/``.
+"""Makes the tables of measured choices that come with graphdl, in ``graphdl/tuned/``.
 
     python tools/tables.py [net ...] [--device intel] [--budget 60]
     python tools/tables.py --prune
@@ -37,6 +37,7 @@ from graphdl.operators import kernels  # noqa: E402
 from graphdl.operators.kernels.family import Family, predicted  # noqa: E402
 from graphdl.runtime.ranking import DeviceInfo  # noqa: E402
 from graphdl.runtime.tuned import (  # noqa: E402
+    SHIPPED,
     Described,
     Entry,
     Table,
@@ -47,7 +48,6 @@ from graphdl.runtime.tuned import (  # noqa: E402
     write_table,
 )
 
-TUNED = ROOT / "tuned"
 BATCHES = (1, 8)
 """The batches of predictions."""
 
@@ -58,7 +58,7 @@ FAMILIES: dict[str, Family[Any, Any]] = {each.name: each for each in _NAMES.valu
 _PROBLEMS = {name: value for name, value in _NAMES.items() if isinstance(value, type) and is_dataclass(value)}
 
 
-def search(names: Sequence[str], device: str | None, budget: float, folder: Path = TUNED) -> None:
+def search(names: Sequence[str], device: str | None, budget: float, folder: Path = SHIPPED) -> None:
     """Tunes nets, and adds what is found to the device's table."""
     for name in names:
         net = NETS[name]
@@ -92,7 +92,7 @@ def ship(info: DeviceInfo, folder: Path) -> Path:
     return path
 
 
-def prune(folder: Path = TUNED) -> list[str]:
+def prune(folder: Path = SHIPPED) -> list[str]:
     """Removes the entries without an effect from all tables of a folder. Returns a line for each."""
     lines = faults(folder)
     for path, table in tables(folder):
@@ -100,7 +100,7 @@ def prune(folder: Path = TUNED) -> list[str]:
     return lines
 
 
-def faults(folder: Path = TUNED) -> list[str]:
+def faults(folder: Path = SHIPPED) -> list[str]:
     """A line for each entry without an effect, and for each file that is not the one of its description."""
     lines = []
     for path, table in tables(folder):

@@ -1,7 +1,7 @@
 """Tables of measured choices: the fastest form of a hand-written kernel for a problem on a device.
 
 The user's own table of a device and driver is in the cache folder; ``graphdl tune`` writes it. The tables that come
-with graphdl are in ``tuned/``; ``tools/tables.py`` writes them. A table is a JSON file. It describes the device on
+with graphdl are in ``graphdl/tuned/``; ``tools/tables.py`` writes them. A table is a JSON file. It describes the device on
 which it was measured, and has an entry for each problem. An entry is valid as long as the kernel would be launched with
 the same source.
 """
@@ -24,11 +24,12 @@ import msgspec
 from graphdl.cache import cache_folder
 from graphdl.compiler.program import Target
 from graphdl.operators.kernels.family import Family, Operand, predicted
-from graphdl.resources import resource
 from graphdl.runtime.opencl import target_of
 from graphdl.runtime.ranking import DeviceInfo
 
 FORMAT = 1
+SHIPPED = Path(__file__).resolve().parent.parent / "tuned"
+"""The tables that come with graphdl."""
 _log = logging.getLogger("graphdl")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _VENDORS = {"amd": "AMD", "intel": "Intel", "nvidia": "NVIDIA", "apple": "Apple", "arm": "ARM", "qualcomm": "Qualcomm"}
@@ -201,7 +202,7 @@ def shipped_tables(info: DeviceInfo, folder: Path | None = None) -> list[Table]:
     its vendor, of any device. Among equally specific tables, those of its runtime come first, then those of as many
     compute units.
     """
-    paths = sorted((folder or resource("tuned")).glob("*.json"))
+    paths = sorted((folder or SHIPPED).glob("*.json"))
     device, found = described(info), []
     for table in filter(None, map(read_table, paths)):
         wanted = table.measured_on

@@ -17,10 +17,9 @@ import tables
 from graphdl.compiler.program import Target
 from graphdl.operators.kernels.family import predicted
 from graphdl.operators.kernels.matmul import MATMUL, MatrixProduct
-from graphdl.resources import resource
 from graphdl.runtime import tuned
 from graphdl.runtime.ranking import DeviceInfo
-from graphdl.runtime.tuned import Choice, Entry, described, own_table, shipped_tables, source_of, write_own
+from graphdl.runtime.tuned import SHIPPED, Choice, Entry, described, own_table, shipped_tables, source_of, write_own
 
 PATTERN = ((0, (0, 60, 1)), (0, (0, 500, 1)))
 INFO = DeviceInfo(
@@ -32,7 +31,7 @@ TARGET = tables.target_of(described(INFO))
 
 
 def test_every_entry_that_comes_along_has_an_effect() -> None:
-    folder = resource("tuned")
+    folder = SHIPPED
     assert tables.faults(folder) == [], "python tools/tables.py --prune removes these entries"
     for _, table in tables.tables(folder):
         choose, target = Choice([table]), tables.target_of(table.measured_on)
