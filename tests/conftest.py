@@ -72,6 +72,7 @@ LONG = re.compile(
             r"operators/test_kernels.py::test_matmul_of_any_(layout\[\w+-|size\[.*-)(narrow cpu|gpu|small gpu)",
             r"operators/test_prefix_sum.py::.*" + _FORMS_OF_OTHERS,
             r"operators/test_primitives.py::.*\[\w+-(5|5x3x7x33)\]$",
+            r"operators/test_primitives.py::.*\[(convolve_transpose-2x4x4x5|mean_window-2x3x9|pad-.*wrap|resize-.*corners)",
             r"operators/test_sorting.py::.*" + _FORMS_OF_OTHERS,
             r"operators/test_winograd.py::test_(forward|input_gradient|weight_gradient)\[.*-(sixteen|four) lanes",
             r"operators/test_winograd_steps.py::test_(all_passes\[(odd|one pixel|narrow|small gpu-four)|tune_measures)",
