@@ -54,4 +54,9 @@ def _evaluated(node: Any, inputs: Sequence[np.ndarray | None], opsets: Sequence[
         raise UnsupportedNodeError(f"it cannot be computed during the import: {error}") from error
     if not all(isinstance(array, np.ndarray | np.generic) for array in found):
         raise UnsupportedNodeError("its result is no tensor")
-    return [np.asarray(array) for array in found]
+    return [plain(np.asarray(array)) for array in found]
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array with floats that NumPy has: those of bfloat16 become single precision."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

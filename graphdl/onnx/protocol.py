@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx.folding import RANDOM
+from graphdl.onnx.folding import RANDOM, plain
 from graphdl.onnx.package import onnx
 from graphdl.onnx.values import Const, UnsupportedNodeError, Value
 
@@ -63,8 +63,7 @@ def _decoded(given: Any) -> Any:
 
 def array_of(tensor: Any) -> np.ndarray:
     """The values of a ``TensorProto``."""
-    array = np.asarray(onnx("numpy_helper").to_array(tensor))
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    return plain(np.asarray(onnx("numpy_helper").to_array(tensor)))
 
 
 def kind_of_element(element: int) -> np.dtype[Any]:
@@ -78,16 +77,27 @@ def kind_of_element(element: int) -> np.dtype[Any]:
     if name == "BFLOAT16":
         return np.dtype(np.float32)
     kind: np.dtype[Any] = np.dtype(onnx("helper").tensor_dtype_to_np_dtype(element))
-    if kind.kind not in "fiub":
+    if kind.kind not in "fiub" or kind.isbuiltin != 1:
         raise UnsupportedNodeError(f"elements of the type {name}")
     return kind
 
 
-def body_of(node: Any, inputs: Sequence[Value | Const | None], version: int, domain: str) -> Any:
+def default_attributes(node: Any, version: int) -> dict[str, Any]:
+    """The attributes of an operator that have a default, as protocol buffers."""
+    package = onnx()
+    try:
+        schema = package.defs.get_schema(node.op_type, version, node.domain)
+    except package.defs.SchemaError:
+        return {}
+    defaults = {name: attribute.default_value for name, attribute in schema.attributes.items()}
+    return {name: default for name, default in defaults.items() if default.type}
+
+
+def body_of(node: Any, inputs: Sequence[Value | Const | None], version: int) -> Any:
     """The body that ONNX gives for the operator of a node; None if there is none."""
     package, helper = onnx(), onnx("helper")
     try:
-        schema = package.defs.get_schema(node.op_type, version, domain)
+        schema = package.defs.get_schema(node.op_type, version, node.domain)
     except package.defs.SchemaError:
         return None
     if schema.has_function:

@@ -22,7 +22,16 @@ from graphdl.onnx.folding import fold
 from graphdl.onnx.names import simple
 from graphdl.onnx.operators import TRANSLATIONS
 from graphdl.onnx.package import onnx
-from graphdl.onnx.protocol import array_of, attributes_of, body_of, bound, is_known, kind_of_element, names_read
+from graphdl.onnx.protocol import (
+    array_of,
+    attributes_of,
+    body_of,
+    bound,
+    default_attributes,
+    is_known,
+    kind_of_element,
+    names_read,
+)
 from graphdl.onnx.step import Step
 from graphdl.onnx.text import NetText
 from graphdl.onnx.values import Const, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
@@ -30,6 +39,8 @@ from graphdl.source import Source
 
 _WRITTEN = 64
 """Known floats of at most as many elements are written out, if they are no initializer; others are parameters."""
+_OF_KNOWN = frozenset(["Range", "ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"])
+"""Operators whose inputs decide the form of their results."""
 _BATCH, _OTHER_BATCH = 2, 3
 """Sizes of a batch whose size is not fixed, to find out which numbers depend on it."""
 
@@ -250,7 +261,7 @@ class _Reader:
             return None
         name, term = self.text.input(port.name, known)
         self.inputs[port.name] = Port(name, batch, False, kind)
-        return Value(term, kind, batch, given=port.name)
+        return Value(term, kind, batch, given=port.name, sources=frozenset([port.name]))
 
     def _output(self, name: str, scope: _Scope) -> Port | None:
         try:
@@ -283,7 +294,7 @@ class _Reader:
             try:
                 self._node(bound(node, scope.attributes), used, scope)
             except UnknownValueError as fault:
-                self.unknown.append(fault.name)
+                self.unknown.extend(fault.names)
                 self._complain(node, str(fault))
             except UnsupportedNodeError as fault:
                 self._complain(node, str(fault))
@@ -306,7 +317,9 @@ class _Reader:
             if isinstance(result, Value):
                 self.text.hint = simple(name)
                 (term,) = self.text.keep(result.term)
-                result = Value(term, result.kind, result.batch, result.merged, result.given)
+                found = [i.sources for i in inputs if isinstance(i, Value)]
+                sources = frozenset().union(*found) or result.sources
+                result = Value(term, result.kind, result.batch, result.merged, result.given, sources)
             scope.values[name] = result
 
     def _results(
@@ -316,6 +329,12 @@ class _Reader:
         version = scope.version(domain)
         if node.op_type in ("Shape", "Size") and not domain and isinstance(inputs[0], Value):
             return [self._shape(node, inputs[0])]
+        if node.op_type in _OF_KNOWN and not domain:
+            unknown = [found.sources for found in inputs if isinstance(found, Value)]
+            if unknown:
+                raise UnknownValueError(frozenset().union(*unknown))
+        if node.op_type == "EyeLike" and isinstance(inputs[0], Value):
+            return [self._unit(node, inputs[0])]
         if node.op_type == "If" and isinstance(inputs[0], Const):
             branch = "then_branch" if inputs[0].known.all() else "else_branch"
             return self._inside(next(a.g for a in node.attribute if a.name == branch), scope)
@@ -329,7 +348,7 @@ class _Reader:
             results = translate(step)
             if results is not NotImplemented:
                 return results if isinstance(results, tuple | list) else [results]
-        return self._body(node, inputs, version, domain)
+        return self._body(node, inputs, scope)
 
     def _folded(self, node: Any, results: list[Const]) -> list[Const | None]:
         found: list[Const | None] = []
@@ -353,6 +372,15 @@ class _Reader:
         one, other = arrays
         return Const(one, None if (one == other).all() else other)
 
+    def _unit(self, node: Any, value: Value) -> Const:
+        """The result of ``EyeLike``, which depends on the shape of its input alone."""
+        if value.batch is not None:
+            raise MixesExamplesError
+        attributes = attributes_of(node)
+        kind = kind_of_element(attributes["dtype"]) if "dtype" in attributes else value.kind
+        rows, columns = value.term.shape
+        return Const(np.eye(rows, columns, int(attributes.get("k", 0)), dtype=kind))
+
     def _inside(self, graph: Any, scope: _Scope) -> list[Value | Const | None]:
         """The results of the graph of a branch."""
         inner = _Scope(scope.opsets, outer=scope, attributes=scope.attributes)
@@ -361,17 +389,18 @@ class _Reader:
         self._nodes(graph, inner)
         return [inner.find(port.name) for port in graph.output]
 
-    def _body(
-        self, node: Any, inputs: Sequence[Value | Const | None], version: int, domain: str
-    ) -> list[Value | Const | None]:
+    def _body(self, node: Any, inputs: Sequence[Value | Const | None], scope: _Scope) -> list[Value | Const | None]:
         """The results of the body that ONNX gives for an operator."""
-        body = body_of(node, inputs, version, domain)
+        body = body_of(node, inputs, scope.version(node.domain))
         if body is None or self.depth > 8:
             raise UnsupportedNodeError("this operator is not supported" if body is None else "its body never ends")
-        given = {attribute.name: attribute for attribute in node.attribute}
+        given = default_attributes(node, scope.version(node.domain))
+        given |= {attribute.name: attribute for attribute in node.attribute}
         for default in body.attribute_proto:
             given.setdefault(default.name, default)
-        inner = _Scope(list(body.opset_import), attributes=given)
+        own = {opset.domain for opset in body.opset_import}
+        opsets = [*body.opset_import, *(o for o in scope.opsets if o.domain not in own)]
+        inner = _Scope(opsets, attributes=given)
         for k, name in enumerate(body.input):
             inner.values[name] = inputs[k] if k < len(inputs) else None
         inner.values[""] = None

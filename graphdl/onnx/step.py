@@ -32,6 +32,9 @@ class Writer(Protocol):
         the block. ``name`` is a proposal for its module.
         """
 
+    def fresh(self, wanted: str) -> str:
+        """A name that nothing else has."""
+
     def keep(self, *several: Term) -> tuple[Term, ...]:
         """Gives an expression a name, or each of the results of one call, so that it can be used twice."""
 
@@ -88,9 +91,7 @@ class Step:
         found = self.source(index)
         if isinstance(found, Const):
             return found.known
-        if found.given is not None:
-            raise UnknownValueError(found.given)
-        raise UnsupportedNodeError(f"input {index} is computed from the data, and decides the form of the net")
+        raise UnknownValueError(found.sources)
 
     def constants(self, index: int, default: Any = None) -> list[int] | Any:
         """The ints of an optional input."""

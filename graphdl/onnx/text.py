@@ -82,6 +82,9 @@ class NetText:
             self.weights[f"{local}.{port}"] = np.array(array, np.float32, order="C")
         return Term(f"{term.text} as {local}", term.type, 0)
 
+    def fresh(self, wanted: str) -> str:
+        return self.names.new(wanted)
+
     def keep(self, *several: Term) -> tuple[Term, ...]:
         if len(several) == 1 and several[0].level == ATOM and several[0].text.isidentifier():
             return several

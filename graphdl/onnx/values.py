@@ -7,7 +7,7 @@ graph is imported without a batch: then every dimension is one of the example.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,11 +27,12 @@ class MixesExamplesError(Exception):
 
 
 class UnknownValueError(UnsupportedNodeError):
-    """The value of an input of the graph decides the form of the net, so it must be given with the import."""
+    """The values of inputs of the graph decide the form of the net, so they must be given with the import."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the value of the input '{name}' decides the form of the net: give it with the import")
-        self.name = name
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(sorted(names))
+        listed = ", ".join(f"'{name}'" for name in self.names)
+        super().__init__(f"the form of the net depends on the value of {listed}: give it with the import")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Value:
     merged: bool = False
     given: str | None = None
     """The name of the input of the graph that it is, if it is one."""
+    sources: frozenset[str] = frozenset()
+    """The inputs of the graph on which it depends."""
 
     @property
     def rank(self) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphdl.onnx import terms
-from graphdl.onnx.package import onnx
-from graphdl.onnx.step import BOOL, FLOAT, Step, kind_of
+from graphdl.onnx.protocol import kind_of_element
+from graphdl.onnx.step import BOOL, Step, kind_of
 from graphdl.onnx.terms import Term, block, both, call, different, either, equal, negated, where
-from graphdl.onnx.values import UnsupportedNodeError, Value
+from graphdl.onnx.values import Const, UnsupportedNodeError, Value
 
 Translate = Callable[[Step], Value]
 
@@ -107,20 +107,28 @@ def _is_infinite(step: Step) -> Value:
 
 
 def _cast(step: Step) -> Value:
-    code = int(step.attribute("to"))
-    name = onnx().TensorProto.DataType.Name(code)
-    if name == "BFLOAT16":
-        return step.elementwise(lambda x: x, 0, kind=FLOAT)
-    kind = np.dtype(onnx("helper").tensor_dtype_to_np_dtype(code))
-    if kind.kind not in "fiub":
-        raise UnsupportedNodeError(f"elements of the type {name}")
-    return _converted(step, kind)
+    return _converted(step, kind_of_element(int(step.attribute("to"))))
 
 
 def _converted(step: Step, kind: np.dtype[Any]) -> Value:
     if kind.kind in "fiub":
         return step.elementwise(lambda x: terms.convert(x, terms.element_of(kind)), 0, kind=kind)
     raise UnsupportedNodeError(f"elements of the type {kind}")
+
+
+def _cast_like(step: Step) -> Value | Const:
+    found, kind = step.source(0), kind_of(step.source(1))
+    if isinstance(found, Const):
+        return Const(found.known.astype(kind), name=found.name)
+    return _converted(step, kind)
+
+
+def _bit_cast(step: Step) -> Value:
+    """The bits of ints as those of another type of ints of the same size."""
+    value, kind = step.value(), kind_of_element(int(step.attribute("to")))
+    if "f" in (value.kind.kind, kind.kind) or kind.itemsize != value.kind.itemsize or kind.kind == "b":
+        raise UnsupportedNodeError("the bits of floats as ints, or the other way round")
+    return step.elementwise(lambda x: x, 0, kind=kind)
 
 
 def _bits(name: str) -> Translate:
@@ -182,7 +190,7 @@ def _relu(x: Term) -> Term:
     return block("relu", x, x.shape) if x.element == "float" else call("maximum", x, 0)
 
 
-TABLE: dict[str, Translate] = {
+TABLE: dict[str, Callable[[Step], Any]] = {
     **{
         op: _function(name)
         for op, name in {
@@ -223,7 +231,8 @@ TABLE: dict[str, Translate] = {
     "Where": _formula(where),
     "Clip": _clip,
     "Cast": _cast,
-    "CastLike": lambda step: _converted(step, kind_of(step.source(1))),
+    "BitCast": _bit_cast,
+    "CastLike": _cast_like,
     "Relu": _formula(_relu),
     "LeakyRelu": lambda step: step.elementwise(
         lambda x: block("leaky_relu", x, x.shape, float(step.attribute("alpha", 0.01)))

@@ -187,6 +187,23 @@ def _prefix_sum(step: Step) -> Value:
     return value.with_term(call("reverse", y, axis=axis) if backwards else y)
 
 
+def _prefix_product(step: Step) -> Value:
+    """For each element the product of those up to it, or before it."""
+    value = step.value(0)
+    axis = value.axis(int(step.constant(1).reshape(()).item()))
+    x, length = value.term, value.term.shape[axis]
+    last = terms.transpose(x, [*(d for d in range(x.rank) if d != axis), axis])
+    row = terms.reshape(terms.numbers_below(length), (length, 1))
+    column = terms.numbers_below(length)
+    mask = row < column if step.attribute("exclusive", 0) else row <= column
+    if step.attribute("reverse", 0):
+        mask = row > column if step.attribute("exclusive", 0) else row >= column
+    factors = where(mask, terms.reshape(last, (*last.shape, 1)), 1.0 if x.element == "float" else 1)
+    y = call("product", factors, axis=[last.rank - 1])
+    back = [*range(axis), last.rank - 1, *range(axis, last.rank - 1)]
+    return value.with_term(terms.transpose(y, back))
+
+
 def _compress(step: Step) -> Value:
     value, chosen = step.value(0), np.flatnonzero(step.constant(1))
     if not len(chosen):
@@ -210,5 +227,6 @@ TABLE: dict[str, Callable[[Step], Any]] = {
     "OneHot": _one_hot,
     "TopK": _top_k,
     "CumSum": _prefix_sum,
+    "CumProd": _prefix_product,
     "Compress": _compress,
 }

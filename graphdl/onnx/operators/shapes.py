@@ -10,10 +10,11 @@ import numpy as np
 
 from graphdl.onnx import terms
 from graphdl.onnx.step import Step, kind_of
-from graphdl.onnx.terms import Term, call, where
+from graphdl.onnx.terms import call, where
 from graphdl.onnx.values import (
     Const,
     MixesExamplesError,
+    UnknownValueError,
     UnsupportedNodeError,
     Value,
     position,
@@ -71,8 +72,7 @@ def sizes_of(step: Step) -> list[int]:
 def _reshape(step: Step) -> Value:
     value, wanted = step.value(), step.source(1) if step.has(1) else Const(np.array(step.attribute("shape")))
     if isinstance(wanted, Value):
-        step.constant(1)
-        raise UnsupportedNodeError("the shape is computed from the data")
+        raise UnknownValueError(wanted.sources)
     sizes = sizes_of(step)
     rule = bool(step.attribute("allowzero", 0))
     values = [wanted.array, wanted.array if wanted.other is None else wanted.other]
@@ -138,8 +138,7 @@ def _transpose(step: Step) -> Value:
 def _expand(step: Step) -> Value:
     value, target = step.value(), step.source(1)
     if isinstance(target, Value):
-        step.constant(1)
-        raise UnsupportedNodeError("the shape is computed from the data")
+        raise UnknownValueError(target.sources)
     shape = [int(n) for n in target.array]
     others = shape if target.other is None else [int(n) for n in target.other]
     if value.batch is None:
@@ -250,19 +249,19 @@ def _pad(step: Step) -> Value:
             inner = value.axis(axis)
             before[inner], after[inner] = low, high
     if mode == "constant":
-        filled = step.constant(2).reshape(()).item() if step.has(2) else step.attribute("value", 0.0)
-        return value.with_term(terms.padded(value.term, before, after, filled))
-    term = value.term
-    for axis, (low, high) in enumerate(zip(before, after, strict=True)):
-        if low or high:
-            places = np.pad(np.arange(term.shape[axis]), (low, high), mode=mode)  # of the elements that are repeated
-            term = picked(step, term, axis, places)
-    return value.with_term(term)
-
-
-def picked(step: Step, x: Term, axis: int, places: np.ndarray) -> Term:
-    """The slices of ``x`` along a dimension at known places."""
-    return call("take", x, terms.literal(places.astype(np.int64)), axis=axis)
+        filled = step.source(2) if step.has(2) else Const(np.array(step.attribute("value", 0.0)))
+        if isinstance(filled, Const):
+            return value.with_term(terms.padded(value.term, before, after, filled.known.reshape(()).item()))
+        if filled.batch is not None:
+            raise MixesExamplesError
+        x = terms.padded(value.term, before, after)
+        inside = terms.padded(call("fill", shape=list(value.term.shape), value=1.0), before, after)
+        return value.with_term(where(inside > 0, x, terms.reshape(filled.term, ())))
+    x = terms.padded(value.term, [min(0, n) for n in before], [min(0, n) for n in after])
+    before, after = [max(0, n) for n in before], [max(0, n) for n in after]
+    if not any(before) and not any(after):
+        return value.with_term(x)
+    return value.with_term(call("pad", x, before=before, after=after, mode=mode))
 
 
 def _depth_to_space(step: Step) -> Value:
@@ -292,9 +291,9 @@ def _space_to_depth(step: Step) -> Value:
 
 def _trilu(step: Step) -> Value:
     value, k = step.value(), int(step.constant(1).item()) if step.has(1) else 0
-    rows, columns = value.term.shape[-2:]
     if value.batch is not None and value.batch >= value.rank - 2:
         raise MixesExamplesError
+    rows, columns = value.term.shape[-2:]
     zero = 0.0 if value.kind.kind == "f" else False if value.kind.kind == "b" else 0
     row = terms.reshape(terms.numbers_below(rows), (rows, 1))
     column = terms.numbers_below(columns)
