@@ -12,8 +12,8 @@ from typing import Any
 from graphdl.graph.limits import GREATEST, LEAST
 from graphdl.graph.types import Element, Shape, TensorType
 from graphdl.operators.division import floored_quotient, floored_remainder, whole_quotient, whole_remainder
-from graphdl.operators.error_function import error_function
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
+from graphdl.operators.rational import error_function, hyperbolic_tangent
 from graphdl.operators.structure import align, broadcast_to
 from graphdl.operators.tensor import Constant, Elementwise, Tensor, constant, define_arithmetic, number
 
@@ -396,7 +396,10 @@ _row(
 )
 _row("sin", 1, "sin({0})", math.sin, lambda y, g: (g * apply("cos", y.inputs[0]),), wants="float", cost=20)
 _row("cos", 1, "cos({0})", math.cos, lambda y, g: (-(g * apply("sin", y.inputs[0])),), wants="float", cost=20)
-_row("tanh", 1, "tanh({0})", math.tanh, lambda y, g: (g * (1.0 - y * y),), wants="float", cost=20)
+_row(
+    "tanh", 1, FunctionCall(hyperbolic_tangent), math.tanh,
+    lambda y, g: (g * (1.0 - y * y),), wants="float", cost=20,
+)  # fmt: skip
 _row(
     "sigmoid", 1, "(1.0f / (1.0f + exp(-{0})))", lambda a: 0.0 if a < -700 else 1 / (1 + math.exp(-a)),
     lambda y, g: (g * y * (1.0 - y),), wants="float", cost=18, documentation="1 / (1 + exp(-x))",

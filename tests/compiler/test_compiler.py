@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -421,11 +421,11 @@ def test_powers_with_a_constant_exponent(exponent: float, device: Device) -> Non
         np.testing.assert_allclose(found["slope"], exponent * wide ** (exponent - 1), rtol=1e-6)
 
 
-def test_the_error_function(device: Device) -> None:
-    given = np.concatenate([np.linspace(-6, 6, 20_001), [1e-30, -1e-10, 0.0, np.inf, -np.inf]]).astype(np.float32)
-    got = run({"y": apply("erf", feed("x", given.shape))}, {"x": given}, device)["y"]
-    want = [math.erf(x) for x in given.tolist()]
-    np.testing.assert_allclose(got, want, rtol=4e-7)
+@pytest.mark.parametrize(("name", "function"), [("erf", math.erf), ("tanh", math.tanh)])
+def test_quotients_of_polynomials(name: str, function: Callable[[float], float], device: Device) -> None:
+    given = np.concatenate([np.linspace(-12, 12, 40_001), [1e-30, -1e-10, 0.0, np.inf, -np.inf]]).astype(np.float32)
+    got = run({"y": apply(name, feed("x", given.shape))}, {"x": given}, device)["y"]
+    np.testing.assert_allclose(got, [function(x) for x in given.tolist()], rtol=4e-7)
     assert np.abs(got).max() == 1.0
-    got = run({"y": apply("erf", feed("x", (9,)))}, {"x": np.full(9, np.nan, np.float32)}, device)["y"]
+    got = run({"y": apply(name, feed("x", (9,)))}, {"x": np.full(9, np.nan, np.float32)}, device)["y"]
     assert np.isnan(got).all()
