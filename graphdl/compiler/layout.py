@@ -2,8 +2,7 @@
 
 Models hold images channels first; convolution kernels read them channels last. A tensor of rank 4, or of higher rank
 with further dimensions of length 1, is stored channels last if a convolution computes or reads it, or if it is computed
-from such a tensor. All other tensors are row-major. So is
-everything that enters or leaves the program.
+from such a tensor. All other tensors are row-major. So is everything that enters or leaves the program.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tables of measured choices: the fastest form of a hand-written kernel for a problem on a device.
 
 The user's own table of a device and driver is in the cache folder; ``graphdl tune`` writes it. The tables that come
-with graphdl are in ``graphdl/tuned/``; ``tools/tables.py`` writes them. A table is a JSON file. It describes the device on
-which it was measured, and has an entry for each problem. An entry is valid as long as the kernel would be launched with
-the same source.
+with graphdl are in ``graphdl/tuned/``; ``tools/tables.py`` writes them. A table is a JSON file. It describes the device
+on which it was measured, and has an entry for each problem. An entry is valid as long as the kernel would be launched
+with the same source.
 """
 
 from __future__ import annotations
