@@ -50,7 +50,11 @@ class Combining(ABC):
         """Combines the accumulated value with a further value, or a vector of values, at ``position``."""
 
     def across(self, width: int) -> list[str]:
-        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, in a fixed order."""
+        """Combines the lanes of the vector ``name`` into the scalar ``name_all``, in a fixed order. A width of 1 has no
+        lanes.
+        """
+        if width == 1:
+            return [f"{self.element} {self.name}_all = {self.name};"]
         lines = [f"{self.element} {self.name}_all = {self.name}.s0;"]
         for digit in "123456789abcdef"[: width - 1]:
             lines.extend(self.combine_lane(digit))

@@ -32,6 +32,8 @@ class Body:
     local_size: int
     in_place: tuple[tuple[Tensor, Tensor], ...] = ()
     """Pairs of an operand and an output that may share memory if the operand is not needed later."""
+    shared: str = ""
+    """Declarations of arrays in local memory, which OpenCL C wants at the beginning of a kernel."""
 
 
 class Operands:

@@ -41,6 +41,8 @@ class GeneratedKernel:
     """The tensors that the kernel reads and writes in place of tensors of the plan, as they have other memory."""
     again: bool = False
     """Whether the same kernel has run before: see ``compiler/recompute.py``."""
+    shared: str = ""
+    """Declarations of arrays in local memory that the statements use."""
 
     @property
     def alone(self) -> bool:
@@ -89,7 +91,8 @@ def _generated(plan: KernelPlan, strides: Strides, target: Target, kernels: Elem
             plan, operands, "", made.preamble + made.text, made.global_size, made.local_size, (), form=made.form,
             numbers=made.numbers,
         )  # fmt: skip
-    return GeneratedKernel(plan, operands, body.text, "", (body.global_size,), (body.local_size,), body.in_place)
+    sizes = (body.global_size,), (body.local_size,)
+    return GeneratedKernel(plan, operands, body.text, "", *sizes, body.in_place, shared=body.shared)
 
 
 def _loop(plan: KernelPlan, root: Tensor, loop: Repeated) -> GeneratedKernel:

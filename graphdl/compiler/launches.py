@@ -182,7 +182,8 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     )
     declared = ", ".join((declared, *taken.parameters))
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
-    text = f"({declared})\n{{\n{bodies}}}\n"
+    shared = "".join(kernel.shared for kernel in group)
+    text = f"({declared})\n{{\n{shared}{bodies}}}\n"
     name = _name(group, functions + head + text)
     return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}"), taken.values
 

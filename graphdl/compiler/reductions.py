@@ -7,6 +7,9 @@ dimension, the lanes are combined at the end, in order.
 Long sums are computed in blocks: ``BLOCK`` elements form a partial sum, which is added to the total. So the rounding
 error of n terms grows with BLOCK + n / BLOCK and not with n.
 
+On a GPU, a work-group reduces a long row that is contiguous in memory, so that its work-items read neighbouring
+elements. They combine their results in local memory, in a fixed order. Otherwise a work-item has a result of its own.
+
 A sum of negated terms is computed as the negated sum of the terms. Compilers turn ``sum += -x`` into ``sum -= x``.
 Intel's compiler of 2026 for AVX-512 then computes an unrolled chain of subtractions as a tree of subtractions, in which
 terms have the wrong sign.
@@ -32,7 +35,7 @@ from graphdl.compiler.generate import (
     widths_of,
     write,
 )
-from graphdl.compiler.loops import deal, memory_order, merge
+from graphdl.compiler.loops import deal, decode, memory_order, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, LoopVariable
 from graphdl.operators.reduction import Reduction
@@ -99,13 +102,26 @@ def reduction(
         nest.outer_widths = widths_of(outer_loops[-1], [*traced, *tails], places, across)
     elif inner_loops and innermost in inner_loops[-1].name.split("_"):
         nest.inner_width = widths_of(inner_loops[-1], traced, [rebinder.index(c) for c in counts], target).main
+        nest.group = _group(nest, target)
     rows = prod(v.extent for v in outer_loops[:-1])
+    if nest.group > 1:
+        lines, shared = nest.in_groups()
+        results = prod(v.extent for v in outer_loops)
+        return Body("\n".join(lines), results * nest.group, nest.group, shared=shared)
     length = outer_loops[-1].extent if outer_loops else 1
     plan = deal(
         rows, ceil(length / nest.outer_widths.main), rows * length * prod(v.extent for v in inner_loops) * 2, target
     )
     lines = loop_nest(outer_loops, plan, rows, nest.outer_widths, nest.body)
     return Body("\n".join(lines), plan.items, plan.local)
+
+
+def _group(nest: _Nest, target: Target) -> int:
+    """The number of work-items that reduce a row; 1 if each reduces rows of its own."""
+    most = min(target.tuning.group_items, target.max_work_group)
+    group = 1 << most.bit_length() - 1
+    fits = target.kind == "gpu" and nest.inner[-1].extent >= group // 2 * nest.inner_width
+    return group if fits and not any(r.counts for r in nest.reduced) else 1
 
 
 @dataclass
@@ -121,6 +137,40 @@ class _Nest:
     operands: Operands
     outer_widths: Widths = SCALAR
     inner_width: int = 1
+    group: int = 1
+    """The number of work-items that share a row."""
+
+    def in_groups(self) -> tuple[list[str], str]:
+        """The statements of a kernel whose work-groups reduce a row each, and the arrays in local memory."""
+        width, group = self.inner_width, self.group
+        shared = "".join(f"__local {r.element} {r.name}_shared[{group}];\n" for r in self.reduced)
+        others = [
+            line
+            for r in self.reduced
+            for line in replace(r, name=f"{r.name}_all").combine(f"{r.name}_shared[lane + distance]", "", 1)
+        ]
+        published = [f"{r.name}_shared[lane] = {r.name}_all;" for r in self.reduced]
+        lines = [
+            "const int row = get_group_id(0), lane = get_local_id(0);",
+            *decode(self.outer, "row"),
+            *(line for r in self.reduced for line in r.declare(width)),
+            *self._loops(width, self.inner[-1] if width > 1 else None),
+            *(line for r in self.reduced for line in r.across(width)),
+            *self._rest(),
+            *published,
+            "barrier(CLK_LOCAL_MEM_FENCE);",
+            f"for (int distance = {group // 2}; distance > 0; distance /= 2) {{",
+            "if (lane < distance) {",
+            *others,
+            *published,
+            "}",
+            "barrier(CLK_LOCAL_MEM_FENCE);",
+            "}",
+            "if (lane == 0) {",
+            *self._finish(1, "_all"),
+            "}",
+        ]
+        return lines, shared
 
     def body(self, lanes: int) -> list[str]:
         """The lines of one step of the outer loops, for a vector of ``lanes`` results."""
@@ -141,18 +191,20 @@ class _Nest:
         last = self.inner[-1]
         step = self.inner_width
         end = last.extent - last.extent % step
+        first = "0" if self.group == 1 else "lane" if step == 1 else f"lane * {step}"
+        stride = step * self.group
         sums = [r for r in self.reduced if r.in_blocks]
-        count = prod(v.extent for v in self.inner) // step
+        count = prod(v.extent for v in self.inner) // stride
         if not sums or count <= 2 * BLOCK:
-            head = f"for (int {last.name} = 0; {last.name} < {end}; {last.name} += {step}) {{"
+            head = f"for (int {last.name} = {first}; {last.name} < {end}; {last.name} += {stride}) {{"
             return _around([head, *self._combine(self.reduced, lanes, vector), "}"], self.inner[:-1])
         partial = [replace(r, name=f"{r.name}_part") if r.in_blocks else r for r in self.reduced]
-        block, name = BLOCK * step, last.name
+        block, name = BLOCK * stride, last.name
         lines = [
-            f"for (int {name}_block = 0; {name}_block < {end}; {name}_block += {block}) {{",
+            f"for (int {name}_block = {first}; {name}_block < {end}; {name}_block += {block}) {{",
             f"const int {name}_end = min({name}_block + {block}, {end});",
             *(line for r in partial if r.in_blocks for line in r.declare(lanes)),
-            f"for (int {name} = {name}_block; {name} < {name}_end; {name} += {step}) {{",
+            f"for (int {name} = {name}_block; {name} < {name}_end; {name} += {stride}) {{",
             *self._combine(partial, lanes, vector),
             "}",
             *(f"{r.name} += {r.name}_part;" for r in sums),
@@ -167,7 +219,8 @@ class _Nest:
         if begin == last.extent:
             return []
         rest = [replace(r, name=f"{r.name}_all") for r in self.reduced]
-        head = f"for (int {last.name} = {begin}; {last.name} < {last.extent}; ++{last.name}) {{"
+        first = f"{begin} + lane" if self.group > 1 else str(begin)
+        head = f"for (int {last.name} = {first}; {last.name} < {last.extent}; {last.name} += {self.group}) {{"
         return _around([head, *self._combine(rest, 1, None), "}"], self.inner[:-1])
 
     def _combine(self, reduced: Sequence[Combining], lanes: int, vector: LoopVariable | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,53 @@ def test_what_is_computed_before_and_after_a_reduction(results: dict[str, np.nda
 def test_long_sums_lose_little(results: dict[str, np.ndarray]) -> None:
     """100,000 times 0.1: added up one by one in single precision it would be off in the third digit."""
     assert results["many"] == pytest.approx(100_000 * np.float64(np.float32(0.1)), rel=2e-6)
+
+
+# --------------------------------------------------------------------------------------------------- groups of a GPU
+
+
+GPU = FORMS["gpu"]
+
+
+@pytest.mark.parametrize(
+    ("reduced", "target", "groups", "size"),
+    [
+        (reduce("sum", feed("x", (6, 300)), (1,)), GPU, 6, 64),
+        (reduce("max", feed("x", (2, 3, 128)), (2,)), GPU, 6, 64),
+        (reduce("sum", feed("x", (2, 3, 100)), (0, 1, 2)), GPU, 1, 64),
+        (reduce("min", feed("x", (6, 300)), (1,)), replace(GPU, max_work_group=48), 6, 32),
+        (reduce("sum", feed("x", (6, 127)), (1,)), GPU, 0, 64),
+        (reduce("sum", feed("x", (6, 300)), (0,)), GPU, 0, 64),
+        (reduce("argmax", feed("x", (6, 300)), (1,)), GPU, 0, 64),
+        (reduce("sum", feed("x", (6, 300)), (1,)), replace(GPU, max_work_group=1), 0, 1),
+        (reduce("sum", feed("x", (6, 300)), (1,)), FORMS["wide cpu"], 0, 1),
+    ],
+    ids=[
+        "rows",
+        "rows of a block",
+        "everything",
+        "small groups",
+        "short rows",
+        "columns",
+        "positions",
+        "no groups",
+        "cpu",
+    ],
+)
+def test_a_group_of_a_gpu_reduces_a_long_row(reduced: Tensor, target: Target, groups: int, size: int) -> None:
+    program = build({"y": reduced}, {}, target)
+    (launch,), (kernel,) = program.launches, program.kernels.values()
+    assert launch.local_size == (size,)
+    assert ("barrier" in kernel.source) == (groups > 0)
+    if groups:
+        assert launch.global_size == (groups * size,)
+
+
+def test_reductions_of_one_pass_share_a_group() -> None:
+    x = feed("x", (6, 300))
+    program = build({"largest": reduce("max", x, (1,)), "norm": reduce("sum", x * x, (1,)) ** 0.5}, {}, GPU)
+    sources = [kernel.source for kernel in program.kernels.values()]
+    assert [source.count("_shared[64];") for source in sources] == [2]
 
 
 # ------------------------------------------------------------------------------------------------- signs of summands
