@@ -173,33 +173,62 @@ def rounded(places: Places, rounding: str) -> Places:
     return Places.of(Fraction(places.step, places.unit), intercept, places.count)
 
 
-def _fraction(x: Tensor, axis: int, places: Places) -> Tensor:
-    """How far each place lies behind the element before it: ints below ``unit``, divided by it."""
+@dataclass(frozen=True)
+class Curve:
+    """The weights of the elements around a place: ``linear``, or Keys's cubic curves (1981) with the slope ``cubic``.
+
+    ``width`` is how many times as wide as usual the curve is: more than 1 where the elements of a smaller result are
+    means of what lies between them. ``inside`` leaves out what lies beyond the ends, which else has the ends' values.
+    """
+
+    mode: str
+    cubic: float
+    width: Fraction
+    inside: bool
+
+    def weights(self, t: Tensor) -> list[tuple[int, Tensor]]:
+        """For each element, counted from the one before the place, its weight. ``t`` is how far the place is behind."""
+        reach = 1 if self.mode == "linear" else 2
+        first = floor(-reach * self.width) + 1
+        return [(k, self._at(t, k)) for k in range(first, 2 - first)]
+
+    def _at(self, t: Tensor, k: int) -> Tensor:
+        distance = t - float(k) if k < 1 else float(k) - t  # k - t, which lies in one unit, without its sign
+        d = distance / float(self.width)
+        if self.mode == "linear":
+            return 1.0 - d if self.width == 1 else apply("maximum", 1.0 - d, 0.0)
+        a = self.cubic
+        near = ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
+        far = ((d - 5.0) * d + 8.0) * d * a - 4.0 * a
+        if self.width == 1:
+            return near if k in (0, 1) else far
+        return apply("where", apply("less", d, 1.0), near, apply("where", apply("less", d, 2.0), far, 0.0))
+
+
+def interpolated(x: Tensor, axis: int, places: Places, curve: Curve) -> Tensor:
+    """The values of ``x`` at ``places`` along ``axis``."""
     shape = tuple(places.count if d == axis else 1 for d in range(x.rank))
-    found = positions(shape, (axis,)) * places.step + places.offset % places.unit
-    return cast(apply("remainder", found, places.unit), "float") / places.unit
+    whole = positions(shape, (axis,)) * places.step + places.offset
+    t = cast(apply("remainder", whole, places.unit), "float") / places.unit
+    weights = curve.weights(t)
+    if curve.inside:
+        before = apply("floor_divide", whole, places.unit)
+        weights = [(k, _within(before, k, x.shape[axis], weight)) for k, weight in weights]
+    y = _sum([spread(x, axis, places.moved(k)) * weight for k, weight in weights])
+    return y / _sum([weight for _, weight in weights]) if curve.inside or curve.width > 1 else y
 
 
-def _linear(x: Tensor, axis: int, places: Places) -> Tensor:
-    t = _fraction(x, axis, places)
-    return spread(x, axis, places) * (1.0 - t) + spread(x, axis, places.moved(1)) * t
+def _within(before: Tensor, k: int, length: int, weight: Tensor) -> Tensor:
+    """The weight of the element ``k`` behind ``before``, or 0 if there is no such element."""
+    beyond = apply("logical_or", apply("less", before, -k), apply("greater_equal", before, length - k))
+    return apply("where", beyond, 0.0, weight)
 
 
-def _cubic(x: Tensor, axis: int, places: Places, a: float) -> Tensor:
-    """Keys's curves (1981) through four elements. ``a`` is their slope at a distance of 1."""
-
-    def near(d: Tensor) -> Tensor:
-        return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
-
-    def far(d: Tensor) -> Tensor:
-        return ((d - 5.0) * d + 8.0) * d * a - 4.0 * a
-
-    t = _fraction(x, axis, places)
-    weights = (far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t))
-    first, *others = (spread(x, axis, places.moved(k - 1)) * weight for k, weight in enumerate(weights))
-    for other in others:
-        first = first + other
-    return first
+def _sum(tensors: Sequence[Tensor]) -> Tensor:
+    total = tensors[0]
+    for tensor in tensors[1:]:
+        total = total + tensor
+    return total
 
 
 # ------------------------------------------------------------------------------------------ as the language sees them
@@ -255,7 +284,8 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
         if mode == "nearest":
             x = spread(x, axis, rounded(places, a["rounding"]))
         else:
-            x = _linear(x, axis, places) if mode == "linear" else _cubic(x, axis, places, a["cubic"])
+            width = max(1 / scale, Fraction(1)) if a["antialias"] else Fraction(1)
+            x = interpolated(x, axis, places, Curve(mode, a["cubic"], width, a["exclude_outside"]))
     return (x,)
 
 
@@ -266,9 +296,11 @@ PRIMITIVES: tuple[Primitive, ...] = (
         "resize", ("x",), _infer, _lower,
         (Hyper("size", "ints", None), Hyper("mode", "string", "nearest", MODES), Hyper("scale", "any", None),
          Hyper("coordinates", "string", None, COORDINATES), Hyper("rounding", "string", "floor", ROUNDINGS),
-         Hyper("cubic", "number", -0.75)),
+         Hyper("cubic", "number", -0.75), Hyper("antialias", "bool", False), Hyper("exclude_outside", "bool", False)),
         documentation="The last dimensions (all but the first, or as many as the list `size` or `scale` has) in other "
         'lengths, by interpolation. `coordinates` says where elements lie, by default `"asymmetric"` for `"nearest"` '
-        'and else `"half_pixel"`, as in PyTorch; the names are those of ONNX.',
+        'and else `"half_pixel"`, as in PyTorch; the names are those of ONNX. With `antialias` the elements of a '
+        "smaller result are means of what lies between them. Beyond the ends lie the ends' values, or with "
+        "`exclude_outside` none.",
     ),
 )  # fmt: skip

@@ -263,6 +263,8 @@ CASES: list[Case] = [
              {"size": [1, 9], "mode": "linear", "coordinates": "align_corners"}),
             ((9,), {"scale_factor": 1.7}, "linear", {}, {"scale": 1.7, "mode": "linear"}),
             ((5, 6), {"size": (9, 4)}, "bicubic", {}, {"size": [9, 4], "mode": "cubic"}),
+            ((3, 11), {"size": (4, 4)}, "bicubic", {"antialias": True},
+             {"size": [4, 4], "mode": "cubic", "cubic": -0.5, "antialias": True, "exclude_outside": True}),
         )
     ],
     Case("matmul", [(5, 33), (None, 33, 31)], T.matmul),

@@ -20,8 +20,8 @@ def _resize(step: Step) -> Value:
     coordinates = str(
         step.attribute("coordinate_transformation_mode", "half_pixel" if step.version > 10 else "asymmetric")
     )
-    if coordinates not in _COORDINATES or step.attribute("antialias", 0) or step.attribute("exclude_outside", 0):
-        raise UnsupportedNodeError("a crop, antialias or exclude_outside of a Resize")
+    if coordinates not in _COORDINATES:
+        raise UnsupportedNodeError("a crop of a Resize")
     mode = str(step.attribute("mode", "nearest"))
     shape = value.outer(value.term.shape, None if value.batch is not None and not value.merged else 1)
     axes = [int(a) % value.rank for a in step.attribute("axes", range(value.rank))]
@@ -60,6 +60,7 @@ def _resize(step: Step) -> Value:
     given["coordinates"] = coordinates
     if mode == "cubic":
         given["cubic"] = float(step.attribute("cubic_coeff_a", -0.75))
+    given |= {name: True for name in ("antialias", "exclude_outside") if step.attribute(name, 0)}
     return value.with_term(call("resize", value.term, **given))
 
 
