@@ -91,15 +91,15 @@ inline Taps phase_taps(const int phase, const int phases, const int taps, const 
     return result;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int group = (int)get_global_id(1) / SPANS;
-    const int first_panel = (int)get_global_id(1) % SPANS * SPAN, last_panel = LEAST(first_panel + SPAN, PANELS);
+    const int group = ITEM(1) / SPANS;
+    const int first_panel = ITEM(1) % SPANS * SPAN, last_panel = LEAST(first_panel + SPAN, PANELS);
     const int base = group * COLUMNS;
 #if PHASES_Y * PHASES_X > 1
-    const int phase_y = (int)get_global_id(2) / PHASES_X;
-    const int phase_x = (int)get_global_id(2) % PHASES_X;
+    const int phase_y = ITEM(2) / PHASES_X;
+    const int phase_x = ITEM(2) % PHASES_X;
     const Taps taps_y = phase_taps(phase_y, PHASES_Y, TAPS_Y, PHASE_DILATION_Y, ORIGIN_Y);
     const Taps taps_x = phase_taps(phase_x, PHASES_X, TAPS_X, PHASE_DILATION_X, ORIGIN_X);
 #else
@@ -109,7 +109,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
 #endif
     float tile[PIXELS * PANEL] __attribute__((aligned(64)));
 
-    const int first = (int)get_global_id(0) * ROWS_PER_ITEM;
+    const int first = ITEM(0) * ROWS_PER_ITEM;
     const int last = LEAST(first + ROWS_PER_ITEM, TILES_N * TILES_Y);
     for (int row = first; row < last; row++) {
         const int next_n = row / TILES_Y * TILE_N, next_y = row % TILES_Y * TILE_Y;

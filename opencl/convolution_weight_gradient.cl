@@ -94,19 +94,19 @@ inline void copy_strip(const __global MEMORY_X *data, float *strip, const int st
 }
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int tap = (int)get_global_id(0) / ITEMS;
+    const int tap = ITEM(0) / ITEMS;
     const int ky0 = MERGE_X ? tap * TAP_ROWS : tap / TAPS_X;
     const int tap_x = MERGE_X ? 0 : tap % TAPS_X;
-    const int first = (int)get_global_id(0) % ITEMS * BLOCKS;
+    const int first = ITEM(0) % ITEMS * BLOCKS;
     const int last = LEAST(first + BLOCKS, (EXTENT + ROWS - 1) / ROWS);
-    const int group = (int)get_global_id(1) / SPANS;
-    const int left = (int)get_global_id(1) % SPANS * (SPAN * PANEL);
+    const int group = ITEM(1) / SPANS;
+    const int left = ITEM(1) % SPANS * (SPAN * PANEL);
     const int span = LEAST(SPAN, (COLUMNS - left + PANEL - 1) / PANEL);
     const int base = group * COLUMNS;
-    const int split = get_global_id(2);
+    const int split = ITEM(2);
 
     float rest[TAP_ROWS * BLOCKS * SPAN * ROWS * PANEL] __attribute__((aligned(64)));
     float packed[SPAN * LINES * OUT_WIDTH * PANEL] __attribute__((aligned(64)));

@@ -116,10 +116,10 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
 #define EVERYWHERE(column) 1
 #define WITHIN(column) ((column) >= 0 && (column) < WIDTH)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int first_channel = (int)get_global_id(1) * (BLOCKS * LANES);
+    const int first_channel = ITEM(1) * (BLOCKS * LANES);
     const int blocks = LEAST(BLOCKS, (CHANNELS - first_channel + LANES - 1) / LANES);
     float filters[BLOCKS * TAPS_Y * TAPS_X * LANES] __attribute__((aligned(64)));
     for (int block = 0; block < blocks; block++) {
@@ -130,7 +130,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                     READ(W, 1, W + (channel + lane) * (TAPS_Y * TAPS_X) + tap);
     }
 
-    const int from = (int)get_global_id(0) * ROWS_EACH, until = LEAST(from + ROWS_EACH, BATCH * OUT_HEIGHT);
+    const int from = ITEM(0) * ROWS_EACH, until = LEAST(from + ROWS_EACH, BATCH * OUT_HEIGHT);
     for (int made_row = from; made_row < until; made_row++) {
         const int n = made_row / OUT_HEIGHT, y = made_row % OUT_HEIGHT;
         const int phase_y = y % PHASES_Y, first_row = y / PHASES_Y * STEP_Y;

@@ -69,12 +69,12 @@ __kernel void KERNEL_NAME(KERNEL_PARAMETERS)
 #define EVERYWHERE(row, column) 1
 #define WITHIN(row, column) ((row) >= 0 && (row) < HEIGHT && (column) >= 0 && (column) < WIDTH)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int first_channel = (int)get_global_id(0) * (BLOCKS * LANES);
+    const int first_channel = ITEM(0) * (BLOCKS * LANES);
     const int blocks = LEAST(BLOCKS, (CHANNELS - first_channel + LANES - 1) / LANES);
-    const int split = get_global_id(1);
+    const int split = ITEM(1);
     float total[(BLOCKS * TAPS + 1) * LANES] __attribute__((aligned(64)));
     for (int k = 0; k < BLOCKS * TAPS * LANES; k++)
         total[k] = 0.0f;

@@ -139,13 +139,13 @@ inline void copy_strip(const __global MEMORY_A *A, float *strip, const int k0, c
 }
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int batch = get_global_id(1);
-    const int left = (int)(get_global_id(0) % SPANS) * (SPAN * PANEL);
+    const int batch = ITEM(1);
+    const int left = ITEM(0) % SPANS * (SPAN * PANEL);
     const int span = LEAST(SPAN, (COLUMNS - left + PANEL - 1) / PANEL);
-    const int first = (int)(get_global_id(0) / SPANS) * BLOCKS;
+    const int first = ITEM(0) / SPANS * BLOCKS;
     const int last = LEAST(first + BLOCKS, (M + ROWS - 1) / ROWS);
     A += (size_t)batch * A_BATCH;
     B += (size_t)batch * B_BATCH;

@@ -30,13 +30,13 @@
 /* Where (tap, row) of the vector goes. */
 #define POSITION(tap, row) ((((size_t)panel * TAPS + (TURN ? TAPS - 1 - (tap) : (tap))) * ROWS + (row)) * PANEL + lane)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int panel = get_global_id(2);
-    const int lane = (int)get_global_id(0) * LANES;
+    const int panel = ITEM(2);
+    const int lane = ITEM(0) * LANES;
     const int column = panel % PANELS * PANEL + lane;
-    const int first = (int)get_global_id(1) * ROWS_PER_ITEM;
+    const int first = ITEM(1) * ROWS_PER_ITEM;
     const int last = LEAST(first + ROWS_PER_ITEM, ROWS);
     const size_t start = (size_t)(panel / PANELS) * GROUP_STRIDE + (size_t)column * COLUMN_STRIDE;
 

@@ -97,11 +97,11 @@ inline float lane_sum(const VECTOR value)
 
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int layer = get_global_id(1);
-    const int left = (int)get_global_id(0) * SPAN;
+    const int layer = ITEM(1);
+    const int left = ITEM(0) * SPAN;
     const int columns = LEAST(SPAN, COLUMNS - left);
     const int first = layer % SPLITS * PART;
     const int last = LEAST(first + PART, K);

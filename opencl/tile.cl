@@ -8,6 +8,17 @@
  */
 #define VECTOR JOIN(float, LANES)
 
+/* The head of a kernel whose work-group is one work-item, with the global ids ITEM(0), ITEM(1) and ITEM(2). The block
+ * that follows is the body of a function that the kernel calls. */
+#define ITEM_KERNEL                                                                                                    \
+    CALLED void JOIN(KERNEL_NAME, _item)(KERNEL_PARAMETERS, const int item_0, const int item_1, const int item_2);     \
+    __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)                        \
+    {                                                                                                                  \
+        JOIN(KERNEL_NAME, _item)(KERNEL_ARGUMENTS, get_global_id(0), get_global_id(1), get_global_id(2));              \
+    }                                                                                                                  \
+    CALLED void JOIN(KERNEL_NAME, _item)(KERNEL_PARAMETERS, const int item_0, const int item_1, const int item_2)
+#define ITEM(k) item_##k
+
 /* Vectors at any float's address. PoCL does not inline vloadN, vstoreN and fma when LLVM's idea of the processor lacks
  * a feature that its built-in library was compiled with: a call per vector makes a kernel five times slower. */
 typedef float unaligned2 __attribute__((ext_vector_type(2), aligned(4)));

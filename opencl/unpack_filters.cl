@@ -24,16 +24,16 @@
 #define WIDTH 16 /* floats of a line of the cache */
 #define PARTIAL ((size_t)POSITIONS * COLUMNS)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int begin = (int)get_global_id(0) * POSITIONS_PER_ITEM;
+    const int begin = ITEM(0) * POSITIONS_PER_ITEM;
     const int end = LEAST(begin + POSITIONS_PER_ITEM, POSITIONS);
     float tile[LANES * LANES] __attribute__((aligned(64)));
     for (int position = begin; position < end; position += LANES) {
         const int count = LEAST(LANES, end - position);
         for (int v = 0; v < WIDTH / LANES; v++) {
-            const int column = (int)get_global_id(1) * WIDTH + v * LANES;
+            const int column = ITEM(1) * WIDTH + v * LANES;
             const int columns = LEAST(LANES, COLUMNS - column);
             const __global MEMORY_P *corner = P + (size_t)position * COLUMNS + column;
             if (count == LANES && columns == LANES) {

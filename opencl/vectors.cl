@@ -24,6 +24,14 @@ typedef uchar packed_uchar16 __attribute__((ext_vector_type(16), aligned(1)));
 #define STORE_VECTOR(kind, width, value, pointer) vstore##width(value, 0, pointer)
 #endif
 
+/* A function that is not inlined. PoCL compiles three times what a kernel contains: the kernel and two functions that
+ * launch it. It compiles once what a kernel calls. */
+#ifdef __clang__
+#define CALLED __attribute__((noinline)) static
+#else
+#define CALLED static
+#endif
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 

@@ -40,12 +40,12 @@
 #define SUM_STEP (BLOCK * SUM_ROW + 16)
 #define STORE_AT(V, value, column) STORE(V, value, n, y, x, column)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int first = (int)get_global_id(0) * BLOCK, last = LEAST(first + BLOCK, TILES);
-    const int panels = LEAST(SPAN, PANELS - (int)get_global_id(1) * SPAN);
-    const __global MEMORY_U *filters = U + (size_t)get_global_id(1) * (SPAN * CHANNELS * PANEL);
+    const int first = ITEM(0) * BLOCK, last = LEAST(first + BLOCK, TILES);
+    const int panels = LEAST(SPAN, PANELS - ITEM(1) * SPAN);
+    const __global MEMORY_U *filters = U + (size_t)ITEM(1) * (SPAN * CHANNELS * PANEL);
 
     float data[POSITIONS * DATA_STEP] __attribute__((aligned(64)));
     float sums[POSITIONS * SUM_STEP] __attribute__((aligned(64)));
@@ -114,7 +114,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_
                 for (int x = 0; x < OUTPUTS; x++)
                     SAVE(r[x], result + (y * OUTPUTS + x) * LANES);
             }
-            const int above = (int)get_global_id(1) * SUM_ROW + column;
+            const int above = ITEM(1) * SUM_ROW + column;
             for (int y = top; y < LEAST(top + OUTPUTS, OUT_HEIGHT); y++)
                 for (int x = left; x < LEAST(left + OUTPUTS, OUT_WIDTH); x++)
                     STORE_COLUMN(LOAD(result + ((y - top) * OUTPUTS + x - left) * LANES), above);

@@ -15,11 +15,11 @@
  *   ROWS_PER_ITEM     rows of a work-item
  * Global ids: 0 = panel, 1 = block of rows. STORE(V, value, position).
  */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int panel = get_global_id(0);
-    const int first = (int)get_global_id(1) * ROWS_PER_ITEM;
+    const int panel = ITEM(0);
+    const int first = ITEM(1) * ROWS_PER_ITEM;
     const int last = LEAST(first + ROWS_PER_ITEM, ROWS);
 
     for (int row = first; row < last; row++)

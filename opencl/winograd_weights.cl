@@ -77,11 +77,11 @@ inline void transform_gradient(const __global MEMORY_G *G, float *to, const int 
 #endif
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL_NAME(KERNEL_PARAMETERS)
+ITEM_KERNEL
 {
     KERNEL_PROLOGUE
-    const int above = (int)get_global_id(0) * CHANNELS_EACH, before = (int)get_global_id(1) * FILTERS_EACH;
-    const int split = get_global_id(2);
+    const int above = ITEM(0) * CHANNELS_EACH, before = ITEM(1) * FILTERS_EACH;
+    const int split = ITEM(2);
     const int depth = LEAST(DATA_ROW, CHANNELS - above);
     const int channels = LEAST(CHANNELS_EACH, CHANNELS - above), filters = LEAST(FILTERS_EACH, COLUMNS - before);
     const int first = (int)((long)TILES * split / SPLITS), last = (int)((long)TILES * (split + 1) / SPLITS);

@@ -245,10 +245,13 @@ def lanes_along(vector: LoopVariable | None, width: int) -> Lanes | None:
 def loop_nest(
     loops: Sequence[LoopVariable], plan: Deal, rows: int, widths: Widths, body: Callable[[int], list[str]]
 ) -> list[str]:
-    """The loops around a body. The body is written for vectors and, if a row leaves a remainder, for narrower ones."""
-    lines = ["const int item = get_global_id(0);"]
+    """The loops around a body, for the work-item ``item``.
+
+    The body is written for vectors and, if a row leaves a remainder, for narrower ones.
+    """
     if not loops:
-        return [*lines, "if (item == 0) {", *body(1), "}"]
+        return ["if (item == 0) {", *body(1), "}"]
+    lines = []
     vector = loops[-1]
     span = plan.columns_each * widths.main
     if plan.column_chunks == 1:

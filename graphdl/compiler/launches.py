@@ -163,6 +163,7 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
         f"__global {'' if t in written else 'const '}{t.stored.memory} *b{k}, const ulong o{k}"
         for k, (t, _) in enumerate(pointed)
     )
+    passed = ", ".join(f"b{k}, o{k}" for k in range(len(pointed)))
     number = {pointer: k for k, pointer in enumerate(pointed)}
     called = {name: text for kernel in group for name, text in kernel.operands.functions.items()}
     functions = "".join(called.values())
@@ -172,6 +173,7 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
         declared = ", ".join((declared, *(f"const {element} n{k}" for k, element in enumerate(types))))
         text = (
             f"#define KERNEL_PARAMETERS {declared}\n"
+            f"#define KERNEL_ARGUMENTS {', '.join((passed, *(f'n{k}' for k in range(len(numbers)))))}\n"
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
@@ -183,9 +185,14 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     declared = ", ".join((declared, *taken.parameters))
     head = f"__kernel __attribute__((reqd_work_group_size({group[0].local_size[0]}, 1, 1)))"
     shared = "".join(kernel.shared for kernel in group)
-    text = f"({declared})\n{{\n{shared}{bodies}}}\n"
-    name = _name(group, functions + head + text)
-    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}{text}"), taken.values
+    name = _name(group, functions + head + declared + shared + bodies)
+    if target.kind == "cpu":  # the kernel calls its statements: see CALLED in vectors.cl
+        passed = ", ".join((passed, *taken.names))
+        functions += f"CALLED void {name}_item({declared}, const int item)\n{{\n{bodies}}}\n"
+        bodies = f"{name}_item({passed}, get_global_id(0));\n"
+    else:  # a function cannot declare local memory
+        bodies = f"{shared}const int item = get_global_id(0);\n{bodies}"
+    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}({declared})\n{{\n{bodies}}}\n"), taken.values
 
 
 def _name(group: Group, text: str) -> str:

@@ -15,6 +15,7 @@ short loops.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from graphdl.compiler.program import Target
@@ -61,6 +62,11 @@ class Numbers:
     def parameters(self) -> list[str]:
         """The declarations of the parameters."""
         return [f"const {'float' if text.endswith('f') else 'int'} {name}" for text, name in self._names.items()]
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the parameters."""
+        return self._names.values()
 
     @property
     def values(self) -> tuple[int | float, ...]:

@@ -57,6 +57,7 @@ class Alone:
         preamble = (
             "#define KERNEL_NAME alone\n"
             f"#define KERNEL_PARAMETERS {parameters}__global float *result_{sizes}\n"
+            f"#define KERNEL_ARGUMENTS {', '.join(f'{name}_' for name in (*call.operands, 'result', *call.sizes))}\n"
             f"#define KERNEL_PROLOGUE {prologue}\n"
             f"{_STORES.replace('OPERATOR', '+=' if adds else '=')}#define STORE{store}\n"
         )

@@ -45,8 +45,10 @@ def translated(text: str) -> str:
 
 def _entry(name: str, text: str) -> str:
     """A function that unpacks a kernel's arguments: pointers and offsets take turns, then there are numbers."""
-    operands = len(re.findall(r"const ulong o\d+", text))
-    types = ["void *", "ulong"] * operands + re.findall(r", const (int|float) n\d+", text)
+    # The function that a kernel calls repeats the parameters.
+    operands = len(set(re.findall(r"const ulong o\d+", text)))
+    numbers = dict.fromkeys(re.findall(r", const (int|float) (n\d+)", text))
+    types = ["void *", "ulong"] * operands + [kind for kind, _ in numbers]
     kinds = ", ".join(types)
     values = ", ".join(f"*({kind} *)a[{k}]" for k, kind in enumerate(types))
     return f'extern "C" void call_{name}(void **a) {{ ((void (*)({kinds})){name})({values}); }}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphdl.compiler.build import build
 from graphdl.compiler.generate import ElementwiseKernels, Operands
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import row_major_strides
@@ -31,6 +32,18 @@ def test_kernels_of_one_form_have_one_text_and_tensors_of_their_own() -> None:
         assert operands.written == {changed[k]}
         assert operands.starts == [0, 0, 0]
         assert set(body.in_place) == {(parameters[k], changed[k]), (slopes[k], changed[k])}
+
+
+def test_a_kernel_calls_its_statements() -> None:
+    """PoCL compiles three times what a kernel itself contains. On a GPU a kernel may have local memory: no call."""
+    y = transpose(feed("x", (5, 40)) * 2.0, (1, 0)) + 1.0
+    (kernel,) = build({"y": y}, {}, CPU).kernels.values()
+    called, _, body = kernel.source.partition("__kernel")
+    assert f"CALLED void {kernel.name}_item(" in called
+    assert body.count(";") == 1
+    assert f"{{\n{kernel.name}_item(b0, o0, b1, o1" in body
+    (kernel,) = build({"y": y}, {}, Target("gpu", vector_width=4, compute_units=2)).kernels.values()
+    assert "CALLED void" not in kernel.source
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,9 @@ def check_call(family: Family[Any, Any], call: TemplateCall, target: Target) -> 
     assert len(call.operands) == len(family.operand_layouts)
     assert all(isinstance(value, int) for value in call.defines.values())
     assert "__kernel" in call.text()
+    if "tile.cl" in call.prelude:  # a kernel for CPUs calls its statements, so that PoCL compiles them once
+        assert call.text().count("\nITEM_KERNEL\n{\n    KERNEL_PROLOGUE\n") == 1
+        assert "get_global_id" not in call.text().split("ITEM_KERNEL\n{")[1]
 
 
 # --------------------------------------------------------------------------------------------------------- geometry

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class TemplateCall:
     """A kernel template of ``opencl/`` and the values of its parameters.
 
-    The compiler's preamble defines ``KERNEL_NAME``, ``KERNEL_PARAMETERS``, ``KERNEL_PROLOGUE`` (which declares the
-    pointers named in ``operands``), ``STORE``, ``defines`` and ``sizes``; ``text()`` comes after it.
+    The compiler's preamble defines ``KERNEL_NAME``, ``KERNEL_PARAMETERS``, ``KERNEL_ARGUMENTS`` (their names),
+    ``KERNEL_PROLOGUE`` (which declares the pointers named in ``operands``), ``STORE``, ``defines`` and ``sizes``;
+    ``text()`` comes after it.
     """
 
     source: str
