@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphdl.diagnostics import DeviceError, ModelError
-    from graphdl.model import Model, import_darknet, import_onnx, load, loads
+    from graphdl.model import Model, import_caffe, import_darknet, import_onnx, load, loads
     from graphdl.net import Net
 
 __version__ = "0.1.0"
 
-__all__ = ["DeviceError", "Model", "ModelError", "Net", "import_darknet", "import_onnx", "load", "loads"]
+__all__ = [
+    "DeviceError",
+    "Model",
+    "ModelError",
+    "Net",
+    "import_caffe",
+    "import_darknet",
+    "import_onnx",
+    "load",
+    "loads",
+]
 
 _HOMES = {
     "DeviceError": "graphdl.diagnostics",
     "Model": "graphdl.model",
     "ModelError": "graphdl.diagnostics",
     "Net": "graphdl.net",
+    "import_caffe": "graphdl.model",
     "import_darknet": "graphdl.model",
     "import_onnx": "graphdl.model",
     "load": "graphdl.model",

@@ -106,6 +106,23 @@ def import_darknet(
     return of_imported(read_files(Path(configuration), Path(weights) if weights is not None else None), device=device)
 
 
+def import_caffe(
+    prototxt: str | os.PathLike[str],
+    caffemodel: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+) -> Model:
+    """The model of a Caffe ``.prototxt`` file, with the numbers of a ``.caffemodel`` file; without one they are 0.
+
+    Raises:
+        ModelError: E0901, the package protobuf is missing; E0905, a file cannot be read, or the two do not fit; E0903,
+            layers are not supported: all are named.
+    """
+    from graphdl.caffe import read_files
+
+    return of_imported(read_files(Path(prototxt), Path(caffemodel) if caffemodel is not None else None), device=device)
+
+
 def of_imported(imported: Imported, *, device: str | None = None) -> Model:
     """The model of an imported net, with its weights."""
     model = Model(Source("<imported>", imported.text), device=device)

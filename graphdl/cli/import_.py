@@ -1,4 +1,4 @@
-"""``graphdl import``: a model of ONNX or Darknet as a file of the language."""
+"""``graphdl import``: a model of ONNX, Caffe or Darknet as a file of the language."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option(
     "--constants", type=FILE, metavar="FILE.npz", help="Values of inputs that decide the form of the net, by name."
 )
-@click.option("--weights", type=FILE, metavar="FILE.weights", help="The numbers of a Darknet model.")
+@click.option("--weights", type=FILE, metavar="FILE", help="The numbers of a Caffe or Darknet model.")
 def command(model: Path, out: Path | None, sizes: dict[str, int], constants: Path | None, weights: Path | None) -> None:
     """Writes the net of a model as FILE.net, and its weights beside it as FILE.safetensors.
 
-    MODEL is an ONNX file, or the .cfg file of a Darknet model. `graphdl predict FILE.net INPUT --weights
-    FILE.safetensors` runs the net. ONNX needs the package onnx: pip install "graphdl[onnx]".
+    MODEL is an ONNX file, the .prototxt file of a Caffe model or the .cfg file of a Darknet model. `graphdl predict
+    FILE.net INPUT --weights FILE.safetensors` runs the net. ONNX and Caffe need a package: pip install
+    "graphdl[onnx]" or "graphdl[caffe]".
     """
     import numpy as np
 
     from graphdl.model import write_imported
 
     target = out or model.with_suffix(".net")
-    if model.suffix == ".cfg":
-        from graphdl.darknet import read_files
+    if model.suffix in (".cfg", ".prototxt"):
+        from graphdl import caffe, darknet
 
         if sizes or constants is not None:
             raise click.UsageError("--size and --constants are for ONNX files")
-        imported = read_files(model, weights)
+        imported = (darknet if model.suffix == ".cfg" else caffe).read_files(model, weights)
     else:
         from graphdl.onnx import read_file
 
         if weights is not None:
-            raise click.UsageError("--weights is for Darknet's .cfg files")
+            raise click.UsageError("--weights is for .cfg and .prototxt files")
         imported = read_file(model, constants=dict(np.load(constants)) if constants is not None else {}, sizes=sizes)
     written = write_imported(imported, target)
     lines = imported.text.count("\n")
