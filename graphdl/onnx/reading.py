@@ -102,11 +102,10 @@ def read(
     if lead is not None:
         try:
             return _Reader(model, constants, sizes, lead).read(name)
-        except MixesExamplesError:
-            if batched:
-                raise UnsupportedError(
-                    [Diagnostic("E0903", f"'{name}' combines the examples of a batch")], ()
-                ) from None
+        except MixesExamplesError as error:
+            if batched or lead.size is None:
+                fault = Diagnostic("E0903", f"{error.node}: it combines the examples of a batch")
+                raise UnsupportedError([fault], ()) from None
     return _Reader(model, constants, sizes, None).read(name)
 
 
@@ -223,7 +222,8 @@ class _Reader:
         if self.complaints:
             found = [Diagnostic("E0903", f"{node}: {reason}") for node, reason in self.complaints.items()]
             raise UnsupportedError(found, self.unknown)
-        text = format_source(Source(name, "\n".join(self.text.lines(simple(name))) + "\n"))
+        local = self.text.names.new(name)
+        text = format_source(Source(name, "\n".join(self.text.lines(local)) + "\n"))
         return Imported(
             text,
             self.text.weights,
@@ -300,10 +300,12 @@ class _Reader:
                 self._complain(node, str(fault))
             except GraphError as error:
                 self._complain(node, error.message)
+            except MixesExamplesError as error:
+                error.node = error.node or _said(node)
+                raise
 
     def _complain(self, node: Any, reason: str) -> None:
-        name = node.name or (node.output[0] if node.output else "")
-        self.complaints.setdefault(f"the node '{name}' ({node.op_type})", reason)
+        self.complaints.setdefault(_said(node), reason)
 
     def _node(self, node: Any, used: Sequence[str], scope: _Scope) -> None:
         inputs = [scope.find(name) if name else None for name in node.input]
@@ -412,3 +414,9 @@ class _Reader:
             reasons = [f"{name}: {self.complaints.pop(name)}" for name in [*self.complaints] if name not in before]
             raise UnsupportedNodeError("in its body, " + "; ".join(reasons))
         return [inner.values.get(name) for name in body.output]
+
+
+def _said(node: Any) -> str:
+    """A node in messages."""
+    name = node.name or (node.output[0] if node.output else "")
+    return f"the node '{name}' ({node.op_type})"

@@ -54,7 +54,8 @@ class NetText:
 
     def output(self, wanted: str, term: Term) -> str:
         """Makes a value an output of the net, and returns its name."""
-        if term.text == simple(wanted) and f"output {term.text}" not in self.outputs:
+        own = re.fullmatch(rf"{re.escape(simple(wanted))}(_\d+)?", term.text)
+        if own and f"output {term.text}" not in self.outputs:
             self.outputs.append(f"output {term.text}")
             return term.text
         name = self.names.new(wanted)

@@ -25,6 +25,9 @@ class UnsupportedNodeError(Exception):
 class MixesExamplesError(Exception):
     """A node that combines the examples of a batch, or moves them. The graph may still be imported without a batch."""
 
+    node = ""
+    """What is known of the node."""
+
 
 class UnknownValueError(UnsupportedNodeError):
     """The values of inputs of the graph decide the form of the net, so they must be given with the import."""

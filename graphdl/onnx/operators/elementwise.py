@@ -83,7 +83,11 @@ def _clip(step: Step) -> Value:
         elif attribute in step.attributes:
             attributes[name] = step.attributes[attribute]
 
+    known = [_known_bound(step, name, index, attributes) for index, name in enumerate(("maximum", "minimum"), 1)]
+
     def function(x: Term, *given: Any) -> Term:
+        if known == [0.0, 6.0] and x.element == "float":
+            return block("relu6", x, x.shape)
         for (name, _), bound in zip(bounds, given, strict=True):
             x = call(name, x, bound)
         for name, bound in attributes.items():
@@ -91,6 +95,14 @@ def _clip(step: Step) -> Value:
         return x
 
     return step.elementwise(function, 0, *(index for _, index in bounds), kind=kind_of(step.source(0)))
+
+
+def _known_bound(step: Step, name: str, index: int, attributes: dict[str, Any]) -> Any:
+    """A bound of ``Clip`` that is known; None if there is none."""
+    if step.has(index):
+        found = step.source(index)
+        return found.known.reshape(()).item() if isinstance(found, Const) else None
+    return attributes.get(name)
 
 
 def _is_infinite(step: Step) -> Value:
@@ -148,8 +160,7 @@ def _prelu(step: Step) -> Value:
 
 
 def _thresholded(step: Step) -> Value:
-    alpha = step.attribute("alpha", 1.0)
-    return step.elementwise(lambda x: where(x > alpha, x, 0.0))
+    return step.elementwise(lambda x: block("thresholded_relu", x, x.shape, float(step.attribute("alpha", 1.0))))
 
 
 def _shrink(step: Step) -> Value:
@@ -159,31 +170,30 @@ def _shrink(step: Step) -> Value:
 
 
 def _gelu(step: Step) -> Value:
-    if step.attribute("approximate", "none") == "none":
-        return step.elementwise(lambda x: block("gelu", x, x.shape))
-    return step.elementwise(
-        lambda x: 0.5 * x * (1 + call("tanh", 0.7978845608028654 * (x + 0.044715 * x ** 3)))
-    )  # fmt: skip
+    forms = [] if step.attribute("approximate", "none") == "none" else ["tanh"]
+    return step.elementwise(lambda x: block("gelu", x, x.shape, *forms))
 
 
 def _selu(step: Step) -> Value:
     alpha, gamma = step.attribute("alpha", 1.6732632), step.attribute("gamma", 1.0507010)
+    if abs(alpha - 1.6732632) < 1e-6 and abs(gamma - 1.0507010) < 1e-6:
+        return step.elementwise(lambda x: block("selu", x, x.shape))
     return step.elementwise(lambda x: gamma * block("elu", x, x.shape, alpha))
 
 
 def _celu(step: Step) -> Value:
-    alpha = step.attribute("alpha", 1.0)
-    return step.elementwise(lambda x: alpha * block("elu", x / alpha, x.shape))
+    return step.elementwise(lambda x: block("celu", x, x.shape, float(step.attribute("alpha", 1.0))))
 
 
 def _hard_sigmoid(step: Step) -> Value:
-    alpha, beta = step.attribute("alpha", 0.2), step.attribute("beta", 0.5)
-    return step.elementwise(lambda x: call("minimum", call("maximum", alpha * x + beta, 0), 1))
+    slope, offset = float(step.attribute("alpha", 0.2)), float(step.attribute("beta", 0.5))
+    usual = abs(slope - 1 / 6) < 1e-6 and offset == 0.5
+    return step.elementwise(lambda x: block("hard_sigmoid", x, x.shape, *([] if usual else [slope, offset])))
 
 
 def _swish(step: Step) -> Value:
     alpha = step.attribute("alpha", 1.0)
-    return step.elementwise(lambda x: x * call("sigmoid", x if alpha == 1 else alpha * x))
+    return step.elementwise(lambda x: block("silu", x, x.shape) if alpha == 1 else x * call("sigmoid", alpha * x))
 
 
 def _relu(x: Term) -> Term:
@@ -242,11 +252,11 @@ TABLE: dict[str, Callable[[Step], Any]] = {
     "Selu": _selu,
     "Celu": _celu,
     "Gelu": _gelu,
-    "Mish": _formula(lambda x: x * call("tanh", call("softplus", x))),
+    "Mish": _formula(lambda x: block("mish", x, x.shape)),
     "Swish": _swish,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _formula(lambda x: x * call("minimum", call("maximum", x / 6 + 0.5, 0), 1)),
-    "Softsign": _formula(lambda x: x / (1 + call("abs", x))),
+    "HardSwish": _formula(lambda x: block("hard_swish", x, x.shape)),
+    "Softsign": _formula(lambda x: block("softsign", x, x.shape)),
     "ThresholdedRelu": _thresholded,
     "Shrink": _shrink,
 }  # fmt: skip

@@ -159,14 +159,13 @@ def _pool(step: Step) -> list[Value] | Value:
     extents = len(kernel)
     if extents not in _SUFFIX:
         raise UnsupportedNodeError(f"pooling over {extents} extents")
-    hypers = _given(
+    stride = _compact(step.attribute("strides", [1] * extents))
+    hypers = {} if stride == _compact(kernel) else {"stride": stride}
+    hypers |= _given(
         pad=_pad(step, extents),
         dilation=_compact(step.attribute("dilations", [1] * extents)),
         ceil=bool(step.attribute("ceil_mode", 0)),
     )
-    stride = _compact(step.attribute("strides", [1] * extents))
-    if stride != _compact(kernel):
-        hypers["stride"] = stride
     # every channel is pooled for itself, so those of several images are further channels
     x = terms.reshape(value.term, (count * shape[0], *shape[1:]))
     if value.batch is not None and not (step.op == "AveragePool" and "dilation" in hypers):

@@ -66,6 +66,8 @@ def _reduce(step: Step) -> Value:
         chosen = sorted(axis % max(value.rank, 1) for axis in axes)
     inner = [value.axis(axis) for axis in chosen] if value.term.rank else []
     x = convert(value.term, "int") if value.kind.kind == "b" else value.term
+    if step.op == "ReduceMean" and value.batch == 0 and keep and inner == [1, 2] and x.rank == 3:
+        return value.with_term(block("global_avgpool", x, (x.shape[0], 1, 1)))
     over: dict[str, Any] = {"axis": None if len(inner) == x.rank else inner, "keep": keep}
     y = _REDUCTIONS[step.op](step)(x, over)
     return Value(narrowed(y, value.kind), value.kind, without(value, chosen, keep), value.merged)
