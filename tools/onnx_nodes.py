@@ -106,7 +106,8 @@ def _compare(case: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
         if found.batch is None:
             y = y[0]
         elif found.merged:
-            y = np.moveaxis(y, 0, found.batch).reshape(np.shape(expected))
+            place = found.batch + (found.merged == "before")
+            y = np.moveaxis(y, 0, place).reshape(np.shape(expected))
         else:
             y = np.moveaxis(y, 0, found.batch)
         few = _FEW_BITS.get(port.type.tensor_type.elem_type, 0.0)

@@ -34,7 +34,7 @@ from graphdl.onnx.protocol import (
 )
 from graphdl.onnx.step import Step
 from graphdl.onnx.text import NetText
-from graphdl.onnx.values import Const, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
+from graphdl.onnx.values import Const, Merged, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
 from graphdl.source import Source
 
 _WRITTEN = 64
@@ -48,12 +48,12 @@ _BATCH, _OTHER_BATCH = 2, 3
 @dataclass(frozen=True)
 class Port:
     """An input or output of the graph in the net: its name there, the dimension that is the batch (None: the tensor
-    has no batch), whether that dimension is merged with the first one of the example, and the ONNX element type.
+    has no batch), whether that dimension is merged with one of the example, and the ONNX element type.
     """
 
     name: str
     batch: int | None
-    merged: bool
+    merged: Merged
     kind: np.dtype[Any]
 
 
@@ -260,7 +260,7 @@ class _Reader:
             self.complaints[f"the input '{port.name}'"] = str(fault)
             return None
         name, term = self.text.input(port.name, known)
-        self.inputs[port.name] = Port(name, batch, False, kind)
+        self.inputs[port.name] = Port(name, batch, "", kind)
         return Value(term, kind, batch, given=port.name, sources=frozenset([port.name]))
 
     def _output(self, name: str, scope: _Scope) -> Port | None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from graphdl.graph.types import Shape
 from graphdl.onnx import terms
 from graphdl.onnx.terms import Term
+
+Merged = Literal["", "after", "before"]
 
 
 class UnsupportedNodeError(Exception):
@@ -43,13 +45,14 @@ class Value:
     """A tensor of the net.
 
     ``kind`` is its ONNX element type as NumPy's. ``batch`` is the dimension of the ONNX tensor that is the batch. With
-    ``merged`` that dimension also has a dimension of the example, after the batch: ``[batch * heads, n]``.
+    ``merged`` that dimension also has a dimension of the example: ``"after"`` the batch in ``[batch * heads, n]``,
+    ``"before"`` it in ``[length * batch, n]``.
     """
 
     term: Term
     kind: np.dtype[Any]
     batch: int | None = None
-    merged: bool = False
+    merged: Merged = ""
     given: str | None = None
     """The name of the input of the graph that it is, if it is one."""
     sources: frozenset[str] = frozenset()
@@ -115,7 +118,7 @@ class Const:
         return self.array
 
 
-def position(values: Sequence[Value | Const]) -> tuple[int | None, bool]:
+def position(values: Sequence[Value | Const]) -> tuple[int | None, Merged]:
     """The place of the batch, counted from the right, in values that are combined element by element, and whether it
     is merged with a dimension.
 
@@ -125,10 +128,10 @@ def position(values: Sequence[Value | Const]) -> tuple[int | None, bool]:
     found = {(v.rank - v.batch, v.merged) for v in values if isinstance(v, Value) and v.batch is not None}
     if len(found) > 1:
         raise MixesExamplesError
-    return found.pop() if found else (None, False)
+    return found.pop() if found else (None, "")
 
 
-def without_batch(shape: Shape, place: int | None, merged: bool) -> Shape:
+def without_batch(shape: Shape, place: int | None, merged: Merged) -> Shape:
     """The shape of an operand without a batch, beside operands with one at ``place`` from the right."""
     if place is None or len(shape) < place:
         return shape

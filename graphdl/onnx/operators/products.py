@@ -10,7 +10,7 @@ import numpy as np
 from graphdl.onnx import terms
 from graphdl.onnx.step import Step
 from graphdl.onnx.terms import Term, block, call
-from graphdl.onnx.values import Const, MixesExamplesError, Value, with_element, without_batch
+from graphdl.onnx.values import Const, Merged, MixesExamplesError, Value, with_element, without_batch
 
 
 def _dense(step: Step, value: Value, weight: Const, matrix: np.ndarray, bias: Const | None, name: str) -> Value:
@@ -27,7 +27,7 @@ def _gemm(step: Step) -> Value:
     a, b = step.value(0), step.source(1)
     alpha, beta = float(step.attribute("alpha", 1.0)), float(step.attribute("beta", 1.0))
     c = step.source(2) if step.has(2) else None
-    if _is_layer(step, a, b, c) and (alpha, beta) == (1.0, 1.0) and a.term.rank == 1:
+    if _is_layer(step, a, b, c) and (alpha, beta) == (1.0, 1.0):
         assert isinstance(b, Const)
         matrix = b.known.T if step.attribute("transB", 0) else b.known
         if c is None or (isinstance(c, Const) and c.array.size == matrix.shape[1]):
@@ -45,7 +45,7 @@ def _gemm(step: Step) -> Value:
         return result
     (p, q), like = step.combined(result, c)
     total = terms.as_term(p) + (q if beta == 1 else beta * terms.as_term(q))
-    return Value(with_element(total, a.kind), a.kind, like.batch)
+    return Value(with_element(total, a.kind), a.kind, like.batch, like.merged)
 
 
 def layer_name(weight: Const) -> str:
@@ -57,7 +57,7 @@ def layer_name(weight: Const) -> str:
 
 def _is_layer(step: Step, a: Value, b: Value | Const, c: Value | Const | None) -> bool:
     return (
-        a.batch == 0 and not a.merged and not step.attribute("transA", 0) and isinstance(b, Const)
+        a.batch == 0 and not step.attribute("transA", 0) and isinstance(b, Const)
         and b.other is None and (c is None or (isinstance(c, Const) and c.other is None)) and a.kind.kind == "f"
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ def _matmul(step: Step) -> Value:
 def product(a: Value, b: Value, kind: np.dtype[Any]) -> Value:
     """NumPy's ``a @ b``. The batch must be one of the leading dimensions, or that of the rows of ``a``."""
     batch: int | None = None
-    merged = False
+    merged: Merged = ""
     x, y = a.term, b.term
     if a.batch is not None and b.batch is not None:
         if (a.rank - a.batch, a.merged) != (b.rank - b.batch, b.merged) or a.rank - a.batch < 3:
@@ -98,7 +98,7 @@ def product(a: Value, b: Value, kind: np.dtype[Any]) -> Value:
     return Value(with_element(result, kind), kind, batch, merged)
 
 
-def _beside(term: Term, place: int, merged: bool) -> Term:
+def _beside(term: Term, place: int, merged: Merged) -> Term:
     """An operand without a batch beside one that has it at ``place`` from the right."""
     return terms.reshape(term, without_batch(term.shape, place, merged))
 

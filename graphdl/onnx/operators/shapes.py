@@ -13,6 +13,7 @@ from graphdl.onnx.step import Step, kind_of
 from graphdl.onnx.terms import call, where
 from graphdl.onnx.values import (
     Const,
+    Merged,
     MixesExamplesError,
     UnknownValueError,
     UnsupportedNodeError,
@@ -23,30 +24,33 @@ from graphdl.onnx.values import (
 )
 
 
-def reshaped(step: Step, value: Value, targets: Sequence[Sequence[int]], sizes: Sequence[int]) -> Value:
+def reshaped(value: Value, targets: Sequence[Sequence[int]], sizes: Sequence[int]) -> Value:
     """The value under the ONNX shapes ``targets`` for each of these sizes of the batch.
 
     The batch stays one dimension if the same number of elements is before it. It may be merged with the dimensions
-    after it.
+    next to it.
     """
     if value.batch is None:
         return value.with_term(terms.reshape(value.term, targets[0]))
-    before = prod(value.outer(value.term.shape, 1)[: value.batch])
-    for merged in (False, True):
+    first = value.batch + (value.merged == "before")
+    before = prod(value.term.shape[:first])
+    forms: tuple[Merged, ...] = ("", "after", "before")
+    for merged in forms:
         for axis in range(len(targets[0])):
             lengths = [target[axis] for target in targets]
-            factors = {n // size if n % size == 0 else None for n, size in zip(lengths, sizes, strict=True)}
+            factors = {n // size if n % size == 0 else 0 for n, size in zip(lengths, sizes, strict=True)}
             others = {(*target[:axis], *target[axis + 1 :]) for target in map(tuple, targets)}
-            if len(factors) > 1 or None in factors or len(others) > 1 or prod(targets[0][:axis]) != before:
+            if len(factors) > 1 or 0 in factors or len(others) > 1:
                 continue
-            factor = factors.pop()
-            if merged == (factor == 1):
+            (factor,) = factors
+            if (factor == 1) != (not merged):
+                continue
+            if prod(targets[0][:axis]) * (factor if merged == "before" else 1) != before:
                 continue
             example = list(targets[0])
             if not merged and len(example) == 2 and value.term.rank > 1:
-                flat = terms.block("flatten", value.term, [value.term.type.size])
-                return Value(flat, value.kind, axis)
-            example[axis : axis + 1] = [factor or 1] if merged else []
+                return Value(terms.block("flatten", value.term, [value.term.type.size]), value.kind, axis)
+            example[axis : axis + 1] = [factor] if merged else []
             return Value(terms.reshape(value.term, example), value.kind, axis, merged)
     raise MixesExamplesError
 
@@ -77,7 +81,7 @@ def _reshape(step: Step) -> Value:
     rule = bool(step.attribute("allowzero", 0))
     values = [wanted.array, wanted.array if wanted.other is None else wanted.other]
     targets = [_shape_of(value, target.tolist(), size, rule) for target, size in zip(values, sizes, strict=False)]
-    return reshaped(step, value, targets, sizes)
+    return reshaped(value, targets, sizes)
 
 
 def _flatten(step: Step) -> Value:
@@ -88,7 +92,7 @@ def _flatten(step: Step) -> Value:
         own = value.outer(value.term.shape, size)
         start = axis + value.rank if axis < 0 else axis
         targets.append([prod(own[:start]), prod(own[start:])])
-    return reshaped(step, value, targets, sizes)
+    return reshaped(value, targets, sizes)
 
 
 def _squeeze(step: Step) -> Value:
@@ -99,7 +103,7 @@ def _squeeze(step: Step) -> Value:
         own = value.outer(value.term.shape, size)
         dropped = [a % value.rank for a in axes] if axes else [a for a, n in enumerate(own) if n == 1]
         targets.append([n for a, n in enumerate(own) if a not in dropped])
-    return reshaped(step, value, targets, sizes)
+    return reshaped(value, targets, sizes)
 
 
 def _unsqueeze(step: Step) -> Value:
@@ -130,7 +134,7 @@ def _transpose(step: Step) -> Value:
         return value.with_term(terms.transpose(value.term, order))
     batch = order.index(value.batch)
     if value.merged:
-        return Value(terms.transpose(value.term, order), value.kind, batch, True)
+        return Value(terms.transpose(value.term, order), value.kind, batch, value.merged)
     inner = [value.axis(axis) for axis in order if axis != value.batch]
     return Value(terms.transpose(value.term, inner), value.kind, batch)
 
@@ -150,7 +154,7 @@ def _expand(step: Step) -> Value:
             raise MixesExamplesError
         axis = growing[0]  # repeated for each example: the same for all of them
         place = len(shape) - axis
-        example = without_batch(value.term.shape, place, False)
+        example = without_batch(value.term.shape, place, "")
         full = np.broadcast_shapes(example, tuple(shape[:axis] + shape[axis + 1 :]))
         return Value(terms.broadcast_to(terms.reshape(value.term, example), full), value.kind, axis)
     sizes = sizes_of(step)
