@@ -64,6 +64,7 @@ LONG = re.compile(
             r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences",
             r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative)",
             r"language/test_hostile_files.py::test_many_complaints_take_time_in_proportion",
+            r"onnx/test_pytorch.py::test_an_exported_net_agrees_with_pytorch\[(mobile|unet|gru|autoencoder)",
             r"operators/test_depthwise.py::test_(any_tile|forward_and_input_gradient|weight_gradient)",
             r"operators/test_depthwise.py::test_in_a_program_with_what_follows\[gpu",
             r"operators/test_kernels.py::test_(convolution|input_gradient|weight_gradient)" + _FORMS_OF_OTHERS,

@@ -6,6 +6,7 @@ Nodes whose inputs are known are computed. Every other node is translated by the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,6 +183,8 @@ class _Scope:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Those of the node that a function's body replaces, as protocol buffers."""
     outer: _Scope | None = None
+    several: frozenset[str] = frozenset()
+    """The names that several nodes read, or that are results."""
 
     def find(self, name: str) -> Value | Const | None:
         scope: _Scope | None = self
@@ -287,6 +290,8 @@ class _Reader:
             if needed.intersection(node.output):
                 wanted.append(node)
                 needed.update(names_read(node))
+        reads = Counter(name for node in wanted for name in set(names_read(node)))
+        scope.several = frozenset([*(name for name, count in reads.items() if count > 1), *ports])
         for node in reversed(wanted):
             for name in node.output:
                 scope.values[name] = None
@@ -346,7 +351,8 @@ class _Reader:
         translate = TRANSLATIONS.get((domain, node.op_type))
         if translate is not None:
             size = self.lead.size if self.lead is not None else None
-            step = Step(node.op_type, version, attributes_of(node), inputs, used, self.text, size)
+            alone = [name not in scope.several for name in node.input]
+            step = Step(node.op_type, version, attributes_of(node), inputs, used, self.text, alone, size)
             results = translate(step)
             if results is not NotImplemented:
                 return results if isinstance(results, tuple | list) else [results]

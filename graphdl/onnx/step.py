@@ -35,6 +35,9 @@ class Writer(Protocol):
     def fresh(self, wanted: str) -> str:
         """A name that nothing else has."""
 
+    def biased(self, term: Term, bias: np.ndarray) -> bool:
+        """Gives the layer that computes ``term`` a bias, if it was written last and has none."""
+
     def keep(self, *several: Term) -> tuple[Term, ...]:
         """Gives an expression a name, or each of the results of one call, so that it can be used twice."""
 
@@ -52,6 +55,8 @@ class Step:
     inputs: Sequence[Value | Const | None]
     outputs: Sequence[str]
     writer: Writer
+    alone: Sequence[bool]
+    """Whether nothing else uses the input."""
     size: int | None
     """The fixed size of the batch; None if it is not fixed, or there is none."""
 

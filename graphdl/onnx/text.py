@@ -73,7 +73,7 @@ class NetText:
 
     def layer(self, term: Term, name: str, weights: Mapping[str, np.ndarray]) -> Term:
         operand, _, applied = term.text.rpartition(" -> ")
-        key = (applied, tuple(id(array) for array in weights.values()))
+        key = (applied, tuple(map(_identity, weights.values())))
         known = self._modules.get(key)
         if known is not None:  # the same layer again
             return Term(f"{operand} -> {known}", term.type, 0)
@@ -82,6 +82,28 @@ class NetText:
         for port, array in weights.items():
             self.weights[f"{local}.{port}"] = np.array(array, np.float32, order="C")
         return Term(f"{term.text} as {local}", term.type, 0)
+
+    def biased(self, term: Term, bias: np.ndarray) -> bool:
+        last = self.statements[-1] if self.statements else None
+        if last is None or last.names != (term.text,):
+            return False
+        found = re.search(r" -> linear\((\d+), bias = false\) as (\w+)$", last.text)
+        if found is None or int(found[1]) != bias.size:
+            return False
+        operand, units, module = last.text[: found.start()], found[1], found[2]
+        plain = next(key for key, name in self._modules.items() if name == module)
+        del self._modules[plain]
+        key = (f"linear({units})", (*plain[1], _identity(bias)))
+        known = self._modules.setdefault(key, module)
+        self._kept.append(bias)
+        if known == module:
+            self.weights[f"{module}.b"] = np.array(bias, np.float32, order="C").reshape(-1)
+            text = f"{operand} -> linear({units}) as {module}"
+        else:  # the same layer again
+            del self.weights[f"{module}.W"]
+            text = f"{operand} -> {known}"
+        self.statements[-1] = _Statement(last.names, text, last.level)
+        return True
 
     def fresh(self, wanted: str) -> str:
         return self.names.new(wanted)
@@ -116,3 +138,10 @@ class NetText:
                     continue
             result.append(statement)
         return result
+
+
+def _identity(array: np.ndarray) -> int:
+    """The identity of the array of which another is a view: of the initializer."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return id(array)

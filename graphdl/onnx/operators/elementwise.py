@@ -213,7 +213,6 @@ TABLE: dict[str, Callable[[Step], Any]] = {
     "Neg": _formula(lambda x: -x),
     "Reciprocal": _formula(lambda x: 1 / x),
     "Identity": _formula(lambda x: x),
-    "Add": _formula(lambda a, b: a + b),
     "Sub": _formula(lambda a, b: a - b),
     "Mul": _formula(lambda a, b: a * b),
     "Div": _formula(_divide),

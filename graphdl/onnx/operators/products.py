@@ -57,14 +57,29 @@ def layer_name(weight: Const) -> str:
 
 def _is_layer(step: Step, a: Value, b: Value | Const, c: Value | Const | None) -> bool:
     return (
-        a.batch == 0 and not step.attribute("transA", 0) and isinstance(b, Const)
+        a.batch is not None and a.batch < a.rank - 1 and not step.attribute("transA", 0) and isinstance(b, Const)
         and b.other is None and (c is None or (isinstance(c, Const) and c.other is None)) and a.kind.kind == "f"
     )  # fmt: skip
 
 
 def _matmul(step: Step) -> Value:
-    a, b = step.value(0), step.value(1)
-    return product(a, b, a.kind)
+    a, known = step.value(0), step.source(1)
+    if isinstance(known, Const) and known.array.ndim == 2 and _is_layer(step, a, known, None) and a.term.rank:
+        return _dense(step, a, known, known.known, None, layer_name(known))
+    return product(a, step.value(1), a.kind)
+
+
+def _add(step: Step) -> Value:
+    """A sum. What a layer without a bias is added to becomes its bias."""
+    for x, y in ((0, 1), (1, 0)):
+        value, bias = step.source(x), step.source(y)
+        if isinstance(value, Value) and isinstance(bias, Const) and bias.other is None and step.alone[x]:
+            units = value.term.shape[-1:]
+            wide = bias.array.ndim <= 1 or bias.array.shape[:-1] == (1,) * (bias.array.ndim - 1)
+            fits = bias.array.shape[-1:] == units and wide and bias.array.ndim <= value.rank
+            if fits and value.kind.kind == "f" and step.writer.biased(value.term, bias.array):
+                return value
+    return step.elementwise(lambda a, b: a + b)
 
 
 def product(a: Value, b: Value, kind: np.dtype[Any]) -> Value:
@@ -111,4 +126,4 @@ def _einsum(step: Step) -> Value:
     return values[0].with_term(call("einsum", *(v.term for v in values), equation=equation))
 
 
-TABLE: dict[str, Callable[[Step], Any]] = {"Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum}
+TABLE: dict[str, Callable[[Step], Any]] = {"Add": _add, "Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum}
