@@ -63,19 +63,32 @@ def all_layers(net: Any) -> Iterator[Layer]:
 
 def predicting_layers(net: Any) -> list[Layer]:
     """The layers of the phase TEST. Losses are replaced by what they contain of the prediction."""
+    layers = [layer for layer in all_layers(net) if _included(net.state, layer.message)]
+    taken = {top for layer in layers for top in layer.tops}
     result = []
-    for layer in all_layers(net):
-        include, exclude = layer.message.include, layer.message.exclude
-        if include and not any(_meets(net.state, rule) for rule in include):
-            continue
-        if any(_meets(net.state, rule) for rule in exclude):
-            continue
+    for layer in layers:
         if layer.kind in PREDICTIONS:
-            top = layer.tops[1] if len(layer.tops) > 1 else "prob"
+            top = layer.tops[1] if len(layer.tops) > 1 else _free("prob", taken)
             layer = Layer(top, PREDICTIONS[layer.kind], layer.bottoms[:1], [top], layer.message, ())
         if layer.kind not in LOSSES:
             result.append(layer)
     return result
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    """A name that no blob has, which is taken then."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name
+
+
+def _included(state: Any, message: Any) -> bool:
+    if message.include and not any(_meets(state, rule) for rule in message.include):
+        return False
+    return not any(_meets(state, rule) for rule in message.exclude)
 
 
 def _meets(state: Any, rule: Any) -> bool:

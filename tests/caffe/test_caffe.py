@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from caffe_reference import (
 from click.testing import CliRunner
 
 import graphdl
+from graphdl.caffe.network import predicting_layers
+from graphdl.caffe.schema import parse_text
 from graphdl.cli import main
 from graphdl.diagnostics import ModelError
 
@@ -311,6 +314,53 @@ def test_a_net_of_training_becomes_one_of_prediction(tmp_path):
     assert chain.replace(" ", "") in "".join(model.source.text.split()).replace("relu()", "relu")
     assert "Small_Net" in model.source.text
     assert "label" not in model.source.text
+
+
+def test_what_losses_become(tmp_path):
+    text = (
+        INPUT
+        + layer("Flatten", "data", "flat")
+        + layer("SoftmaxWithLoss", "flat label", "loss1", "loss_weight: 0.3")
+        + layer("SigmoidCrossEntropyLoss", "flat targets", "loss2")
+        + layer("SoftmaxWithLoss", "data label", "loss3 parts")
+        + layer("EuclideanLoss", "flat targets", "loss4")
+        + layer("Power", "flat", "twice", "power_param { scale: 2 }")
+        + layer("HingeLoss", "twice label", "loss5")
+    )
+    wanted = {
+        "prob": lambda x: softmax(x.reshape(-1)),
+        "prob_2": lambda x: 1 / (1 + np.exp(-x.reshape(-1))),
+        "parts": softmax,
+        "twice": lambda x: 2 * x.reshape(-1),
+    }
+    check(tmp_path, text, wanted)
+
+
+@pytest.mark.parametrize(
+    ("rules", "stays"),
+    [
+        ("include { phase: TEST }", True),
+        ("include { phase: TRAIN }", False),
+        ("include { phase: TRAIN } include { stage: 'deep' }", True),
+        ("include { stage: 'deep' stage: 'other' }", False),
+        ("include { not_stage: 'deep' }", False),
+        ("include { min_level: 2 }", True),
+        ("include { min_level: 3 }", False),
+        ("include { max_level: 1 }", False),
+        ("exclude { max_level: 2 phase: TEST }", False),
+        ("exclude { phase: TRAIN }", True),
+    ],
+)
+def test_rules_of_the_phase(rules, stays):
+    text = "state { level: 2 stage: 'deep' } " + layer("ReLU", "data", "a", rules)
+    assert len(predicting_layers(parse_text(text, "net"))) == stays
+
+
+def test_the_package_protobuf_may_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.protobuf.text_format", None)
+    with pytest.raises(ModelError, match=r"E0901.*protobuf") as caught:
+        imported(tmp_path, INPUT + layer("ReLU", "data", "a"))
+    assert caught.value.diagnostics[0].help == 'install it: pip install "graphdl[caffe]"'
 
 
 def test_old_files(tmp_path):
