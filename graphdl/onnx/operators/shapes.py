@@ -199,7 +199,7 @@ def _concat(step: Step) -> Value:
     return Value(terms.concat(operands, axis), kind_of(found[0]), batch, merged)
 
 
-def _split(step: Step) -> list[Value | None]:
+def _split(step: Step) -> list[Value | Const | None]:
     value = step.value()
     axis = step.axis(value, 0)
     length, count = value.term.shape[axis], len(step.outputs)
@@ -208,12 +208,13 @@ def _split(step: Step) -> list[Value | None]:
         count = int(step.attribute("num_outputs", count))
         each = -(-length // count)
         sizes = [min(each, length - k * each) for k in range(count)]
-    parts: list[Value | None] = []
+    parts: list[Value | Const | None] = []
     start = 0
     for k, size in enumerate(sizes):
         if step.wants(k):
-            if not size:
-                raise UnsupportedNodeError("a tensor without elements")
+            if not size:  # nothing, which only a Concat can use
+                parts.append(Const(np.zeros(0, value.kind)))
+                continue
             parts.append(value.with_term(terms.sliced(value.term, axis, start, start + size)))
         else:
             parts.append(None)
