@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,12 @@ def test_a_file_that_is_none_is_refused(tmp_path: Any) -> None:
     assert "E0902" in result.stderr
     with pytest.raises(ModelError, match="E0902"):
         graphdl.import_onnx(tmp_path / "missing.onnx")
+
+
+def test_without_the_package_the_extra_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError) as caught:
+        graphdl.import_onnx(tmp_path / "a.onnx")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E0901"
+    assert "graphdl[onnx]" in str(diagnostic.help)
