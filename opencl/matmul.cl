@@ -139,6 +139,48 @@ inline void copy_strip(const __global MEMORY_A *A, float *strip, const int k0, c
 }
 #endif
 
+#if PACK_A
+#define STRIP_POINTER const float *
+#else
+#define STRIP_POINTER const __global MEMORY_A *
+#endif
+#if PACK_B
+#define PANEL_POINTER const float *
+#else
+#define PANEL_POINTER const __global MEMORY_B *
+#endif
+
+/* Adds the products of `depth` steps to the sums of one tile, which start at 0 if `fresh`. It is a function so that all
+ * registers are for the sums: a compiler keeps constants of the epilogue in registers, too, if it sees both. */
+CALLED void multiply(STRIP_POINTER a, PANEL_POINTER panel, const int depth, const int fresh, const float *from, float *to)
+{
+    VECTOR sum[ROWS][VECTORS];
+    #pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        #pragma unroll
+        for (int v = 0; v < VECTORS; v++)
+            sum[r][v] = fresh ? (VECTOR)(0.0f) : LOAD(from + r * PANEL + v * LANES);
+    for (int k = 0; k < depth; k++) {
+        VECTOR b[VECTORS];
+        #pragma unroll
+        for (int v = 0; v < VECTORS; v++)
+            b[v] = LOAD_PANEL(panel + (size_t)k * PANEL_ROW + v * LANES);
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            const size_t place = (size_t)r * STRIP_ROW + (size_t)k * STRIP_COLUMN;
+            const VECTOR spread = (VECTOR)(LOAD_STRIP(a + place));
+            #pragma unroll
+            for (int v = 0; v < VECTORS; v++)
+                sum[r][v] = spread * b[v] + sum[r][v];
+        }
+    }
+    #pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        #pragma unroll
+        for (int v = 0; v < VECTORS; v++)
+            SAVE(sum[r][v], to + r * PANEL + v * LANES);
+}
+
 ITEM_KERNEL
 {
     KERNEL_PROLOGUE
@@ -176,56 +218,23 @@ ITEM_KERNEL
             const int top = LEAST(block * ROWS, M - ROWS);
 #if PACK_A
             copy_strip(A, strip, k0, depth, top);
-            const float *a = strip;
+            STRIP_POINTER a = strip;
 #else
-            const __global MEMORY_A *a = A + (size_t)top * A_ROW + (size_t)k0 * A_COLUMN;
+            STRIP_POINTER a = A + (size_t)top * A_ROW + (size_t)k0 * A_COLUMN;
 #endif
             for (int p = 0; p < span; p++) {
                 const int column = left + p * PANEL;
 #if PACK_B
-                const float *panel = panels + p * PANEL_FLOATS;
+                PANEL_POINTER panel = panels + p * PANEL_FLOATS;
 #else
-                const __global MEMORY_B *panel = B + (size_t)(column / PANEL) * PANEL_STEP + (size_t)k0 * B_ROW;
+                PANEL_POINTER panel = B + (size_t)(column / PANEL) * PANEL_STEP + (size_t)k0 * B_ROW;
 #endif
 #if CHUNKS > 1
                 float *kept = rest + ((block - first) * SPAN + p) * (ROWS * PANEL);
-#endif
-                VECTOR sum[ROWS][VECTORS];
-                #pragma unroll
-                for (int r = 0; r < ROWS; r++)
-                    #pragma unroll
-                    for (int v = 0; v < VECTORS; v++)
-#if CHUNKS > 1
-                        sum[r][v] = chunk == 0 ? (VECTOR)(0.0f) : LOAD(kept + r * PANEL + v * LANES);
+                multiply(a, panel, depth, chunk == 0, kept, chunk + 1 < CHUNKS ? kept : tile);
 #else
-                        sum[r][v] = (VECTOR)(0.0f);
+                multiply(a, panel, depth, 1, tile, tile);
 #endif
-                for (int k = 0; k < depth; k++) {
-                    VECTOR b[VECTORS];
-                    #pragma unroll
-                    for (int v = 0; v < VECTORS; v++)
-                        b[v] = LOAD_PANEL(panel + (size_t)k * PANEL_ROW + v * LANES);
-                    #pragma unroll
-                    for (int r = 0; r < ROWS; r++) {
-                        const size_t place = (size_t)r * STRIP_ROW + (size_t)k * STRIP_COLUMN;
-                        const VECTOR spread = (VECTOR)(LOAD_STRIP(a + place));
-                        #pragma unroll
-                        for (int v = 0; v < VECTORS; v++)
-                            sum[r][v] = spread * b[v] + sum[r][v];
-                    }
-                }
-#if CHUNKS > 1
-                float *to = chunk + 1 < CHUNKS ? kept : tile;
-#else
-                float *to = tile;
-#endif
-                #pragma unroll
-                for (int r = 0; r < ROWS; r++)
-                    #pragma unroll
-                    for (int v = 0; v < VECTORS; v++)
-                        SAVE(sum[r][v], to + r * PANEL + v * LANES);
-
-                /* One loop, no deeper than that of the products: see convolution.cl. */
                 if (chunk + 1 == CHUNKS)
                     for (int row = block * ROWS; row < top + ROWS; row++)
                         #pragma unroll
