@@ -122,8 +122,8 @@ def test_blocks_lie_within_the_arena(program: Program) -> None:
 def parameters(program: Program, launch: Launch) -> list[bool]:
     """For each argument whether the kernel writes there."""
     source = program.kernels[launch.kernel].source
-    declared = re.findall(r"__global (const )?\w+ \*b\d+, const ulong o\d+", source)
-    return [not const for const in declared]
+    declared = re.findall(r"__global (const )?\w+ \*(b\d+), const ulong o\d+", source)
+    return [not const for const, _ in dict.fromkeys(declared)]  # the function that a kernel calls declares them, too
 
 
 def test_arguments_point_at_what_the_launch_uses(program: Program) -> None:

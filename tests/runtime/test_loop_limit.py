@@ -25,9 +25,16 @@ def program(result: Tensor) -> Program:
 
 def test_a_sum_that_is_too_long_is_refused(device: Device) -> None:
     limited = replace(device.info, name="the device", loop_turns=1000)
-    check_loops(program(reduce("sum", feed("x", (3, 300)), (1,))), limited)
+    check_loops(program(reduce("sum", feed("x", (300, 3)), (0,))), limited)
     with pytest.raises(DeviceError, match=r"the device ends the loops of a work-item after 1,000 turns.* may need 3,6"):
-        check_loops(program(reduce("sum", feed("x", (3, 1200)), (1,))), limited)
+        check_loops(program(reduce("sum", feed("x", (1200, 3)), (0,))), limited)
+
+
+def test_a_work_group_shares_a_sum_along_memory(device: Device) -> None:
+    shared = program(reduce("sum", feed("x", (3, 1200)), (1,)))
+    check_loops(shared, replace(device.info, loop_turns=100))
+    with pytest.raises(DeviceError, match="may need"):  # 1,200 elements for 32 work-items
+        check_loops(shared, replace(device.info, loop_turns=1200 // 32))
 
 
 def test_a_product_that_is_too_long_is_refused(device: Device) -> None:

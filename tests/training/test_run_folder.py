@@ -62,6 +62,7 @@ def test_the_settings_are_resolved(run):
     (stage,) = settings["stages"]
     assert stage["optimizer"] == {
         "name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
+        "lookahead": 0, "slow": 0.5,
     }  # fmt: skip
     assert (stage["batch"], stage["epochs"], stage["seed"], stage["data"]) == (32, 1, 0, "digits")
 

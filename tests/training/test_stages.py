@@ -53,7 +53,8 @@ def test_every_word_is_written_down_as_it_was_said():
     assert found == {
         "name": "fine", "data": 'csv("a.csv", label = "kind")', "feed": {"x": "picture"},
         "augment": ["flip", "crop(3, pad = 1)", "normalize"],
-        "optimizer": {"name": "sgd", "lr": 0.25, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0},
+        "optimizer": {"name": "sgd", "lr": 0.25, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0,
+                      "lookahead": 0, "slow": 0.5},
         "schedule": "step(every = 5)", "batch": 4, "steps": 9, "minimize": ["cross_entropy"], "only": ["last.*"],
         "clip": 2.0, "seed": 3, "precision": "float32",
     }  # fmt: skip

@@ -153,10 +153,11 @@ def test_at_a_rate_of_zero_nothing_moves(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_goes_downhill(name: str) -> None:
     """On a bowl whose lowest point is 0, hundred steps lead nearer to it."""
-    training = Training(made(name, lr=0.05))
+    rate = 20.0 if name == "adadelta" else 0.05  # its steps begin as small as the root of eps
+    training = Training(made(name, lr=rate))
     before = sum(float((array**2).sum()) for array in training.parameters.values())
     for _ in range(100):
-        training.step({path: 2 * array for path, array in training.parameters.items()}, 0.05)
+        training.step({path: 2 * array for path, array in training.parameters.items()}, rate)
     assert sum(float((array**2).sum()) for array in training.parameters.values()) < 0.5 * before
 
 
