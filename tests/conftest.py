@@ -72,7 +72,6 @@ LONG = re.compile(
             r"operators/test_kernels.py::test_(convolution_that_knows_of|input_gradient_without)_the_padding",
             r"operators/test_kernels.py::test_matmul_of_any_(layout\[\w+-|size\[.*-)(narrow cpu|gpu|small gpu)",
             r"operators/test_prefix_sum.py::.*" + _FORMS_OF_OTHERS,
-            r"operators/test_primitives.py::.*\[\w+-(5|5x3x7x33)\]$",
             r"operators/test_primitives.py::.*\[(convolve_transpose-2x4x4x5|mean_window-2x3x9|pad-.*wrap|resize-.*corners)",
             r"operators/test_sorting.py::.*" + _FORMS_OF_OTHERS,
             r"operators/test_winograd.py::test_(forward|input_gradient|weight_gradient)\[.*-(sixteen|four) lanes",
@@ -89,7 +88,6 @@ LONG = re.compile(
             r"training/test_chain.py::test_(the_paths_sum_to_the_gradient|with_too_many_paths)",
             r"training/test_(halves|kept).py",
             r"training/test_memory_limit.py::test_(the_numbers_of_a_model_stay|half_of_resnet50s_memory)",
-            r"training/test_optimizers.py::.*(centered|nesterov|weight_decay)",
             r"training/test_resume.py::test_a_killed_run_goes_on_to_the_same_weights\[1\]",
             r"training/test_resume.py::test_an_interrupted_run_goes_on_to_the_same_weights\[warm-1",
             r"view/browser/test_measured_page.py",
@@ -99,6 +97,29 @@ LONG = re.compile(
 )
 """Tests whose seconds add up: most are further sizes and forms of what others try. CI runs them; the default run leaves
 them out."""
+SLOW = re.compile(
+    "|".join(
+        [
+            r"compiler/test_compiler.py::test_every_kind_of_device_gets_the_same_numbers\[(cpu-4-7|gpu-1-2)",
+            r"compiler/test_recurrence.py::test_a_loop_is_the_scan_unrolled\[(elman|lstm|gru|projected|normalized|sorted)",
+            r"compiler/test_recurrence.py::test_a_loop_is_the_scan_unrolled\[(dropped\]|only last)",
+            r"end_to_end/test_against_pytorch.py::test_residual",
+            r"end_to_end/test_zoo.py::test_takes_a_training_step\[sequence/(attention_nmt|phonemes|transformer_lm)",
+            r"language/test_hostile_files.py::test_many_complaints.*\[(one name|bodies|shapes|nearest)",
+            r"operators/test_depthwise.py::test_forward_and_input_gradient\[cpu-(whole|dilation\]|no padding|wide)",
+            r"operators/test_kernels.py::test_input_gradient_without_the_padding.*-gpu\]",
+            r"operators/test_kernels.py::test_products_of_few_rows\[.*(narrow cpu|gpu)",
+            r"operators/test_primitives.py::.*\[\w+-(5|5x3x7x33)\]$",
+            r"operators/test_winograd.py::test_(forward|input_gradient|weight_gradient)\[.*-four lanes",
+            r"operators/test_winograd_steps.py::test_all_passes\[(one pixel|narrow)",
+            r"training/test_chain.py::test_the_paths_sum_to_the_gradient\[(branches|unrolled)",
+            r"training/test_memory_limit.py::test_the_numbers_of_a_model_stay_the_same\[vision/(resnet|densenet|incep)",
+            r"training/test_optimizers.py::.*(centered|nesterov|weight_decay)",
+        ]
+    )
+)
+"""Further sizes and forms of LONG's kind, which CI leaves out, too: ``pytest -m slow`` runs them."""
+
 
 # One setting chooses the device for all tests and the processes that they start.
 if os.environ.get("GRAPHDL_TEST_DEVICE"):
@@ -114,6 +135,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(TESTS)
         if LONG.match(item.nodeid.partition("tests/")[2]):
             item.add_marker(pytest.mark.long)
+        if SLOW.match(item.nodeid.partition("tests/")[2]):
+            item.add_marker(pytest.mark.slow)
         places = {str(path), *map(str, path.parents)}
         if places.intersection(NO_DEVICE):
             item.add_marker(pytest.mark.no_device)
