@@ -121,6 +121,14 @@ SLOW = re.compile(
 """Further sizes and forms of LONG's kind, which CI leaves out, too: ``pytest -m slow`` runs them."""
 
 
+ONE_IS_ENOUGH = re.compile(
+    r"operators/test_kernels.py::test_(convolution|input_gradient)\[cpu-"
+    r"(one by one, stride|stride 3|uneven|dilation and|dilation shares|groups and|single pixel|narrow)"
+    r"|operators/test_kernels.py::.*narrow cpu"
+    r"|operators/test_winograd.py::test_errors"
+)
+"""Tests of EVERY_DEVICE that say little about a compiler or driver: they need a device, whichever it is."""
+
 # One setting chooses the device for all tests and the processes that they start.
 if os.environ.get("GRAPHDL_TEST_DEVICE"):
     os.environ["GRAPHDL_DEVICE"] = os.environ["GRAPHDL_TEST_DEVICE"]
@@ -140,7 +148,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         places = {str(path), *map(str, path.parents)}
         if places.intersection(NO_DEVICE):
             item.add_marker(pytest.mark.no_device)
-        elif places.intersection(EVERY_DEVICE):
+        elif places.intersection(EVERY_DEVICE) and not ONE_IS_ENOUGH.match(item.nodeid.partition("tests/")[2]):
             item.add_marker(pytest.mark.every_device)
         else:
             item.add_marker(pytest.mark.one_device)
