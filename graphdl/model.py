@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import networkx
 
     from graphdl.data.known import Known
+    from graphdl.importing.imported import Imported
     from graphdl.language.expansion.expander import Loaded
-    from graphdl.onnx import Imported
     from graphdl.training.fit import TrainingOptions, TrainingRun
     from graphdl.training.inference import Measurement
     from graphdl.training.loop import Observer

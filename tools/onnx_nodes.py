@@ -22,7 +22,7 @@ import numpy as np
 
 from graphdl.diagnostics import ModelError
 from graphdl.model import Model, of_imported
-from graphdl.onnx import Imported, UnsupportedError, read
+from graphdl.onnx import ImportedGraph, UnsupportedError, read
 from graphdl.training.inference import predicting
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"
@@ -74,7 +74,7 @@ def operator_of_expanded(name: str) -> str:
     return re.sub(r"^test_|_expanded.*$", "", name).split("_")[0]
 
 
-def imported(model: Any, arrays: Mapping[str, Any]) -> Imported:
+def imported(model: Any, arrays: Mapping[str, Any]) -> ImportedGraph:
     """The net of a model. Inputs whose values decide its form are given."""
     known: dict[str, Any] = {}
     while True:

@@ -9,8 +9,8 @@ from math import log, prod
 from graphdl.caffe import layers
 from graphdl.caffe.network import UnsupportedLayerError
 from graphdl.caffe.step import Step, short
-from graphdl.onnx import terms
-from graphdl.onnx.terms import Term, block, call
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call
 
 
 def _plain(name: str) -> Callable[[Step], Term]:

@@ -15,8 +15,8 @@ import numpy as np
 from graphdl.caffe.network import UnsupportedLayerError
 from graphdl.caffe.step import Step, shape_of, short
 from graphdl.graph.types import TensorType
-from graphdl.onnx import terms
-from graphdl.onnx.terms import Term, block, call
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call
 
 _CONVOLUTIONS = {2: "conv1d", 3: "conv", 4: "conv3d"}
 _TRANSPOSED = {2: "conv_transpose1d", 3: "conv_transpose", 4: "conv_transpose3d"}

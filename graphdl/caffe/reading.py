@@ -21,11 +21,11 @@ from graphdl.caffe.weights import Weights
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.operator import GraphError
 from graphdl.graph.types import TensorType
+from graphdl.importing.imported import Imported
+from graphdl.importing.names import simple
+from graphdl.importing.terms import Term
+from graphdl.importing.text import NetText
 from graphdl.language.formatter import format_source
-from graphdl.onnx.names import simple
-from graphdl.onnx.reading import Imported
-from graphdl.onnx.terms import Term
-from graphdl.onnx.text import NetText
 from graphdl.source import Source
 
 _UNKNOWN = "this kind of layer is not supported"
@@ -77,7 +77,7 @@ class _Reading:
             assert value is not None
             self.text.output(blob, value)
         lines = "\n".join(self.text.lines(simple(name))) + "\n"
-        return Imported(format_source(Source(name, lines)), self.text.weights, {}, {}, True)
+        return Imported(format_source(Source(name, lines)), self.text.weights)
 
     def _inputs(self, net: Any, data: Sequence[Layer]) -> None:
         """Declares the inputs that a layer reads. Labels are none."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from graphdl.caffe.network import Layer, UnsupportedLayerError
 from graphdl.caffe.weights import Weights
-from graphdl.onnx.terms import Term, block, call
-from graphdl.onnx.text import NetText
+from graphdl.importing.terms import Term, block, call
+from graphdl.importing.text import NetText
 
 
 @dataclass(frozen=True)

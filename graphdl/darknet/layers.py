@@ -15,9 +15,9 @@ import numpy as np
 from graphdl.darknet.config import Section, UnsupportedLayerError
 from graphdl.darknet.weights import Weights
 from graphdl.graph.types import TensorType
-from graphdl.onnx import terms
-from graphdl.onnx.terms import Term, block, call
-from graphdl.onnx.text import NetText
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call
+from graphdl.importing.text import NetText
 
 _EPSILON = 1e-5
 _LEAK = 0.1

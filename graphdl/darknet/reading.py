@@ -10,11 +10,11 @@ from graphdl.darknet.weights import Weights
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.operator import GraphError
 from graphdl.graph.types import TensorType
+from graphdl.importing.imported import Imported
+from graphdl.importing.names import simple
+from graphdl.importing.terms import Term
+from graphdl.importing.text import NetText
 from graphdl.language.formatter import format_source
-from graphdl.onnx.names import simple
-from graphdl.onnx.reading import Imported
-from graphdl.onnx.terms import Term
-from graphdl.onnx.text import NetText
 from graphdl.source import Source
 
 
@@ -67,7 +67,7 @@ def read(text: str, weights: Weights, *, name: str = "imported") -> Imported:
     for term in outputs or results[-1:]:
         written.output(term.text, term)
     lines = "\n".join(written.lines(simple(name))) + "\n"
-    return Imported(format_source(Source(name, lines)), written.weights, {}, {}, True)
+    return Imported(format_source(Source(name, lines)), written.weights)
 
 
 def _input(section: Section, written: NetText, name: str) -> Term:

@@ -3,6 +3,6 @@
 The package ``onnx`` is imported when it is needed.
 """
 
-from graphdl.onnx.reading import Imported, Port, UnsupportedError, read, read_file
+from graphdl.onnx.reading import ImportedGraph, Port, UnsupportedError, read, read_file
 
-__all__ = ["Imported", "Port", "UnsupportedError", "read", "read_file"]
+__all__ = ["ImportedGraph", "Port", "UnsupportedError", "read", "read_file"]

@@ -17,10 +17,12 @@ import numpy as np
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.operator import GraphError
 from graphdl.graph.types import TensorType
+from graphdl.importing import terms
+from graphdl.importing.imported import Imported
+from graphdl.importing.names import simple
+from graphdl.importing.text import NetText
 from graphdl.language.formatter import format_source
-from graphdl.onnx import terms
 from graphdl.onnx.folding import fold
-from graphdl.onnx.names import simple
 from graphdl.onnx.operators import TRANSLATIONS
 from graphdl.onnx.package import onnx
 from graphdl.onnx.protocol import (
@@ -34,7 +36,6 @@ from graphdl.onnx.protocol import (
     names_read,
 )
 from graphdl.onnx.step import Step
-from graphdl.onnx.text import NetText
 from graphdl.onnx.values import Const, Merged, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
 from graphdl.source import Source
 
@@ -58,19 +59,12 @@ class Port:
     kind: np.dtype[Any]
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A net in the language, with the values of its parameters and states by path. The ports are by their ONNX names.
+@dataclass(frozen=True, kw_only=True)
+class ImportedGraph(Imported):
+    """An imported graph with its ports by their ONNX names."""
 
-    ``batched`` says whether the examples of a batch are those of the ONNX graph. If not, the net has all dimensions of
-    the graph, and one example is one run of the graph.
-    """
-
-    text: str
-    weights: Mapping[str, np.ndarray]
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
-    batched: bool
 
 
 class UnsupportedError(ModelError):
@@ -88,7 +82,7 @@ def read(
     constants: Mapping[str, np.ndarray] | None = None,
     sizes: Mapping[str, int] | None = None,
     batched: bool | None = None,
-) -> Imported:
+) -> ImportedGraph:
     """The net of a ``ModelProto``.
 
     ``constants`` fixes the values of inputs by name. ``sizes`` are lengths of dimensions that the model leaves open, by
@@ -112,7 +106,7 @@ def read(
 
 def read_file(
     path: Path, *, constants: Mapping[str, np.ndarray] | None = None, sizes: Mapping[str, int] | None = None
-) -> Imported:
+) -> ImportedGraph:
     """The net of a file; see ``read``.
 
     Raises:
@@ -214,7 +208,7 @@ class _Reader:
         self.unknown: list[str] = []
         self.depth = 0
 
-    def read(self, name: str) -> Imported:
+    def read(self, name: str) -> ImportedGraph:
         scope = _Scope(self.opsets)
         for tensor in self.graph.initializer:
             scope.values[tensor.name] = Const(array_of(tensor), name=tensor.name)
@@ -227,12 +221,12 @@ class _Reader:
             raise UnsupportedError(found, self.unknown)
         local = self.text.names.new(name)
         text = format_source(Source(name, "\n".join(self.text.lines(local)) + "\n"))
-        return Imported(
-            text,
-            self.text.weights,
-            self.inputs,
-            {key: port for key, port in outputs.items() if port is not None},
-            self.lead is not None,
+        return ImportedGraph(
+            text=text,
+            weights=self.text.weights,
+            batched=self.lead is not None,
+            inputs=self.inputs,
+            outputs={key: port for key, port in outputs.items() if port is not None},
         )
 
     # --------------------------------------------------------------------------------------------- inputs and outputs

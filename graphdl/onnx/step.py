@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphdl.onnx import terms
-from graphdl.onnx.terms import Term
+from graphdl.importing import terms
+from graphdl.importing.terms import Term
 from graphdl.onnx.values import (
     Const,
     UnknownValueError,

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from graphdl.graph.types import Shape
-from graphdl.onnx import terms
-from graphdl.onnx.terms import Term
+from graphdl.importing import terms
+from graphdl.importing.terms import Term
 
 Merged = Literal["", "after", "before"]
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
+pytest.importorskip("onnx.helper")  # not "onnx": this folder would be found
 onnx = pytest.importorskip("onnx")
 
 from graphdl.model import of_imported  # noqa: E402
-from graphdl.onnx import Imported, read  # noqa: E402
+from graphdl.onnx import ImportedGraph, read  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter's own
 
@@ -104,7 +105,7 @@ NETS = {
 }  # fmt: skip
 
 
-def exported(name: str) -> tuple[Imported, nn.Module, torch.Tensor]:
+def exported(name: str) -> tuple[ImportedGraph, nn.Module, torch.Tensor]:
     """A net with random weights, imported from the file that PyTorch writes with an open batch."""
     torch.manual_seed(1)
     net, x = NETS[name]()

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, both, call, different, either, equal, negated, where
 from graphdl.onnx.protocol import kind_of_element
 from graphdl.onnx.step import BOOL, Step, kind_of
-from graphdl.onnx.terms import Term, block, both, call, different, either, equal, negated, where
 from graphdl.onnx.values import Const, UnsupportedNodeError, Value
 
 Translate = Callable[[Step], Value]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from graphdl.graph.types import TensorType
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call
 from graphdl.onnx.operators.products import layer_name
 from graphdl.onnx.step import Step
-from graphdl.onnx.terms import Term, block, call
 from graphdl.onnx.values import Const, MixesExamplesError, UnsupportedNodeError, Value
 
 _SUFFIX = {1: "1d", 2: "", 3: "3d"}

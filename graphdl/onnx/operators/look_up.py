@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, call, calls, where
 from graphdl.onnx.step import INT64, Step
-from graphdl.onnx.terms import Term, call, calls, where
 from graphdl.onnx.values import Const, MixesExamplesError, UnsupportedNodeError, Value, with_element
 
 

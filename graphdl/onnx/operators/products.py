@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call
 from graphdl.onnx.step import Step
-from graphdl.onnx.terms import Term, block, call
 from graphdl.onnx.values import Const, Merged, MixesExamplesError, Value, with_element, without_batch
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, call, convert
 from graphdl.onnx.operators.products import product
 from graphdl.onnx.protocol import kind_of_element
 from graphdl.onnx.step import FLOAT, Step, kind_of
-from graphdl.onnx.terms import Term, call, convert
 from graphdl.onnx.values import Const, MixesExamplesError, Value
 
 INT32 = np.dtype(np.int32)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import Term, block, call, convert
 from graphdl.onnx.step import INT64, Step, narrowed
-from graphdl.onnx.terms import Term, block, call, convert
 from graphdl.onnx.values import MixesExamplesError, Value
 
 Reduce = Callable[[Term, dict[str, Any]], Term]

@@ -7,8 +7,8 @@ from math import floor
 from typing import Any
 
 from graphdl.graph.types import TensorType
+from graphdl.importing.terms import Term, argument, call
 from graphdl.onnx.step import Step
-from graphdl.onnx.terms import Term, argument, call
 from graphdl.onnx.values import MixesExamplesError, UnsupportedNodeError, Value
 
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "align_corners", "asymmetric")

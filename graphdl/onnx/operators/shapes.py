@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.onnx import terms
+from graphdl.importing import terms
+from graphdl.importing.terms import call, where
 from graphdl.onnx.step import Step, kind_of
-from graphdl.onnx.terms import call, where
 from graphdl.onnx.values import (
     Const,
     Merged,

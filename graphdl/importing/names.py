@@ -1,4 +1,4 @@
-"""Names of the language for names of an ONNX graph."""
+"""Names of the language for names of an imported model."""
 
 from __future__ import annotations
 

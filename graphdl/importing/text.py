@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphdl.graph.types import TensorType
-from graphdl.onnx.names import Names, simple
-from graphdl.onnx.terms import ATOM, Term
+from graphdl.importing.names import Names, simple
+from graphdl.importing.terms import ATOM, Term
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
