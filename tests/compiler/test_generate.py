@@ -9,7 +9,8 @@ from graphdl.compiler.generate import ElementwiseKernels, Operands
 from graphdl.compiler.program import Target
 from graphdl.compiler.strided import row_major_strides
 from graphdl.operators.elementwise import apply
-from graphdl.operators.structure import transpose
+from graphdl.operators.matmul import matmul
+from graphdl.operators.structure import reshape, transpose
 from graphdl.operators.tensor import Tensor, feed, read
 
 CPU = Target("cpu", vector_width=16, compute_units=2)
@@ -44,6 +45,19 @@ def test_a_kernel_calls_its_statements() -> None:
     assert f"{{\n{kernel.name}_item(b0, o0, b1, o1" in body
     (kernel,) = build({"y": y}, {}, Target("gpu", vector_width=4, compute_units=2)).kernels.values()
     assert "CALLED void" not in kernel.source
+
+
+def test_a_product_stores_whole_vectors_into_heads() -> None:
+    """Columns of a product begin at multiples of the width, so a vector lies in one head of 64 columns, not of 12."""
+
+    def stores(width: int) -> str:
+        product = matmul(feed("x", (1, 96, 64)), feed("w", (1, 64, 4 * width)))
+        heads = transpose(reshape(product, (96, 4, width)), (1, 0, 2))
+        (kernel,) = build({"y": heads}, {}, CPU).kernels.values()
+        return next(line for line in kernel.source.splitlines() if line.startswith("#define STORE_16"))
+
+    assert "STORE_VECTOR(float, 16" in stores(64)
+    assert "STORE_VECTOR" not in stores(12)
 
 
 @pytest.mark.parametrize(
