@@ -6,17 +6,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "bench"))
 
+import kernels
 import records
 import report
 from race import Contestant, ContestantError, race
 from summary import Results, ratios
 from worker import Order
+
+from graphdl.runtime import Device
+from graphdl.runtime.peak import multiply_adds
 
 BENCH = Path(records.__file__).parent
 
@@ -93,3 +98,13 @@ def test_the_command_records_a_row_once(tmp_path: Path) -> None:
     assert {name: len(times) for name, times in rows[0]["seconds"].items()} == {"graphdl": 2, "pytorch": 2}
     assert all(time > 0 for times in rows[0]["seconds"].values() for time in times)
     assert "| mlp | 64 |" in (tmp_path / "some-machine.md").read_text("utf-8")
+
+
+def test_the_share_of_the_peak_is_measured_beside_the_peak(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of nothing but multiply-adds has all of it, one of half the operations in the same time half."""
+    monkeypatch.setattr(kernels, "ROUNDS", 3)
+    launch, operations = multiply_adds(device)
+    whole, half = (kernels.measure(device, ("", flops, launch, bool), perf_counter)[3]
+                   for flops in (operations, operations / 2))  # fmt: skip
+    assert 0.6 < whole < 1.6
+    assert 0.3 < half < 0.8
