@@ -135,7 +135,7 @@ class Net:
                 if not isinstance(value, Value):
                     if not is_numeric(value):
                         raise GraphError("E0301", f"'{operator}' works on tensors, not {describe(value)}")
-                    value = self._builder.tensor(value, element_for(inputs), module, place)
+                    value = self._builder.tensor(value, element_for(operator, inputs), module, place)
                 values.append(value)
             outputs = self._builder.apply(primitive, values, attributes, module, place)
         return outputs[0] if len(outputs) == 1 else outputs

@@ -29,6 +29,7 @@ from graphdl.compiler.setup import setup_plans, variables_last
 from graphdl.compiler.simplify import simplify
 from graphdl.compiler.storage import Stores, by_element, stored
 from graphdl.compiler.strided import fixed_operands, memory_operands
+from graphdl.compiler.typed import check_operands
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.operators.kernels.family import Choose, Lasts, copy, nothing_lasts, predicted
 from graphdl.operators.tensor import Source, Template, Tensor, topological
@@ -79,7 +80,9 @@ def _build(
     results = simple if prepared == simple else simplify(prepared)
     results = settle(results, lambda made, changed, given: _build(made, changed, target, stores, choose, given, given))
     results = stored(assemble(_apart(results)), stores)
-    operands = {t: memory_operands(t) for t in topological(results.values()) if isinstance(t.operation, Template)}
+    tensors = topological(results.values())
+    check_operands(tensors)
+    operands = {t: memory_operands(t) for t in tensors if isinstance(t.operation, Template)}
     written = write_in_place(results, fuse(list(results.values()), operands, target), operands)
     results, plans = written.results, written.plans
     kept = set(results.values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphdl import collector
 from graphdl.compiler.recurrence import LoopBuilder, State
+from graphdl.compiler.typed import check_lowered
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
 from graphdl.operators import PRIMITIVES, Lowering, OperatorError
@@ -71,14 +72,6 @@ def lower(graph: ModuleGraph, batch: int, separate: Collection[Value] = (), *, u
     )
 
 
-def _check(node: Node, value: Value, tensor: Tensor, batch: int) -> None:
-    """Asserts that lowering made the shape and element type that the shape rule inferred."""
-    promised = (batch, *value.type.shape) if value.batched else value.type.shape
-    assert (tensor.shape, tensor.element) == (promised, value.type.element), (
-        f"'{node.operator}' was lowered to {tensor}, and promised {list(promised)} {value.type.element}"
-    )
-
-
 def _mean(x: Tensor) -> Tensor:
     from graphdl.operators.reduction import reduce
 
@@ -99,7 +92,7 @@ class _Lowering:
             if node.operator == "item":  # a value from outside the body of a scan: the scan has set it
                 continue
             for value, tensor in zip(node.outputs, self.lower(node, step), strict=True):
-                _check(node, value, tensor, self.batch)
+                check_lowered(value, tensor, self.batch)
                 self.values[value] = apart(tensor) if value in self.separate else tensor
 
     def lower(self, node: Node, step: Tensor | None) -> Sequence[Tensor]:

@@ -73,10 +73,12 @@ def _rebuilt(flat: list[Any], shape: tuple[int, ...]) -> Any:
     return flat
 
 
-def element_for(values: Sequence[Any]) -> Element:
-    """The element type of numbers that are combined with tensors: int for ints beside tensors of ints, which may have a
-    mask beside them, bool for bools, and else float.
+def element_for(operator: str, values: Sequence[Any]) -> Element:
+    """The element type of the numbers among the inputs of an operator: int for ints beside tensors of ints, bool for
+    bools, and else float. The mask of ``where`` decides nothing.
     """
+    if operator == "where":
+        values = values[1:]
     elements = {v.type.element for v in values if isinstance(v, Value)}
     numbers = [n for v in values if not isinstance(v, Value) for n in _leaves(v)]
     if all(isinstance(n, bool) for n in numbers):

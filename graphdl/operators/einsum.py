@@ -10,7 +10,7 @@ from typing import Any
 
 from graphdl.graph.types import TensorType
 from graphdl.operators.elementwise import apply, cast
-from graphdl.operators.matmul import matmul
+from graphdl.operators.matmul import element_of_products, matmul
 from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import broadcast_to, positions, reshape, transpose
@@ -90,7 +90,7 @@ def _lengths(equation: _Equation, shapes: Sequence[Sequence[int]]) -> dict[str, 
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     equation = _equation(types, attributes)
     lengths = _lengths(equation, [t.shape for t in types])
-    return (TensorType(tuple(lengths[letter] for letter in equation.result)),)
+    return (TensorType(tuple(lengths[letter] for letter in equation.result), element_of_products(types)),)
 
 
 def _lower(node: Lowering) -> Sequence[Tensor]:
@@ -98,11 +98,12 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
     inputs = [_BATCH * own + letters for own, letters in zip(node.batched, equation.inputs, strict=True)]
     result = _BATCH * any(node.batched) + equation.result
     lengths = _lengths(_Equation(tuple(inputs), result), [x.shape for x in node.inputs])
-    left, current = inputs[0], cast(node.inputs[0], "float")
+    element = node.outputs[0].element
+    left, current = inputs[0], cast(node.inputs[0], element)
     current, left = _diagonal(current, left)
     for k in range(1, len(inputs)):
         needed = set(result).union(*inputs[k + 1 :])
-        right, other = cast(node.inputs[k], "float"), inputs[k]
+        right, other = cast(node.inputs[k], element), inputs[k]
         right, other = _diagonal(right, other)
         current, left = _product(current, left, right, other, needed, lengths)
     current, left = _summed(current, left, set(result))
@@ -117,7 +118,7 @@ def _diagonal(x: Tensor, letters: str) -> tuple[Tensor, str]:
             first = letters.index(letter)
             second = letters.index(letter, first + 1)
             on = positions(x.shape, (first,)) - positions(x.shape, (second,))
-            x = reduce("sum", apply("where", apply("equal", on, 0), x, 0.0), (second,), keep=False)
+            x = reduce("sum", apply("where", apply("equal", on, 0), x, 0), (second,), keep=False)
             letters = letters[:second] + letters[second + 1 :]
     return x, letters
 

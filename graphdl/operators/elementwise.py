@@ -71,13 +71,17 @@ def _row(
     sums: bool = False,
     odd: bool = False,
     negates: bool = False,
+    masked: bool = False,
     kind: type[Elementwise] = Elementwise,
 ) -> None:
     """Adds a row. ``wants`` is the element type to which operands are converted first ("float" for ``exp``)."""
-    operation = kind(key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates)
+    operation = kind(
+        key, _writer(code), gradient, cost, _function(code), sums=sums, odd=odd, negates=negates, element=element,
+        masked=masked,
+    )  # fmt: skip
     on_ints = None
     if of_ints is not None:
-        on_ints = Elementwise(f"{key}_of_ints", _writer(of_ints), None, cost, _function(of_ints))
+        on_ints = Elementwise(f"{key}_of_ints", _writer(of_ints), None, cost, _function(of_ints), element=element)
     ROWS[key] = Row(operation, on_ints, arity, fold, element, wants, documentation)
 
 
@@ -357,7 +361,7 @@ _row(
 _row(
     "where", 3, _where, lambda c, a, b: a if c else b,
     lambda y, g: (None, apply("where", y.inputs[0], g, 0.0), apply("where", y.inputs[0], 0.0, g)),
-    documentation="a where the mask is true, b elsewhere.",
+    masked=True, documentation="a where the mask is true, b elsewhere.",
 )  # fmt: skip
 
 for _key, _sign_text, _fold in (

@@ -30,6 +30,10 @@ class _Gather(View):
     known: bool
     otherwise: float
 
+    def typed(self, y: Tensor) -> bool:
+        source, index = y.inputs
+        return (source.element, index.element) == (y.element, "int")
+
     def found(self, at: Sequence[Index], extent: int, lookup: Lookup) -> tuple[Index, tuple[Guard, ...]]:
         """The index held at ``at``, and the guards of the access."""
         guards = () if self.known else (Guard(lookup(1, at, None), 0, extent),)
@@ -78,6 +82,9 @@ class SegmentSum(Template):
     """
 
     family = SEGMENT_SUM
+
+    def typed(self, y: Tensor) -> bool:
+        return [x.element for x in (*y.inputs, y)] == ["int", "float", "float"]
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         index, summed = y.inputs

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphdl.graph.types import TensorType
+from graphdl.graph.types import Element, TensorType
 from graphdl.operators.elementwise import broadcast, cast
 from graphdl.operators.kernels.matmul import MATMUL
 from graphdl.operators.primitive import Lowering, OperatorError, Primitive
+from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import broadcast_to, for_each, reshape, transpose
 from graphdl.operators.tensor import Template, Tensor
 
@@ -22,6 +23,9 @@ class MatMul(Template):
     """``C[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]``. Operands and result have three dimensions."""
 
     family = MATMUL
+
+    def typed(self, y: Tensor) -> bool:
+        return all(x.element == "float" for x in (*y.inputs, y))
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor]:
         a, b = y.inputs
@@ -61,11 +65,15 @@ def _swapped(x: Tensor) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
+    if a.element == b.element == "int":  # in ints, as sums of products: the kernels compute with floats
+        count, rows, inner = a.shape
+        products = reshape(a, (count, rows, inner, 1)) * reshape(b, (count, 1, *b.shape[1:]))
+        return reduce("sum", products, (2,), keep=False)
     return Tensor(MatMul(), (a, b), (a.shape[0], a.shape[1], b.shape[2]))
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """NumPy's ``a @ b`` for tensors of at least two dimensions."""
+    """NumPy's ``a @ b`` for tensors of at least two dimensions, of floats or of ints."""
     lead = broadcast([a.shape[:-2], b.shape[:-2]])
     if b.rank == 2:  # one matrix for all: the leading dimensions of a are further rows
         rows = a.size // a.shape[-1]
@@ -98,11 +106,16 @@ def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequen
                 "E0401", f"the leading dimensions of {a} and {b} do not fit together", inputs=(0, 1)
             ) from None
         rows = (*lead, *a.shape[-2:-1])
-    return (TensorType((*rows, *columns)),)
+    return (TensorType((*rows, *columns), element_of_products(types)),)
+
+
+def element_of_products(types: Sequence[TensorType]) -> Element:
+    """The element type of sums of products of these tensors."""
+    return "int" if all(t.element == "int" for t in types) else "float"
 
 
 def _lower(node: Lowering) -> Sequence[Tensor]:
-    a, b = (cast(x, "float") for x in node.inputs)
+    a, b = (cast(x, node.outputs[0].element) for x in node.inputs)
     (a_type, b_type), (a_batched, b_batched) = node.types, node.batched
     if b_type.rank == 1:
         b = reshape(b, (*b.shape, 1))
@@ -122,6 +135,10 @@ CATEGORY = "Behind the signs"
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "matmul", ("a", "b"), _infer, _lower, documentation="The matrix product a @ b, over the last two dimensions."
+        "matmul",
+        ("a", "b"),
+        _infer,
+        _lower,
+        documentation="The matrix product a @ b, over the last two dimensions. The product of ints is an int.",
     ),
 )

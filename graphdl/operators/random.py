@@ -35,6 +35,9 @@ class Uniform(Generator):
     unsigned = True
     cost = 60
 
+    def typed(self, y: Tensor) -> bool:
+        return y.element == "float"
+
     def position(self, y: Tensor, index: Sequence[Index]) -> Index:
         return flat(index, self.shape)
 

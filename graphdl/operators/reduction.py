@@ -48,6 +48,11 @@ class Reduction(Operation):
     def flops(self, y: Tensor) -> int:
         return y.inputs[0].size
 
+    def typed(self, y: Tensor) -> bool:
+        """Bools are converted first: those in a vector are 0 and -1."""
+        (x,) = y.inputs
+        return x.element != "bool" and y.element == ("int" if self.kind == "argmax" else x.element)
+
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """The gradient of a sum is broadcast to all elements. The gradient of a maximum or minimum goes to its first
         occurrence.
@@ -86,8 +91,8 @@ def reduce(kind: str, x: Tensor, axes: Sequence[int], *, keep: bool = True) -> T
     """Reduces ``x`` over ``axes``, which are not negative. Without ``keep`` the reduced dimensions are dropped."""
     dropped = set(axes)
     axes = tuple(sorted(a for a in dropped if kind == "argmax" or x.shape[a] != 1))
-    if kind == "sum" and x.element == "bool":
-        x = cast(x, "float")
+    if x.element == "bool":
+        x = cast(x, "int" if kind == "argmax" else "float")
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     element = "int" if kind == "argmax" else x.element
     y = Tensor(Reduction(kind, axes), (x,), shape, element) if axes else x
@@ -161,7 +166,7 @@ def _shaped(node: Lowering, y: Tensor) -> Sequence[Tensor]:
 def _lower(kind: str, mean: bool = False) -> Any:
     def lower(node: Lowering) -> Sequence[Tensor]:
         x, axes = node.inputs[0], _axes(node)
-        y = reduce(kind, cast(x, "float") if mean or (kind != "argmax" and x.element == "bool") else x, axes)
+        y = reduce(kind, cast(x, "float") if mean else x, axes)
         if mean:
             y = y / prod(x.shape[a] for a in axes)
         return _shaped(node, y)

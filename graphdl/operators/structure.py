@@ -301,6 +301,9 @@ class Positions(Generator):
     shape: Shape
     axes: tuple[int, ...]
 
+    def typed(self, y: Tensor) -> bool:
+        return y.element == "int"
+
     def position(self, y: Tensor, index: Sequence[Index]) -> Index:
         return flat([index[a] for a in self.axes], tuple(self.shape[a] for a in self.axes))
 

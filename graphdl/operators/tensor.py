@@ -87,6 +87,13 @@ class Operation:
         """A simpler tensor equal to ``y``, from its simplified ``inputs``; None if there is none."""
         return None
 
+    def typed(self, y: Tensor) -> bool:
+        """Whether ``y`` and its inputs have the element types with which the operation computes.
+
+        The compiler asks it of every tensor: see ``graphdl.compiler.typed``.
+        """
+        return True
+
     broadcasts = False
     """Whether elements of an input may be repeated as in NumPy's broadcasting.
 
@@ -326,6 +333,10 @@ class Elementwise(Operation):
     """Whether negating one operand negates the result."""
     negates: bool = False
     """Whether the result is the negated operand."""
+    element: Element | None = None
+    """The element type of the result; None if it is that of the operands."""
+    masked: bool = False
+    """Whether the first operand is a mask of bools beside the others."""
     broadcasts = True
 
     def functions(self, width: int) -> Mapping[str, str]:
@@ -337,6 +348,18 @@ class Elementwise(Operation):
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         return self.gradient(y, g) if self.gradient else [None] * len(y.inputs)
+
+    def typed(self, y: Tensor) -> bool:
+        """All operands are of one type, except a mask."""
+        operands, element = y.inputs, y.inputs[-1].element
+        if self.masked:
+            mask, operands = operands[0], operands[1:]
+            if mask.element != "bool":
+                return False
+        for x in operands:  # called for every tensor
+            if x.element != element:
+                return False
+        return y.element == (self.element or element)
 
     def flops(self, y: Tensor) -> int:
         return y.size * self.cost
@@ -389,6 +412,11 @@ class View(Operation):
 
     def accesses(self, y: Tensor, index: Sequence[Index], lookup: Lookup) -> list[Access]:
         raise NotImplementedError(type(self))
+
+    def typed(self, y: Tensor) -> bool:
+        if len(y.inputs) == 1:  # most views
+            return y.inputs[0].element == y.element
+        return all(x.element == y.element for x in y.inputs)
 
     def inverse(self, y: Tensor, index: tuple[Index, ...]) -> tuple[Index, ...]:
         """The index in ``y`` of the input's element at ``index``. Only for views that are ``invertible``."""

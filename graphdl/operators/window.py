@@ -279,6 +279,11 @@ def _infer_max(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Se
 
 def _infer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
+    return (TensorType((x.shape[0], *_windows(x, attributes).counts), "int" if x.element == "int" else "float"),)
+
+
+def _infer_mean(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x = types[0]
     return (TensorType((x.shape[0], *_windows(x, attributes).counts)),)
 
 
@@ -290,7 +295,8 @@ def _lower_max(node: Lowering) -> Sequence[Tensor]:
 
 
 def _lower_sum(node: Lowering) -> Sequence[Tensor]:
-    return (over_windows("sum", cast(node.inputs[0], "float"), _windows(node.types[0], node.attributes), 0.0),)
+    x = cast(node.inputs[0], node.outputs[0].element)
+    return (over_windows("sum", x, _windows(node.types[0], node.attributes), 0.0),)
 
 
 def _lower_mean(node: Lowering) -> Sequence[Tensor]:
@@ -335,7 +341,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         documentation="The greatest element of each window.",
     ),
     Primitive(
-        "mean_window", ("x",), _infer_sum, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
+        "mean_window", ("x",), _infer_mean, _lower_mean, (*_POOLING_HYPERS, Hyper("count_pad", "bool", True)),
         documentation="The mean of each window; padding counts as zeros unless `count_pad = false`.",
     ),
     Primitive(

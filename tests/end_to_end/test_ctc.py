@@ -50,6 +50,23 @@ def test_values_and_gradients_are_pytorchs(settings, blank):
     np.testing.assert_allclose(gradients["gain"], wanted, rtol=2e-4, atol=1e-6)
 
 
+def test_labels_after_the_last_may_be_anything():
+    """Padding with -1, as data often has it, reaches neither the loss nor the gradients."""
+    x = np.random.default_rng(3).normal(size=(6, 11, 5)).astype(np.float32)
+    frames, length = np.array([11, 9, 7, 11, 1, 3], np.int32), np.array(LENGTHS, np.int32)
+    label = np.array(LABELS, np.int32)
+    model = graphdl.loads(NET.format(T=11, V=5, L=5, settings=""))
+    found = []
+    for filler in (0, -1, 99):
+        padded = np.where(np.arange(5) < length[:, None], label, np.int32(filler))
+        inputs = {"x": x, "label": padded, "frames": frames, "length": length}
+        found.append((model.run(inputs)["y"], model.gradients(training=True, **inputs)[1]["gain"]))
+    assert np.isfinite(found[0][1]).all()
+    for losses, gradients in found[1:]:
+        np.testing.assert_array_equal(losses, found[0][0])
+        np.testing.assert_array_equal(gradients, found[0][1])
+
+
 @pytest.mark.parametrize("zero_infinity", [False, True])
 def test_an_impossible_alignment_is_infinite_or_zero_and_has_no_gradient(zero_infinity):
     """Five equal labels need nine frames, and three different ones need three."""

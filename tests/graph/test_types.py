@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphdl.graph.model import Value
 from graphdl.graph.numbers import element_for, is_numeric, numbers_of, written_out
 from graphdl.graph.operator import GraphError
 from graphdl.graph.types import TensorType
@@ -113,8 +114,12 @@ def test_lists_can_be_nested_too_deeply() -> None:
 
 
 def test_numbers_beside_each_other() -> None:
-    assert element_for([1, 2]) == "float"  # the language computes in floats unless a tensor says otherwise
-    assert element_for([True]) == "bool"
+    assert element_for("add", [1, 2]) == "float"  # the language computes in floats unless a tensor says otherwise
+    assert element_for("add", [True]) == "bool"
+    integer, floating = (Value(None, 0, TensorType((2,), kind), True) for kind in ("int", "float"))  # type: ignore[arg-type]
+    assert element_for("add", [integer, 1]) == "int"
+    assert element_for("add", [integer, 1.0]) == element_for("add", [floating, integer, 1]) == "float"
+    assert element_for("where", [floating, integer, 1]) == "int"  # the mask decides nothing
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,27 @@ def test_reductions_of_whole_numbers_are_whole(name: str, reference: Any, device
     same(forward(name, [Operand(x)], {"axis": 0, "keep": False}, device), reference(x))
 
 
+@pytest.mark.parametrize("axis", [0, -1])
+def test_the_first_true_value_is_the_greatest(axis: int, device: Device) -> None:
+    x = np.random.default_rng(0).random((3, 19, 37)) < 0.1
+    want = np.argmax(x, axis + 1 if axis >= 0 else axis).astype(np.int32)
+    same(forward("argmax", [Operand(x)], {"axis": axis}, device), want)
+
+
+def test_products_and_windows_of_whole_numbers_are_summed_as_ints(device: Device) -> None:
+    random = np.random.default_rng(0)
+    a, b = (random.integers(LEAST, GREATEST, shape).astype(np.int32) for shape in ((3, 5, 19), (19, 7)))
+    want = (a.astype(np.int64) @ b).astype(np.int32)  # NumPy wraps around, too
+    same(forward("matmul", [Operand(a), Operand(b, False)], {}, device), want)
+    same(forward("einsum", [Operand(a), Operand(b, False)], {"equation": "ij,jk->ik"}, device), want)
+    square = random.integers(LEAST, GREATEST, (3, 5, 5)).astype(np.int32)
+    want = np.diagonal(square, axis1=1, axis2=2)
+    same(forward("einsum", [Operand(square)], {"equation": "ii->i"}, device), want)
+    x = random.integers(LEAST, GREATEST, (2, 3, 4, 6)).astype(np.int32)
+    want = x.reshape(2, 3, 2, 2, 3, 2).sum((3, 5), dtype=np.int32)
+    same(forward("sum_window", [Operand(x)], {"kernel": 2}, device), want)
+
+
 @pytest.mark.parametrize(("name", "reference"), [("abs", np.abs), ("sign", np.sign), ("negative", np.negative)])
 def test_whole_numbers_stay_whole(name: str, reference: Any, device: Device) -> None:
     same(forward(name, [Operand(WHOLE[None])], {}, device), reference(WHOLE[None]))

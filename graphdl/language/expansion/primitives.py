@@ -121,7 +121,7 @@ def _emit(
             if not is_numeric(value):
                 raise Fault("E0301", f"'{operator.name}' works on tensors, not {describe(value)}", argument.span)
             if element is None:
-                element = element_for([a.value for a in inputs])
+                element = element_for(operator.name, [a.value for a in inputs])
             value = expansion.tensor_of_numbers(value, element, module, argument.span)
         values.append(value)
     expansion.spend(1, span)

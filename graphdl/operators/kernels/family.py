@@ -147,6 +147,9 @@ class Prepared(Template):
     def flops(self, y: Tensor) -> int:
         return self.work
 
+    def typed(self, y: Tensor) -> bool:
+        return y.element == self.family.outputs[0]
+
     def call(self, target: Target, operands: Sequence[Operand] = ()) -> TemplateCall:
         return self.family.call(self.problem, self.candidate, target, operands)
 

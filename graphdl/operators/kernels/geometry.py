@@ -39,6 +39,9 @@ class Convolving(Template):
 
     geometry: Geometry
 
+    def typed(self, y: Tensor) -> bool:
+        return all(x.element == "float" for x in (*y.inputs, y))
+
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionProblem:

@@ -31,6 +31,9 @@ class PrefixSum(Template):
     def flops(self, y: Tensor) -> int:
         return y.size
 
+    def typed(self, y: Tensor) -> bool:
+        return y.element == y.inputs[0].element == self.element
+
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """Each element contributes to the sums at and after its place, so the gradient is a prefix sum from the end."""
         return (_backwards(prefix_sum(_backwards(g), exclusive=self.exclusive)),)

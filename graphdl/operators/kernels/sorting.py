@@ -30,6 +30,9 @@ class ArgSort(Template):
     def flops(self, y: Tensor) -> int:
         return y.size * y.shape[1].bit_length()
 
+    def typed(self, y: Tensor) -> bool:
+        return y.element == "int" and y.inputs[0].element != "bool"
+
 
 def argsort(keys: Tensor, *, descending: bool = False) -> Tensor:
     """The positions that sort each row of ``keys`` [rows, length], floats or ints; see ``ArgSort``."""
