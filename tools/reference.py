@@ -67,9 +67,11 @@ INITIALIZER_TEXTS = {
     "glorot_normal": "normal, of the same variance",
     "he_uniform": "uniform, of variance 2 / ((1 + slope²) fan-in) (He et al., 2015)",
     "he_normal": "normal, of the same variance",
-    "lecun_normal": "normal, of variance 1 / fan-in (LeCun et al., 1998)",
+    "lecun_uniform": "uniform, of variance 1 / fan-in (LeCun et al., 1998)",
+    "lecun_normal": "normal, of the same variance",
     "orthogonal": "orthonormal rows or columns, times `gain` (Saxe et al., 2014)",
-    "identity": "1 on the diagonal, 0 elsewhere",
+    "sparse": "normal, of mean 0; of each unit the share `sparsity` of the weights is 0 (Martens, 2010)",
+    "identity": "1 on the diagonal, 0 elsewhere; filters that pass each channel on (Zagoruyko and Komodakis, 2017)",
 }
 
 

@@ -156,20 +156,20 @@ def _whole(x: TensorType, port: int, what: str) -> None:
 
 
 def _infer_one_hot(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    x = types[0]
+    x, classes = types[0], attributes["classes"]
     _whole(x, 0, "one_hot")
-    if x.classes is None:
+    if classes is None and x.classes is None:
         raise OperatorError(
             "E0301", f"one_hot needs to know how many classes there are, and {x} does not say", inputs=(0,),
-            help="declare the input as class(n)",
+            help="declare the input as class(n), or give `classes`",
         )  # fmt: skip
-    return (TensorType((*x.shape, x.classes)),)
+    if classes is not None and classes < 1:
+        raise OperatorError("E0304", f"classes is at least 1, not {classes}", hyper="classes")
+    return (TensorType((*x.shape, int(classes or x.classes or 0))),)
 
 
 def _lower_one_hot(node: Lowering) -> Sequence[Tensor]:
-    classes = node.types[0].classes
-    assert classes is not None  # the shape rule has checked this
-    return (one_hot(node.inputs[0], classes),)
+    return (one_hot(node.inputs[0], node.outputs[0].shape[-1]),)
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -317,7 +317,8 @@ CATEGORY = "Classes and look-up"
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive(
-        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, documentation="A one-hot row of n numbers for class(n)."
+        "one_hot", ("x",), _infer_one_hot, _lower_one_hot, (Hyper("classes", "int", None),),
+        documentation="A one-hot row of n numbers for class(n), or of `classes` numbers; zeros for x out of range.",
     ),
     Primitive(
         "pick", ("x", "index"), _infer_pick, _lower_pick, (Hyper("axis", "int", -1),), places=_places,

@@ -27,8 +27,10 @@ INITIALIZERS: dict[str, dict[str, float | None]] = {
     "glorot_normal": {"gain": 1.0},
     "he_uniform": {"slope": 0.0},
     "he_normal": {"slope": 0.0},
+    "lecun_uniform": {},
     "lecun_normal": {},
     "orthogonal": {"gain": 1.0},
+    "sparse": {"sparsity": None, "sd": 0.01},
     "identity": {},
 }
 """The parameters of each initializer, in order, with their defaults; None if a parameter is required."""
@@ -51,7 +53,8 @@ def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequenc
     The draws depend only on ``seed_key``, the run's seed and a key of the variable, and not on earlier draws.
 
     Sources: Glorot and Bengio 2010 (``glorot``), He et al. 2015 (``he``; ``slope`` is that of a leaky ReLU), LeCun et
-    al. 1998 (``lecun``), Saxe et al. 2014 (``orthogonal``).
+    al. 1998 (``lecun``), Saxe et al. 2014 (``orthogonal``), Martens 2010 (``sparse``), Zagoruyko and Komodakis 2017
+    (``identity`` of filters).
 
     Raises:
         KeyError: the initializer is unknown.
@@ -76,12 +79,14 @@ def initialize(initializer: Initializer, shape: Sequence[int], seed_key: Sequenc
         values = _spread(random, name, shape, arguments[0] * math.sqrt(2.0 / (fan_in + fan_out)))
     elif name.startswith("he"):
         values = _spread(random, name, shape, math.sqrt(2.0 / ((1.0 + arguments[0] ** 2) * fan_in)))
-    elif name == "lecun_normal":
+    elif name.startswith("lecun"):
         values = _spread(random, name, shape, math.sqrt(1.0 / fan_in))
     elif name == "orthogonal":
         values = _orthogonal(random, shape) * arguments[0]
+    elif name == "sparse":
+        values = _sparse(random, shape, *arguments)
     elif name == "identity":
-        values = np.eye(shape[0], math.prod(shape[1:])).reshape(shape) if shape else np.ones(())
+        values = _identity(shape)
     else:
         raise KeyError(name)
     return np.asarray(values, dtype=np.float32, order="C")
@@ -122,3 +127,30 @@ def _orthogonal(random: Any, shape: Shape) -> Any:
     q, r = np.linalg.qr(draws)
     q = q * np.sign(np.diagonal(r))
     return (q if rows >= columns else q.T).reshape(shape)
+
+
+def _sparse(random: Any, shape: Shape, sparsity: float, deviation: float) -> Any:
+    """Normal draws, of which each unit has the share ``sparsity`` as zeros, at places of its own."""
+    import numpy as np
+
+    values = random.normal(0.0, deviation, shape)
+    if not shape:
+        return values
+    rows = values.T if len(shape) == 2 else values.reshape(shape[0], -1)  # one for each unit
+    zeros = math.ceil(min(max(sparsity, 0.0), 1.0) * rows.shape[1])
+    places = random.permuted(np.tile(np.arange(rows.shape[1]), (rows.shape[0], 1)), axis=1)
+    rows = np.where(places < zeros, 0.0, rows)
+    return rows.T if len(shape) == 2 else rows.reshape(shape)
+
+
+def _identity(shape: Shape) -> Any:
+    """The matrix that changes nothing. Filters have a 1 in the middle of the k-th channel of the k-th filter."""
+    import numpy as np
+
+    if len(shape) <= 2:
+        rows, columns, *_ = (*shape, 1, 1)
+        return np.eye(rows, columns).reshape(shape)
+    values = np.zeros(shape)
+    for k in range(min(shape[:2])):
+        values[(k, k, *(n // 2 for n in shape[2:]))] = 1.0
+    return values

@@ -131,7 +131,8 @@ def axes_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple
     return tuple(sorted(chosen))
 
 
-def _reduced(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:
+def reduced_shape(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of a reduction over ``axis``, which keeps the dimensions with ``keep``."""
     axes = axes_of(types, attributes)
     shape = types[0].shape
     if attributes.get("keep"):
@@ -141,37 +142,46 @@ def _reduced(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> tupl
 
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     element = types[0].element if types[0].element != "bool" else "float"
-    return (TensorType(_reduced(types, attributes), element),)
+    return (TensorType(reduced_shape(types, attributes), element),)
 
 
-def _infer_float(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    return (TensorType(_reduced(types, attributes), "float"),)
+def infer_float(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    """The shape rule of a reduction whose result is a float."""
+    return (TensorType(reduced_shape(types, attributes), "float"),)
 
 
 def _infer_argmax(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     length = prod(types[0].shape[a] for a in axes_of(types, attributes))
-    return (TensorType(_reduced(types, attributes), "int", length),)
+    return (TensorType(reduced_shape(types, attributes), "int", length),)
 
 
-def _axes(node: Lowering) -> tuple[int, ...]:
+def reduced_axes(node: Lowering) -> tuple[int, ...]:
+    """The dimensions that the hyperparameter ``axis`` names, in the lowered tensor with its batch."""
     shift = 1 if node.batched[0] else 0
     return tuple(a + shift for a in axes_of(node.types, node.attributes))
 
 
-def _shaped(node: Lowering, y: Tensor) -> Sequence[Tensor]:
+def shaped(node: Lowering, y: Tensor) -> Sequence[Tensor]:
+    """The result of a reduction that kept its dimensions, in the shape that was inferred."""
     lead = y.shape[:1] if node.batched[0] else ()
     return (reshape(y, (*lead, *node.outputs[0].shape)),)
 
 
 def _lower(kind: str, mean: bool = False) -> Any:
     def lower(node: Lowering) -> Sequence[Tensor]:
-        x, axes = node.inputs[0], _axes(node)
+        x, axes = node.inputs[0], reduced_axes(node)
         y = reduce(kind, cast(x, "float") if mean else x, axes)
         if mean:
             y = y / prod(x.shape[a] for a in axes)
-        return _shaped(node, y)
+        return shaped(node, y)
 
     return lower
+
+
+def _lower_argmin(node: Lowering) -> Sequence[Tensor]:
+    """Of ints it is the place of the greatest -1 - x, which does not overflow."""
+    x = cast(node.inputs[0], "int") if node.inputs[0].element == "bool" else node.inputs[0]
+    return shaped(node, reduce("argmax", -x if x.element == "float" else -1 - x, reduced_axes(node)))
 
 
 def _batch_axes(node: Lowering) -> tuple[int, ...]:
@@ -217,7 +227,7 @@ CATEGORY = "Reductions"
 
 PRIMITIVES: tuple[Primitive, ...] = (
     Primitive("sum", ("x",), _infer, _lower("sum"), _HYPERS, documentation="The sum over all dimensions, or `axis`."),
-    Primitive("mean", ("x",), _infer_float, _lower("sum", mean=True), _HYPERS, documentation="The arithmetic mean."),
+    Primitive("mean", ("x",), infer_float, _lower("sum", mean=True), _HYPERS, documentation="The arithmetic mean."),
     Primitive(
         "product", ("x",), _infer, _lower("product"), _HYPERS,
         documentation="The product over all dimensions, or `axis`.",
@@ -229,11 +239,15 @@ PRIMITIVES: tuple[Primitive, ...] = (
         documentation="The position of the first greatest element.",
     ),
     Primitive(
-        "batch_mean", ("x",), _infer_float, _lower_batch_mean, _HYPERS, unbatched=True,
+        "argmin", ("x",), _infer_argmax, _lower_argmin, (Hyper("axis", "ints", -1), Hyper("keep", "bool", False)),
+        flat=True, documentation="The position of the first least element.",
+    ),
+    Primitive(
+        "batch_mean", ("x",), infer_float, _lower_batch_mean, _HYPERS, unbatched=True,
         documentation="The mean over the batch and over `axis` (all dimensions if left out; [] for none).",
     ),
     Primitive(
-        "batch_var", ("x",), _infer_float, _lower_batch_var, _HYPERS, unbatched=True,
+        "batch_var", ("x",), infer_float, _lower_batch_var, _HYPERS, unbatched=True,
         documentation="The biased variance over the batch and over `axis`.",
     ),
     Primitive(

@@ -27,7 +27,7 @@ def test_any_shape(name, shape):
     assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("name", ["uniform", "normal", "truncated_normal", "orthogonal", "he_normal"])
+@pytest.mark.parametrize("name", ["uniform", "normal", "truncated_normal", "orthogonal", "he_normal", "sparse"])
 def test_draws_depend_on_the_key_alone(name):
     first = drawn(name, (6, 6), key=(7, 1))
     np.random.default_rng(0).normal()
@@ -74,8 +74,22 @@ def test_numbers_are_used():
     assert cut.max() <= 0.25
 
 
-def test_lecun_normal_has_variance_one_over_the_fan_in():
-    assert drawn("lecun_normal", (400, 50)).std() == pytest.approx(1 / math.sqrt(400), rel=0.03)
+@pytest.mark.parametrize("name", ["lecun_normal", "lecun_uniform"])
+def test_lecun_has_variance_one_over_the_fan_in(name):
+    assert drawn(name, (400, 50)).std() == pytest.approx(1 / math.sqrt(400), rel=0.03)
+
+
+def test_each_unit_has_as_many_zeros():
+    matrix = drawn("sparse", (90, 40), 0.7, 2.0)
+    assert ((matrix == 0).sum(0) == 63).all()
+    assert (matrix == 0).all(1).sum() == 0, "the places differ from unit to unit"
+    assert matrix[matrix != 0].std() == pytest.approx(2, rel=0.1)
+    assert ((drawn("sparse", (8, 4, 3, 3), 0.5, 1.0) == 0).sum((1, 2, 3)) == 18).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3), (3, 5, 4, 3), (4, 4, 3, 1, 5)])
+def test_the_identity_of_filters_is_pytorchs(shape):
+    np.testing.assert_array_equal(drawn("identity", shape), torch.nn.init.dirac_(torch.empty(shape)).numpy())
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (4, 2, 3, 1)])

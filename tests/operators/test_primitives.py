@@ -379,6 +379,11 @@ CASES: list[Case] = [
         for shape, d in (((5, 31), 1), ((5, 3, 7, 33), 2), ((5, 9, 17), 1))
         for e in (False, True)
     ],
+    *[
+        Case("cumsum", [(5, 3, 7, 9)], lambda x, e=e: x.flip(2).cumsum(2).flip(2) - (x if e else 0),
+             {"axis": 1, "exclusive": e, "reverse": True})
+        for e in (False, True)
+    ],
     Case("cumsum", [(5, 31)], lambda i: i.cumsum(1), {"axis": -1}, whole={0: 7}, smooth=False),
     *[
         case
@@ -399,6 +404,16 @@ CASES: list[Case] = [
     Case("float", [(5, 3)], lambda i: i.double(), whole={0: 7}, smooth=False),
     Case("int", [(5, 33)], lambda x: x.trunc(), smooth=False),
     Case("stop_gradient", [(5, 33)], lambda x: x.detach() + 0 * x),
+    Case("one_hot", [(5, 3)], lambda i: f.one_hot(i.long(), 9).double(), {"classes": 9}, whole={0: 7}, smooth=False),
+    Case("argmin", [(5, 33)], lambda x: x.argmin(1), {"axis": -1}, smooth=False),
+    Case("argmin", [(5, 9, 7)], lambda x: x.argmin(1, keepdim=True), {"axis": 0, "keep": True}, smooth=False),
+    *[
+        Case(name, [(5, 3, 7)], lambda x, op=op: op(x, 2, keepdim=True), {"axis": 1, "keep": True}, smooth=False,
+             draw=lambda g, s, share=share: g.random(s) < share)
+        for name, op, share in (("any", T.any, 0.1), ("all", T.all, 0.9))
+    ],
+    Case("logsumexp", [(5, 33)], lambda x: x.logsumexp(1), draw=lambda g, s: 200 * g.normal(size=s)),
+    Case("logsumexp", [(5, 3, 9, 7)], lambda x: x.logsumexp((1, 3), keepdim=True), {"axis": [0, 2], "keep": True}),
     Case("argmax", [(5, 33)], lambda x: x.argmax(1), {"axis": -1}, smooth=False),
     Case("argmax", [(5, 9, 7)], lambda x: x.argmax(1), {"axis": 0}, smooth=False),
     *[

@@ -59,8 +59,8 @@ def test_a_nan_wins_in_reductions_and_the_first_of_equal_ones_is_chosen(
     x[0].flat[-1] = NAN  # behind the last whole vector
     x[1] = -INFINITY
     over = axis + 1 if axis >= 0 else axis
-    for name, reference in (("max", np.max), ("min", np.min), ("argmax", np.argmax)):
-        want = reference(x, over).astype(np.int32 if name == "argmax" else np.float32)
+    for name, reference in (("max", np.max), ("min", np.min), ("argmax", np.argmax), ("argmin", np.argmin)):
+        want = reference(x, over).astype(np.int32 if name.startswith("arg") else np.float32)
         same(forward(name, [Operand(x)], {"axis": axis}, device), want)
 
 
@@ -119,6 +119,34 @@ def test_the_first_true_value_is_the_greatest(axis: int, device: Device) -> None
     x = np.random.default_rng(0).random((3, 19, 37)) < 0.1
     want = np.argmax(x, axis + 1 if axis >= 0 else axis).astype(np.int32)
     same(forward("argmax", [Operand(x)], {"axis": axis}, device), want)
+
+
+def test_the_least_of_whole_numbers_and_of_bools_is_found(device: Device) -> None:
+    x = np.array([[5, LEAST, LEAST + 1, LEAST], [GREATEST, 3, 3, GREATEST]], np.int32)
+    same(forward("argmin", [Operand(x)], {}, device), np.array([1, 1], np.int32))
+    same(forward("argmin", [Operand(x > 0)], {}, device), np.array([1, 0], np.int32))
+
+
+def test_any_and_all_take_a_nan_for_true(device: Device) -> None:
+    x = np.array([[0.0, NAN, 0.0], [-0.0, 0.0, 0.0], [NAN, 1.0, -2.0]], np.float32)
+    same(forward("any", [Operand(x)], {}, device), np.array([True, False, True]))
+    same(forward("all", [Operand(x)], {}, device), np.array([False, False, True]))
+
+
+def test_the_logarithm_of_a_sum_of_infinite_exponentials(device: Device) -> None:
+    rows = [[-INFINITY] * 3, [INFINITY, 0.0, -INFINITY], [NAN, 0.0, 1.0], [3e38, 3e38, -3e38], [1.0, 2.0, -INFINITY]]
+    x = np.array(rows, np.float32)
+    np.testing.assert_allclose(forward("logsumexp", [Operand(x)], {}, device), torch.tensor(x).logsumexp(1), rtol=1e-6)
+    (slope,) = reverse("logsumexp", [Operand(x[[0, 3, 4]])], {}, np.ones(3, np.float32), device)
+    share = 1 / (1 + np.e)
+    np.testing.assert_allclose(slope, [[0, 0, 0], [0.5, 0.5, 0], [share, 1 - share, 0]], rtol=1e-6)
+
+
+def test_an_index_out_of_range_has_a_row_of_zeros(device: Device) -> None:
+    x = np.array([[-1, 0, 2, 3, LEAST, GREATEST]], np.int32)
+    want = np.zeros((1, 6, 3), np.float32)
+    want[0, 1, 0] = want[0, 2, 2] = 1.0
+    same(forward("one_hot", [Operand(x)], {"classes": 3}, device), want)
 
 
 def test_products_and_windows_of_whole_numbers_are_summed_as_ints(device: Device) -> None:

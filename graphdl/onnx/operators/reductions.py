@@ -78,10 +78,8 @@ def _arg(step: Step) -> Value:
     keep, last = bool(step.attribute("keepdims", 1)), bool(step.attribute("select_last_index", 0))
     outer = int(step.attribute("axis", 0)) % max(value.rank, 1)
     axis = value.axis(outer)
-    x = -value.term if step.op == "ArgMin" else value.term
-    if last:
-        x = call("reverse", x, axis=axis)
-    y = call("argmax", x, axis=axis, keep=keep)
+    x = call("reverse", value.term, axis=axis) if last else value.term
+    y = call(step.op.lower(), x, axis=axis, keep=keep)
     if last:
         y = value.term.shape[axis] - 1 - y
     return Value(y, INT64, without(value, [outer], keep), value.merged)

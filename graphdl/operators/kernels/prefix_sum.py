@@ -36,7 +36,7 @@ class PrefixSum(Template):
 
     def reverse(self, y: Tensor, g: Tensor) -> Sequence[Tensor | None]:
         """Each element contributes to the sums at and after its place, so the gradient is a prefix sum from the end."""
-        return (_backwards(prefix_sum(_backwards(g), exclusive=self.exclusive)),)
+        return (turned(prefix_sum(turned(g), exclusive=self.exclusive)),)
 
 
 def prefix_sum(x: Tensor, *, exclusive: bool = False) -> Tensor:
@@ -44,7 +44,8 @@ def prefix_sum(x: Tensor, *, exclusive: bool = False) -> Tensor:
     return Tensor(PrefixSum(exclusive, x.element), (x,), x.shape, x.element)
 
 
-def _backwards(x: Tensor) -> Tensor:
+def turned(x: Tensor) -> Tensor:
+    """The second of three dimensions in reverse order."""
     return slice_(x, (0, x.shape[1] - 1, 0), (1, -1, 1), x.shape)
 
 
