@@ -10,6 +10,7 @@ import click
 
 from graphdl import strict_json
 from graphdl.cli.options import FILE, device_option, json_option, model_options
+from graphdl.data.vocabulary import read_out
 from graphdl.rendering import printable
 
 _MOST_VALUES = 8
@@ -37,7 +38,8 @@ def command(
     """Predicts with a run, or with the model of a file and --weights.
 
     An INPUT is an image, an .npy file (examples first), an .npz file with an array for each input, or a .csv table. A
-    run treats them as its training data: the same size, the same normalization.
+    run that was trained on texts takes a text. A run treats them as its training data: the same size, the same
+    normalization, the same vocabulary.
     """
     from graphdl.cli.progress import compiling
     from graphdl.cli.reading import prepare
@@ -68,17 +70,21 @@ def _class_names(settings: Mapping[str, Any]) -> Mapping[int, Sequence[str]]:
 
 
 def _shown(value: Any, classes: Mapping[int, Sequence[str]]) -> str:
-    """A value of one example: the likeliest classes of a distribution, the first numbers of any other value."""
+    """A value of one example: the likeliest classes of a distribution, the likeliest token of each of several, the
+    first numbers of any other value.
+    """
     if value.ndim == 0:
         return f"{value.item():.4g}"
     if value.ndim == 1 and len(value) > 1 and value.dtype.kind == "f" and _is_distribution(value):
         names = classes.get(len(value), [str(k) for k in range(len(value))])
         order = value.argsort(kind="stable")[::-1][:_MOST_CLASSES]
         return ", ".join(f"{names[k]} {value[k]:.1%}" for k in order)
+    if value.ndim == 2 and value.dtype.kind == "f" and value.shape[1] in classes and _is_distribution(value):
+        return f'"{read_out(value, classes[value.shape[1]])}"'
     flat = value.ravel()
     shown = " ".join(f"{number:.4g}" for number in flat[:_MOST_VALUES].tolist())
     return f"{list(value.shape)} {shown}" + (" …" if flat.size > _MOST_VALUES else "")
 
 
 def _is_distribution(value: Any) -> bool:
-    return bool((value >= 0).all() and abs(float(value.sum()) - 1) < 1e-3)
+    return bool((value >= 0).all() and (abs(value.sum(axis=-1) - 1) < 1e-3).all())

@@ -1,4 +1,4 @@
-"""The inputs of ``graphdl predict``: images, arrays and tables, read in the same way as in training."""
+"""The inputs of ``graphdl predict``: images, arrays, tables and texts, read in the same way as in training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from graphdl.data.archives import field_of
 from graphdl.data.dataset import Array, Origin, Table
 from graphdl.data.feed import as_feed
 from graphdl.data.numpy_files import read_npy, read_npz
+from graphdl.data.parallel import encoded_lines
 from graphdl.data.pictures import MODES, decode
 from graphdl.data.reading import Reading
 from graphdl.data.text_tables import Row, is_number, read_columns, read_rows
+from graphdl.data.texts import windows
+from graphdl.data.vocabulary import Vocabulary, Writing
 from graphdl.graph.types import TensorType
 from graphdl.suggest import enumerated
 from graphdl.training.fit import TrainingOptions, remembered
-from graphdl.training.preprocessing import pipeline_of, tables_of
+from graphdl.training.preprocessing import pipeline_of, tables_of, writings_of
 from graphdl.training.sources import limit_of
 
 if TYPE_CHECKING:
@@ -61,7 +64,9 @@ def prepare(paths: Sequence[Path], model: Model, folder: RunFolder | None, types
         for name, kind in types.items()
     }
     limit = limit_of(model.stages(request.overrides))
-    found = read_inputs(paths, wanted, Reading(limit=limit), tables_of(known))
+    needed = {name: entry for name, entry in known.items() if name in types}
+    writings = writings_of(needed, folder.settings.get("class_names", {}) if folder is not None else {})
+    found = read_inputs(paths, wanted, Reading(limit=limit), tables_of(known), writings)
     arrays = as_feed({name: kind for name, kind in wanted.items() if name in found.arrays}, found.arrays)
     return Inputs(pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0), found.files)
 
@@ -71,13 +76,15 @@ def read_inputs(
     types: Mapping[str, TensorType],
     reading: Reading,
     tables: Mapping[str, Table] | None = None,
+    writings: Mapping[str, tuple[Writing, Vocabulary]] | None = None,
 ) -> Inputs:
     """The content of some files for a net.
 
     ``types`` are the inputs that the net's outputs need, with the shapes that files have. Images, tables and files with
     one array feed the net's only input of that kind; the arrays of an ``.npz`` file have names. ``tables`` has the
     columns of inputs in the table of the training data: a table with a header is matched by name, one without by
-    position.
+    position. ``writings`` has the inputs that were made from text, each with its vocabulary: then a file that holds no
+    arrays is a text, and feeds them all.
 
     Raises:
         ModelError: E0704 or E0705, a file is missing or cannot be read; E0709, a table cannot be used; E0713, it is
@@ -86,7 +93,7 @@ def read_inputs(
     parts: dict[str, list[np.ndarray]] = {}
     files: list[tuple[Path, int]] = []
     for path in paths:
-        found = _read(path, types, reading, tables or {})
+        found = _read(path, types, reading, tables or {}, writings or {})
         for name, array in found.items():
             parts.setdefault(name, []).append(array)
         files.append((path, len(next(iter(found.values())))))
@@ -97,7 +104,11 @@ def read_inputs(
 
 
 def _read(
-    path: Path, types: Mapping[str, TensorType], reading: Reading, tables: Mapping[str, Table]
+    path: Path,
+    types: Mapping[str, TensorType],
+    reading: Reading,
+    tables: Mapping[str, Table],
+    writings: Mapping[str, tuple[Writing, Vocabulary]],
 ) -> dict[str, np.ndarray]:
     kind = path.suffix.lower()
     if path.is_dir():
@@ -107,11 +118,20 @@ def _read(
     if kind == ".npy":
         name = _only(types, path, reading, None)
         return {name: _fed(reading, path, read_npy(reading, path), types[name])}
+    if writings:
+        return _text(reading, path, writings)
     if kind in _SEPARATORS:
         name = _only(types, path, reading, 1)
         return {name: _table(reading, path, types[name], tables.get(name), _SEPARATORS[kind])}
     name = _only(types, path, reading, 3)
     return {name: _image(reading, path, types[name].shape)}
+
+
+def _text(reading: Reading, path: Path, writings: Mapping[str, tuple[Writing, Vocabulary]]) -> dict[str, np.ndarray]:
+    """A text: its windows, or an example for each line, as in training."""
+    if any(writing.gives == "windows" for writing, _ in writings.values()):
+        return {name: windows(reading, path, entries, writing) for name, (writing, entries) in writings.items()}
+    return encoded_lines(reading, path, writings)
 
 
 def _only(types: Mapping[str, TensorType], path: Path, reading: Reading, rank: int | None) -> str:

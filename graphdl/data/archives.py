@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, divide, numbers, pixels
+from graphdl.data.dataset import Array, ArrayField, DataSet, Field, Origin, Split, numbers, pixels
 from graphdl.data.numpy_files import read_npz
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
@@ -36,7 +36,7 @@ def npz(request: DataRequest, file: str, test: float) -> DataSet:
     if "" in parts:
         everything = Split("train", parts[""])
         if test:
-            splits["train"], splits["test"] = divide(everything, test, "test")
+            splits["train"], splits["test"] = request.divide(everything, test, "test")
         else:
             splits["train"] = everything
     return DataSet(path.stem, splits, span=request.setting.span, files=[path])

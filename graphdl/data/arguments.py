@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from graphdl.settings import SettingCall
+from graphdl.settings import SettingCall, written
 from graphdl.suggest import did_you_mean
 
 
@@ -47,6 +47,22 @@ def fraction(call: SettingCall, name: str, value: float) -> None:
     if not 0 <= value < 1:
         what = f"'{name}' of '{call.setting.name}'"
         raise call.error("E0703", f"{what} must be at least 0 and below 1, found {value}", argument=name)
+
+
+def at_least(call: SettingCall, name: str, value: int, least: int) -> None:
+    if value < least:
+        what = f"'{name}' of '{call.setting.name}'"
+        raise call.error("E0703", f"{what} must be at least {least}, found {value}", argument=name)
+
+
+def one_of(call: SettingCall, name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise call.error(
+            "E0703",
+            f"'{name}' of '{call.setting.name}' must be {' or '.join(map(written, known))}, found {written(value)}",
+            argument=name,
+            help=did_you_mean(value, known),
+        )
 
 
 def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.data.dataset import DataSet, Field, Split, divide, labels, noise_bytes, numbers, pixels
+from graphdl.data.dataset import DataSet, Field, Split, labels, noise_bytes, numbers, pixels
 from graphdl.data.request import DataRequest
 from graphdl.settings import written
 
@@ -36,7 +36,7 @@ def iris(request: DataRequest) -> DataSet:
 def _divided(
     request: DataRequest, fields: dict[str, Field], class_names: dict[str, tuple[str, ...]] | None = None
 ) -> DataSet:
-    train, test = divide(Split("train", fields), _TEST_FRACTION, "test", stratify="label")
+    train, test = request.divide(Split("train", fields), _TEST_FRACTION, "test", stratify="label")
     return DataSet(request.setting.name, {"train": train, "test": test}, class_names or {}, span=request.setting.span)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.draws import permutation, raw
+from graphdl.data.vocabulary import Writing
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import Element, TensorType
 from graphdl.source import Span
@@ -152,6 +153,8 @@ class Split:
 
     name: str
     fields: Mapping[str, Field]
+    properties: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What is known of each example beside its fields, by which examples can be grouped: numbers or texts."""
 
     def __len__(self) -> int:
         return min(map(len, self.fields.values()), default=0)
@@ -162,7 +165,11 @@ class Split:
 
     def select(self, rows: Rows, name: str) -> Split:
         """A split of the given examples only."""
-        return Split(name, {key: values.select(rows) for key, values in self.fields.items()})
+        return Split(
+            name,
+            {key: values.select(rows) for key, values in self.fields.items()},
+            {key: values[rows] for key, values in self.properties.items()},
+        )
 
 
 class Statistics(NamedTuple):
@@ -181,15 +188,19 @@ class DataSet:
     name: str
     splits: Mapping[str, Split]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For fields of named classes, the names in the order of the class numbers."""
+    """For fields of named classes and of tokens, the names in the order of the class numbers."""
     published: Mapping[str, Statistics] = field(default_factory=dict)
     """Published statistics. They take precedence over computed ones."""
     tables: Mapping[str, Table] = field(default_factory=dict)
     """For fields that were read from a table, the columns."""
+    writings: Mapping[str, Writing] = field(default_factory=dict)
+    """For fields that were made from text, the way. The names of the tokens are among ``class_names``."""
     span: Span | None = None
     """The setting in the model file."""
     files: Sequence[Path] = ()
     """The files that were read."""
+    is_divided: bool = False
+    """Whether the loader itself has made the split ``validation`` that the setting asks for."""
 
     @property
     def types(self) -> dict[str, TensorType]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphdl.data.dataset import Split
+from graphdl.data.division import Division
 from graphdl.data.download import Archive, fetch
 from graphdl.data.known import Known
 from graphdl.data.reading import LIMIT, Reading
@@ -47,6 +49,10 @@ class DataRequest(SettingCall):
     """Base addresses for downloads that replace the archive's own."""
     limit: float = LIMIT
     """The limit of memory for one file, in GiB."""
+    validation: float = 0.0
+    """The fraction of the training split to hold out. A loader may hold it out itself."""
+    division: Division = field(default_factory=Division)
+    """The way in which splits are made of one."""
     known: Known = field(default_factory=Known)
     """The facts that a run trained on the data has stored."""
 
@@ -54,6 +60,10 @@ class DataRequest(SettingCall):
     def reading(self) -> Reading:
         """The reader for the files of this data set."""
         return Reading(self.setting.span, self.limit)
+
+    def divide(self, split: Split, fraction: float, name: str, stratify: str | None = None) -> tuple[Split, Split]:
+        """Divides a split into the rest and a part ``name`` in the way that the setting asks for; see ``Division``."""
+        return self.division.divide(self, split, fraction, name, stratify)
 
     def place(self, path: str, argument: str, is_wanted: Callable[[Path], bool]) -> Path:
         """The location of a file or folder named by the user: beside the model file, else in the data root.

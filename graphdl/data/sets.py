@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from graphdl.data.catalog import data_set
-from graphdl.data.dataset import DataSet, divide
+from graphdl.data.dataset import DataSet
+from graphdl.data.division import Division
 from graphdl.data.known import Known
 from graphdl.data.request import DataRequest, default_root
 from graphdl.graph.train import Setting, setting_of
@@ -25,10 +26,12 @@ def load(
     """Loads the data set that a train section's ``data`` names.
 
     Every data set takes ``validation``, the fraction of its training split to hold out (fixed, and stratified if there
-    is a field ``label``), and ``limit``, the GiB of memory for one of its files. ``root`` is the folder of data sets,
-    by default ``GRAPHDL_DATA`` or else the user's cache. ``splits`` are those that will be used: large data sets read
-    no others. With ``download``, a missing official archive is fetched, from ``mirrors`` if they are given. ``known``
-    has the facts that a run trained on the data has stored: classes keep their numbers, and columns their order.
+    is a field ``label``; of a text the end), ``group`` and ``blocks``, which keep examples together in such divisions,
+    and ``limit``, the GiB of memory for one of its files. ``root`` is the folder of data sets, by default
+    ``GRAPHDL_DATA`` or else the user's cache. ``splits`` are those that will be used: large data sets read no others.
+    With ``download``, a missing official archive is fetched, from ``mirrors`` if they
+    are given. ``known`` has the facts that a run trained on the data has stored: classes keep their numbers, and
+    columns their order.
 
     Raises:
         ModelError: E0701 to E0709 or E0718, the data set is unknown, its arguments are wrong, or its files are missing,
@@ -46,15 +49,25 @@ def load(
         download=download,
         mirrors=None if mirrors is None else tuple(mirrors),
         limit=chosen.limit,
+        validation=fraction,
+        division=Division(chosen.group, chosen.blocks),
         known=known or Known(),
     )
     dataset = chosen.load(request)
-    if fraction:
+    if fraction and not dataset.is_divided:
         train = dataset.split("train")
         kind = train.types.get("label")
         stratify = "label" if kind is not None and kind.classes is not None and kind.rank == 0 else None
-        remaining, held_out = divide(train, fraction, "validation", stratify)
+        remaining, held_out = request.divide(train, fraction, "validation", stratify)
         dataset = replace(dataset, splits={**dataset.splits, "train": remaining, "validation": held_out})
+    if (chosen.group or chosen.blocks) and not request.division.made:
+        word = "group" if chosen.group else "blocks"
+        raise request.error(
+            "E0703",
+            f"'{word}' of '{setting.name}' has no effect: its splits are given, and none is divided",
+            argument=word,
+            help="hold out a part of the training split: 'validation = 0.1'",
+        )
     for split in splits:
         dataset.split(split)
     return dataset

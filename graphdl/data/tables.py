@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, divide, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, labels, numbers
 from graphdl.data.request import DataRequest
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
 from graphdl.suggest import did_you_mean, enumerated
@@ -75,7 +75,7 @@ def csv(
     if len(tables) == 2:
         splits = {"train": train, "test": Split("test", fields[1])}
     elif test:
-        train, held_out = divide(train, float(test), "test", stratify="label" if class_names else None)
+        train, held_out = request.divide(train, float(test), "test", stratify="label" if class_names else None)
         splits = {"train": train, "test": held_out}
     else:
         splits = {"train": train}

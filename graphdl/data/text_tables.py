@@ -92,7 +92,7 @@ def read_rows(reading: Reading, path: Path, separator: str) -> Iterator[Row]:
             except StopIteration:
                 return
             except UnicodeDecodeError as error:
-                raise _no_text(reading, path, file) from error
+                raise no_text(reading, path, file) from error
             except csv.Error as error:
                 raise _ill_formed(reading, path, lines, separator, error) from error
             width = width or len(cells)
@@ -231,8 +231,8 @@ class _Lines:
         return line
 
 
-def _no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
-    """The error that a file is not UTF-8, with the first byte that is not."""
+def no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
+    """The error that the content of a file, unpacked, is not UTF-8, with the first byte that is not."""
     file.seek(0)
     if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
         return reading.unreadable(path, "it is UTF-16, no UTF-8 text", help="save it as UTF-8")
@@ -250,7 +250,7 @@ def _no_text(reading: Reading, path: Path, file: BinaryIO) -> ModelError:
     return reading.unreadable(
         path,
         f"line {line}: {byte} is no UTF-8 text",
-        help="save the table as UTF-8; if it is Latin-1 (a spreadsheet's habit): iconv -f latin1 -t utf-8",
+        help="save it as UTF-8; if it is Latin-1 (a spreadsheet's habit): iconv -f latin1 -t utf-8",
     )
 
 

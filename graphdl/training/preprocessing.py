@@ -5,6 +5,7 @@ same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from graphdl.data.augmentations.step import AugmentationStep
 from graphdl.data.dataset import DataSet, Table
 from graphdl.data.known import Known
 from graphdl.data.pipeline import Pipeline, pipeline
+from graphdl.data.vocabulary import Vocabulary, Writing
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.training.stages import Stage
 
@@ -21,8 +23,8 @@ from graphdl.training.stages import Stage
 def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str, Any]:
     """The preprocessing of the inputs as JSON, and the names of the classes by field.
 
-    For each input that a field feeds: its shape in the data set, its steps outside of training, and its columns in a
-    table.
+    For each input that a field feeds: its shape in the data set, its steps outside of training, its columns in a
+    table, and the way in which it was made from text.
     """
     fixed = pipeline(stage.augment, dataset).prediction()
     fields = {name: stage.feed.get(name, name) for name in inputs}
@@ -33,6 +35,7 @@ def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str,
                 "shape": list(dataset.types[field].shape),
                 "steps": [steps[field].described() for steps in fixed if field in steps],
                 **_described(dataset.tables.get(field)),
+                **_written(dataset.writings.get(field)),
             }
             for name, field in fields.items()
             if field in dataset.types
@@ -43,6 +46,10 @@ def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str,
 
 def _described(table: Table | None) -> dict[str, Any]:
     return {} if table is None else {"table": {"columns": list(table.columns), "separator": table.separator}}
+
+
+def _written(writing: Writing | None) -> dict[str, Any]:
+    return {} if writing is None else {"writing": asdict(writing)}
 
 
 def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
@@ -71,6 +78,26 @@ def tables_of(described: Mapping[str, Any]) -> dict[str, Table]:
         for name, known in described.items()
         if (table := known.get("table")) is not None
     }
+
+
+def writings_of(
+    described: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Writing, Vocabulary]]:
+    """The way in which each input was made from text, and its vocabulary, as stored by ``describe``.
+
+    Raises:
+        ModelError: E0618, the run does not have the vocabulary.
+    """
+    found = {}
+    for name, known in described.items():
+        if known.get("writing") is None:
+            continue
+        writing = Writing(**known["writing"])
+        if writing.vocabulary not in class_names:
+            reason = f"the run's settings have no vocabulary '{writing.vocabulary}', which its input '{name}' needs"
+            raise ModelError(Diagnostic("E0618", reason))
+        found[name] = writing, Vocabulary(tuple(class_names[writing.vocabulary]))
+    return found
 
 
 def remember(dataset: DataSet) -> dict[str, Any]:

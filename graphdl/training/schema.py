@@ -38,6 +38,19 @@ class Table(msgspec.Struct, forbid_unknown_fields=True):
     separator: Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 
 
+class Writing(msgspec.Struct, forbid_unknown_fields=True):
+    """The way in which an input was made from text; see ``graphdl.data.vocabulary.Writing``."""
+
+    vocabulary: str
+    unit: Literal["char", "word"]
+    lower: bool
+    gives: Literal["windows", "tokens", "length", "mask"]
+    length: Positive
+    column: Count = 0
+    begin: bool = False
+    end: bool = False
+
+
 class Input(msgspec.Struct, forbid_unknown_fields=True):
     """An input that a field of the data feeds."""
 
@@ -46,6 +59,7 @@ class Input(msgspec.Struct, forbid_unknown_fields=True):
     steps: list[dict[str, Any]] = []
     """The preprocessing outside of training."""
     table: Table | None = None
+    writing: Writing | None = None
 
 
 class Data(msgspec.Struct, forbid_unknown_fields=True):

@@ -43,7 +43,7 @@ def test_arguments_missing_doubled_and_surplus(complaint, call, arguments, keywo
 
 
 def test_set_without_arguments_says_so(complaint, call):
-    assert complaint("E0702", load, call("digits", size=8)).notes == ("it takes: limit, validation",)
+    assert complaint("E0702", load, call("digits", size=8)).notes == ("it takes: blocks, group, limit, validation",)
 
 
 def test_digits_are_scaled_and_split_by_class():

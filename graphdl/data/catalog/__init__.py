@@ -24,6 +24,10 @@ DATA_SETS: Mapping[str, Callable[..., Loader]] = Declared(__name__, __path__, wi
 """Maps a name after ``data`` to its declaration. Its parameters after the first are the arguments."""
 
 
+COMMON = ("validation", "limit", "group", "blocks")
+"""The arguments that every data set takes."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A data set with its arguments."""
@@ -33,6 +37,10 @@ class Chosen:
     """The fraction of the training split to hold out."""
     limit: float
     """The limit of memory for one file, in GiB."""
+    group: tuple[str, ...]
+    """The names by which examples are kept together where a split is divided."""
+    blocks: int
+    """The number of contiguous blocks into which a split is divided; 0 for none."""
 
 
 def data_set(setting: Setting) -> Chosen:
@@ -43,7 +51,7 @@ def data_set(setting: Setting) -> Chosen:
     """
     call = SettingCall(setting)
     make = named(call, DATA_SETS, "E0701", "data set")
-    arguments = bind(call, make, extra=("validation", "limit"))
+    arguments = bind(call, make, extra=COMMON)
     fraction: Any = setting.keywords.get("validation", 0.0)
     if not fits(fraction, float) or not 0 <= fraction < 1:
         raise call.error(
@@ -58,4 +66,23 @@ def data_set(setting: Setting) -> Chosen:
             f"'limit' must be a positive number of GiB, found {written(limit)}",
             argument="limit",
         )
-    return Chosen(make(call, **arguments), float(fraction), float(limit))
+    group, blocks = _together(call)
+    return Chosen(make(call, **arguments), float(fraction), float(limit), group, blocks)
+
+
+def _together(call: SettingCall) -> tuple[tuple[str, ...], int]:
+    """The arguments ``group`` and ``blocks``, of which at most one is given."""
+    keywords = call.setting.keywords
+    group: Any = keywords.get("group", [])
+    group = [group] if isinstance(group, str) else group
+    if not fits(group, list[str]) or ("group" in keywords and not group):
+        message = f"'group' must be a text or a list of texts, found {written(keywords['group'])}"
+        raise call.error("E0703", message, argument="group")
+    blocks: Any = keywords.get("blocks", 0)
+    if "blocks" in keywords and (not fits(blocks, int) or blocks < 2):
+        raise call.error("E0703", f"'blocks' must be an int of at least 2, found {written(blocks)}", argument="blocks")
+    if group and blocks:
+        raise call.error(
+            "E0703", "examples are kept together by 'group' or by 'blocks', not by both", argument="blocks"
+        )
+    return tuple(group), blocks
