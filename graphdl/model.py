@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from graphdl.training.samples import sample
 from graphdl.training.stages import Overrides, Stage, stages
 from graphdl.training.trainer import Trainer
 from graphdl.training.tuning import BUDGET, Tuned, tune
+from graphdl.training.turns import Turns, trainer_of
 
 if TYPE_CHECKING:
     import networkx
@@ -345,8 +347,11 @@ class Model:
         device: str | None = None,
         steps_per_epoch: int | None = None,
         memory: int | str | None = None,
-    ) -> Trainer:
+    ) -> Trainer | Turns:
         """A trainer with the settings of the file's train section: the first one, or the one with this number or name.
+
+        If the section has turns, the steps of the trainer alternate as the turns do. ``stage="name.turn"`` is a trainer
+        of one turn alone. The ``start`` settings of the stage are carried out.
 
         A schedule that counts in epochs needs ``steps_per_epoch``. ``memory`` is a limit in bytes, or a size such as
         ``"1.5GiB"``: a step that needs more computes tensors again in the reverse pass, to the same numbers.
@@ -358,6 +363,9 @@ class Model:
         self.network.use(device)
         found = self.stages(Overrides(batch=batch))
         if isinstance(stage, str):
+            # A turn alone has no others between its steps.
+            turns = [replace(turn, begin=0, in_a_row=1, period=1) for each in found for turn in each.turns]
+            found += turns
             names = [each.name for each in found]
             if stage not in names:
                 raise ModelError(
@@ -369,7 +377,9 @@ class Model:
                     )
                 )
             stage = names.index(stage)
-        return Trainer(self.network, found[stage or 0], steps_per_epoch=steps_per_epoch, memory=_limit(memory))
+        return trainer_of(
+            self.network, found[stage or 0], steps_per_epoch=steps_per_epoch, memory=_limit(memory), begins=True
+        )
 
     def fit(
         self,
@@ -447,7 +457,7 @@ class Model:
             ModelError: the net has no loss to train by, or no output to predict.
             DeviceError: there is no such device, it has too little memory, or the limit cannot be kept (E0803).
         """
-        stage = self.stages(Overrides(batch=batch))[0] if training else None
+        stage = self.stages(Overrides(batch=batch))[0].first if training else None
         arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays
         if stage is None:
             return profile_prediction(self.network, arrays, runs)
@@ -462,7 +472,7 @@ class Model:
             DeviceError: there is no such device, or it has too little memory.
             OSError: the results cannot be stored.
         """
-        stage = self.stages(Overrides(batch=batch))[0] if training else None
+        stage = self.stages(Overrides(batch=batch))[0].first if training else None
         arrays = sample(self.network, stage.batch if stage is not None else batch or 1, known=self.known).arrays
         return tune(self.network, stage, arrays, seconds)
 
@@ -478,7 +488,7 @@ class Model:
         if not training:
             outputs = output_tensors(lowered)
             return dict(outputs), list(outputs)
-        step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0])
+        step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0].first)
         return {REPORT: step.report, **step.updates}, [REPORT]
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -61,7 +61,7 @@ def command(
 
     model = open_model(target, net=net, settings=settings, device=device)
     training = not inference and bool(model.network.training.losses)
-    stage = model.stages(Overrides(batch=batch))[0] if training else None
+    stage = model.stages(Overrides(batch=batch))[0].first if training else None
     overrides, root, origin = data_of(target, data, data_root)
     count = stage.batch if stage is not None else batch or 1
     taken = sample(model.network, count, overrides, root=root, origin=origin, known=model.known)

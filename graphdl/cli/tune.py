@@ -49,7 +49,7 @@ def command(
 
     model = open_model(file, net=net, settings=settings, device=device)
     training = not inference and bool(model.network.training.losses)
-    stage = model.stages(Overrides(batch=batch))[0] if training else None
+    stage = model.stages(Overrides(batch=batch))[0].first if training else None
     count = stage.batch if stage is not None else batch or 1
     arrays = sample(model.network, count, known=model.known).arrays
     info = model.network.device.info

@@ -139,10 +139,26 @@ class Actions:
         return syntax.Port(self.span(start, end), name.text, type, None)
 
     def train(
-        self, start: int, end: int, _train: Token, name: Token | None, *parts: syntax.Setting | Token
+        self,
+        start: int,
+        end: int,
+        _train: Token,
+        name: Token | None,
+        _for: Token | None,
+        net: Token | None,
+        *parts: syntax.Setting | syntax.Turn | Token,
     ) -> syntax.Train:
-        documentation = self.documentation.get(start)
-        return syntax.Train(self.span(start, end), name.text if name else None, tuple(_nodes(parts)), documentation)
+        return syntax.Train(
+            self.span(start, end),
+            name.text if name else None,
+            syntax.Name(self.of(net), net.text) if net else None,
+            tuple(part for part in parts if isinstance(part, syntax.Setting)),
+            tuple(part for part in parts if isinstance(part, syntax.Turn)),
+            self.documentation.get(start),
+        )
+
+    def turn(self, start: int, end: int, _turn: Token, name: Token, *parts: syntax.Setting | Token) -> syntax.Turn:
+        return syntax.Turn(self.span(start, end), name.text, self.of(name), tuple(_nodes(parts)))
 
     def setting(
         self, start: int, end: int, word: Token, name: Token | None, _is: Token | None, *parts: Expression | Token
@@ -155,6 +171,13 @@ class Actions:
         patterns = [p for p in parts if p.type != ","]
         values = tuple(syntax.Literal(self.of(p), self.text(p) if p.type == "STRING" else p.text) for p in patterns)
         return syntax.Setting(self.span(start, end), word.text, self.of(word), None, values)
+
+    def setting_of_parameters(self, start: int, end: int, word: Token, *parts: Token | Expression) -> syntax.Setting:
+        patterns = tuple(
+            syntax.Literal(self.of(p), p.text) for p in parts[:-2] if isinstance(p, Token) and p.type != ","
+        )
+        values: list[Expression] = _nodes(parts[-1:])
+        return syntax.Setting(self.span(start, end), word.text, self.of(word), None, tuple(values), patterns)
 
     # --------------------------------------------------------------------------------------------------- statements
 

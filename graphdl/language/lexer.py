@@ -12,6 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from graphdl.diagnostics import Diagnostic, Label
+from graphdl.graph.train import WORDS
 from graphdl.language.grammar import END, NEWLINE, grammar
 from graphdl.language.words import continues, normal
 from graphdl.source import Source, Span
@@ -39,6 +40,7 @@ _FOLLOWS_A_NAME = OPERATORS - {"-"} | {"=", ":", ",", ".", "as", "if"}
 -h``.
 """
 _DECLARES = frozenset(["import", "let", "block", "net", "train"])
+_BEFORE_PATTERNS = frozenset(word for word, known in WORDS.items() if known.takes_patterns)
 _FOLLOWS_A_DECLARING_WORD = frozenset(["NAME", "NUMBER", "STRING", "{", NEWLINE]) | RESERVED - _FOLLOWS_A_NAME
 
 # Characters from other languages and keyboards, and their equivalents.
@@ -122,7 +124,7 @@ def _pattern() -> re.Pattern[str]:
 
 @cache
 def _path_pattern() -> re.Pattern[str]:
-    """Matches a pattern after ``only``, or a comma with an optional line break."""
+    """Matches a pattern of paths, or a comma with an optional line break."""
     return re.compile(r"[ \t\r]*(?:(?P<PATTERN>" + grammar().patterns["PATTERN"] + r")|(?P<COMMA>,)(?:[ \t\r]*\n)?)")
 
 
@@ -211,12 +213,12 @@ class _Lexer:
             message = f"a name cannot hold `{strange}`" if strange else f"a name cannot begin with `{text[0]}`"
             self.report("E0101", message, start, end)
         self.put(text if text in RESERVED else "NAME", text, start, end)
-        if text == "only" and self.in_train and self.begins_statement(len(self.tokens) - 1):
+        if self.in_train and text in _BEFORE_PATTERNS and self.begins_statement(len(self.tokens) - 1):
             return self.paths(end)
         return end
 
     def paths(self, position: int) -> int:
-        """Reads the patterns after ``only``: ``encoder.*, *.W`` are not expressions."""
+        """Reads the patterns after ``only`` or ``rate``: ``encoder.*, *.W`` are not expressions."""
         while (found := _path_pattern().match(self.text, position)) and found["PATTERN"] not in RESERVED:
             kind = found.lastgroup or ""
             start, end = found.span(kind)

@@ -34,6 +34,7 @@ _HEADERS = {
     "net": ("net", "NAME"),
     "block": ("block", "NAME", ":", "->", "NAME"),
     "train": ("train",),
+    "turn": ("turn", "NAME"),
     "if": ("if", "NAME"),
     "for": ("for", "NAME", "in", "NAME"),
     "scan": ("NAME", "=", "scan", "NAME", "in", "NAME"),

@@ -6,6 +6,7 @@ The classes have neither ``__eq__`` nor slots, which would take a third of the t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphdl.source import Source, Span
@@ -332,20 +333,42 @@ class Net(Syntax):
 class Setting(Syntax):
     """One line of a train section: ``optimizer sgd(lr = 0.01)``, ``batch 64``, ``minimize a, b``, ``feed x = field``.
 
-    ``values`` holds calls, names or literals as written; a pattern of ``only`` is a Literal string.
+    ``values`` holds calls, names or literals as written; a pattern of ``only`` is a Literal string. ``patterns`` are
+    those left of the ``=`` in ``rate encoder.* = 0.1``.
     """
 
     word: str
     word_span: Span
     name: str | None  # of ``feed name = field``
     values: tuple[Expression, ...]
+    patterns: tuple[Literal, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Turn(Syntax):
+    """``turn name { settings }``: one of several parts of a stage that alternate."""
+
+    name: str
+    name_span: Span
+    settings: tuple[Setting, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Train(Syntax):
+    """``train name for net { ... }``, with either name left out."""
+
     name: str | None
+    net: Name | None
     settings: tuple[Setting, ...]
+    turns: tuple[Turn, ...] = ()
     documentation: str | None = None
+
+    @property
+    def all_settings(self) -> Iterator[Setting]:
+        """The settings of the section, and those of its turns."""
+        yield from self.settings
+        for turn in self.turns:
+            yield from turn.settings
 
 
 Declaration = Import | Let | Block | Net | Train

@@ -27,6 +27,7 @@ _SHAPES = {
     "block": "block name(hyperparameters): inputs -> outputs { ... }",
     "net": "net name(hyperparameters) { ... }",
     "train": "train { ... }",
+    "turn": "turn name { ... }",
     "input": "input name: [3, 224, 224]",
     "param": "param name: [n] = zeros()",
     "state": "state name: [n] = zeros()",
@@ -261,7 +262,7 @@ def _described(expected: frozenset[str]) -> list[str]:
     words = []
     if "NUMBER" in rest:
         words.append("a statement" if "assert" in rest else "a value")
-        rest -= _BEGINS_A_VALUE | (soft_words() if "assert" in rest else set())
+        rest -= _BEGINS_A_VALUE | {"PATTERN"} | (soft_words() if "assert" in rest else set())
         rest -= {"if", "for"} if words == ["a statement"] else set()
     elif rest >= {"NAME", "["}:
         words.append("a type")

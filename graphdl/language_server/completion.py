@@ -204,9 +204,15 @@ def _after_dot(analysis: Analysis, context: Context) -> Iterator[Item]:
 def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Iterator[Item]:
     if context.begins:
         yield from (Item(word, "keyword", 0, snippet=f"{word} $0") for word in WORDS)
+        yield Item("turn", "keyword", 1, snippet="turn ${1:name} {\n\tsteps ${2:1}\n\t$0\n}")
         return
     word = context.statement[0].text
     kind = WORDS[word].kind if word in WORDS else None
+    graph = analysis.last_graph
+    if kind == "best" and context.call is not None and graph is not None:
+        yield from (Item(name, "loss", 0, "metric") for name in graph.metrics)
+        yield from (Item(name, "loss", 1, "loss") for name in graph.losses)
+        return
     if context.call is not None:
         signature = calls.signature_of(analysis, context, context.call, settings)
         if context.last in ("(", ",") and signature is not None:
@@ -219,14 +225,15 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
         signature = signatures.of_setting(name, make)
         snippet = f"{name}($1)" if signature.parameters else name
         yield Item(name, "setting", 0, signature.label, signature.documentation, snippet)
-    graph = analysis.last_graph
     if graph is None:
         return
     if kind == "losses":
         yield from (Item(name, "loss", 0, "loss") for name in graph.losses)
     elif kind == "feed":
         yield from (Item(name, symbols.INPUT, 0, str(value.type)) for name, value in graph.inputs.items())
-    elif kind == "parameters":
+    elif kind == "best":
+        yield from (Item(name, "setting", 0, f"best {name}(…)", snippet=f"{name}($1)") for name in ("min", "max"))
+    elif kind in ("parameters", "factors", "limits", "starts"):
         start = context.start
         text = analysis.source.text
         while start > 0 and (continues(text[start - 1]) or text[start - 1] in ".*"):

@@ -132,7 +132,7 @@ def _meaning(source: Source, texts: Mapping[str, Source]) -> tuple[dict[Key, Key
 def _names_paths(source: Source, texts: Mapping[str, Source]) -> bool:
     """Whether a train section refers to parameters by path. Names of blocks and params are parts of paths."""
     trains = (d for d in _load(source, texts).scopes[0].tree.declarations if isinstance(d, syntax.Train))
-    return any(setting.word == "only" for train in trains for setting in train.settings)
+    return any(setting.patterns or setting.word == "only" for train in trains for setting in train.all_settings)
 
 
 def _checked(source: Source, texts: Mapping[str, Source]) -> list[Diagnostic]:

@@ -20,6 +20,7 @@ from graphdl.data.dataset import DataSet
 from graphdl.data.pipeline import pipeline
 from graphdl.data.prefetch import Prefetch
 from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.graph.train import Best
 from graphdl.training import checkpoint, faults, inference, schema
 from graphdl.training.checkpoint import Checkpoint
 from graphdl.training.diagnosis import Fault, first_fault
@@ -30,7 +31,7 @@ from graphdl.training.reports import Report
 from graphdl.training.run import RunFolder
 from graphdl.training.schema import Position, Sums
 from graphdl.training.stages import Stage
-from graphdl.training.trainer import Trainer
+from graphdl.training.turns import trainer_of
 
 SAVE_SECONDS = 60.0
 """The longest time in seconds, within an epoch, between two writes of ``last.safetensors``."""
@@ -238,7 +239,8 @@ class _StageRun:
         self.interrupts = interrupts
         network = self.network = training.network
         dataset = training.load_data(stage)
-        self.trainer = Trainer(network, stage, memory=training.memory)
+        restored = training.take_restored()
+        self.trainer = trainer_of(network, stage, memory=training.memory, begins=not restored)
         common: dict[str, Any] = {
             "batch": stage.batch,
             "seed": stage.seed,
@@ -259,7 +261,7 @@ class _StageRun:
         self.total = stage.total_steps(len(self.train))
         self.trainer.steps_per_epoch = len(self.train)
         self.trainer.steps, self.trainer.draws = self.position.step, self.position.draws
-        self._restore(training.take_restored())
+        self._restore(restored)
         self.speed = _Speed()
         self.is_warned = False
 
@@ -304,6 +306,7 @@ class _StageRun:
         # An epoch may have been interrupted after its last batch, before it was measured.
         while self.position.step < self.total or self.position.batch:
             self.epoch()
+        self.trainer.adopt_averages()
         self.trainer.release()
 
     def epoch(self) -> None:
@@ -355,7 +358,8 @@ class _StageRun:
         """
         if self.held_out is None:
             return None
-        return measure(self.network, self.held_out, between=self.interrupts.check)
+        with self.trainer.averaged():
+            return measure(self.network, self.held_out, between=self.interrupts.check)
 
     def finish_interval(self) -> None:
         """Writes a line of metrics within an epoch."""
@@ -394,7 +398,9 @@ class _StageRun:
                 "metrics": held_out.metrics,
             }
         variables, kept = self.variables()
-        is_best = position.best is None or judged < position.best
+        if self.stage.best is not None:
+            judged = self.chosen(self.stage.best, means, held_out)
+        is_best = self.is_better(judged)
         record["best"] = is_best
         record = self.training.write(record)
         position.epoch += 1
@@ -402,11 +408,29 @@ class _StageRun:
         position.epoch_sums = Sums()
         self.begin_interval()
         if is_best:
-            position.best = judged
-            self.training.save_best(variables)
+            position.best = judged if isfinite(judged) else None
+            averages = {path: kept[name] for path, name in self.trainer.averages.items()}
+            self.training.save_best({**variables, **averages})
         self.training.save({**variables, **kept})
         self.judge(means)
         self.training.tell(record)
+
+    def chosen(self, best: Best, means: Sequence[float], held_out: Measurement | None) -> float:
+        """The loss or metric that chooses the best weights: on held-out data, else the epoch's average."""
+        graph = self.network.training
+        measured = dict(zip((*graph.losses, *graph.metrics), means[1:], strict=False))
+        if held_out is not None:
+            measured |= {**held_out.losses, **held_out.metrics}
+        return measured[best.name]
+
+    def is_better(self, judged: float) -> bool:
+        """Whether the weights are the best of the stage. A value that is not finite is the worst."""
+        before, best = self.position.best, self.stage.best
+        if before is None:
+            return True
+        if not isfinite(judged):
+            return False
+        return judged > before if best is not None and best.greatest else judged < before
 
     def judge(self, means: Sequence[float]) -> None:
         """Warns once in a stage if its loss diverges."""

@@ -19,7 +19,7 @@ from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.operators.elementwise import apply
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import BroadcastTo, concat, reshape, slice_
-from graphdl.operators.tensor import Tensor, feed, number, read
+from graphdl.operators.tensor import Tensor, adopt, feed, number, read
 from graphdl.training.optimizers.optimizer import Kept
 from graphdl.training.stages import Stage
 
@@ -33,6 +33,7 @@ EXAMPLES = "training.examples"
 """The fetch of a measurement, ``[losses and metrics, batch]``: for each example its losses, followed by its metrics."""
 
 _CLIP_EPSILON = 1e-6
+_LEAST_NORM = 1e-30
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,17 @@ def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
 
 @collector.paused()
 def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage) -> UpdateTensors:
-    """Gradient clipping and the optimizer's update, for the parameters that have a gradient.
+    """Gradient clipping, the optimizer's update, the limits of norms and the moving average, for the parameters that
+    have a gradient.
 
     ``found`` maps paths to gradients. They come from the same program, or from feeds, such as means over several
     devices.
     """
     optimizer = stage.optimizer
     count = len(optimizer.scalars(0, optimizer.lr))
-    fed = feed(SCALARS, (count,))
-    scalars = [reshape(slice_(fed, (k,), (1,), (1,)), ()) for k in range(count)]
+    total = count * len(stage.factors)
+    fed = feed(SCALARS, (total,))
+    scalars = [reshape(slice_(fed, (k,), (1,), (1,)), ()) for k in range(total)]
     if stage.clip is not None and found:
         factor = _clipping(list(found.values()), stage.clip)
         found = {path: gradient * factor for path, gradient in found.items()}
@@ -115,11 +118,31 @@ def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor]
     kept = optimizer.variables({path: parameter.shape for path, parameter in reached.items()})
     names = {name: f"{stage.name}:{name}" for name in kept}
     values = {name: read(names[name], variable.shape) for name, variable in kept.items()}
-    following = optimizer.update(reached, found, values, scalars)
-    return UpdateTensors(
-        {names.get(name, name): tensor for name, tensor in following.items()},
-        {names[name]: variable for name, variable in kept.items()},
-    )
+    following: dict[str, Tensor] = {}
+    for place, share in enumerate(stage.factors):
+        group = {path: parameter for path, parameter in reached.items() if stage.rate[path] == share}
+        of_group = scalars[place * count : (place + 1) * count]
+        following |= optimizer.update(group, {path: found[path] for path in group}, values, of_group) if group else {}
+    for path, limit in stage.max_norm.items():
+        if path in reached:
+            free = following[path]
+            following[path] = _limited(free, limit)
+            adopt((following[path],), (free,), reached[path].origin)
+    updates = {names.get(name, name): tensor for name, tensor in following.items()}
+    variables = {names[name]: variable for name, variable in kept.items()}
+    if stage.average is not None:
+        for path, parameter in reached.items():
+            name = average_of(stage, path)
+            variables[name] = Kept(parameter.shape, initial=path)
+            before = read(name, parameter.shape)
+            updates[name] = before + (following[path] - before) * (1 - stage.average)
+            adopt((updates[name],), (parameter, following[path], before), parameter.origin)
+    return UpdateTensors(updates, variables)
+
+
+def average_of(stage: Stage, path: str) -> str:
+    """The name of the variable with the moving average of a parameter."""
+    return f"{stage.name}:{path}:average"
 
 
 def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:
@@ -172,6 +195,16 @@ def _clipping(found: Sequence[Tensor], most: float) -> Tensor:
     for square in squares[1:]:
         total = total + square
     return apply("minimum", most / (total**0.5 + _CLIP_EPSILON), 1.0)
+
+
+def _limited(weights: Tensor, most: float) -> Tensor:
+    """Weights whose norm is at most ``most`` for each unit (Srebro et al., 2005; Hinton et al., 2012).
+
+    The incoming weights of a unit are a column of a matrix [n, units], and the filter of a channel [out, in, ..].
+    """
+    axes = (0,) if weights.rank == 2 else tuple(range(1, weights.rank))
+    norm = reduce("sum", weights * weights, axes) ** 0.5
+    return weights * apply("minimum", most / apply("maximum", norm, _LEAST_NORM), 1.0)
 
 
 def _is_zero(gradient: Tensor) -> bool:

@@ -146,7 +146,7 @@ class Position(msgspec.Struct, forbid_unknown_fields=True):
     first_loss: Number = None
     """The first loss of the stage."""
     best: Number = None
-    """The lowest held-out loss of the stage."""
+    """The lowest held-out loss of the stage, or the best value of what ``best`` names."""
     records: Count = 0
     """The number of lines of metrics."""
     seconds: Time = 0.0

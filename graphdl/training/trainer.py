@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -24,6 +25,7 @@ from graphdl.training.program import (
     REPORT,
     SCALARS,
     StepTensors,
+    average_of,
     gradient_tensors,
     seed_array,
     step_tensors,
@@ -56,9 +58,15 @@ class Trainer:
     """
 
     def __init__(
-        self, network: Network, stage: Stage, *, steps_per_epoch: int | None = None, memory: int | None = None
+        self,
+        network: Network,
+        stage: Stage,
+        *,
+        steps_per_epoch: int | None = None,
+        memory: int | None = None,
+        begins: bool = False,
     ) -> None:
-        """Compiles the program of a step.
+        """Compiles the program of a step. If the stage ``begins``, its ``start`` settings are carried out.
 
         Raises:
             ModelError: the stage has no loss to minimize.
@@ -72,15 +80,23 @@ class Trainer:
         self.draws = 0
         self.reports: Queue[Report] = Queue()
         """The reports of the submitted steps. The caller of ``submit`` removes them."""
-        self._recipe = (stage.name, stage.optimizer, stage.minimize, stage.parameters, stage.clip, memory)
+        self._recipe = (
+            stage.name, stage.optimizer, stage.minimize, stage.parameters, *stage.rate.values(), stage.clip,
+            *stage.max_norm.items(), stage.average, memory,
+        )  # fmt: skip
         """What the programs depend on."""
         self._keys: set[Hashable] = set()
+        if begins:
+            start(network, stage)
         tensors = step_tensors(network.lower(True, stage.batch), stage)
         self.program = self._whole(stage.batch, tensors).program
         """The program of a step with the stage's batch size."""
         self.kept = tuple(tensors.kept)
         """The names of the optimizer's variables."""
         network.add_kept(tensors.kept)
+        averages = {path: average_of(stage, path) for path in stage.parameters}
+        self.averages = {path: name for path, name in averages.items() if name in tensors.kept}
+        """The variable with the moving average, by path of the parameters that have one."""
 
     @cached_property
     def inputs(self) -> dict[str, TensorType]:
@@ -170,6 +186,22 @@ class Trainer:
 
         return timeline(executor, feeds, count)
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Gives the parameters the values of their moving averages within the context."""
+        before = {path: self.network.read(path) for path in self.averages}
+        self.adopt_averages()
+        try:
+            yield
+        finally:
+            for path, value in before.items():
+                self.network.write(path, value)
+
+    def adopt_averages(self) -> None:
+        """Gives the parameters the values of their moving averages, as at the end of a stage."""
+        for path, name in self.averages.items():
+            self.network.write(path, self.network.read(name))
+
     def release(self) -> None:
         """Frees the device memory of the stage's programs and of the optimizer's variables."""
         self.network.discard(self._keys)
@@ -227,7 +259,7 @@ class Trainer:
     def _scalars(self, executor: Executor) -> dict[str, np.ndarray]:
         if SCALARS not in executor.program.feeds:
             return {}
-        return {SCALARS: np.array(self.stage.optimizer.scalars(self.steps, self.rate), np.float32)}
+        return {SCALARS: np.array(self.stage.scalars(self.stage.updates_before(self.steps), self.rate), np.float32)}
 
     def _fed(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         known = self.network.training.inputs
@@ -236,3 +268,10 @@ class Trainer:
 
     def _count(self, arrays: Mapping[str, np.ndarray]) -> int:
         return len(next(iter(arrays.values()))) if arrays else self.stage.batch
+
+
+def start(network: Network, stage: Stage) -> None:
+    """Carries out the ``start`` settings. All values are read before one is written."""
+    values = {each: network.read(each.source) for each in stage.start}
+    for each, value in values.items():
+        network.write(each.target, np.swapaxes(value, -1, -2) if each.transposed else value)

@@ -35,7 +35,9 @@ def measurements(
     network = model.network
     taken = sample(network, batch or _BATCH, overrides, root=root, origin=origin, known=model.known)
     _, gradients = inference.gradients(network, taken.arrays, tuple(network.training.losses), training=True)
-    found = profile_step(network, stages(network.training, replace(overrides, batch=batch or _BATCH))[0], taken.arrays)
+    found = profile_step(
+        network, stages(network.training, replace(overrides, batch=batch or _BATCH))[0].first, taken.arrays
+    )
     return {
         "measured": {
             "origin": taken.origin,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphdl.graph.train import WORDS, TrainSection, matches, setting_of
+from graphdl.graph.train import WORDS, TrainSection, matches, number_of, setting_of
 from graphdl.source import Source, Span
 
 PARTS = st.text(alphabet="ab.", max_size=5)
@@ -43,7 +43,7 @@ def test_patterns(pattern: str, path: str, answer: bool) -> None:
 
 
 def test_only_settings_that_add_up_may_repeat() -> None:
-    assert {name for name, word in WORDS.items() if word.repeats} == {"augment", "feed"}
+    assert {name for name, word in WORDS.items() if word.repeats} == {"augment", "feed", "start", "rate", "max_norm"}
 
 
 def test_a_section_leaves_the_defaults_to_the_stage() -> None:
@@ -59,7 +59,17 @@ def test_numbers_have_bounds() -> None:
     bounds = {name: (word.least, word.exclusive) for name, word in WORDS.items() if word.kind in ("int", "number")}
     assert bounds == {
         "batch": (1, False), "epochs": (1, False), "steps": (1, False), "clip": (0, True), "seed": (0, False),
+        "average": (0, False),
     }  # fmt: skip
+    assert WORDS["average"].below == 1
+    assert (WORDS["max_norm"].least, WORDS["max_norm"].exclusive, WORDS["rate"].exclusive) == (0, True, False)
+
+
+def test_the_last_pattern_that_matches_counts() -> None:
+    factors = (("a.*", 0.5), ("*.b", 2.0))
+    found = [number_of(factors, path, 1.0) for path in ("a.W", "a.b", "c.W")]
+    assert found == [0.5, 2.0, 1.0]
+    assert number_of(factors, "c.W") is None
 
 
 def test_a_name_from_python_is_a_setting_without_arguments() -> None:

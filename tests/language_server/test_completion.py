@@ -134,7 +134,9 @@ def test_initializers_come_first_where_a_variable_begins() -> None:
 
 
 def test_words_and_settings_of_a_train_section() -> None:
-    assert set(offered(training="‸")) == set(WORDS)
+    assert set(offered(training="‸")) == {*WORDS, "turn"}
+    assert {"min", "max"} <= set(offered(training="best ‸"))
+    assert "c1.*" in offered(training="rate ‸")
     assert offered(training="b‸")["batch"].snippet == "batch $0"
     assert set(OPTIMIZERS) <= set(offered(training="optimizer ‸"))
     assert set(DATA_SETS) <= set(offered(training="data ‸"))

@@ -39,6 +39,7 @@ def test_what_is_left_out_has_its_default():
         "optimizer": {"name": "adam", "lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-08, "weight_decay": 0.0,
                       "decoupled": False},
         "minimize": ["cross_entropy", "size"], "only": [], "clip": None, "seed": 0, "precision": "float32", "feed": {},
+        "start": [], "rate": {}, "max_norm": {}, "average": None, "best": None,
     }  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def test_every_word_is_written_down_as_it_was_said():
     stage = stage_of("""train fine {
         data csv("a.csv", label = "kind"); feed x = picture; augment flip, crop(3, pad = 1); augment normalize
         optimizer sgd(rate, momentum = 0.5); schedule step(every = 5); batch 4; steps 9
-        minimize cross_entropy; only last.*; clip 2; seed 3; precision float32
+        minimize cross_entropy; only last.*; clip 2; seed 3; precision float32; start last.b = last.b
+        rate first.*, *.b = 0.5; rate last.b = rate; max_norm * = 3; average 0.9; best max(size)
     }""")
     found = described(stage)
     assert json.loads(json.dumps(found)) == found
@@ -56,7 +58,9 @@ def test_every_word_is_written_down_as_it_was_said():
         "optimizer": {"name": "sgd", "lr": 0.25, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0,
                       "lookahead": 0, "slow": 0.5},
         "schedule": "step(every = 5)", "batch": 4, "steps": 9, "minimize": ["cross_entropy"], "only": ["last.*"],
-        "clip": 2.0, "seed": 3, "precision": "float32",
+        "clip": 2.0, "seed": 3, "precision": "float32", "start": ["last.b = last.b"],
+        "rate": {"first.*": 0.5, "*.b": 0.5, "last.b": 0.25}, "max_norm": {"*": 3.0}, "average": 0.9,
+        "best": "max(size)",
     }  # fmt: skip
     assert set(found) == {"name", *WORDS} - {"epochs"}
 
@@ -66,6 +70,14 @@ def test_an_optimizer_is_written_down_by_its_own_name(name):
     found = described(stage_of(f"train {{ optimizer {name} }}"))["optimizer"]
     assert found["name"] == name
     assert found["lr"] == stage_of(f"train {{ optimizer {name} }}").optimizer.lr
+
+
+def test_rates_and_limits_are_those_of_the_trained_parameters():
+    stage = stage_of("train { only last.*, first.W; rate *.W = 0.5; rate last.W = 0; max_norm * = 2 }")
+    assert stage.parameters == ("first.W", "last.b")
+    assert stage.rate == {"first.W": 0.5, "last.b": 1.0}
+    assert stage.max_norm == {"first.W": 2.0}
+    assert stage.factors == (0.5, 1.0)
 
 
 def test_every_field_of_a_stage_that_is_a_word_is_in_the_table():

@@ -171,10 +171,10 @@ def _expand(
         root.hyperparameters = dict(graph.hyperparameters)
         outer = dict(scope.names)
         statements.execute(expansion, written.body, scope)
+        sections = Scope(frame)
+        sections.names = outer
+        graph.stages = training.sections(expansion, file.tree, sections, is_model=is_model)
         if is_model:
-            sections = Scope(frame)
-            sections.names = outer
-            graph.stages = training.sections(expansion, file.tree, sections)
             for let in file.lets:
                 settings.let_into(expansion, let, file)
     except Fault as fault:

@@ -118,10 +118,16 @@ class _Declarations(FileNames):
                 self.occur(self.registry.add(Symbol(written.name, symbols.STAGE, span, written)), span, writes=True)
         nets = [d for d in self.file.tree.declarations if isinstance(d, syntax.Net)]
         net = nets[-1] if nets else None
+        if written.net is not None:
+            net = next((each for each in nets if each.name == written.net.name), None)
+            own = self.file.definitions.get(written.net.name)
+            if net is not None and own is not None:
+                self.occur(self.registry.of_definition(own), written.net.span)
         body = Body(self, written.span)
-        for each in nets:  # the last net is trained, unless another one is named
+        # Without a name the model is trained, which is the last net unless another one is named.
+        for each in nets if written.net is None else [net] if net is not None else []:
             body.names.update({h.name: self.registry.of_hyper(each, h) for h in each.hypers})
-        for setting in written.settings:
+        for setting in written.all_settings:
             self.setting(setting, body, net)
 
     def setting(self, setting: syntax.Setting, body: Body, net: syntax.Net | None) -> None:
@@ -131,10 +137,20 @@ class _Declarations(FileNames):
             for value in setting.values:
                 if isinstance(value, syntax.Name):
                     self.loss(value, net)
-        elif kind == "parameters" and inner is not None:
+        elif kind == "best" and net is not None:
             for value in setting.values:
+                for argument in value.arguments if isinstance(value, syntax.Call) else ():
+                    if isinstance(argument.value, syntax.Name):
+                        self.loss(argument.value, net)
+        elif kind in ("parameters", "factors", "limits", "starts") and inner is not None:
+            for value in (*setting.patterns, *(setting.values if kind == "parameters" else ())):
                 if isinstance(value, syntax.Literal):
                     self.pattern(value, inner)
+            for value in setting.values if kind != "parameters" else ():
+                if kind == "starts":
+                    self.path(value, inner)
+                else:
+                    body.expression(value)
         elif kind == "feed" and setting.name is not None and inner is not None:
             symbol = inner.mine.get(setting.name)
             if symbol is not None and symbol.kind == symbols.INPUT:
@@ -144,15 +160,17 @@ class _Declarations(FileNames):
             for value in setting.values:
                 for argument in value.arguments if isinstance(value, syntax.Call) else ():
                     body.expression(argument.value)
-        elif kind not in ("losses", "parameters", "feed", "word"):
+        elif kind in ("int", "number"):
             for value in setting.values:
                 body.expression(value)
 
     def loss(self, name: syntax.Name, net: syntax.Net) -> None:
-        """Resolves a loss named by ``minimize``, by its own name or by that of the call that computes it."""
+        """Resolves a loss or metric named by ``minimize`` or ``best``, by its own name or by that of the call that
+        computes it.
+        """
         inner = self.bodies[net.name]
         for statement in statements_of(net.body):
-            if not isinstance(statement, syntax.Declare) or statement.word != "loss":
+            if not isinstance(statement, syntax.Declare) or statement.word not in ("loss", "metric"):
                 continue
             if output_name(statement) != name.name:
                 continue
@@ -172,3 +190,13 @@ class _Declarations(FileNames):
         symbol = inner.mine.get(normal(text[skipped:end]))
         if symbol is not None:
             self.occur(symbol, Span(value.span.source, value.span.start + skipped, value.span.start + end))
+
+    def path(self, value: syntax.Expression, inner: Body) -> None:
+        """Resolves the first name of ``m1.W`` and of ``transpose(m1.W)``."""
+        if isinstance(value, syntax.Call) and value.arguments:
+            value = value.arguments[0].value
+        while isinstance(value, syntax.Attribute):
+            value = value.value
+        symbol = inner.mine.get(value.name) if isinstance(value, syntax.Name) else None
+        if symbol is not None:
+            self.occur(symbol, value.span)

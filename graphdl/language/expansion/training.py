@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
-from graphdl.graph.model import ModuleGraph, Value
+from graphdl.graph.model import Value
 from graphdl.graph.operator import is_number
-from graphdl.graph.train import WORDS, Kind, Setting, TrainSection, matches
+from graphdl.graph.train import WORDS, Best, Factors, Kind, Setting, Start, TrainSection
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions
 from graphdl.language.expansion.context import Expansion, header
 from graphdl.language.expansion.faults import Fault, Poisoned
 from graphdl.language.expansion.frames import Scope
+from graphdl.language.expansion.train_weights import best, dotted, may_be_lost, pattern, starts
 from graphdl.language.expansion.values import Applied, describe, is_module, text
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
 
 
-def sections(expansion: Expansion, file: syntax.File, scope: Scope) -> list[TrainSection]:
-    """The stages of the file. ``scope`` has the net's hyperparameters, to which settings may refer."""
+def sections(expansion: Expansion, file: syntax.File, scope: Scope, *, is_model: bool) -> list[TrainSection]:
+    """The stages of a net: the sections that name it, and if it is the file's model those that name no net.
+
+    ``scope`` has the net's hyperparameters, to which settings may refer.
+    """
     stages = []
     names: dict[str, Span] = {}
+    net = expansion.graph.name
     for declaration in file.declarations:
-        if isinstance(declaration, syntax.Train):
-            if declaration.name is not None and declaration.name in names:
-                expansion.reporter.add(
-                    Diagnostic(
-                        "E0602", f"there are two stages '{declaration.name}'", header(declaration.span),
-                        labels=(Label(names[declaration.name], "the first"),),
-                    )
-                )  # fmt: skip
-            if declaration.name is not None:
-                names.setdefault(declaration.name, header(declaration.span))
-            stages.append(_section(expansion, declaration, scope))
-            if not expansion.graph.losses and not _may_be_lost(expansion):
-                expansion.reporter.add(
-                    Diagnostic(
-                        "E0608", f"the net '{expansion.graph.name}' has no loss to train for", header(declaration.span)
-                    )
+        if not isinstance(declaration, syntax.Train) or not _is_for(declaration, net, is_model):
+            continue
+        if declaration.name is not None and declaration.name in names:
+            expansion.reporter.add(
+                Diagnostic(
+                    "E0602", f"there are two stages '{declaration.name}'", header(declaration.span),
+                    labels=(Label(names[declaration.name], "the first"),),
                 )
+            )  # fmt: skip
+        if declaration.name is not None:
+            names.setdefault(declaration.name, header(declaration.span))
+        stages.append(_section(expansion, declaration, scope))
+        if not expansion.graph.losses and not may_be_lost(expansion):
+            others = [each.name for each in file.declarations if isinstance(each, syntax.Net) and each.name != net]
+            help = (
+                f"for another net, write train for {others[-1]} {{ ... }}" if others and not declaration.net else None
+            )
+            expansion.reporter.add(
+                Diagnostic("E0608", f"the net '{net}' has no loss to train for", header(declaration.span), help=help)
+            )
     return stages
 
 
+def _is_for(declaration: syntax.Train, net: str, is_model: bool) -> bool:
+    return is_model if declaration.net is None else declaration.net.name == net
+
+
 def _section(expansion: Expansion, written: syntax.Train, scope: Scope) -> TrainSection:
-    fields: dict[str, Any] = {}
-    spans: dict[str, Span] = {}
-    for setting in written.settings:
-        if expansion.file.is_spoilt(setting):
-            spans.setdefault(setting.word, setting.word_span)
-            continue
-        try:
-            _read(expansion, setting, scope, fields, spans)
-        except Fault as fault:
-            expansion.report(fault, scope.frame)
-        except Poisoned:
-            pass
-        spans.setdefault(setting.word, setting.word_span)
+    fields, spans = _settings(expansion, written.settings, scope, None)
     if "epochs" in fields and "steps" in fields:
         expansion.reporter.add(
             Diagnostic(
@@ -65,7 +65,43 @@ def _section(expansion: Expansion, written: syntax.Train, scope: Scope) -> Train
                 labels=(Label(spans["epochs"], "the other"),),
             )
         )  # fmt: skip
-    return TrainSection(written.name, written.span, spans=spans, **fields)
+    turns: dict[str, TrainSection] = {}
+    for turn in written.turns:
+        if turn.name in turns:
+            expansion.reporter.add(
+                Diagnostic(
+                    "E0602", f"there are two turns '{turn.name}'", turn.name_span,
+                    labels=(Label(header(turns[turn.name].span), "the first"),),
+                )
+            )  # fmt: skip
+        own, own_spans = _settings(expansion, turn.settings, scope, turn.name)
+        turns.setdefault(turn.name, TrainSection(turn.name, turn.span, spans=own_spans, **own))
+    return TrainSection(written.name, written.span, spans=spans, turns=tuple(turns.values()), **fields)
+
+
+def _settings(
+    expansion: Expansion, written: Sequence[syntax.Setting], scope: Scope, turn: str | None
+) -> tuple[dict[str, Any], dict[str, Span]]:
+    """The words of a section or of a turn, and their places."""
+    fields: dict[str, Any] = {}
+    spans: dict[str, Span] = {}
+    for setting in written:
+        if expansion.file.is_spoilt(setting):
+            spans.setdefault(setting.word, setting.word_span)
+            continue
+        try:
+            if turn is not None and setting.word in WORDS and not WORDS[setting.word].in_turn:
+                raise Fault(
+                    "E0601", f"'{setting.word}' holds for all turns of a stage", setting.word_span,
+                    help=f"put it above the turn '{turn}'",
+                )  # fmt: skip
+            _read(expansion, setting, scope, fields, spans)
+        except Fault as fault:
+            expansion.report(fault, scope.frame)
+        except Poisoned:
+            pass
+        spans.setdefault(setting.word, setting.word_span)
+    return fields, spans
 
 
 def _read(
@@ -80,7 +116,7 @@ def _read(
         )  # fmt: skip
     if word in spans and not known.repeats:
         raise Fault("E0602", f"'{word}' is given twice", setting.word_span, labels=(Label(spans[word], "the first"),))
-    if setting.name is not None and known.kind != "feed":
+    if (setting.name is not None and known.kind != "feed") or (setting.patterns and not known.repeats):
         raise Fault("E0606", f"'{word}' assigns to no name", setting.span)
     fields[word] = _READERS[known.kind](expansion, setting, scope, fields.get(word))
 
@@ -140,11 +176,14 @@ def _number(expansion: Expansion, setting: syntax.Setting, scope: Scope, before:
     whole = word.kind == "int"
     kind = "an int" if whole else "a number"
     bound = f"above {text(word.least)}" if word.exclusive else f"from {text(word.least)} on"
+    if word.below is not None:
+        bound = f"from {text(word.least)} to below {text(word.below)}"
     if (
         not is_number(value)
         or (whole and not isinstance(value, int))
         or value < word.least
         or (word.exclusive and value == word.least)
+        or (word.below is not None and value >= word.below)
     ):
         raise Fault("E0606", f"'{setting.word}' is {kind} {bound}, not {describe(value)}", written.span)
     number: float = value if whole else float(value)
@@ -159,20 +198,15 @@ def _word(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: N
     return value
 
 
-def _may_be_lost(expansion: Expansion) -> bool:
-    """Whether the net may lack names because of its own faults. Missing names are not reported then."""
-    return not expansion.is_sound or bool(expansion.file.tree.spoilt or expansion.file.lost)
-
-
 def _losses(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
     losses = expansion.graph.losses
     names = []
     for written in setting.values:
-        name = _dotted(written)
+        name = dotted(written)
         if name is None:
             raise Fault("E0603", f"'{setting.word}' names losses of the net", written.span)
         if name not in losses:
-            if _may_be_lost(expansion):
+            if may_be_lost(expansion):
                 raise Poisoned
             known = enumerated(losses) or "none"
             raise Fault(
@@ -183,46 +217,42 @@ def _losses(expansion: Expansion, setting: syntax.Setting, scope: Scope, before:
     return tuple(names)
 
 
-def _dotted(written: syntax.Expression) -> str | None:
-    if isinstance(written, syntax.Name):
-        return written.name
-    if isinstance(written, syntax.Attribute):
-        head = _dotted(written.value)
-        return f"{head}.{written.name}" if head is not None else None
-    if isinstance(written, syntax.Literal) and isinstance(written.value, str):
-        return written.value
-    return None
-
-
 def _parameters(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> tuple[str, ...]:
-    patterns = []
-    for written in setting.values:
-        pattern = _dotted(written)
-        if pattern is None:
-            raise Fault("E0604", f"'{setting.word}' names parameters, by patterns such as encoder.*", written.span)
-        if not any(matches(pattern, path) for path in expansion.graph.parameters) and not _may_be_lost(expansion):
-            raise Fault(
-                "E0604", f"no parameter of the net matches '{pattern}'", written.span,
-                help=did_you_mean(pattern, expansion.graph.parameters) or _some_paths(expansion.graph),
-            )  # fmt: skip
-        patterns.append(pattern)
-    return tuple(patterns)
+    return tuple(pattern(expansion, setting.word, written) for written in setting.values)
 
 
-def _some_paths(graph: ModuleGraph) -> str:
-    paths = list(graph.parameters)
-    if not paths:
-        return "the net has no parameters"
-    return "its parameters: " + ", ".join(paths[:6]) + (", …" if len(paths) > 6 else "")
+def _factors(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: Factors | None) -> Factors:
+    if not setting.patterns:
+        raise Fault("E0606", f"'{setting.word}' is written {setting.word} pattern = number", setting.span)
+    # Only weights of two dimensions or more have several that come in to a unit.
+    least = 2 if WORDS[setting.word].kind == "limits" else 0
+    patterns = [pattern(expansion, setting.word, written, least_rank=least) for written in setting.patterns]
+    number = _number(expansion, setting, scope, None)
+    return (*(before or ()), *((each, number) for each in patterns))
+
+
+def _starts(
+    expansion: Expansion, setting: syntax.Setting, scope: Scope, before: tuple[Start, ...] | None
+) -> tuple[Start, ...]:
+    found = starts(expansion, setting)
+    given = {each.target for each in before or ()}
+    twice = next((each.target for each in found if each.target in given), None)
+    if twice is not None:
+        raise Fault("E0602", f"'{twice}' is started twice", setting.span)
+    return (*(before or ()), *found)
+
+
+def _best(expansion: Expansion, setting: syntax.Setting, scope: Scope, before: None) -> Best:
+    return best(expansion, setting, _single(setting))
 
 
 def _feed(
     expansion: Expansion, setting: syntax.Setting, scope: Scope, before: Mapping[str, str] | None
 ) -> Mapping[str, str]:
-    field = _dotted(_single(setting))
+    field = dotted(_single(setting))
     if setting.name is None or field is None:
         raise Fault("E0606", "'feed' is written feed input = field", setting.span)
-    if setting.name not in expansion.graph.inputs and not _may_be_lost(expansion):
+    if setting.name not in expansion.graph.inputs and not may_be_lost(expansion):
         raise Fault(
             "E0605", f"the net has no input '{setting.name}'", setting.span,
             help=did_you_mean(setting.name, expansion.graph.inputs),
@@ -240,6 +270,10 @@ _READERS: Mapping[Kind, Callable[[Expansion, syntax.Setting, Scope, Any], Any]] 
     "number": _number,
     "losses": _losses,
     "parameters": _parameters,
+    "factors": _factors,
+    "limits": _factors,
+    "starts": _starts,
+    "best": _best,
     "word": _word,
     "feed": _feed,
 }

@@ -33,8 +33,9 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         excused = _flat_losses(graph, _minimized(graph) if stages else graph.losses, reporter)
         named = [path for path in lost if graph.parameters[path].value.node.id not in excused]
         _by_place(graph, named, "W0503", "no loss reaches", reporter)
-    if stages and graph.stages and all(stage.only for stage in graph.stages):
-        patterns = [pattern for stage in graph.stages for pattern in stage.only]
+    parts = [part for stage in graph.stages for part in stage.parts()]
+    if stages and parts and all(part.only for part in parts):
+        patterns = [pattern for part in parts for pattern in part.only]
         trained = [path for path in graph.parameters if path not in lost]
         left = [path for path in trained if not any(matches(pattern, path) for pattern in patterns)]
         _by_place(graph, left, "W0504", "no stage trains", reporter)
@@ -85,7 +86,7 @@ def _sloped(values: Iterable[Value]) -> set[int]:
 
 def _minimized(graph: ModuleGraph) -> Mapping[str, Value]:
     """The losses that some stage minimizes. A stage without ``minimize`` minimizes all."""
-    names = {name for stage in graph.stages for name in stage.minimize or graph.losses}
+    names = {name for stage in graph.stages for part in stage.parts() for name in part.minimize or graph.losses}
     return {name: value for name, value in graph.losses.items() if name in names or not graph.stages}
 
 
