@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphdl.data.archives import field_of
-from graphdl.data.dataset import Array, Origin, Table
+from graphdl.data.dataset import Array, Origin, Sound, Table
 from graphdl.data.feed import as_feed
 from graphdl.data.numpy_files import read_npy, read_npz
 from graphdl.data.parallel import encoded_lines
 from graphdl.data.pictures import MODES, decode
 from graphdl.data.reading import Reading
+from graphdl.data.recordings import SUFFIXES as SOUNDS
+from graphdl.data.recordings import predicted
 from graphdl.data.text_tables import Row, is_number, read_columns, read_rows
 from graphdl.data.texts import windows
 from graphdl.data.vocabulary import Vocabulary, Writing
 from graphdl.graph.types import TensorType
 from graphdl.suggest import enumerated
 from graphdl.training.fit import TrainingOptions, remembered
-from graphdl.training.preprocessing import pipeline_of, tables_of, writings_of
+from graphdl.training.preprocessing import pipeline_of, sounds_of, tables_of, writings_of
 from graphdl.training.sources import limit_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,17 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """The separators of tables, if the run's data does not determine them."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How inputs were made in training: the columns of those from tables, the way and the vocabulary of those from
+    text, and the way of those from recordings.
+    """
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    writings: Mapping[str, tuple[Writing, Vocabulary]] = field(default_factory=dict)
+    sounds: Mapping[str, Sound] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,8 @@ def prepare(paths: Sequence[Path], model: Model, folder: RunFolder | None, types
     limit = limit_of(model.stages(request.overrides))
     needed = {name: entry for name, entry in known.items() if name in types}
     writings = writings_of(needed, folder.settings.get("class_names", {}) if folder is not None else {})
-    found = read_inputs(paths, wanted, Reading(limit=limit), tables_of(known), writings)
+    ways = Ways(tables_of(known), writings, sounds_of(needed))
+    found = read_inputs(paths, wanted, Reading(limit=limit), ways)
     arrays = as_feed({name: kind for name, kind in wanted.items() if name in found.arrays}, found.arrays)
     return Inputs(pipeline.apply(arrays, training=False, seed=0, epoch=0, first=0), found.files)
 
@@ -75,16 +89,14 @@ def read_inputs(
     paths: Sequence[Path],
     types: Mapping[str, TensorType],
     reading: Reading,
-    tables: Mapping[str, Table] | None = None,
-    writings: Mapping[str, tuple[Writing, Vocabulary]] | None = None,
+    ways: Ways | None = None,
 ) -> Inputs:
     """The content of some files for a net.
 
     ``types`` are the inputs that the net's outputs need, with the shapes that files have. Images, tables and files with
-    one array feed the net's only input of that kind; the arrays of an ``.npz`` file have names. ``tables`` has the
-    columns of inputs in the table of the training data: a table with a header is matched by name, one without by
-    position. ``writings`` has the inputs that were made from text, each with its vocabulary: then a file that holds no
-    arrays is a text, and feeds them all.
+    one array feed the net's only input of that kind; the arrays of an ``.npz`` file have names. A table with a header
+    is matched to the training's columns by name, one without by position. A recording feeds all inputs that were made
+    from recordings in training, and any other file that holds no arrays all inputs that were made from text.
 
     Raises:
         ModelError: E0704 or E0705, a file is missing or cannot be read; E0709, a table cannot be used; E0713, it is
@@ -93,7 +105,7 @@ def read_inputs(
     parts: dict[str, list[np.ndarray]] = {}
     files: list[tuple[Path, int]] = []
     for path in paths:
-        found = _read(path, types, reading, tables or {}, writings or {})
+        found = _read(path, types, reading, ways or Ways())
         for name, array in found.items():
             parts.setdefault(name, []).append(array)
         files.append((path, len(next(iter(found.values())))))
@@ -103,13 +115,7 @@ def read_inputs(
         raise reading.error("E0714", f"the files hold arrays of different shapes ({error})") from error
 
 
-def _read(
-    path: Path,
-    types: Mapping[str, TensorType],
-    reading: Reading,
-    tables: Mapping[str, Table],
-    writings: Mapping[str, tuple[Writing, Vocabulary]],
-) -> dict[str, np.ndarray]:
+def _read(path: Path, types: Mapping[str, TensorType], reading: Reading, ways: Ways) -> dict[str, np.ndarray]:
     kind = path.suffix.lower()
     if path.is_dir():
         raise reading.unreadable(path, "it is a folder", help=f"name the files in it: {path}/*")
@@ -118,11 +124,13 @@ def _read(
     if kind == ".npy":
         name = _only(types, path, reading, None)
         return {name: _fed(reading, path, read_npy(reading, path), types[name])}
-    if writings:
-        return _text(reading, path, writings)
+    if ways.writings and not (ways.sounds and kind in SOUNDS):
+        return _text(reading, path, ways.writings)
     if kind in _SEPARATORS:
         name = _only(types, path, reading, 1)
-        return {name: _table(reading, path, types[name], tables.get(name), _SEPARATORS[kind])}
+        return {name: _table(reading, path, types[name], ways.tables.get(name), _SEPARATORS[kind])}
+    if ways.sounds:
+        return {name: predicted(reading, path, sound)[None] for name, sound in ways.sounds.items()}
     name = _only(types, path, reading, 3)
     return {name: _image(reading, path, types[name].shape)}
 

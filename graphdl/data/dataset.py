@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,20 @@ class Table:
     separator: str
 
 
+@dataclass(frozen=True)
+class Sound:
+    """The way in which a field was made from recordings. A prediction makes its inputs from others in the same way."""
+
+    rate: int
+    """Samples in a second."""
+    length: int
+    """The number of samples. A longer recording is cut, a shorter one is followed by silence."""
+    gives: Literal["wave", "next", "length", "mask"] = "wave"
+    """``next`` is the wave one sample ahead; ``length`` is the number of samples before the silence."""
+    levels: int | None = None
+    """The number of loudnesses, if samples are classes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Fields of equal length."""
@@ -195,6 +209,8 @@ class DataSet:
     """For fields that were read from a table, the columns."""
     writings: Mapping[str, Writing] = field(default_factory=dict)
     """For fields that were made from text, the way. The names of the tokens are among ``class_names``."""
+    sounds: Mapping[str, Sound] = field(default_factory=dict)
+    """For fields that were made from recordings, the way."""
     span: Span | None = None
     """The setting in the model file."""
     files: Sequence[Path] = ()

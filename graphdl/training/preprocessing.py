@@ -12,7 +12,7 @@ import numpy as np
 
 from graphdl.data.augmentations import restored
 from graphdl.data.augmentations.step import AugmentationStep
-from graphdl.data.dataset import DataSet, Table
+from graphdl.data.dataset import DataSet, Sound, Table
 from graphdl.data.known import Known
 from graphdl.data.pipeline import Pipeline, pipeline
 from graphdl.data.vocabulary import Vocabulary, Writing
@@ -24,7 +24,7 @@ def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str,
     """The preprocessing of the inputs as JSON, and the names of the classes by field.
 
     For each input that a field feeds: its shape in the data set, its steps outside of training, its columns in a
-    table, and the way in which it was made from text.
+    table, and the way in which it was made from text or from recordings.
     """
     fixed = pipeline(stage.augment, dataset).prediction()
     fields = {name: stage.feed.get(name, name) for name in inputs}
@@ -35,7 +35,8 @@ def describe(stage: Stage, dataset: DataSet, inputs: Sequence[str]) -> dict[str,
                 "shape": list(dataset.types[field].shape),
                 "steps": [steps[field].described() for steps in fixed if field in steps],
                 **_described(dataset.tables.get(field)),
-                **_written(dataset.writings.get(field)),
+                **_made("writing", dataset.writings.get(field)),
+                **_made("sound", dataset.sounds.get(field)),
             }
             for name, field in fields.items()
             if field in dataset.types
@@ -48,8 +49,8 @@ def _described(table: Table | None) -> dict[str, Any]:
     return {} if table is None else {"table": {"columns": list(table.columns), "separator": table.separator}}
 
 
-def _written(writing: Writing | None) -> dict[str, Any]:
-    return {} if writing is None else {"writing": asdict(writing)}
+def _made(key: str, way: Writing | Sound | None) -> dict[str, Any]:
+    return {} if way is None else {key: asdict(way)}
 
 
 def pipeline_of(described: Mapping[str, Any]) -> Pipeline:
@@ -98,6 +99,11 @@ def writings_of(
             raise ModelError(Diagnostic("E0618", reason))
         found[name] = writing, Vocabulary(tuple(class_names[writing.vocabulary]))
     return found
+
+
+def sounds_of(described: Mapping[str, Any]) -> dict[str, Sound]:
+    """The way in which each input was made from recordings, as stored by ``describe``."""
+    return {name: Sound(**known["sound"]) for name, known in described.items() if known.get("sound") is not None}
 
 
 def remember(dataset: DataSet) -> dict[str, Any]:

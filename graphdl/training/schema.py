@@ -51,6 +51,15 @@ class Writing(msgspec.Struct, forbid_unknown_fields=True):
     end: bool = False
 
 
+class Sound(msgspec.Struct, forbid_unknown_fields=True):
+    """The way in which an input was made from recordings; see ``graphdl.data.dataset.Sound``."""
+
+    rate: Positive
+    length: Positive
+    gives: Literal["wave", "next", "length", "mask"] = "wave"
+    levels: Positive | None = None
+
+
 class Input(msgspec.Struct, forbid_unknown_fields=True):
     """An input that a field of the data feeds."""
 
@@ -60,6 +69,7 @@ class Input(msgspec.Struct, forbid_unknown_fields=True):
     """The preprocessing outside of training."""
     table: Table | None = None
     writing: Writing | None = None
+    sound: Sound | None = None
 
 
 class Data(msgspec.Struct, forbid_unknown_fields=True):
