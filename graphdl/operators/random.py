@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphdl.graph.types import Shape, TensorType
-from graphdl.operators.elementwise import apply, cast
+from graphdl.operators.elementwise import FunctionCall, apply, cast
+from graphdl.operators.gaussian import box_muller
 from graphdl.operators.index import Index
 from graphdl.operators.primitive import Lowering, Primitive
 from graphdl.operators.structure import flat
-from graphdl.operators.tensor import Generator, Tensor, feed
+from graphdl.operators.tensor import Elementwise, Generator, Tensor, feed
 
 SEED = "random.seed"
 """The feed of programs with random draws: two ints, the run's seed and the step."""
@@ -91,10 +92,14 @@ def _lower_bernoulli(node: Lowering) -> Sequence[Tensor]:
     return (cast(apply("less", _drawn(node), node.inputs[0]), "float"),)
 
 
+_BOX_MULLER = FunctionCall(box_muller)
+_NORMAL = Elementwise("box_muller", _BOX_MULLER, None, cost=40, called=_BOX_MULLER.text)
+
+
 def _lower_normal(node: Lowering) -> Sequence[Tensor]:
-    """The Box–Muller transform of two uniform draws."""
-    radius = apply("sqrt", apply("log", 1.0 - _drawn(node, "/radius")) * -2.0)
-    return (radius * apply("cos", _drawn(node, "/angle") * 6.283185307179586),)
+    """The Box-Muller transform of two uniform draws."""
+    radius, angle = _drawn(node, "/radius"), _drawn(node, "/angle")
+    return (Tensor(_NORMAL, (radius, angle), radius.shape),)
 
 
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
