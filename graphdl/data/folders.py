@@ -21,7 +21,7 @@ from graphdl.suggest import enumerated
 _SPLITS = ("train", "test", "validation")
 _OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
 """Folders that systems create: in archives of macOS, and on disks of Synology."""
-_IMAGENET = {3: Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: Statistics((0.449,), (0.226,))}
+IMAGENET = {3: Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: Statistics((0.449,), (0.226,))}
 """The usual means and deviations for photographs; for grey ones, the average over the channels."""
 
 
@@ -68,7 +68,7 @@ def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: fl
         home.name,
         splits,
         class_names={"label": class_names},
-        published={"image": _IMAGENET[shape[0]]},
+        published={"image": IMAGENET[shape[0]]},
         span=request.setting.span,
         files=[home],
     )
