@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphdl import collector
+from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
@@ -441,9 +442,11 @@ class Model:
             ModelError: the net has no loss to train by, or no output to predict.
             DeviceError: the limit of memory cannot be kept (E0803).
         """
-        tensors, names = self._results(batch, training)
+        lowered, tensors, names = self._results(batch, training)
         variables = {name: tensor for name, tensor in tensors.items() if name not in names}
-        return self.network.compiled({name: tensors[name] for name in names}, variables, _limit(memory))
+        precision = self.stages()[0].precision if training else "float32"
+        stores = self.network.stores(precision, lowered.losses.values())
+        return self.network.compiled({name: tensors[name] for name in names}, variables, _limit(memory), stores)
 
     def profile(
         self, *, batch: int | None = None, training: bool = True, runs: int = RUNS, memory: int | str | None = None
@@ -480,16 +483,16 @@ class Model:
         """The operator tensors that ``compile`` compiles, before any pass: the outputs by name, or the report of a step
         and the next value of every variable.
         """
-        return self._results(batch, training)[0]
+        return self._results(batch, training)[1]
 
-    def _results(self, batch: int, training: bool) -> tuple[dict[str, Tensor], list[str]]:
-        """The results of a program, and the names of the fetched ones."""
+    def _results(self, batch: int, training: bool) -> tuple[Lowered, dict[str, Tensor], list[str]]:
+        """The graph of a program, its results, and the names of the fetched ones."""
         lowered = self.network.lower(training, batch)
         if not training:
             outputs = output_tensors(lowered)
-            return dict(outputs), list(outputs)
+            return lowered, dict(outputs), list(outputs)
         step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0].first)
-        return {REPORT: step.report, **step.updates}, [REPORT]
+        return lowered, {REPORT: step.report, **step.updates}, [REPORT]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the parameters and states to a safetensors file.

@@ -89,6 +89,9 @@ LONG = re.compile(
             r"test_net.py::test_a_net_from_python_trains_as_the_one_of_the_file\[text1",
             r"training/test_chain.py::test_(the_paths_sum_to_the_gradient|with_too_many_paths)",
             r"training/test_(halves|kept).py",
+            r"training/test_precision.py::test_gradients_are.*\[(bfloat16-convolutions|half-sequences)",
+            r"training/test_precision.py::test_a_step_that_overflows.*\[sgd",
+            r"training/test_precision.py::test_(the_two_halves|the_scale_is_doubled)",
             r"training/test_memory_limit.py::test_(the_numbers_of_a_model_stay|half_of_resnet50s_memory)",
             r"training/test_resume.py::test_a_killed_run_goes_on_to_the_same_weights\[1\]",
             r"training/test_resume.py::test_an_interrupted_run_goes_on_to_the_same_weights\[warm-1",
@@ -117,6 +120,7 @@ SLOW = re.compile(
             r"training/test_chain.py::test_the_paths_sum_to_the_gradient\[(branches|unrolled)",
             r"training/test_memory_limit.py::test_the_numbers_of_a_model_stay_the_same\[vision/(resnet|densenet|incep)",
             r"training/test_optimizers.py::.*(centered|nesterov|weight_decay)",
+            r"training/test_precision.py::test_lenet",
         ]
     )
 )

@@ -52,6 +52,7 @@ class _Entry:
             "works": self.finding.failure is None,
             "failure": self.finding.failure,
             "speed": self.finding.speed,
+            "refused_precisions": dict(self.finding.refused),
             "chosen": self.chosen,
             "rank": self.rank,
             "reasons": list(info.reasons),
@@ -127,5 +128,6 @@ def _block(entry: _Entry) -> str:
         f"   {info.kind}, {_facts(info)}",
         click.style(f"   {entry.verdict}", fg=color),
     ]
+    lines += [f"   precision {name}: {why or 'works'}" for name, why in entry.finding.refused.items()]
     lines += [f"   quirk {quirk.name}: {quirk.reference}" for quirk in info.quirks]
     return "\n".join(lines)

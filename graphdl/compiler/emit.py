@@ -215,7 +215,7 @@ class Emitter:
         else:
             base = self._keep(address, "int", False)
             lanes = ", ".join(form.read(pointer, f"{base} + {lane * step}") for lane in range(self.width))
-            text = f"({form.memory}{self.width})({lanes})"
+            text = f"({form.register}{self.width})({lanes})"
         return (f"(convert_int{self.width}({text}) != 0)" if truth else text), True
 
     def _generate(self, expression: Generate) -> tuple[str, bool]:
@@ -257,6 +257,14 @@ class Emitter:
         """Declares a variable of full width that holds the value. Returns its C name."""
         return self._keep(self.value(expression), expression.element, self.width > 1)
 
+    def rounded(self, tensor: Tensor, text: str) -> str:
+        """Declares a variable with what is read of ``tensor`` after the value named ``text`` was stored. Returns its
+        name.
+        """
+        name = self._name()
+        self.lines.append(tensor.stored.rounded(self.width, name, text))
+        return name
+
     def store(self, tensor: Tensor, pointer: str, address: Index, text: str) -> None:
         """Stores the value named ``text`` as the element of ``tensor`` at ``address``."""
         form = tensor.stored
@@ -273,7 +281,7 @@ class Emitter:
         else:
             base = self._keep(place, "int", False)
             vector = self._name()
-            self.lines.append(f"const {form.memory}{self.width} {vector} = {stored};")
+            self.lines.append(f"const {form.register}{self.width} {vector} = {stored};")
             digits = "0123456789abcdef"
             for lane in range(self.width):
                 self.lines.append(form.write(f"{vector}.s{digits[lane]}", pointer, f"{base} + {lane * step}"))

@@ -85,7 +85,8 @@ class Tracer:
         if not root and key in self._known:
             return self._known[key]
         expression = self._trace(tensor, index, root)
-        self._known[key] = expression
+        if not (root and tensor.stored.source):  # other tensors are computed from what is stored, not from the formula
+            self._known[key] = expression
         return expression
 
     def _trace(self, tensor: Tensor, index: tuple[Index, ...], root: bool) -> Expression:

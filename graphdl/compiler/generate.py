@@ -14,7 +14,17 @@ from itertools import pairwise
 from math import ceil, prod
 
 from graphdl.compiler.emit import Emitter, Lanes
-from graphdl.compiler.expression import Expression, Load, Rebinder, Strides, Tracer, domain, indices_of, walk
+from graphdl.compiler.expression import (
+    Expression,
+    Load,
+    Rebinder,
+    Result,
+    Strides,
+    Tracer,
+    domain,
+    indices_of,
+    walk,
+)
 from graphdl.compiler.loops import Deal, advance, deal, decode, merge
 from graphdl.compiler.program import Target
 from graphdl.operators.index import Index, LoopVariable
@@ -183,12 +193,26 @@ def write(
     places: Sequence[Index],
     operands: Operands,
 ) -> None:
-    """Computes all outputs before it stores any: an output may share memory with an operand of another one."""
+    """Computes all outputs before it stores any: an output may share memory with an operand of another one.
+
+    An output that others are computed from is rounded to its form in memory first. Every kernel then computes with the
+    same value.
+    """
+    used = _used(outputs, expressions) if any(output.stored.source for output in outputs) else set()
     for output, expression in zip(outputs, expressions, strict=True):
         emitter.results[output] = emitter.keep(expression)
+        if output in used:
+            emitter.results[output] = emitter.rounded(output, emitter.results[output])
     for output, place in zip(outputs, places, strict=True):
         pointer, address = operands.locate_written(output, place)
         emitter.store(output, pointer, address, emitter.results[output])
+
+
+def _used(outputs: Sequence[Tensor], expressions: Sequence[Expression]) -> set[Tensor]:
+    """The outputs in a form of their own from which other outputs are computed."""
+    each = zip(outputs, expressions, strict=True)
+    found = {e.tensor for output, x in each for e in walk([x]) if isinstance(e, Result) and e.tensor is not output}
+    return {output for output in outputs if output in found and output.stored.source}
 
 
 def _in_place(
@@ -205,7 +229,7 @@ def _in_place(
         (tensor, output)
         for tensor, found in addresses.items()
         for output, place in zip(outputs, places, strict=True)
-        if found == {place} and tensor.size == output.size and tensor.element == output.element
+        if found == {place} and tensor.size == output.size and tensor.stored == output.stored
     )
 
 

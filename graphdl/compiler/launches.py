@@ -151,9 +151,9 @@ def _read(group: Group) -> list[Tensor]:
 
 
 @cache
-def _vectors() -> str:
-    """The text with which all kernels begin."""
-    return resource("opencl/vectors.cl").read_text("utf-8")
+def _head(forms: tuple[str, ...]) -> str:
+    """The text with which all kernels begin, and the files of the forms of elements that one reads or writes."""
+    return "".join(resource(f"opencl/{name}").read_text("utf-8") for name in ("vectors.cl", *forms))
 
 
 def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple[Kernel, tuple[int | float, ...]]:
@@ -165,6 +165,7 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     )
     passed = ", ".join(f"b{k}, o{k}" for k in range(len(pointed)))
     number = {pointer: k for k, pointer in enumerate(pointed)}
+    begin = _head(tuple(dict.fromkeys(t.stored.source for t, _ in pointed if t.stored.source)))
     called = {name: text for kernel in group for name, text in kernel.operands.functions.items()}
     functions = "".join(called.values())
     if group[0].template:
@@ -177,7 +178,7 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
-        return Kernel(name, f"{_vectors()}{functions}#define KERNEL_NAME {name}\n{text}"), numbers
+        return Kernel(name, f"{begin}{functions}#define KERNEL_NAME {name}\n{text}"), numbers
     taken = Numbers(most_numbers(len(pointed), target))
     bodies = "".join(
         f"{{\n{_pointers(kernel.operands, number)}\n{taken.taken_from(kernel.statements)}\n}}\n" for kernel in group
@@ -192,7 +193,7 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
         bodies = f"{name}_item({passed}, get_global_id(0));\n"
     else:  # a function cannot declare local memory
         bodies = f"{shared}const int item = get_global_id(0);\n{bodies}"
-    return Kernel(name, f"{_vectors()}{functions}{head}\nvoid {name}({declared})\n{{\n{bodies}}}\n"), taken.values
+    return Kernel(name, f"{begin}{functions}{head}\nvoid {name}({declared})\n{{\n{bodies}}}\n"), taken.values
 
 
 def _name(group: Group, text: str) -> str:

@@ -20,11 +20,19 @@ class Stored:
     """The C type."""
     bytes: int
     numpy: str
-    """The name of the NumPy type."""
+    """The name of the NumPy type. A bfloat is read as the bits that it is."""
+    source: str = ""
+    """The file of ``opencl/`` with the macros that read and write the form, for one that kernels compute with as
+    floats."""
+
+    @property
+    def register(self) -> str:
+        """The C type that is read and written."""
+        return "float" if self.source else self.memory
 
     def read(self, pointer: str, address: str) -> str:
         """The C text that reads an element."""
-        return f"{pointer}[{address}]"
+        return f"LOAD_ONE({self.memory}, {pointer} + ({address}))" if self.source else f"{pointer}[{address}]"
 
     def read_vector(self, width: int, pointer: str, address: str) -> str:
         """The C text that reads neighbouring elements from any address: a macro of ``opencl/vectors.cl``."""
@@ -32,16 +40,27 @@ class Stored:
 
     def write(self, value: str, pointer: str, address: str) -> str:
         """The C statement that writes an element."""
+        if self.source:
+            return f"STORE_ONE({self.memory}, {value}, {pointer} + ({address}));"
         return f"{pointer}[{address}] = {value};"
 
     def write_vector(self, width: int, value: str, pointer: str, address: str) -> str:
         """The C statement that writes neighbouring elements."""
         return f"STORE_VECTOR({self.memory}, {width}, {value}, {pointer} + ({address}));"
 
+    def rounded(self, width: int, name: str, value: str) -> str:
+        """The C statement that declares ``name``, what is read after ``value`` was written."""
+        lanes = f"ROUNDED({self.memory}, {width}" if width > 1 else f"ROUNDED_ONE({self.memory}"
+        return f"{lanes}, {name}, {value})"
+
 
 FLOAT32 = Stored("float", 4, "float32")
 INT32 = Stored("int", 4, "int32")
 BYTE = Stored("uchar", 1, "uint8")
+FLOAT16 = Stored("half", 2, "float16", "halves.cl")
+"""IEEE binary16: 11 bits of precision, magnitudes from 6e-8 to 65504."""
+BFLOAT16 = Stored("ushort", 2, "uint16", "halves.cl")
+"""The upper half of a float: 8 bits of precision and a float's range."""
 
 
 @dataclass(frozen=True, slots=True)

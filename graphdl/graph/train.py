@@ -131,7 +131,9 @@ class TrainSection:
     """The decay of the moving average of the weights."""
     best: Best | None = field(default=None, metadata=_word("best"))
     seed: int | None = field(default=None, metadata=_word("int", 0, least=0))
-    precision: str | None = field(default=None, metadata=_word("word", "float32", known=("float32",)))
+    precision: str | None = field(
+        default=None, metadata=_word("word", "float32", known=("float32", "half", "bfloat16"))
+    )
     feed: Mapping[str, str] = field(default_factory=dict, metadata=_word("feed"))
     """Maps an input of the net to the data field that feeds it."""
     spans: Mapping[str, Span] = field(default_factory=dict)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 import pyopencl as cl
 
+from graphdl.compiler.precision import FORMS
 from graphdl.compiler.program import Kernel
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.build import build
@@ -32,6 +33,7 @@ from graphdl.runtime.ranking import (
     with_quirks,
 )
 from graphdl.runtime.selftest import fault
+from graphdl.runtime.storage import refusal
 
 _PROBE = Kernel("probe", "__kernel void probe(__global float *x) { x[get_global_id(0)] = 3.0f * get_global_id(0); }")
 
@@ -94,6 +96,8 @@ class Finding:
     """Why the device does not work, or None."""
     speed: float | None
     """FLOP/s, measured if several devices of a kind work."""
+    refused: Mapping[str, str | None] = field(default_factory=dict)
+    """For each precision of 16 bits, why the device does not have it, or None if it does."""
 
 
 def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
@@ -102,9 +106,13 @@ def survey(devices: Sequence[DeviceInfo]) -> list[Finding]:
     failing: list[Finding] = []
     for _, alike in groupby(ranked(devices), _kind):
         opened, failures = _open_all(list(alike))
-        working += [Finding(device.info, None, known_speed(device.info)) for device in opened]
+        working += [Finding(device.info, None, known_speed(device.info), _refused(device)) for device in opened]
         failing += [Finding(info, failure, None) for info, failure in failures]
     return working + failing
+
+
+def _refused(device: Device) -> dict[str, str | None]:
+    return {name: refusal(device, form) for name, form in FORMS.items() if form.source}
 
 
 def nothing_found() -> DeviceError:

@@ -44,6 +44,15 @@ def of_loss(
     return ModelError(Diagnostic("E0615", message, place, label=label, notes=tuple(notes), help=_HELP))
 
 
+def of_scale(stage: Stage, report: Report) -> ModelError:
+    """E0615 about gradients that overflow 16 bits whatever the scale of the loss."""
+    message = (
+        f"the gradients of stage '{stage.name}' are not finite at step {report.step + 1}, at any scale of its loss"
+    )
+    notes = (f"steps were skipped, and the scale of the loss was halved, down to {report.scale:g}",)
+    return ModelError(Diagnostic("E0615", message, stage.span, notes=notes, help="a wider range: precision bfloat16"))
+
+
 def of_held_out(
     network: Network, stage: Stage, found: Measurement, batches: Batches, *, epoch: int, last: Path | None
 ) -> ModelError:

@@ -29,6 +29,7 @@ from graphdl.training.interrupts import Interrupted, Interrupts
 from graphdl.training.network import Network
 from graphdl.training.reports import Report
 from graphdl.training.run import RunFolder
+from graphdl.training.scaling import LEAST, Scaling
 from graphdl.training.schema import Position, Sums
 from graphdl.training.stages import Stage
 from graphdl.training.turns import trainer_of
@@ -260,7 +261,7 @@ class _StageRun:
             training.warn(remainder)
         self.total = stage.total_steps(len(self.train))
         self.trainer.steps_per_epoch = len(self.train)
-        self.trainer.steps, self.trainer.draws = self.position.step, self.position.draws
+        self.trainer.go_on_from(self.position.step, self.position.draws)
         self._restore(restored)
         self.speed = _Speed()
         self.is_warned = False
@@ -476,12 +477,16 @@ class _StageRun:
         return variables, kept
 
     def count(self, report: Report) -> None:
-        """Adds a report to the epoch's averages.
+        """Adds a report to the epoch's averages, unless its step was skipped.
 
         Raises:
-            ModelError: E0615, its loss is not finite.
+            ModelError: E0615, its loss is not finite, or the gradients overflow whatever the scale of the loss.
         """
         values = report.values.astype(np.float64)
+        if report.is_skipped:
+            if report.scale > LEAST:
+                return
+            raise self.not_finite(report) if not isfinite(values[0]) else faults.of_scale(self.stage, report)
         if not isfinite(values[0]):
             raise self.not_finite(report)
         position = self.position
@@ -518,7 +523,7 @@ class _StageRun:
         position, tensors = self.training.saved()
         for name in (*self.network.variables, *self.trainer.kept):
             self.network.write(name, tensors[name])
-        self.trainer.steps, self.trainer.draws = position.step, position.draws
+        self.trainer.go_on_from(position.step, position.draws)
         for repeated in range(position.step, step):
             self.trainer.submit(self.train.get(*divmod(repeated, len(self.train))).arrays)
             for report in self.trainer.reports.ready():
@@ -541,7 +546,20 @@ class _StageRun:
             "lr": self.rate(),
             "examples_per_second": round(speed, 1),
             "seconds": round(self.position.seconds, 3),
+            **self.scaled(),
         }
+
+    def scaled(self) -> dict[str, float]:
+        """The scale of the loss and the number of skipped steps, if the loss is scaled.
+
+        Of several turns it is the least scale, and the number in all.
+        """
+        turns = [scaling for each in self.stage.turns or (self.stage,) if (scaling := Scaling.of(each)) is not None]
+        found = [each for each in turns if each.name("scale") in self.trainer.kept]
+        if not found:
+            return {}
+        scales, skipped = ([float(self.network.read(x.name(word))) for x in found] for word in ("scale", "skipped"))
+        return {"scale": min(scales), "skipped": int(sum(skipped))}
 
 
 class _Speed:

@@ -13,7 +13,10 @@ import numpy as np
 
 from graphdl.compiler.build import build
 from graphdl.compiler.lowering import Lowered, lower
+from graphdl.compiler.precision import FORMS, stores_of
 from graphdl.compiler.program import Program, Slot
+from graphdl.compiler.storage import Stores, by_element
+from graphdl.diagnostics import DeviceError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Variable
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.initializers import initialize
@@ -22,6 +25,7 @@ from graphdl.operators.tensor import Tensor
 from graphdl.runtime import Device, Executor, VariableStore, open_device
 from graphdl.runtime.build import Progress, unwatched
 from graphdl.runtime.executor import check_limit, check_memory
+from graphdl.runtime.storage import refusal
 from graphdl.runtime.tuned import choice_of
 from graphdl.training.optimizers.optimizer import Kept
 
@@ -188,7 +192,11 @@ class Network:
         self._choose = choose
 
     def compiled(
-        self, fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor] | None = None, memory: int | None = None
+        self,
+        fetches: Mapping[str, Tensor],
+        updates: Mapping[str, Tensor] | None = None,
+        memory: int | None = None,
+        stores: Stores = by_element,
     ) -> Program:
         """A program for the device that needs at most ``memory`` bytes: see ``graphdl.compiler.build``.
 
@@ -196,10 +204,22 @@ class Network:
             ModelError: a tensor is too large.
             DeviceError: E0803, the program needs more memory.
         """
-        program = build(fetches, updates or {}, self.device.target, choose=self.choose, memory=memory)
+        program = build(fetches, updates or {}, self.device.target, stores, self.choose, memory)
         if memory is not None:
             check_limit(program, memory)
         return program
+
+    def stores(self, precision: str, losses: Iterable[Tensor]) -> Stores:
+        """The forms in memory of the tensors of a training step in a precision.
+
+        Raises:
+            DeviceError: E0804, the device cannot read and write elements of this form.
+        """
+        form = FORMS[precision]
+        why = refusal(self.device, form) if form.source else None
+        if why is not None:
+            raise DeviceError(f"{self.device.info.name} cannot compute in precision {precision}: {why}", "E0804")
+        return stores_of(precision, losses)
 
     def load(self, program: Program) -> Executor:
         """Loads a program on the device.

@@ -21,12 +21,15 @@ from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import BroadcastTo, concat, reshape, slice_
 from graphdl.operators.tensor import Tensor, adopt, feed, number, read
 from graphdl.training.optimizers.optimizer import Kept
+from graphdl.training.scaling import WINDOW, Scaling, all_finite, gated
 from graphdl.training.stages import Stage
 
 REPORT = "training.report"
-"""The fetch of a step: the minimized total, then all losses, then all metrics, as means over the batch."""
+"""The fetch of a step: the minimized total, then all losses, then all metrics, as means over the batch. If the loss is
+scaled, the numbers of ``Scaling.report`` follow."""
 SCALARS = "training.scalars"
-"""The feed of the numbers that change from step to step: ``Optimizer.scalars``."""
+"""The feed of the numbers that change from step to step: ``Optimizer.scalars``; if the loss is scaled, a row for each
+number of skipped steps that the host may not know of."""
 GRADIENT = "gradient "
 """The prefix of the name of a parameter's gradient, as a fetch of the first half and as a feed of the second."""
 EXAMPLES = "training.examples"
@@ -45,6 +48,8 @@ class GradientTensors:
     """The gradients of the minimized total, by path of the parameters on which it depends."""
     updates: Mapping[str, Tensor]
     """The next values of the states."""
+    finite: Tensor | None = None
+    """If the loss is scaled: whether all gradients are finite. The states stay if not."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,9 @@ def step_tensors(lowered: Lowered, stage: Stage) -> StepTensors:
         ModelError: E0608, there is no loss to minimize.
     """
     first = gradient_tensors(lowered, stage)
-    second = update_tensors(lowered.parameters, first.gradients, stage)
-    return StepTensors(first.report, {**first.updates, **second.updates}, second.kept)
+    second = update_tensors(lowered.parameters, first.gradients, stage, first.finite)
+    report = _reported(first.report, Scaling.of(stage), first.finite, second.updates)
+    return StepTensors(report, {**first.updates, **second.updates}, second.kept)
 
 
 @collector.paused()
@@ -89,28 +95,56 @@ def gradient_tensors(lowered: Lowered, stage: Stage) -> GradientTensors:
     """
     total = total_loss(lowered, stage.minimize)
     parameters = {path: lowered.parameters[path] for path in stage.parameters}
-    found = zip(parameters, gradients(total, list(parameters.values())), strict=True)
+    scaling = Scaling.of(stage)
+    scaled = total if scaling is None else total * scaling.read("scale")
+    pairs = zip(parameters, gradients(scaled, list(parameters.values())), strict=True)
+    found = {path: gradient for path, gradient in pairs if not _is_zero(gradient)}
     scalar = [total, *lowered.losses.values(), *lowered.metrics.values()]
+    report = concat([reshape(x, (1,)) for x in scalar], 0)
+    if scaling is None or not found:
+        return GradientTensors(report, found, lowered.updates)
+    finite = all_finite(list(found.values()))
+    inverse = 1.0 / scaling.read("scale")
+    states = {path: read(path, x.shape, x.element) for path, x in lowered.updates.items()}
     return GradientTensors(
-        concat([reshape(x, (1,)) for x in scalar], 0),
-        {path: gradient for path, gradient in found if not _is_zero(gradient)},
-        lowered.updates,
+        report, {path: g * inverse for path, g in found.items()}, gated(finite, lowered.updates, states), finite
     )
 
 
+def first_report(found: GradientTensors, stage: Stage) -> Tensor:
+    """The report of the first half of a step as a program of its own."""
+    return _reported(found.report, Scaling.of(stage), found.finite, {})
+
+
+def _reported(
+    report: Tensor, scaling: Scaling | None, finite: Tensor | None, following: Mapping[str, Tensor]
+) -> Tensor:
+    """The report with the numbers of the scaling, if there is any."""
+    if scaling is None or finite is None:
+        return report
+    return concat([report, *(reshape(x, (1,)) for x in scaling.report(finite, following))], 0)
+
+
 @collector.paused()
-def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage) -> UpdateTensors:
+def update_tensors(
+    parameters: Mapping[str, Tensor], found: Mapping[str, Tensor], stage: Stage, finite: Tensor | None = None
+) -> UpdateTensors:
     """Gradient clipping, the optimizer's update, the limits of norms and the moving average, for the parameters that
     have a gradient.
 
     ``found`` maps paths to gradients. They come from the same program, or from feeds, such as means over several
-    devices.
+    devices. ``finite`` says whether the gradients are, if that is known already.
     """
     optimizer = stage.optimizer
     count = len(optimizer.scalars(0, optimizer.lr))
     total = count * len(stage.factors)
-    fed = feed(SCALARS, (total,))
-    scalars = [reshape(slice_(fed, (k,), (1,), (1,)), ()) for k in range(total)]
+    scaling = Scaling.of(stage) if found else None
+    if scaling is None:
+        fed = feed(SCALARS, (total,))
+        scalars = [reshape(slice_(fed, (k,), (1,), (1,)), ()) for k in range(total)]
+    else:
+        finite = all_finite(list(found.values())) if finite is None else finite
+        scalars = scaling.scalars(total, feed(SCALARS, (WINDOW, total)))
     if stage.clip is not None and found:
         factor = _clipping(list(found.values()), stage.clip)
         found = {path: gradient * factor for path, gradient in found.items()}
@@ -130,14 +164,17 @@ def update_tensors(parameters: Mapping[str, Tensor], found: Mapping[str, Tensor]
             adopt((following[path],), (free,), reached[path].origin)
     updates = {names.get(name, name): tensor for name, tensor in following.items()}
     variables = {names[name]: variable for name, variable in kept.items()}
+    old = reached | {names[name]: tensor for name, tensor in values.items()}
     if stage.average is not None:
         for path, parameter in reached.items():
             name = average_of(stage, path)
             variables[name] = Kept(parameter.shape, initial=path)
-            before = read(name, parameter.shape)
+            before = old[name] = read(name, parameter.shape)
             updates[name] = before + (following[path] - before) * (1 - stage.average)
             adopt((updates[name],), (parameter, following[path], before), parameter.origin)
-    return UpdateTensors(updates, variables)
+    if scaling is None or finite is None:
+        return UpdateTensors(updates, variables)
+    return UpdateTensors({**gated(finite, updates, old), **scaling.following(finite)}, {**variables, **scaling.kept})
 
 
 def average_of(stage: Stage, path: str) -> str:

@@ -11,7 +11,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from graphdl.runtime import Pending
 
-_MOST_PENDING = 8
+MOST_PENDING = 8
+"""The greatest number of results in a ``Queue`` whose ``ready`` results are taken after each one that is added."""
 
 Item = TypeVar("Item")
 
@@ -23,19 +24,41 @@ class Report(NDArrayOperatorsMixin):
     the step, by name.
     """
 
-    __slots__ = ("_losses", "_metrics", "_pending", "_values", "step")
+    __slots__ = ("_losses", "_metrics", "_pending", "_scaled", "_values", "step")
 
-    def __init__(self, step: int, pending: Pending, losses: Sequence[str], metrics: Sequence[str]) -> None:
+    def __init__(
+        self, step: int, pending: Pending, losses: Sequence[str], metrics: Sequence[str], scaled: bool = False
+    ) -> None:
         self.step = step
         """The number of the step in the stage, from 0."""
         self._pending: Pending | None = pending
         self._values = np.empty(0, np.float32)
         self._losses = losses
         self._metrics = metrics
+        self._scaled = scaled
 
     @property
     def values(self) -> np.ndarray:
         """The minimized total, then the losses, then the metrics."""
+        return self._arrived[: 1 + len(self._losses) + len(self._metrics)]
+
+    @property
+    def scale(self) -> float:
+        """The factor of the loss at the next step; 1 for a stage without loss scaling."""
+        return float(self._arrived[-3]) if self._scaled else 1.0
+
+    @property
+    def skipped(self) -> int:
+        """The number of steps of the stage that were skipped so far."""
+        return int(self._arrived[-2]) if self._scaled else 0
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the step was skipped, because a gradient was not finite."""
+        return self._scaled and not self._arrived[-1]
+
+    @property
+    def _arrived(self) -> np.ndarray:
         if self._pending is not None:
             self._values = self._pending.result()
             self._pending = None
@@ -79,7 +102,7 @@ class Queue(Generic[Item]):
 
     def ready(self) -> Iterator[Item]:
         """Removes and yields the results that are old enough to have arrived."""
-        while len(self._waiting) > _MOST_PENDING:
+        while len(self._waiting) > MOST_PENDING:
             yield self._waiting.popleft()
 
     def drain(self) -> Iterator[Item]:

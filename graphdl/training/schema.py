@@ -127,6 +127,9 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Time = 0.0
     held_out: HeldOut | None = None
     best: bool = False
+    scale: Number = None
+    """The scale of the loss, and the number of skipped steps of the stage; of a stage that scales its loss."""
+    skipped: Count = 0
 
 
 class Sums(msgspec.Struct, forbid_unknown_fields=True):

@@ -47,6 +47,8 @@ class Stage:
     best: Best | None
     """The choice of the best weights. None stands for the least of what is minimized."""
     seed: int
+    precision: str
+    """The form in memory of activations and gradients: a key of ``graphdl.compiler.precision.FORMS``."""
     data: Setting | None
     augment: tuple[Setting, ...]
     feed: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +16,7 @@ from graphdl.compiler.program import Program
 from graphdl.data.feed import as_feed
 from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
-from graphdl.operators.tensor import feed
+from graphdl.operators.tensor import Tensor, feed
 from graphdl.runtime import Executor, Pending
 from graphdl.runtime.profiler import Timeline, timeline
 from graphdl.source import Span
@@ -26,12 +27,14 @@ from graphdl.training.program import (
     SCALARS,
     StepTensors,
     average_of,
+    first_report,
     gradient_tensors,
     seed_array,
     step_tensors,
     update_tensors,
 )
-from graphdl.training.reports import Queue, Report
+from graphdl.training.reports import MOST_PENDING, Queue, Report
+from graphdl.training.scaling import KNOWN, WINDOW, Scaling
 from graphdl.training.stages import Stage
 
 
@@ -70,7 +73,8 @@ class Trainer:
 
         Raises:
             ModelError: the stage has no loss to minimize.
-            DeviceError: there is no device, it has too little memory, or the program needs more than ``memory`` bytes.
+            DeviceError: there is no device, it has too little memory, the program needs more than ``memory`` bytes, or
+                the device does not have the stage's precision (E0804).
         """
         self.network = network
         self.stage = stage
@@ -82,14 +86,21 @@ class Trainer:
         """The reports of the submitted steps. The caller of ``submit`` removes them."""
         self._recipe = (
             stage.name, stage.optimizer, stage.minimize, stage.parameters, *stage.rate.values(), stage.clip,
-            *stage.max_norm.items(), stage.average, memory,
+            *stage.max_norm.items(), stage.average, stage.precision, memory,
         )  # fmt: skip
         """What the programs depend on."""
         self._keys: set[Hashable] = set()
         if begins:
             start(network, stage)
-        tensors = step_tensors(network.lower(True, stage.batch), stage)
-        self.program = self._whole(stage.batch, tensors).program
+        lowered = network.lower(True, stage.batch)
+        tensors = step_tensors(lowered, stage)
+        scaling = Scaling.of(stage)
+        self._scaling = scaling if scaling is not None and scaling.name("scale") in tensors.kept else None
+        self._known: int | None = None
+        """The number of skipped steps that the host knows of; None if it has to ask the device."""
+        self._unread: deque[Report] = deque()
+        """The reports of the last steps, which the host need not have read, if the loss is scaled."""
+        self.program = self._whole(stage.batch, (lowered, tensors)).program
         """The program of a step with the stage's batch size."""
         self.kept = tuple(tensors.kept)
         """The names of the optimizer's variables."""
@@ -123,6 +134,12 @@ class Trainer:
             return schedule.rate(step, 1, inf if self.stage.steps is None else self.stage.steps)
         return schedule.start
 
+    def go_on_from(self, steps: int, draws: int) -> None:
+        """Continues with other values of ``steps`` and ``draws``, and of the variables."""
+        self.steps, self.draws = steps, draws
+        self._known = None
+        self._unread.clear()
+
     def step(self, **arrays: Any) -> Report:
         """One update from a batch of any size: ``step(image=x, label=y)``. Each new size is compiled.
 
@@ -140,6 +157,8 @@ class Trainer:
         """``step`` for arrays that are known to fit. The caller removes the reports from ``reports``."""
         report = self._run(self._whole(self._count(arrays)), arrays)
         self.reports.add(report)
+        if self._scaling is not None:
+            self._unread.append(report)
         self.steps += 1
         return report
 
@@ -165,6 +184,7 @@ class Trainer:
             ValueError: a gradient is missing, of no trained parameter, or of the wrong shape.
         """
         executor = self._second_half()
+        self._known = None
         feeds = {GRADIENT + path: np.asarray(array, np.float32) for path, array in gradients.items()}
         executor.run(feeds | self._scalars(executor))
         self.steps += 1
@@ -209,18 +229,21 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------------------- programs
 
-    def _whole(self, batch: int, tensors: StepTensors | None = None) -> Executor:
+    def _whole(self, batch: int, known: tuple[Lowered, StepTensors] | None = None) -> Executor:
         def program() -> Program:
-            made = tensors or step_tensors(self._lowered(batch), self.stage)
-            return self.network.compiled({REPORT: made.report}, made.updates, self.memory)
+            lowered = known[0] if known is not None else self._lowered(batch)
+            made = known[1] if known is not None else step_tensors(lowered, self.stage)
+            return self._compiled(lowered, {REPORT: made.report}, made.updates)
 
         return self._executor(("step", batch), program)
 
     def _first_half(self, batch: int) -> Executor:
         def program() -> Program:
-            made = gradient_tensors(self._lowered(batch), self.stage)
+            lowered = self._lowered(batch)
+            made = gradient_tensors(lowered, self.stage)
             fetches = {GRADIENT + path: gradient for path, gradient in made.gradients.items()}
-            return self.network.compiled({REPORT: made.report, **fetches}, made.updates, self.memory)
+            report = first_report(made, self.stage)
+            return self._compiled(lowered, {REPORT: report, **fetches}, made.updates)
 
         return self._executor(("gradients", batch), program)
 
@@ -230,12 +253,16 @@ class Trainer:
             reached = gradient_tensors(lowered, self.stage).gradients
             fed = {path: feed(GRADIENT + path, gradient.shape) for path, gradient in reached.items()}
             updates = update_tensors(lowered.parameters, fed, self.stage).updates
-            return self.network.compiled({}, updates, self.memory)
+            return self._compiled(lowered, {}, updates)
 
         return self._executor(("update",), program)
 
     def _lowered(self, batch: int) -> Lowered:
         return self.network.lower(True, batch)
+
+    def _compiled(self, lowered: Lowered, fetches: Mapping[str, Tensor], updates: Mapping[str, Tensor]) -> Program:
+        stores = self.network.stores(self.stage.precision, lowered.losses.values())
+        return self.network.compiled(fetches, updates, self.memory, stores)
 
     def _executor(self, kind: tuple[Hashable, ...], program: Callable[[], Program]) -> Executor:
         key = (*kind, self._recipe)
@@ -247,7 +274,8 @@ class Trainer:
         fetched = executor.run_and_fetch(self._feeds(executor, arrays), (REPORT,))
         self.draws += 1
         graph = self.network.training
-        return Report(self.steps, fetched[REPORT], tuple(graph.losses), tuple(graph.metrics))
+        scaled = self._scaling is not None
+        return Report(self.steps, fetched[REPORT], tuple(graph.losses), tuple(graph.metrics), scaled)
 
     def _feeds(self, executor: Executor, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """The feeds of the next step for a batch."""
@@ -259,7 +287,21 @@ class Trainer:
     def _scalars(self, executor: Executor) -> dict[str, np.ndarray]:
         if SCALARS not in executor.program.feeds:
             return {}
-        return {SCALARS: np.array(self.stage.scalars(self.stage.updates_before(self.steps), self.rate), np.float32)}
+        scalars, updates, rate = self.stage.scalars, self.stage.updates_before(self.steps), self.rate
+        if self._scaling is None:
+            return {SCALARS: np.array(scalars(updates, rate), np.float32)}
+        known = self._skipped(self._scaling)
+        rows = [scalars(max(updates - known - unknown, 0), rate) for unknown in range(WINDOW)]
+        return {SCALARS: np.array(rows, np.float32), KNOWN: np.array(known, np.float32)}
+
+    def _skipped(self, scaling: Scaling) -> int:
+        """A number of skipped steps, of which at most those of the last ``MOST_PENDING`` steps are missing."""
+        if self._known is None:
+            self._known = int(self.network.read(scaling.name("skipped")))
+            self._unread.clear()
+        while len(self._unread) > MOST_PENDING:
+            self._known = self._unread.popleft().skipped
+        return self._known
 
     def _fed(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         known = self.network.training.inputs

@@ -82,6 +82,12 @@ class Turns:
         """The learning rate of a step of the stage, from 0."""
         return self.trainers[self.stage.turn_of(step)].rate_of(step)
 
+    def go_on_from(self, steps: int, draws: int) -> None:
+        """Continues with other values of ``steps`` and ``draws``, and of the variables."""
+        self.steps, self.draws = steps, draws
+        for trainer in self.trainers:
+            trainer.go_on_from(steps, draws)
+
     def step(self, **arrays: Any) -> Report:
         """One update of the turn whose step it is, from a batch of any size: see ``Trainer.step``.
 

@@ -82,4 +82,4 @@ def test_rates_and_limits_are_those_of_the_trained_parameters():
 
 def test_every_field_of_a_stage_that_is_a_word_is_in_the_table():
     words = {field.name for field in fields(Stage)} & set(WORDS)
-    assert words == set(WORDS) - {"only", "precision"}  # the parameters are chosen by `only`; there is one precision
+    assert words == set(WORDS) - {"only"}  # the parameters are chosen by `only`
