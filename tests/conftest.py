@@ -39,7 +39,8 @@ NO_DEVICE = (
 EVERY_DEVICE = (
     "compiler/test_compiler.py", "compiler/test_several_outputs.py", "compiler/test_views.py",
     "end_to_end/test_against_pytorch.py", "end_to_end/test_meanings.py", "operators", "runtime/test_build.py",
-    "runtime/test_device_setting.py", "runtime/test_executor.py", "runtime/test_selftest.py", "test_smoke.py",
+    "runtime/test_device_setting.py", "runtime/test_executor.py", "runtime/test_merging.py", "runtime/test_selftest.py",
+    "test_smoke.py",
 )  # fmt: skip
 """Folders and files whose tests a vendor's compiler or driver can fail. All others need a device, whichever it is."""
 

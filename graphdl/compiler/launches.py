@@ -178,7 +178,8 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
             f"#define POINTERS {_pointers(group[0].operands, number)}\n{group[0].template}"
         )
         name = _name(group, functions + text)
-        return Kernel(name, f"{begin}{functions}#define KERNEL_NAME {name}\n{text}"), numbers
+        item = 3 if target.kind == "cpu" and "\nITEM_KERNEL\n" in text else 0
+        return Kernel(name, f"{begin}{functions}#define KERNEL_NAME {name}\n{text}", item), numbers
     taken = Numbers(most_numbers(len(pointed), target))
     bodies = "".join(
         f"{{\n{_pointers(kernel.operands, number)}\n{taken.taken_from(kernel.statements)}\n}}\n" for kernel in group
@@ -190,9 +191,10 @@ def _source(group: Group, pointed: Sequence[Parameter], target: Target) -> tuple
     if target.kind == "cpu":  # the kernel calls its statements: see CALLED in vectors.cl
         passed = ", ".join((passed, *taken.names))
         functions += f"CALLED void {name}_item({declared}, const int item)\n{{\n{bodies}}}\n"
-        bodies = f"{name}_item({passed}, get_global_id(0));\n"
-    else:  # a function cannot declare local memory
-        bodies = f"{shared}const int item = get_global_id(0);\n{bodies}"
+        entry = f"{head}\nvoid {name}({declared})\n{{\n{name}_item({passed}, get_global_id(0));\n}}\n"
+        return Kernel(name, f"{begin}{functions}#ifndef IS_PHASE\n{entry}#endif\n", 1), taken.values
+    # A function cannot declare local memory.
+    bodies = f"{shared}const int item = get_global_id(0);\n{bodies}"
     return Kernel(name, f"{begin}{functions}{head}\nvoid {name}({declared})\n{{\n{bodies}}}\n"), taken.values
 
 

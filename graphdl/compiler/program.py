@@ -103,16 +103,22 @@ class Kernel:
 
     name: str
     source: str
+    item: int = 0
+    """If it is not 0, the text has a function ``name_item`` that does the work of a work-item, for kernels that do the
+    work of several. Its arguments are those of the kernel, followed by so many global ids: one for a generated kernel,
+    three for a hand-written one. ``IS_PHASE`` leaves out the entry of a generated kernel.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
     """An operand of a launch: a pointer argument and a ``ulong`` offset argument, in elements.
 
-    ``place`` says which buffer: the arena, or the variable, feed, fetch or constant ``name``.
+    ``place`` says which buffer: the arena, or the variable, feed, fetch or constant ``name``. The counters are memory
+    of the runtime's own (``runtime/merging.py``).
     """
 
-    place: Literal["arena", "variable", "feed", "fetch", "constant"]
+    place: Literal["arena", "variable", "feed", "fetch", "constant", "counters"]
     name: str = ""
     offset: int = 0
     steps: tuple[int, ...] = ()

@@ -25,6 +25,7 @@ from graphdl.cache import BinaryCache, cache_folder
 from graphdl.compiler.program import Kernel, Program
 from graphdl.diagnostics import DeviceError
 from graphdl.runtime.build import Progress, build_packs, divided
+from graphdl.runtime.merging import COUNTER_BYTES
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.packing import unique_name
 from graphdl.runtime.trials import Task, Trial, compile_packs
@@ -84,6 +85,7 @@ def _task(
     buffers = {(place, name): slot.nbytes for place, slots in places for name, slot in slots.items()}
     buffers |= {("constant", name): array.nbytes for name, array in program.constants.items()}
     buffers["arena", ""] = program.arena_bytes
+    buffers["counters", ""] = COUNTER_BYTES
     return Task(str(device.info.index), kernels, packs, buffers, claims, os.getpid())
 
 

@@ -6,8 +6,9 @@ queue. It waits only for the run before the last, so that the host is at most tw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, prod
 from time import perf_counter
 from typing import Any
@@ -24,6 +25,7 @@ from graphdl.runtime.build import Progress, build, set_numbers, unwatched
 from graphdl.runtime.drivers.pocl_libraries import keep_loaded
 from graphdl.runtime.exchange import TURNS, Memory, Pending, exchange
 from graphdl.runtime.loop_limit import check_loops
+from graphdl.runtime.merging import COUNTER_BYTES, merged
 from graphdl.runtime.opencl import Device, device_errors
 from graphdl.runtime.ranking import DeviceInfo
 from graphdl.runtime.variables import VariableStore
@@ -53,6 +55,79 @@ class Run:
     """The time when all launches were enqueued."""
 
 
+class _Launches:
+    """The kernels of a program, built for a device, and the arguments of its launches."""
+
+    def __init__(self, program: Program, device: Device, progress: Progress) -> None:
+        self.program = program
+        self._device = device
+        compile_ahead(program, device, progress)
+        spans = {launch.kernel: launch.spans for launch in reversed(program.launches)}
+        self.kernels = build(device, program.kernels, spans, progress=progress)
+        self.order = [number for number, _ in program.calls()]
+        """The number of each launch of a run."""
+        self.setup = sum(number < program.setup_launches for number in self.order)
+        """The number of launches of the setup."""
+        self.calls: list[list[tuple[Any, ...]]] = []
+        """The arguments of every ``enqueue_nd_range_kernel`` call of a run, without the queue, for each turn."""
+
+    def at(self, place: int) -> Launch:
+        """The launch at a place of a run."""
+        return self.program.launches[self.order[place]]
+
+    def bind(self, memory: Callable[[Binding], list[Memory]]) -> None:
+        """Binds the arguments of all launches. ``memory`` gives what an operand is bound to, for each turn of the runs.
+
+        Raises:
+            DeviceError: a launch does not fit its kernel or the device.
+        """
+        launches = self.program.launches
+        for launch in launches:
+            self._check(launch)
+        with device_errors("preparing the launches"):
+            calls = [self._bind(launches[number], turns, memory) for number, turns in self.program.calls()]
+        self.calls = [[each[turn] for each in calls] for turn in range(TURNS)]
+
+    def _bind(
+        self, launch: Launch, turns: Sequence[int], memory: Callable[[Binding], list[Memory]]
+    ) -> list[tuple[Any, ...]]:
+        """The arguments of one enqueue, for a launch at the given turns of its loops: for each turn of the runs.
+
+        They are positional because keyword arguments cost time.
+        """
+        places = [memory(binding) for binding in launch.bindings]
+        calls: list[tuple[Any, ...]] = []
+        for turn in range(TURNS):
+            given = [each[turn] for each in places]
+            if calls and given == [each[0] for each in places]:
+                calls.append(calls[0])
+                continue
+            kernel = self.kernels.create(launch.kernel)
+            for index, (binding, each) in enumerate(zip(launch.bindings, given, strict=True)):
+                kernel.set_arg(2 * index, each)
+                kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
+            set_numbers(kernel, launch.numbers)
+            calls.append((kernel, launch.global_size, launch.local_size, None, None))
+        return calls
+
+    def _check(self, launch: Launch) -> None:
+        """Raises an error if a launch does not fit its kernel or the device."""
+        info = self._device.info
+        with device_errors(f"preparing {describe_launch(launch)}"):
+            kernel = self.kernels.create(launch.kernel)
+            if kernel.num_args != 2 * len(launch.bindings) + len(launch.numbers):
+                raise ValueError(
+                    f"{describe_launch(launch)} binds {len(launch.bindings)} operands, "
+                    f"but kernel '{launch.kernel}' takes {kernel.num_args} arguments"
+                )
+            largest = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, info.handle)
+        if prod(launch.local_size) > largest:
+            raise DeviceError(
+                f"{describe_launch(launch)} wants work-groups of {prod(launch.local_size)}, "
+                f"but {info.name} runs kernel '{launch.kernel}' in groups of {largest} at most"
+            )
+
+
 class Executor:
     """A program bound to a device and to variables that it shares with other programs.
 
@@ -61,16 +136,25 @@ class Executor:
             not fit the device.
     """
 
-    def __init__(self, program: Program, device: Device, store: VariableStore, progress: Progress = unwatched) -> None:
-        """``progress`` is called as kernels are compiled."""
+    def __init__(
+        self,
+        program: Program,
+        device: Device,
+        store: VariableStore,
+        progress: Progress = unwatched,
+        *,
+        merge: bool = False,
+    ) -> None:
+        """``progress`` is called as kernels are compiled. ``merge`` says whether neighbouring launches may become one:
+        see ``merging.py``.
+        """
         self.program = program
         self.device = device
         self.store = store
         check_memory(program, device.info)
         check_loops(program, device.info)
-        compile_ahead(program, device, progress)
-        spans = {launch.kernel: launch.spans for launch in reversed(program.launches)}
-        self.kernels = build(device, program.kernels, spans, progress=progress)
+        launches = _Launches(merged(program) if merge else program, device, progress)
+        self.kernels = launches.kernels
         store.add(program.variables.values())
         try:
             self._slots = {
@@ -81,12 +165,10 @@ class Executor:
             self._buffers = self._allocate()
         except cl.Error as error:
             raise DeviceError(f"no room on {device.info.name}: {error}\n{_memory_report(program)}") from error
-        self._order = [number for number, _ in program.calls()]
-        self._setup = sum(number < program.setup_launches for number in self._order)
         self._version = -1
         """The version of the variables at the last run of the setup."""
-        self._calls = self._bound()
-        """The calls of a run, for each turn."""
+        launches.bind(self._memory)
+        self._launches = launches
         self._in_flight: list[list[cl.Event]] = [[] for _ in range(TURNS)]
         self._unread: list[list[ref[Pending]]] = [[] for _ in range(TURNS)]
         """The fetches of the last run of each turn."""
@@ -97,24 +179,25 @@ class Executor:
         """Enqueues one run. ``feeds`` has an array for each feed of the program; they are copied before this returns.
 
         ``queue`` is an in-order queue of the device's context that is used in place of the device's own. The profiler
-        uses it and the returned events.
+        uses it and the returned events. On it, each launch of the program is a command of its own.
 
         Raises:
             ValueError: a feed is missing, unknown, or has the wrong shape or kind of element.
             DeviceError: the device refuses a launch.
         """
         begin = perf_counter()
+        launches = self._launches if queue is None else self._single
         queue = queue or self.device.queue
         copies = self._write_feeds(feeds or {}, queue)
         if self._runs == TURNS and 0 < self.device.info.kernels_loaded < len(self.kernels.names):
             keep_loaded(self.kernels.names)  # the first run has ended
         written = perf_counter()
-        first = 0 if self._version != self.store.version else self._setup
-        launches = self._enqueue(queue, first)
-        self._in_flight[self._runs % TURNS] = [*copies, *launches[-1:]]
-        self._last = launches[-1] if launches else self._last
+        first = 0 if self._version != self.store.version else launches.setup
+        events = self._enqueue(launches, queue, first)
+        self._in_flight[self._runs % TURNS] = [*copies, *events[-1:]]
+        self._last = events[-1] if events else self._last
         self._runs += 1
-        return Run(self._order[first:], copies, launches, begin, written, perf_counter())
+        return Run(launches.order[first:], copies, events, begin, written, perf_counter())
 
     def run_and_fetch(self, feeds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Pending]:
         """Enqueues one run like ``run``, and gives its fetches with these names like ``fetch_later``.
@@ -151,14 +234,23 @@ class Executor:
             raise DeviceError(f"writing the inputs failed: {error}") from error
         return copies
 
-    def _enqueue(self, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
+    @cached_property
+    def _single(self) -> _Launches:
+        """The launches of the program, none of which is merged with others."""
+        if self._launches.program is self.program:
+            return self._launches
+        launches = _Launches(self.program, self.device, unwatched)
+        launches.bind(self._memory)
+        return launches
+
+    def _enqueue(self, launches: _Launches, queue: cl.CommandQueue, first: int) -> list[cl.Event]:
         """Enqueues the launches from number ``first`` on. Returns their events.
 
         Raises:
             DeviceError: the device refuses a launch. The message names it and its places in the model.
         """
         launch_kernel = cl.enqueue_nd_range_kernel
-        calls, events = self._calls[self._runs % TURNS][first:], []
+        calls, events = launches.calls[self._runs % TURNS][first:], []
         try:
             for call in calls[:_FLUSH_AFTER]:
                 events.append(launch_kernel(queue, *call))
@@ -167,7 +259,7 @@ class Executor:
                 events.append(launch_kernel(queue, *call))
             queue.flush()
         except cl.Error as error:
-            launch = self.program.launches[self._order[first + len(events)]] if len(events) < len(calls) else None
+            launch = launches.at(first + len(events)) if len(events) < len(calls) else None
             what = "the launches" if launch is None else describe_launch(launch)
             raise DeviceError(f"{what} failed on {self.device.info.name}: {error}") from error
         self.store.version += bool(self.program.updates)
@@ -220,6 +312,8 @@ class Executor:
         """The buffers of the arena, the variables and the constants, by place and name."""
         program, context, flags = self.program, self.device.context, cl.mem_flags
         buffers = {("arena", ""): cl.Buffer(context, flags.READ_WRITE, max(program.arena_bytes, _SMALLEST_BUFFER))}
+        zeros = np.zeros(COUNTER_BYTES, np.uint8)
+        buffers["counters", ""] = cl.Buffer(context, flags.READ_WRITE | flags.COPY_HOST_PTR, hostbuf=zeros)
         for name in program.variables:
             buffers["variable", name] = self.store.buffer(name)
         for name, array in program.constants.items():
@@ -227,58 +321,12 @@ class Executor:
             buffers["constant", name] = cl.Buffer(context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=stored)
         return buffers
 
-    def _bound(self) -> list[list[tuple[Any, ...]]]:
-        """The arguments of every ``enqueue_nd_range_kernel`` call of a run, without the queue, for each turn."""
-        launches = self.program.launches
-        for launch in launches:
-            self._check(launch)
-        with device_errors("preparing the launches"):
-            calls = [self._bind(launches[number], turns) for number, turns in self.program.calls()]
-        return [[each[turn] for each in calls] for turn in range(TURNS)]
-
-    def _bind(self, launch: Launch, turns: Sequence[int]) -> list[tuple[Any, ...]]:
-        """The arguments of one enqueue, for a launch at the given turns of its loops: for each turn of the runs.
-
-        They are positional because keyword arguments cost time.
-        """
-        places = [self._memory(binding) for binding in launch.bindings]
-        calls: list[tuple[Any, ...]] = []
-        for turn in range(TURNS):
-            memory = [each[turn] for each in places]
-            if calls and memory == [each[0] for each in places]:
-                calls.append(calls[0])
-                continue
-            kernel = self.kernels.create(launch.kernel)
-            for index, (binding, each) in enumerate(zip(launch.bindings, memory, strict=True)):
-                kernel.set_arg(2 * index, each)
-                kernel.set_arg(2 * index + 1, np.uint64(binding.at(turns)))
-            set_numbers(kernel, launch.numbers)
-            calls.append((kernel, launch.global_size, launch.local_size, None, None))
-        return calls
-
     def _memory(self, binding: Binding) -> list[Memory]:
         """What an operand of a launch is bound to, for each turn of the runs."""
         slot = self._slots.get((binding.place, binding.name))
         if slot is None:
             return [self._buffers[binding.place, binding.name]] * TURNS
         return [slot.memory(turn) for turn in range(TURNS)]
-
-    def _check(self, launch: Launch) -> None:
-        """Raises an error if a launch does not fit its kernel or the device."""
-        info = self.device.info
-        with device_errors(f"preparing {describe_launch(launch)}"):
-            kernel = self.kernels.create(launch.kernel)
-            if kernel.num_args != 2 * len(launch.bindings) + len(launch.numbers):
-                raise ValueError(
-                    f"{describe_launch(launch)} binds {len(launch.bindings)} operands, "
-                    f"but kernel '{launch.kernel}' takes {kernel.num_args} arguments"
-                )
-            largest = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, info.handle)
-        if prod(launch.local_size) > largest:
-            raise DeviceError(
-                f"{describe_launch(launch)} wants work-groups of {prod(launch.local_size)}, "
-                f"but {info.name} runs kernel '{launch.kernel}' in groups of {largest} at most"
-            )
 
 
 def check_memory(program: Program, info: DeviceInfo) -> None:

@@ -40,18 +40,21 @@ def unique_name(kernel: Kernel) -> str:
 def joined(kernels: Sequence[Kernel]) -> str:
     """One text for all kernels. In the compiler's messages the file is the kernel's name and the line is that of its
     text.
-
-    A macro renames every function, type and constant that a text defines at its outermost level. The macros that a text
-    defines end with the text.
     """
-    parts = []
-    for kernel in kernels:
-        digest = _digest(kernel)
-        names = sorted({kernel.name, *_defined(kernel.source)})
-        macros = sorted(set(_MACRO.findall(kernel.source)))
-        parts += [f"#define {name} {name}_{digest}" for name in names if name not in macros]
-        parts += [f'#line 1 "{unique_name(kernel)}"', kernel.source]
-        parts += [f"#undef {name}" for name in sorted({*names, *macros})]
+    return "".join(apart(kernel, _digest(kernel)) for kernel in kernels)
+
+
+def apart(kernel: Kernel, suffix: str) -> str:
+    """The text of a kernel, so that others can precede and follow it.
+
+    A macro appends ``_suffix`` to every function, type and constant that the text defines at its outermost level. The
+    macros that it defines end with it.
+    """
+    names = sorted({kernel.name, *_defined(kernel.source)})
+    macros = sorted(set(_MACRO.findall(kernel.source)))
+    parts = [f"#define {name} {name}_{suffix}" for name in names if name not in macros]
+    parts += [f'#line 1 "{kernel.name}_{suffix}"', kernel.source]
+    parts += [f"#undef {name}" for name in sorted({*names, *macros})]
     return "\n".join(parts) + "\n"
 
 

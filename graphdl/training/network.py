@@ -228,7 +228,7 @@ class Network:
             DeviceError: the device has too little memory (E0801, E0802). Nothing has been drawn or allocated then.
         """
         check_memory(program, self.device.info)
-        return Executor(program, self.device, self.store, self._compiling)
+        return Executor(program, self.device, self.store, self._compiling, merge=True)
 
     @contextmanager
     def watched(self, compiling: Progress) -> Iterator[None]:

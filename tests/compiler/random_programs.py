@@ -384,7 +384,7 @@ def on_device(chains: Sequence[Chain], device: Device, target: Target) -> dict[s
     given = {name: value for c in chains for name, value in c.given.items()}
     program = built(chains, target)
     store = VariableStore(device)
-    executor = Executor(program, device, store)
+    executor = Executor(program, device, store, merge=True)
     for name in program.variables:
         store[name] = given[name]
     executor.run({name: given[name] for name in program.feeds})
