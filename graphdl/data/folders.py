@@ -64,6 +64,9 @@ def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: fl
         splits[split] = Split(
             split, {"image": ImageFiles(paths, image_type, request), "label": labels(kinds, len(class_names))}
         )
+    is_together = bool(request.division.group or request.division.blocks)
+    if test and is_together and not (home / "train").is_dir():
+        splits["train"], splits["test"] = request.divide(splits["train"], test, "test", stratify="label")
     return DataSet(
         home.name,
         splits,
@@ -78,6 +81,8 @@ def _listed(request: DataRequest, home: Path, test: float) -> dict[str, list[Pat
     """The images of each split, sorted by path. There is always a training split."""
     if (home / "train").is_dir():
         listed = {split: _images(home / split) for split in _SPLITS if (home / split).is_dir()}
+    elif request.division.group or request.division.blocks:
+        listed = {"train": _images(home)}
     else:
         paths = _images(home)
         parts: dict[str, list[Path]] = {"train": [], "test": []}

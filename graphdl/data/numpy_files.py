@@ -16,12 +16,12 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
 from graphdl.data.dataset import Array
-from graphdl.data.reading import Reading
+from graphdl.data.reading import GIB, Reading
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
@@ -34,6 +34,8 @@ _ELEMENTS = re.compile(r"[<>=|]?[?a-zA-Z]\d{0,9}")
 _CHUNK = 1 << 20
 _LARGEST_READ = 4 << 20
 """The most bytes that are read from an archive at once. The table of contents is one such read."""
+_LOCAL_HEADER = 30
+"""The bytes of the header before a member of an archive. The last four are the lengths of what follows it."""
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _OTHER_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 _ENCRYPTED = 1
@@ -81,11 +83,33 @@ def read_npy(reading: Reading, path: Path) -> Array:
             raise reading.damaged(path, f"it is no .npy file: {error}") from error
 
 
-def read_npz(reading: Reading, path: Path) -> dict[str, Array]:
-    """Reads the arrays of an ``.npz`` file, at least one, by name.
+def open_npy(reading: Reading, path: Path) -> Array:
+    """The array of an ``.npy`` file: read if it is within the limit, else mapped, so that its parts are read when they
+    are used.
 
     Raises:
-        ModelError: as ``read_npy``. The limit applies to all arrays together.
+        ModelError: as ``read_npy``, except E0718.
+    """
+    with reading.open(path) as file:
+        if file.seek(0, io.SEEK_END) <= reading.limit * GIB:
+            return read_npy(reading, path)
+        file.seek(0)
+        try:
+            return _mapped(path, file, 0, file.seek(0, io.SEEK_END))
+        except _KindError as error:
+            raise _refused(reading, path, str(error)) from error
+        except _HeaderError as error:
+            raise reading.damaged(path, f"it is no .npy file: {error}") from error
+
+
+def read_npz(reading: Reading, path: Path, *, may_map: bool = False) -> dict[str, Array]:
+    """Reads the arrays of an ``.npz`` file, at least one, by name.
+
+    With ``may_map``, those that are not packed are mapped if all together are beyond the limit: their parts are read
+    when they are used, and their checksums are not compared.
+
+    Raises:
+        ModelError: as ``read_npy``. The limit applies to all arrays together that are not mapped.
     """
     with reading.open(path) as file:
         if file.read(len(_MAGIC)) == _MAGIC:
@@ -93,8 +117,15 @@ def read_npz(reading: Reading, path: Path) -> dict[str, Array]:
         file.seek(0)
         try:
             with zipfile.ZipFile(_InPieces(file)) as archive:
-                members = _members(reading, path, archive)
-                arrays = {name: _member(reading, path, archive, info) for name, info in members}
+                members = _members(reading, path, archive, may_map)
+                size = sum(info.file_size for _, info in members)
+                is_mapped = may_map and size > reading.limit * GIB
+                arrays = {
+                    name: _mapped_member(path, file, info)
+                    if is_mapped and info.compress_type == zipfile.ZIP_STORED
+                    else _member(reading, path, archive, info)
+                    for name, info in members
+                }
         except _KindError as error:
             raise _refused(reading, path, str(error)) from error
         except (
@@ -111,8 +142,12 @@ def _refused(reading: Reading, path: Path, reason: str) -> Exception:
     return reading.unreadable(path, reason, help="save floats, ints or bools, with numpy.savez")
 
 
-def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
-    """The members of an archive by name. All of them can be read, and together they are within the limit."""
+def _members(
+    reading: Reading, path: Path, archive: zipfile.ZipFile, may_map: bool
+) -> list[tuple[str, zipfile.ZipInfo]]:
+    """The members of an archive by name. All of them can be read, and together those that cannot be mapped are within
+    the limit.
+    """
     infos = archive.infolist()
     for info in infos:
         if not info.filename.endswith(".npy"):
@@ -126,7 +161,8 @@ def _members(reading: Reading, path: Path, archive: zipfile.ZipFile) -> list[tup
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
         raise _HeaderError(f"it holds '{name}' {count} times")
-    reading.require(sum(info.file_size for info in infos), f"{path}: what it holds, unpacked,")
+    kept = [info for info in infos if not (may_map and info.compress_type == zipfile.ZIP_STORED)]
+    reading.require(sum(info.file_size for info in kept), f"{path}: what it holds, unpacked,")
     return list(zip(names, infos, strict=True))
 
 
@@ -138,6 +174,33 @@ def _member(reading: Reading, path: Path, archive: zipfile.ZipFile, info: zipfil
             raise type(error)(f"'{info.filename}' in it: {error}") from error
         stream.read(1)  # the checksum is compared at the end of the stream
         return array
+
+
+def _mapped_member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Array:
+    """The array of a member that is not packed, mapped."""
+    try:
+        file.seek(info.header_offset)
+        local = _exactly(file, _LOCAL_HEADER)
+        start = file.tell() + sum(struct.unpack("<HH", local[-4:]))
+        if local[:4] != b"PK\3\4":
+            raise _HeaderError(f"there is no member at byte {info.header_offset}")
+        return _mapped(path, file, start, start + info.file_size)
+    except (_HeaderError, _KindError) as error:
+        raise type(error)(f"'{info.filename}' in it: {error}") from error
+
+
+def _mapped(path: Path, file: BinaryIO, start: int, end: int) -> Array:
+    """The array between two places of a file, mapped."""
+    end = min(end, file.seek(0, io.SEEK_END))
+    file.seek(start)
+    header = _header(file)
+    size = prod(header.shape) * header.dtype.itemsize
+    if file.tell() + size > end:
+        raise _HeaderError(f"it ends after {end - file.tell()} of the {size} bytes that its header promises")
+    if not size:
+        return np.empty(header.shape, header.dtype)
+    order: Literal["F", "C"] = "F" if header.fortran_order else "C"
+    return np.memmap(path, header.dtype, "r", file.tell(), header.shape, order)
 
 
 def _array(reading: Reading, path: Path, stream: _Stream, what: str) -> Array:

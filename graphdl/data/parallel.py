@@ -212,7 +212,8 @@ def encoded_lines(
         raise reading.error("E0709", f"{path} has no lines")
     found = {}
     for name, (writing, entries) in inputs.items():
-        lines = lines_of((texts[writing.column] for _, texts in rows), writing.unit, writing.lower)
+        most = writing.length if writing.is_cut else None
+        lines = lines_of((texts[writing.column] for _, texts in rows), writing.unit, writing.lower, most)
         lengths = lines.lengths + writing.begin + writing.end
         if lengths.max() > writing.length:
             row = int(np.argmax(lengths > writing.length))

@@ -95,14 +95,15 @@ class Lines:
         return np.bincount(chosen, minlength=len(self.tokens.kinds))
 
 
-def lines_of(texts: Iterable[str], unit: Unit, lower: bool) -> Lines:
-    """Divides several texts into tokens."""
+def lines_of(texts: Iterable[str], unit: Unit, lower: bool, most: int | None = None) -> Lines:
+    """Divides several texts into tokens, of which the first ``most`` are kept."""
     kinds: dict[str, int] = {}
     ids = array("q")
     lengths = []
     for text in texts:
         before = len(ids)
-        ids.extend(kinds.setdefault(token, len(kinds)) for token in tokens_of(text.lower() if lower else text, unit))
+        tokens = tokens_of(text.lower() if lower else text, unit)[:most]
+        ids.extend(kinds.setdefault(token, len(kinds)) for token in tokens)
         lengths.append(len(ids) - before)
     return Lines(Tokens(list(kinds), np.array(ids, np.intp)), np.array(lengths, np.intp))
 

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 
 from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, labels, numbers
 from graphdl.data.request import DataRequest
+from graphdl.data.sequences import lines_of, sequences, writings
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
+from graphdl.data.vocabulary import PAD, UNKNOWN, Unit, Vocabulary, Writing, vocabulary
 from graphdl.suggest import did_you_mean, enumerated
 
+_ROW = "row"
+"""The property that numbers the rows of a file."""
 _MOST_COMPARED = 1000
 """The most column names to which a misspelt name is compared."""
 
@@ -30,12 +34,28 @@ class _Opened:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A column of texts, and the way in which it becomes a field."""
+
+    column: str | int
+    unit: Unit
+    length: int | None
+    """The number of tokens; None for that of the longest text."""
+    most: int | None
+    """The greatest number of entries of the vocabulary."""
+    lower: bool
+
+
+@dataclass(frozen=True)
 class _Chosen:
     """The columns of each field, by index."""
 
     inputs: Sequence[int]
     target: int | None
     label: int | None
+    text: int | None
+    others: Sequence[int]
+    """The column of texts, and those by which the setting groups the rows."""
 
 
 def csv(
@@ -47,6 +67,7 @@ def csv(
     header: bool,
     separator: str,
     test: float | str,
+    written: Written | None,
 ) -> DataSet:
     """See ``graphdl.data.catalog``."""
     first = _open(request, file, "file", header, separator)
@@ -61,33 +82,84 @@ def csv(
                 argument="test",
                 notes=[f"found {enumerated(second.columns)}", f"expected {enumerated(first.columns)}"],
             )
-    chosen = _choose(request, first, label, target, columns, header)
+    chosen = _choose(request, first, label, target, columns, written, header)
     read = [_read(request, table, chosen) for table in tables]
-    fields: list[dict[str, Field]] = [_numeric(table, part, chosen) for table, part in zip(tables, read, strict=True)]
     class_names: dict[str, tuple[str, ...]] = {}
     if chosen.label is not None:
-        names = class_names["label"] = tuple(request.known.class_names.get("label") or classes(read[0].texts))
-        numbering = {name: number for number, name in enumerate(names)}
-        for table, part, into in zip(tables, read, fields, strict=True):
-            into["label"] = _numbered(request, table, part, numbering)
-
-    train = Split("train", fields[0])
-    if len(tables) == 2:
-        splits = {"train": train, "test": Split("test", fields[1])}
-    elif test:
-        train, held_out = request.divide(train, float(test), "test", stratify="label" if class_names else None)
-        splits = {"train": train, "test": held_out}
-    else:
-        splits = {"train": train}
+        class_names["label"] = tuple(request.known.class_names.get("label") or classes(read[0].texts))
+    parts = [
+        Split("train", _fields(request, table, part, chosen, class_names), _properties(table, part, chosen))
+        for table, part in zip(tables, read, strict=True)
+    ]
+    splits = _divided(request, parts, test, is_complete=written is not None)
+    ways: dict[str, Writing] = {}
+    if written is not None and chosen.text is not None:
+        texts = [
+            (Origin(table.path, "line", part.lines), part.others[chosen.text])
+            for table, part in zip(tables, read, strict=True)
+        ]
+        class_names["text"], ways = _add_texts(request, splits, texts, written)
     names = tuple(first.columns[index] for index in chosen.inputs) if header else ()
     return DataSet(
         first.path.stem,
         splits,
         class_names,
-        tables={"x": Table(names, separator)},
+        tables={"x": Table(names, separator)} if chosen.inputs else {},
+        writings=ways,
         span=request.setting.span,
         files=[table.path for table in tables],
+        is_divided=written is not None,
     )
+
+
+def _divided(request: DataRequest, parts: Sequence[Split], test: float | str, *, is_complete: bool) -> dict[str, Split]:
+    """The splits of one or two files, with that for validation if ``is_complete``."""
+    train = parts[0]
+    splits = {"test": Split("test", parts[1].fields, parts[1].properties)} if len(parts) == 2 else {}
+    if not isinstance(test, str) and test:
+        train, splits["test"] = request.divide(train, test, "test", stratify=_stratify(train))
+    if is_complete and request.validation:
+        train, splits["validation"] = request.divide(train, request.validation, "validation", stratify=_stratify(train))
+    return {"train": train, **splits}
+
+
+def _stratify(split: Split) -> str | None:
+    return "label" if "label" in split.fields else None
+
+
+def _properties(table: _Opened, part: Columns, chosen: _Chosen) -> dict[str, NDArray[Any]]:
+    """The cells by which the setting groups the rows, and the numbers of the rows. Equal cells have equal numbers."""
+    found: dict[str, NDArray[Any]] = {_ROW: np.arange(len(part.lines))}
+    for index, cells in part.others.items():
+        known: dict[str, int] = {}
+        numbers = np.array([known.setdefault(cell, len(known)) for cell in cells], np.intp)
+        found[table.columns[index]] = numbers
+        if index == chosen.text:
+            found["text"] = numbers
+    return found
+
+
+def _add_texts(
+    request: DataRequest, splits: dict[str, Split], texts: Sequence[tuple[Origin, Sequence[str]]], written: Written
+) -> tuple[tuple[str, ...], dict[str, Writing]]:
+    """Adds the fields of the texts to the splits. The last of ``texts`` is that of the test split, if there are two.
+
+    Returns the names of the vocabulary and the ways of the fields.
+    """
+    lines = [lines_of(cells, written.unit, written.lower, written.length) for _, cells in texts]
+    length = written.length or max(int(each.lengths.max(initial=1)) for each in lines)
+    counts = lines[0].counts(splits["train"].properties[_ROW])
+    entries = vocabulary(lines[0].tokens.kinds, counts, written.unit, written.most, (PAD, UNKNOWN))
+    if request.known.class_names.get("text"):
+        entries = Vocabulary(tuple(request.known.class_names["text"]))
+    way = Writing("text", written.unit, written.lower, "tokens", length, is_cut=written.length is not None)
+    ways = writings("text", way)
+    for name, split in splits.items():
+        file = -1 if name == "test" else 0
+        made = {key: sequences(lines[file], entries, each, texts[file][0]) for key, each in ways.items()}
+        added = {key: field.select(split.properties[_ROW]) for key, field in made.items()}
+        splits[name] = Split(name, {**split.fields, **added}, split.properties)
+    return entries.names, ways
 
 
 def _open(request: DataRequest, name: str, argument: str, header: bool, separator: str) -> _Opened:
@@ -125,18 +197,25 @@ def _choose(
     label: str | int | None,
     target: str | int | None,
     columns: Sequence[str | int] | None,
+    written: Written | None,
     header: bool,
 ) -> _Chosen:
     """The columns of the fields. Those of ``x`` are the same as in training, if these are known."""
     special = {
         name: _column(request, table, chosen, name)
-        for name, chosen in (("label", label), ("target", target))
+        for name, chosen in (
+            ("label", label),
+            ("target", target),
+            ("text", written.column if written is not None else None),
+        )
         if chosen is not None
     }
     known = request.known.columns.get("x") if header else None
     others = set(special.values())
     if columns is not None:
         inputs = [_column(request, table, chosen, "columns") for chosen in columns]
+    elif "text" in special:
+        inputs = []
     else:
         inputs = [index for index in range(len(table.columns)) if index not in others]
     if known:
@@ -152,9 +231,12 @@ def _choose(
                 notes=[f"its columns are: {enumerated(table.columns)}"],
             )
         inputs = [places[name] for name in known]
-    if not inputs:
+    if not inputs and "text" not in special:
         raise request.error("E0709", f"{table.path} leaves no column for 'x'")
-    return _Chosen(inputs, special.get("target"), special.get("label"))
+    grouping = [table.columns.index(name) for name in request.division.group if name in table.columns]
+    text = special.get("text")
+    further = dict.fromkeys([*([text] if text is not None else []), *grouping])
+    return _Chosen(inputs, special.get("target"), special.get("label"), text, list(further))
 
 
 def _column(request: DataRequest, table: _Opened, chosen: str | int, argument: str) -> int:
@@ -176,14 +258,24 @@ def _column(request: DataRequest, table: _Opened, chosen: str | int, argument: s
 def _read(request: DataRequest, table: _Opened, chosen: _Chosen) -> Columns:
     numeric = [*chosen.inputs, *([chosen.target] if chosen.target is not None else [])]
     cure = "name the numeric columns with 'columns', or the column of classes with 'label'"
-    return read_columns(request.reading, table.path, table.rows, table.columns, numeric, chosen.label, cure)
+    return read_columns(
+        request.reading, table.path, table.rows, table.columns, numeric, chosen.label, cure, chosen.others
+    )
 
 
-def _numeric(table: _Opened, part: Columns, chosen: _Chosen) -> dict[str, Field]:
+def _fields(
+    request: DataRequest, table: _Opened, part: Columns, chosen: _Chosen, class_names: Mapping[str, Sequence[str]]
+) -> dict[str, Field]:
+    """The fields of a file, but for those of its texts."""
     origin = Origin(table.path, "line", part.lines)
-    fields: dict[str, Field] = {"x": numbers(part.values[:, : len(chosen.inputs)], origin)}
+    fields: dict[str, Field] = {}
+    if chosen.inputs:
+        fields["x"] = numbers(part.values[:, : len(chosen.inputs)], origin)
     if chosen.target is not None:
         fields["target"] = numbers(part.values[:, -1], origin)
+    if chosen.label is not None:
+        numbering = {name: number for number, name in enumerate(class_names["label"])}
+        fields["label"] = _numbered(request, table, part, numbering)
     return fields
 
 

@@ -7,8 +7,8 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -46,6 +46,8 @@ class Columns:
     texts: Sequence[str]
     """The cells of the text column, one for each row, if one was requested."""
     lines: NDArray[np.int64]
+    others: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """The cells of further columns, by the column's index."""
 
 
 def number(text: str) -> float:
@@ -110,8 +112,10 @@ def read_columns(
     numeric: Sequence[int],
     text: int | None = None,
     cure: str | None = None,
+    others: Sequence[int] = (),
 ) -> Columns:
-    """Reads columns of all rows: the ``numeric`` ones as numbers, and the one with index ``text`` as texts.
+    """Reads columns of all rows: the ``numeric`` ones as numbers, the one with index ``text`` as the names of classes,
+    and ``others`` as they are, without the white space around them.
 
     ``names`` are the names of all columns. ``cure`` is the help for a cell that is not a number.
 
@@ -122,6 +126,8 @@ def read_columns(
     numbers = _Numbers(reading, path, [names[index] for index in numeric], cure)
     texts: list[str] = []
     known: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    further: dict[int, list[str]] = {index: [] for index in others}
     size = 0
     for line, cells in rows:
         if len(cells) != len(names):
@@ -137,11 +143,17 @@ def read_columns(
                 size += _TEXT_BYTES + 4 * len(cell)
             texts.append(known.setdefault(cell, cell))
             size += 8
+        for index, column in further.items():
+            cell = cells[index].strip()
+            if cell not in seen:
+                size += _TEXT_BYTES + 4 * len(cell)
+            column.append(seen.setdefault(cell, cell))
+            size += 8
         if not numbers.waiting:
             reading.require(numbers.size + size, f"{path}: the table, up to line {line},")
     if not numbers.lines:
         raise reading.error("E0709", f"{path} has no rows")
-    return Columns(numbers.whole(), texts, np.array(numbers.lines, np.int64))
+    return Columns(numbers.whole(), texts, np.array(numbers.lines, np.int64), further)
 
 
 class _Numbers:

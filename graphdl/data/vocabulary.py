@@ -121,3 +121,5 @@ class Writing:
     """Whether ``BEGIN`` comes before the tokens."""
     end: bool = False
     """Whether ``END`` comes after the tokens."""
+    is_cut: bool = False
+    """Whether a longer text is cut. Otherwise it is left out of training, and an error in a prediction."""

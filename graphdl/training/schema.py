@@ -49,6 +49,7 @@ class Writing(msgspec.Struct, forbid_unknown_fields=True):
     column: Count = 0
     begin: bool = False
     end: bool = False
+    is_cut: bool = False
 
 
 class Sound(msgspec.Struct, forbid_unknown_fields=True):

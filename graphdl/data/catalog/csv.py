@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from graphdl.data.arguments import fraction
+from graphdl.data.arguments import at_least, fraction, one_of
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
     from graphdl.data.dataset import DataSet
     from graphdl.data.request import DataRequest
+    from graphdl.data.vocabulary import Unit
 
 
 def csv(
@@ -22,6 +23,11 @@ def csv(
     header: bool = True,
     separator: str = ",",
     test: float | str = 0.2,
+    text: str | int | None = None,
+    unit: str = "word",
+    length: int | None = None,
+    vocabulary: int | None = None,
+    lower: bool = False,
 ) -> Loader:
     """A text table: ``x`` [n] from its numeric columns, and from one more column ``label`` class(k) or ``target`` [].
 
@@ -30,6 +36,9 @@ def csv(
     ``header``, columns are counted from 0 (negative: from the end). ``test`` is the fraction of the rows in the test
     split (fixed, and stratified by class if there is a label), or a second file. The file is UTF-8 with double quotes.
     A run stores the names of the columns of ``x``, and later predictions and measurements match columns by name.
+    ``text`` names a column of texts: then ``text`` is class(v)[length], with ``text_length`` and ``text_mask``, and
+    there is no ``x`` unless ``columns`` says so. ``unit``, ``vocabulary`` and ``lower`` are those of ``pairs``; longer
+    texts than ``length`` are cut. ``group`` can name any column.
     """
     if len(separator) != 1 or separator in '"\r\n':
         raise call.error(
@@ -38,9 +47,18 @@ def csv(
     if not isinstance(test, str):
         fraction(call, "test", test)
 
-    def load(request: DataRequest) -> DataSet:
-        from graphdl.data.tables import csv
+    one_of(call, "unit", unit, ("char", "word"))
+    at_least(call, "length", 1 if length is None else length, 1)
+    at_least(call, "vocabulary", 3 if vocabulary is None else vocabulary, 3)
+    if text is None:
+        for name in ("unit", "length", "vocabulary", "lower"):
+            if name in call.setting.keywords:
+                raise call.error("E0702", f"'{name}' of 'csv' is about a column of texts: name it", argument=name)
 
-        return csv(request, file, label, target, columns, header, separator, test)
+    def load(request: DataRequest) -> DataSet:
+        from graphdl.data.tables import Written, csv
+
+        written = None if text is None else Written(text, cast("Unit", unit), length, vocabulary, lower)
+        return csv(request, file, label, target, columns, header, separator, test, written)
 
     return load

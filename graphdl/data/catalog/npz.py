@@ -18,7 +18,9 @@ def npz(call: SettingCall, file: str, test: float = 0.2) -> Loader:
 
     ``train_x`` and ``test_x`` (or ``x_train`` and ``x_test`` as in Keras; likewise ``validation``) are the field ``x``
     of these splits. If no array names a split, a fixed random fraction ``test`` is the test split. Arrays of bytes of
-    rank 3 or more, including the dimension of the examples, are pixels: they are read as floats from 0 to 1.
+    rank 3 or more, including the dimension of the examples, are pixels: they are read as floats from 0 to 1. If all
+    arrays together are larger than ``limit``, those that are not packed (``numpy.savez``) are mapped: the examples of a
+    batch are read from the disk when they are needed.
     """
     fraction(call, "test", test)
 
