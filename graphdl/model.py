@@ -48,9 +48,10 @@ def load(
     path: str | os.PathLike[str], *, net: str | None = None, seed: int | None = None, device: str | None = None,
     **settings: Any,
 ) -> Model:  # fmt: skip
-    """The model of a ``.net`` file: its last net, or the one named ``net``.
+    """The model of a ``.net`` file: the net that it trains by name, else its last one, or the one named ``net``.
 
-    ``settings`` are hyperparameters of the net or of the file. ``seed`` determines the initial weights; by default it
+    ``settings`` are hyperparameters of the net or of the file, and arguments of train sections
+    (``**{"optimizer.lr": 0.1}``). ``seed`` determines the initial weights; by default it
     is that of the train section, else 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name; by
     default it is the environment variable GRAPHDL_DEVICE. A run folder of ``graphdl train`` is loaded with its best
     weights.

@@ -79,7 +79,8 @@ def bind(call: SettingCall, function: Callable[..., Any], extra: Sequence[str] =
                 f"'{setting.name}' takes {most} without a name, {len(setting.arguments)} are given",
             )
         )
-    given = [*zip(positional, setting.arguments, strict=False), *setting.keywords.items()]
+    written_in_file = [*zip(positional, setting.arguments, strict=False), *setting.keywords.items()]
+    given = [each for each in written_in_file if each[0] not in setting.overrides] + [*setting.overrides.items()]
     for name, value in given:
         if name in extra:
             continue

@@ -71,7 +71,7 @@ class _Stages(Watcher):
         try:
             stages(graph)
         except ModelError as error:
-            self.complaints = error.diagnostics
+            self.complaints += tuple(each for each in error.diagnostics if each not in self.complaints)
 
 
 def _annotation(diagnostic: Diagnostic) -> str:

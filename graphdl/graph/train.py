@@ -33,6 +33,8 @@ class Setting:
     keywords: Mapping[str, Any]
     span: Span
     keyword_spans: Mapping[str, Span] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments from outside of the file (``--set optimizer.lr=0.1``), which take the place of those in it."""
 
 
 def setting_of(name: str) -> Setting:
@@ -152,6 +154,11 @@ class TrainSection:
 
 WORDS: Mapping[str, Word] = {f.name: f.metadata["word"] for f in fields(TrainSection) if "word" in f.metadata}
 """All words of a train section, in the order in which messages list them."""
+
+
+def default_name(number: int) -> str:
+    """The name of a stage without one, by its position from 0: ``train``, ``train_2``, …"""
+    return "train" if number == 0 else f"train_{number + 1}"
 
 
 def number_of(factors: Factors, path: str, default: float | None = None) -> float | None:

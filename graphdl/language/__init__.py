@@ -63,7 +63,8 @@ def expand(
     root: str | None = None,
     allow_outside: bool = False,
 ) -> ModuleGraph:
-    """The module graph of a file's model: its last net, or the one named ``net``.
+    """The module graph of a file's model: the net that it trains by name, else its last one, or
+    the one named ``net``.
 
     Args as for ``check``. ``training`` is the value of the constant with that name in the file. ``root`` is the folder
     that imports must not leave, by default the project's. Raises ModelError with all errors.

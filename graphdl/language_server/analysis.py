@@ -17,7 +17,7 @@ from graphdl.graph.model import Module, ModuleGraph, Node, ScanBody, Value
 from graphdl.language import syntax
 from graphdl.language.expansion.expander import check
 from graphdl.language.expansion.files import Files, FileScope
-from graphdl.language.expansion.nets import walk
+from graphdl.language.expansion.nets import model_of, walk
 from graphdl.language.expansion.registry import Registry
 from graphdl.language.expansion.resolver import resolve
 from graphdl.language.expansion.symbols import Bindings, Symbol
@@ -127,7 +127,7 @@ class Analysis(Watcher):
 
     def expanded(self, definition: Definition, graph: ModuleGraph) -> None:
         self.graphs[definition.name] = graph
-        if graph.stages:
+        if graph.stages and definition.written is model_of(definition.file.tree):
             self.model = graph
 
     # ------------------------------------------------------------------------------------------------------- answers
@@ -138,9 +138,11 @@ class Analysis(Watcher):
 
     @property
     def last_graph(self) -> ModuleGraph | None:
-        """The graph of the file's model, which is its last net; the earlier graph if it cannot be expanded."""
+        """The graph of the file's model; the earlier graph if it cannot be expanded."""
         known = self.graphs or (self.earlier.graphs if self.earlier is not None else {})
-        return next(reversed(known.values()), None)
+        model = model_of(self.file.tree) if self.file is not None else None
+        last = next(reversed(known.values()), None)
+        return known.get(model.name, last) if model is not None else last
 
     @property
     def scopes(self) -> list[FileScope]:

@@ -12,7 +12,17 @@ from graphdl.data.augmentations import augmentation
 from graphdl.data.catalog import data_set
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph
-from graphdl.graph.train import WORDS, Best, Setting, Start, TrainSection, matches, number_of, setting_of
+from graphdl.graph.train import (
+    WORDS,
+    Best,
+    Setting,
+    Start,
+    TrainSection,
+    default_name,
+    matches,
+    number_of,
+    setting_of,
+)
 from graphdl.settings import written
 from graphdl.source import Source, Span
 from graphdl.training.optimizers import Optimizer, optimizer
@@ -122,7 +132,7 @@ def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage
 
 
 def _stage(graph: ModuleGraph, section: TrainSection, number: int, overrides: Overrides) -> Stage:
-    name = section.name or ("train" if number == 0 else f"train_{number + 1}")
+    name = section.name or default_name(number)
     said = _complete(section, overrides)
     if not section.turns:
         return _made(graph, section, name, said)
@@ -263,5 +273,6 @@ def _is_of_turn(word: str) -> bool:
 def _call(setting: Setting) -> str:
     """A call as the language writes it."""
     arguments = [*map(written, setting.arguments)]
-    arguments += [f"{name} = {written(value)}" for name, value in setting.keywords.items()]
+    keywords = {**setting.keywords, **setting.overrides}
+    arguments += [f"{name} = {written(value)}" for name, value in keywords.items()]
     return f"{setting.name}({', '.join(arguments)})" if arguments else setting.name

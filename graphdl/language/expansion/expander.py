@@ -16,6 +16,7 @@ from graphdl.language.expansion.faults import Fault, Poisoned, Reporter
 from graphdl.language.expansion.files import Files, FileScope, read_source
 from graphdl.language.expansion.frames import Frame, Scope
 from graphdl.language.expansion.indices import limit_inputs
+from graphdl.language.expansion.nets import model_of
 from graphdl.language.expansion.registry import Registry
 from graphdl.language.expansion.resolver import resolve
 from graphdl.language.expansion.values import Definition
@@ -48,10 +49,11 @@ class Loaded:
     def expand(
         self, *, net: str | None = None, settings: Mapping[str, object] | None = None, training: bool = False
     ) -> ModuleGraph:
-        """The module graph of the file's model: its last net, or the one named ``net``.
+        """The module graph of the file's model: the net that it trains by name, else its last one, or the one named
+        ``net``.
 
-        ``settings`` sets hyperparameters of the net and ``let``s of the file, as ``--set`` does; strings are parsed as
-        values.
+        ``settings`` sets hyperparameters of the net, ``let``s of the file and arguments of train sections, as ``--set``
+        does; strings are parsed as values.
 
         Raises:
             ModelError: the file has errors. It contains all of them, in order.
@@ -134,7 +136,8 @@ def _chosen(file: FileScope, net: str | None, reporter: Reporter, source: Source
         help = did_you_mean(net, known) or (f"its nets: {enumerated(known)}" if known else None)
         reporter.add(Diagnostic("E0214", f"{file.source.name} has no net '{net}'", help=help))
     elif nets:
-        return nets[-1]
+        model = model_of(file.tree)
+        return next((definition for definition in reversed(nets) if definition.written is model), nets[-1])
     elif source is not None and not reporter.has_errors:
         reporter.add(Diagnostic("E0214", f"{source.name} has no net"))
     return None
@@ -154,7 +157,7 @@ def _expand(
     written = definition.written
     root = Module("", definition.name, None, written.span, documentation=written.documentation)
     graph = ModuleGraph(definition.name, mode, root, documentation=written.documentation)
-    hypers, lets = settings.sort(given, definition, file, reporter)
+    hypers, lets, of_training = settings.sort(given, definition, file, reporter)
     expansion = Expansion(graph, file, reporter, lets, _RECURSION, watcher)
     file.let_values.clear()
     frame = Frame(file, definition, Naming(root), None, written.span)
@@ -173,7 +176,7 @@ def _expand(
         statements.execute(expansion, written.body, scope)
         sections = Scope(frame)
         sections.names = outer
-        graph.stages = training.sections(expansion, file.tree, sections, is_model=is_model)
+        graph.stages = training.sections(expansion, file.tree, sections, of_training, is_model=is_model)
         if is_model:
             for let in file.lets:
                 settings.let_into(expansion, let, file)

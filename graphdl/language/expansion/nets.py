@@ -30,6 +30,14 @@ def definition_of(item: syntax.Block | syntax.Net, file: FileScope) -> Definitio
     return Definition(item, file, inputs, outputs, needed)
 
 
+def model_of(file: syntax.File) -> syntax.Net | None:
+    """The net that is the model of a file: the last one that a train section names, else the last one."""
+    nets = [item for item in file.declarations if isinstance(item, syntax.Net)]
+    named = {item.net.name for item in file.declarations if isinstance(item, syntax.Train) and item.net is not None}
+    trained = [net for net in nets if net.name in named]
+    return next(reversed(trained or nets), None)
+
+
 def output_name(statement: syntax.Declare) -> str:
     """The name of an output, loss or metric: its own, else that of its value or of the call that computes it."""
     if statement.name is not None:

@@ -13,7 +13,7 @@ from graphdl.language import syntax
 from graphdl.language.expansion import symbols
 from graphdl.language.expansion.body_names import Body, FileNames, targets
 from graphdl.language.expansion.files import FileScope
-from graphdl.language.expansion.nets import output_name, statements_of
+from graphdl.language.expansion.nets import model_of, output_name, statements_of
 from graphdl.language.expansion.registry import Registry
 from graphdl.language.expansion.symbols import Bindings, Occurrence, Symbol
 from graphdl.language.words import name_end, normal
@@ -117,14 +117,14 @@ class _Declarations(FileNames):
             for span in self.spans_after(written.span.start + len("train"), [written.name]):
                 self.occur(self.registry.add(Symbol(written.name, symbols.STAGE, span, written)), span, writes=True)
         nets = [d for d in self.file.tree.declarations if isinstance(d, syntax.Net)]
-        net = nets[-1] if nets else None
+        net = model_of(self.file.tree)
         if written.net is not None:
             net = next((each for each in nets if each.name == written.net.name), None)
             own = self.file.definitions.get(written.net.name)
             if net is not None and own is not None:
                 self.occur(self.registry.of_definition(own), written.net.span)
         body = Body(self, written.span)
-        # Without a name the model is trained, which is the last net unless another one is named.
+        # Without a name the model is trained, which --net may name.
         for each in nets if written.net is None else [net] if net is not None else []:
             body.names.update({h.name: self.registry.of_hyper(each, h) for h in each.hypers})
         for setting in written.all_settings:

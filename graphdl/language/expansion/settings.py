@@ -1,4 +1,6 @@
-"""``--set name=value``: sets hyperparameters of the net and ``let``s of the file from outside."""
+"""``--set name=value``: sets hyperparameters of the net, ``let``s of the file, and arguments of train sections
+(``--set optimizer.lr=0.1``) from outside.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,19 @@ from graphdl.suggest import did_you_mean, enumerated
 
 def sort(
     given: Mapping[str, object], definition: Definition, file: FileScope, reporter: Reporter
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divides settings into those of the net's hyperparameters, which take precedence, and those of the file's lets."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Divides settings into those of the net's hyperparameters, which take precedence, those of the file's lets, and
+    those of the train sections, whose names have dots.
+    """
     hypers: dict[str, Any] = {}
     lets: dict[str, Any] = {}
+    of_training: dict[str, Any] = {}
     written = {hyper.name: hyper.default for hyper in definition.written.hypers}
     for name, value in ((normal(name), value) for name, value in given.items()):
-        if name in written:
+        default: syntax.Expression | None = None
+        if "." in name:
+            table = of_training
+        elif name in written:
             default, table = written[name], hypers
         elif name in file.lets:
             default, table = file.lets[name].value, lets
@@ -46,7 +54,7 @@ def sort(
             reporter.add(Diagnostic("E0301", f"'{name}' is {wanted}, and cannot be set to {describe(read)}"))
             continue
         table[name] = read
-    return hypers, lets
+    return hypers, lets, of_training
 
 
 def let_into(expansion: Expansion, name: str, file: FileScope) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphdl.diagnostics import Diagnostic, Label
 from graphdl.graph.model import Value
 from graphdl.graph.operator import is_number
-from graphdl.graph.train import WORDS, Best, Factors, Kind, Setting, Start, TrainSection
+from graphdl.graph.train import WORDS, Best, Factors, Kind, Setting, Start, TrainSection, default_name, setting_of
 from graphdl.language import syntax
 from graphdl.language.expansion import expressions
 from graphdl.language.expansion.context import Expansion, header
@@ -20,12 +21,16 @@ from graphdl.source import Span
 from graphdl.suggest import did_you_mean, enumerated
 
 
-def sections(expansion: Expansion, file: syntax.File, scope: Scope, *, is_model: bool) -> list[TrainSection]:
+def sections(
+    expansion: Expansion, file: syntax.File, scope: Scope, given: Mapping[str, Any], *, is_model: bool
+) -> list[TrainSection]:
     """The stages of a net: the sections that name it, and if it is the file's model those that name no net.
 
-    ``scope`` has the net's hyperparameters, to which settings may refer.
+    ``scope`` has the net's hyperparameters, to which settings may refer. ``given`` are arguments from outside.
     """
-    stages = []
+    stages: list[TrainSection] = []
+    if is_model:
+        _check_nets(expansion, file)
     names: dict[str, Span] = {}
     net = expansion.graph.name
     for declaration in file.declarations:
@@ -49,7 +54,58 @@ def sections(expansion: Expansion, file: syntax.File, scope: Scope, *, is_model:
             expansion.reporter.add(
                 Diagnostic("E0608", f"the net '{net}' has no loss to train for", header(declaration.span), help=help)
             )
+    return _with_given(expansion, stages, given)
+
+
+def _check_nets(expansion: Expansion, file: syntax.File) -> None:
+    """Reports the train sections that name a net that the file does not have."""
+    nets = [each.name for each in file.declarations if isinstance(each, syntax.Net)]
+    for declaration in file.declarations:
+        if isinstance(declaration, syntax.Train) and declaration.net is not None and declaration.net.name not in nets:
+            help = did_you_mean(declaration.net.name, nets) or f"its nets: {enumerated(nets)}"
+            message = f"the file has no net '{declaration.net.name}'"
+            expansion.reporter.add(Diagnostic("E0214", message, declaration.net.span, help=help))
+
+
+def _with_given(expansion: Expansion, stages: list[TrainSection], given: Mapping[str, Any]) -> list[TrainSection]:
+    """The stages with the arguments from outside: ``optimizer.lr`` is for all stages, ``fine.optimizer.lr`` for the
+    stage ``fine`` or the turn ``fine``, ``fine.critic.optimizer.lr`` for one turn.
+    """
+    for name, value in given.items():
+        *path, word, argument = name.split(".")
+        known = word in WORDS and WORDS[word].kind == "call"
+        found = []
+        for number, stage in enumerate(stages):
+            own = stage.name or default_name(number)
+            turns = [
+                _given_to(turn, word, argument, value, stage)
+                if known and path in ([turn.name], [own, turn.name])
+                else turn
+                for turn in stage.turns
+            ]
+            if known and path in ([], [own]):
+                turns = [
+                    _given_to(turn, word, argument, value, turn) if getattr(turn, word) else turn for turn in turns
+                ]
+                stage = _given_to(stage, word, argument, value, stage)
+            found.append(replace(stage, turns=tuple(turns)))
+        if found == stages:
+            calls = [each for each, kind in WORDS.items() if kind.kind == "call"]
+            help = did_you_mean(word, calls) or f"a name with dots is an argument of {', '.join(calls)}"
+            message = f"'{expansion.graph.name}' has no setting '{name}' in its train sections"
+            expansion.reporter.add(Diagnostic("E0213", message, help=help))
+        stages = found
     return stages
+
+
+def _given_to(section: TrainSection, word: str, argument: str, value: Any, outer: TrainSection) -> TrainSection:
+    """A section or turn with one more argument of a word. ``outer`` has the call if the turn itself has none."""
+    default = WORDS[word].default
+    call: Setting | None = getattr(section, word) or getattr(outer, word) or (setting_of(default) if default else None)
+    if call is None:
+        return section
+    changed: dict[str, Any] = {word: replace(call, overrides={**call.overrides, argument: value})}
+    return replace(section, **changed)
 
 
 def _is_for(declaration: syntax.Train, net: str, is_model: bool) -> bool:
