@@ -22,6 +22,7 @@ from graphdl.suggest import did_you_mean
 from graphdl.summary import read_size, summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.claim import claimed
+from graphdl.training.copying import copy
 from graphdl.training.network import Network
 from graphdl.training.preprocessing import known_of
 from graphdl.training.profiling import RUNS, Profile, profile_prediction, profile_step
@@ -494,6 +495,17 @@ class Model:
             return lowered, dict(outputs), list(outputs)
         step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0].first)
         return lowered, {REPORT: step.report, **step.updates}, [REPORT]
+
+    def copy_weights(self, target: str, source: str, *, share: float = 1.0) -> None:
+        """Copies parameters and states: ``copy_weights("target.*", "online.*")`` gives each variable ``target.…`` the
+        value of the ``online.…`` of the same rest. Each pattern has at most one ``*``.
+
+        With a ``share`` below 1 the targets move by that share towards the sources (Lillicrap et al., 2016).
+
+        Raises:
+            ModelError: E0622, no variable matches a pattern, or one has no counterpart; E0609, two shapes differ.
+        """
+        copy(self.network, target, source, share)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the parameters and states to a safetensors file.

@@ -73,7 +73,7 @@ def test_arguments_of_a_section_are_set_from_outside(given, rates):
     train, last = graphdl.loads(WORDS, net="words", **given).stages()
     assert (train.turns[0].optimizer.lr, train.turns[1].optimizer.lr, last.optimizer.lr) == rates
     assert train.turns[0].optimizer.momentum == 0.5
-    assert last.schedule.rate(0, 10, 100) == (0.0 if "last.schedule.warmup" in given else last.optimizer.lr)
+    assert last.schedule.rate(0, 10, 100) == (0.5 / 20 if "last.schedule.warmup" in given else last.optimizer.lr)
 
 
 @pytest.mark.parametrize(
