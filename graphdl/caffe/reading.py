@@ -25,8 +25,6 @@ from graphdl.importing.imported import Imported
 from graphdl.importing.names import simple
 from graphdl.importing.terms import Term
 from graphdl.importing.text import NetText
-from graphdl.language.formatter import format_source
-from graphdl.source import Source
 
 _UNKNOWN = "this kind of layer is not supported"
 _NO_SHAPE = "the file does not say its shape: import the deploy file of the net, which has no layers of data"
@@ -76,8 +74,7 @@ class _Reading:
             value = self.values[blob]
             assert value is not None
             self.text.output(blob, value)
-        lines = "\n".join(self.text.lines(simple(name))) + "\n"
-        return Imported(format_source(Source(name, lines)), self.text.weights)
+        return Imported(*self.text.finished(name))
 
     def _inputs(self, net: Any, data: Sequence[Layer]) -> None:
         """Declares the inputs that a layer reads. Labels are none."""

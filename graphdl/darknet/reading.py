@@ -11,11 +11,8 @@ from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.operator import GraphError
 from graphdl.graph.types import TensorType
 from graphdl.importing.imported import Imported
-from graphdl.importing.names import simple
 from graphdl.importing.terms import Term
 from graphdl.importing.text import NetText
-from graphdl.language.formatter import format_source
-from graphdl.source import Source
 
 
 def read_files(configuration: Path, weights: Path | None = None) -> Imported:
@@ -66,8 +63,7 @@ def read(text: str, weights: Weights, *, name: str = "imported") -> Imported:
     weights.check_end()
     for term in outputs or results[-1:]:
         written.output(term.text, term)
-    lines = "\n".join(written.lines(simple(name))) + "\n"
-    return Imported(format_source(Source(name, lines)), written.weights)
+    return Imported(*written.finished(name))
 
 
 def _input(section: Section, written: NetText, name: str) -> Term:

@@ -24,6 +24,10 @@ class Names:
     def __init__(self) -> None:
         self._taken = {*_RESERVED, *PRIMITIVES, *INITIALIZERS, *library_index()}
 
+    def take(self, name: str) -> None:
+        """Keeps a name from being given."""
+        self._taken.add(name)
+
     def new(self, wanted: str) -> str:
         """A name that no other call has returned."""
         base = simple(wanted)
@@ -35,9 +39,20 @@ class Names:
         return name
 
 
+def nested(path: str) -> list[str]:
+    """The parts of a name in which modules are repeated: ``/layer1/layer1.0/conv1`` has ``layer1.0`` and ``conv1``."""
+    found: list[str] = []
+    for part in path.strip("/").split("/"):
+        if found and part.startswith(f"{found[-1]}."):
+            found.pop()
+        found.append(part)
+    return found
+
+
 def simple(wanted: str) -> str:
-    """The letters, digits and ``_`` of a name: ``/layer1/0/conv1/Conv_output_0`` is ``layer1_0_conv1``."""
+    """The letters, digits and ``_`` of a name: ``/layer1/layer1.0/Add_output_0`` is ``layer1_0_Add``."""
     path = re.sub(r"_output_\d+$", "", wanted)
+    path = "/".join(nested(path)) if path.startswith("/") else path
     parts = [part for part in re.split(r"[^0-9A-Za-z_]+", path) if part]
     name = "_".join(parts)[-_MOST:].lstrip("_") or "t"
     return f"t{name}" if name[0].isdigit() else name

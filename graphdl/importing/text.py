@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from graphdl.graph.types import TensorType
+from graphdl.importing.blocks import Blocks
+from graphdl.importing.bodies import Body, Instance, Member, chained, final_names, parameter, tidied
 from graphdl.importing.names import Names, simple
+from graphdl.importing.statements import Statement, parsed
 from graphdl.importing.terms import ATOM, Term
+from graphdl.language.formatter import format_source
+from graphdl.source import Source
 
 _WORD = re.compile(r"[^\W\d]\w*")
-
-
-@dataclass(frozen=True)
-class _Statement:
-    """``names = text``, and how tightly the text binds."""
-
-    names: tuple[str, ...]
-    text: str
-    level: int
-
-    def __str__(self) -> str:
-        return f"{', '.join(self.names)} = {self.text}"
 
 
 class NetText:
@@ -34,12 +26,15 @@ class NetText:
     def __init__(self) -> None:
         self.names = Names()
         self.inputs: list[str] = []
-        self.parameters: list[str] = []
-        self.statements: list[_Statement] = []
+        self.statements: list[Statement] = []
         self.outputs: list[str] = []
         self.weights: dict[str, np.ndarray] = {}
         self.hint = "t"
         """A proposal for the names of what is written next."""
+        self.scope: tuple[str, ...] | None = None
+        """The module of the imported model to which what is written next belongs, if that is known."""
+        self._members: dict[str, Member] = {}
+        """The parameters and layers by their names."""
         self._declared: dict[str, Term] = {}
         self._modules: dict[tuple[str, tuple[int, ...]], str] = {}
         """Modules by their call and the identities of their weights."""
@@ -66,7 +61,7 @@ class NetText:
         if name not in self._declared:
             local = self.names.new(name)
             kind = TensorType(array.shape)
-            self.parameters.append(f"param {local}: {kind} = zeros()")
+            self._members[local] = parameter(local, parts(name), array.shape)
             self.weights[local] = np.array(array, np.float32, order="C")
             self._declared[name] = Term(local, kind)
         return self._declared[name]
@@ -78,6 +73,7 @@ class NetText:
         if known is not None:  # the same layer again
             return Term(f"{operand} -> {known}", term.type, 0)
         local = self._modules[key] = self.names.new(name)
+        self._members[local] = Member(local, applied.partition("(")[0], parts(name))
         self._kept.extend(weights.values())
         for port, array in weights.items():
             self.weights[f"{local}.{port}"] = np.array(array, np.float32, order="C")
@@ -100,9 +96,9 @@ class NetText:
             self.weights[f"{module}.b"] = np.array(bias, np.float32, order="C").reshape(-1)
             text = f"{operand} -> linear({units}) as {module}"
         else:  # the same layer again
-            del self.weights[f"{module}.W"]
+            del self.weights[f"{module}.W"], self._members[module]
             text = f"{operand} -> {known}"
-        self.statements[-1] = _Statement(last.names, text, last.level)
+        self.statements[-1] = replace(last, parts=(text,))
         return True
 
     def fresh(self, wanted: str) -> str:
@@ -112,32 +108,38 @@ class NetText:
         if len(several) == 1 and several[0].level == ATOM and several[0].text.isidentifier():
             return several
         names = tuple(self.names.new(self.hint) for _ in several)
-        self.statements.append(_Statement(names, several[0].text, several[0].level))
+        self.statements.append(Statement(names, (several[0].text,), several[0].level, self.scope))
         return tuple(Term(name, term.type) for name, term in zip(names, several, strict=True))
 
-    def lines(self, name: str) -> Iterator[str]:
-        yield f"net {name}() {{"
-        yield from self.inputs
-        yield from self.parameters
-        yield from map(str, self._chained())
-        yield from self.outputs
-        yield "}"
+    def finished(self, wanted: str) -> tuple[str, dict[str, np.ndarray]]:
+        """The text of the net, and its weights by the paths that they have there."""
+        name = self.names.new(wanted)
+        values = {*self._members, *(line.split()[1].rstrip(":") for line in self.inputs)}
+        values.update(name for statement in self.statements for name in statement.names)
+        statements = [parsed(s, values) for s in self.statements]
+        results = frozenset(word for line in self.outputs for word in _WORD.findall(line) if word in values)
+        places = {word: k for k, s in reversed([*enumerate(self.statements)]) for word in _WORD.findall(s.text)}
+        members = sorted(self._members.values(), key=lambda member: places.get(member.name, -1))
+        net = Body(name, statements, members, [Instance([member.name for member in members])], results)
+        tidied(net)
+        blocks = Blocks(net, self.names).find()
+        paths = final_names(net, net.instances[0])
+        weights = {".".join([paths[head], *rest]): w for (head, *rest), w in _by_parts(self.weights)}
+        body = [*self.inputs, *net.declarations(), *map(str, chained(net.statements, results)), *self.outputs]
+        texts = ["\n".join(block.lines()) for block in blocks] + ["\n".join([f"net {name}() {{", *body, "}"])]
+        return format_source(Source(name, "\n\n".join(texts) + "\n")), weights
 
-    def _chained(self) -> list[_Statement]:
-        """The statements, where a value that only the next layer of a chain reads has no statement of its own."""
-        uses = Counter(word for text in (*map(str, self.statements), *self.outputs) for word in _WORD.findall(text))
-        result: list[_Statement] = []
-        for statement in self.statements:
-            last = result[-1] if result else None
-            if last is not None and len(last.names) == 1:
-                (value,) = last.names
-                start = f"{value} -> "
-                if uses[value] == 2 and statement.text.startswith(start) and last.level in (0, ATOM):
-                    text = f"{last.text} -> {statement.text.removeprefix(start)}"
-                    result[-1] = _Statement(statement.names, text, 0)
-                    continue
-            result.append(statement)
-        return result
+
+def parts(name: str) -> tuple[str, ...]:
+    """The parts of a layer's name: ``layer1.0.conv1`` has three."""
+    found = [part for part in re.split(r"[^0-9A-Za-z_]+", name) if part]
+    found = found if len(found) > 1 else [part for part in name.split("_") if part]
+    return tuple(found) or ("t",)
+
+
+def _by_parts(weights: Mapping[str, np.ndarray]) -> Iterator[tuple[list[str], np.ndarray]]:
+    for path, array in weights.items():
+        yield path.split("."), array
 
 
 def _identity(array: np.ndarray) -> int:

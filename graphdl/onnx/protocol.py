@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from graphdl.importing.names import nested
 from graphdl.onnx.folding import RANDOM, plain
 from graphdl.onnx.package import onnx
 from graphdl.onnx.values import Const, UnsupportedNodeError, Value
@@ -44,6 +46,19 @@ def is_known(node: Any, inputs: Sequence[Value | Const | None]) -> bool:
     if any(isinstance(found, Value) for found in inputs) or node.op_type in RANDOM:
         return False
     return not any(attribute.type in (5, 10) for attribute in node.attribute)
+
+
+def scope_of(node: Any) -> tuple[str, ...] | None:
+    """The module of PyTorch to which a node belongs, as its exporters write it, in parts: layer1, 0, conv1; None if
+    that is not known.
+    """
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = [scope for scope in ast.literal_eval(entry.value)[:-1] if scope]
+            return tuple(scopes[-1].split(".")) if scopes else ()
+    if not node.name.startswith("/"):
+        return None
+    return tuple(part for module in nested(node.name)[:-1] for part in module.split("."))
 
 
 def attributes_of(node: Any) -> dict[str, Any]:

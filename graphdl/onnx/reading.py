@@ -21,7 +21,6 @@ from graphdl.importing import terms
 from graphdl.importing.imported import Imported
 from graphdl.importing.names import simple
 from graphdl.importing.text import NetText
-from graphdl.language.formatter import format_source
 from graphdl.onnx.folding import fold
 from graphdl.onnx.operators import TRANSLATIONS
 from graphdl.onnx.package import onnx
@@ -34,10 +33,10 @@ from graphdl.onnx.protocol import (
     is_known,
     kind_of_element,
     names_read,
+    scope_of,
 )
 from graphdl.onnx.step import Step
 from graphdl.onnx.values import Const, Merged, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
-from graphdl.source import Source
 
 _WRITTEN = 64
 """Known floats of at most as many elements are written out, if they are no initializer; others are parameters."""
@@ -219,11 +218,10 @@ class _Reader:
         if self.complaints:
             found = [Diagnostic("E0903", f"{node}: {reason}") for node, reason in self.complaints.items()]
             raise UnsupportedError(found, self.unknown)
-        local = self.text.names.new(name)
-        text = format_source(Source(name, "\n".join(self.text.lines(local)) + "\n"))
+        text, weights = self.text.finished(name)
         return ImportedGraph(
             text=text,
-            weights=self.text.weights,
+            weights=weights,
             batched=self.lead is not None,
             inputs=self.inputs,
             outputs={key: port for key, port in outputs.items() if port is not None},
@@ -310,7 +308,7 @@ class _Reader:
         inputs = [scope.find(name) if name else None for name in node.input]
         if any(found is None for found, name in zip(inputs, node.input, strict=True) if name):
             return  # the reason is told already
-        self.text.hint = simple(node.output[0])
+        self.text.hint, self.text.scope = simple(node.output[0]), scope_of(node)
         results = self._results(node, inputs, used, scope)
         for name, result in zip(node.output, results, strict=False):
             if not name:
@@ -346,7 +344,8 @@ class _Reader:
         if translate is not None:
             size = self.lead.size if self.lead is not None else None
             alone = [name not in scope.several for name in node.input]
-            step = Step(node.op_type, version, attributes_of(node), inputs, used, self.text, alone, size)
+            module = ".".join(scope_of(node) or ())
+            step = Step(node.op_type, module, version, attributes_of(node), inputs, used, self.text, alone, size)
             results = translate(step)
             if results is not NotImplemented:
                 return results if isinstance(results, tuple | list) else [results]

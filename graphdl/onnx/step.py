@@ -47,9 +47,12 @@ FLOAT, INT64, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(bool)
 
 @dataclass(frozen=True)
 class Step:
-    """A node. ``inputs`` has None for inputs that are left out; ``version`` is that of the operator set."""
+    """A node. ``scope`` is the module to which it belongs, if that is known. ``inputs`` has None for inputs that are
+    left out; ``version`` is that of the operator set.
+    """
 
     op: str
+    scope: str
     version: int
     attributes: Mapping[str, Any]
     inputs: Sequence[Value | Const | None]

@@ -89,7 +89,7 @@ def _convolved(step: Step, primitive: str, layer: str, w: Const, channels: int, 
         named = {**hypers} if bias is not None else {**hypers, "bias": False}
         applied = block(f"{layer}{_SUFFIX[len(kernel)]}", x, kind.shape, channels, _compact(kernel), **named)
         weights = {"W": filters} if bias is None else {"W": filters, "b": bias.known}
-        term = step.writer.layer(applied, layer_name(w), weights)
+        term = step.writer.layer(applied, layer_name(step, w), weights)
         return _images_like(value, step.keep(term) if value.batch is None else term)
     # the images are groups of one larger image, with the same filters for each
     merged = terms.reshape(value.term, (count * shape[0], *shape[1:]))
@@ -229,7 +229,7 @@ def _batch_normalization(step: Step) -> Value:
         applied = block("batchnorm", value.term, value.term.shape, **hypers)
         first = given[0]
         assert isinstance(first, Const)
-        return value.with_term(step.writer.layer(applied, layer_name(first), weights))
+        return value.with_term(step.writer.layer(applied, layer_name(step, first), weights))
     rest = value.rank - 2
     column = [-1, *[1] * rest]
     gamma, beta, mean, variance = (_column(step.value(k), column) for k in range(1, 5))
@@ -252,7 +252,7 @@ def _instance_normalization(step: Step) -> Value:
         hypers = {} if np.isclose(epsilon, 1e-5) else {"epsilon": epsilon}
         applied = block("instancenorm", value.term, value.term.shape, **hypers, affine=True)
         weights = {"gamma": scale.known, "beta": shift.known}
-        return value.with_term(step.writer.layer(applied, layer_name(scale), weights))
+        return value.with_term(step.writer.layer(applied, layer_name(step, scale), weights))
     x, axes = value.term, list(range(lead, value.term.rank))
     d = step.keep(x - call("mean", x, axis=axes, keep=True))
     normal = d / call("sqrt", call("mean", d * d, axis=axes, keep=True) + epsilon)
@@ -284,7 +284,7 @@ def _layer_normalization(step: Step) -> Any:
     weights = {"gamma": scale.known.reshape(-1)}
     if isinstance(shift, Const) and not rms:
         weights["beta"] = shift.known.reshape(-1)
-    return value.with_term(step.writer.layer(applied, layer_name(scale), weights))
+    return value.with_term(step.writer.layer(applied, layer_name(step, scale), weights))
 
 
 def _response_normalization(step: Step) -> Value:

@@ -31,7 +31,7 @@ def _gemm(step: Step) -> Value:
         assert isinstance(b, Const)
         matrix = b.known.T if step.attribute("transB", 0) else b.known
         if c is None or (isinstance(c, Const) and c.array.size == matrix.shape[1]):
-            return _dense(step, a, b, matrix, c if isinstance(c, Const) else None, layer_name(b))
+            return _dense(step, a, b, matrix, c if isinstance(c, Const) else None, layer_name(step, b))
     if a.batch not in (None, 0) or (a.batch == 0 and step.attribute("transA", 0)):
         raise MixesExamplesError
     right = step.value(1)
@@ -48,9 +48,13 @@ def _gemm(step: Step) -> Value:
     return Value(with_element(total, a.kind), a.kind, like.batch, like.merged)
 
 
-def layer_name(weight: Const) -> str:
-    """A name for the module of a weight: ``layer1.0.conv1.weight`` belongs to ``layer1.0.conv1``."""
+def layer_name(step: Step, weight: Const) -> str:
+    """A name for the module of a weight: ``layer1.0.conv1.weight`` belongs to ``layer1.0.conv1``. A weight that the
+    exporter has computed has no name of its own, but its node may have one.
+    """
     name = weight.name or "layer"
+    if step.scope and (name.startswith(("onnx::", "/", "val_")) or name == "layer"):
+        return step.scope
     head, dot, tail = name.rpartition(".")
     return head if dot and tail in ("weight", "W", "w", "kernel") else name
 
@@ -65,7 +69,7 @@ def _is_layer(step: Step, a: Value, b: Value | Const, c: Value | Const | None) -
 def _matmul(step: Step) -> Value:
     a, known = step.value(0), step.source(1)
     if isinstance(known, Const) and known.array.ndim == 2 and _is_layer(step, a, known, None) and a.term.rank:
-        return _dense(step, a, known, known.known, None, layer_name(known))
+        return _dense(step, a, known, known.known, None, layer_name(step, known))
     return product(a, step.value(1), a.kind)
 
 

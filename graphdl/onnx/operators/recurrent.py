@@ -40,7 +40,7 @@ def _directions(step: Step, units: int) -> list[_Direction]:
     bias = step.constant(3) if step.has(3) else np.zeros((len(w), 2 * gates * units), np.float32)
     peepholes = step.constant(7) if step.op == "LSTM" and step.has(7) else None
     source = step.source(1)
-    name = layer_name(source) if isinstance(source, Const) and source.name else step.op.lower()
+    name = layer_name(step, source) if isinstance(source, Const) and source.name else step.op.lower()
     way = str(step.attribute("direction", "forward"))
 
     def ordered(array: np.ndarray) -> np.ndarray:
