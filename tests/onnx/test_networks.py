@@ -55,7 +55,7 @@ def network(name: str) -> tuple[nn.Module, torch.Tensor, ImportedGraph]:
     build, inputs = NETS[name]
     net, x = build().eval(), inputs()
     for parameter in net.parameters():  # equal layers, as those of an encoder, would be exported as one
-        parameter.data += 0.1 * torch.randn_like(parameter)
+        parameter.data += 0.02 * torch.randn_like(parameter)
     return net, x, imported(name, net, x)
 
 
@@ -71,7 +71,7 @@ def test_a_network_agrees_with_pytorch_and_trains(name: str) -> None:
 
     shape = ", ".join(map(str, want.shape[1:]))
     text = graph.text.removesuffix("}\n") + f"input target: [{shape}]\nloss mse(y, target)\n}}\n"
-    trained = graphdl.loads(text + "train {\noptimizer sgd(lr = 0.02)\n}\n")
+    trained = graphdl.loads(text + "train {\noptimizer adam(lr = 1e-3)\n}\n")
     for path, array in graph.weights.items():
         (trained.states if path in trained.states else trained.parameters)[path] = array
     trainer = trained.trainer(batch=len(x))
@@ -141,7 +141,7 @@ def test_weights_are_found_by_the_names_that_they_had() -> None:
 def test_a_repeated_layer_counts_from_the_first_one() -> None:
     net = Encoder(4).eval()
     for parameter in net.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
+        parameter.data += 0.02 * torch.randn_like(parameter)
     graph = imported("small", net, torch.randint(0, 20, (2, 7)))
     assert "repeat 4 { layer as encoder_layers_0 }" in graph.text
     for k, place in enumerate(["0", "0_2", "0_3", "0_4"]):
