@@ -29,11 +29,11 @@ def command(stdio: bool) -> None:
 def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
     """The calls that may follow the words of a train section."""
     from graphdl.data.augmentations import AUGMENTATIONS
-    from graphdl.data.catalog import DATA_SETS
+    from graphdl.data.catalog import COMPLETE
     from graphdl.training.optimizers import OPTIMIZERS
     from graphdl.training.schedules import SCHEDULES
 
-    return {"data": DATA_SETS, "augment": AUGMENTATIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+    return {"data": COMPLETE, "augment": AUGMENTATIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
 def _complaints(graph: ModuleGraph) -> list[Diagnostic]:

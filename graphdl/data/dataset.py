@@ -215,6 +215,8 @@ class DataSet:
     """The setting in the model file."""
     files: Sequence[Path] = ()
     """The files that were read."""
+    warnings: Sequence[Diagnostic] = ()
+    """What a user who trains on the data should know."""
     is_divided: bool = False
     """Whether the loader itself has made the split ``validation`` that the setting asks for."""
 

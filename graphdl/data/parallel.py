@@ -15,7 +15,7 @@ from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Lines, lines_of, sequences, writings
 from graphdl.data.texts import read_text
 from graphdl.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Unit, Vocabulary, Writing, vocabulary
-from graphdl.diagnostics import ModelError
+from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
 
 _BYTES_PER_CHARACTER = 16
@@ -62,6 +62,7 @@ def pairs(
         "next": target,
     }
     made_splits = {}
+    warnings = []
     for name, each in splits.items():
         fitting = each.rows[
             (each.sides[0].lengths[each.rows] <= longest[0]) & (each.sides[1].lengths[each.rows] < longest[1])
@@ -72,6 +73,17 @@ def pairs(
                 f"the split '{name}' of {each.origin.path} has no pair of at most {longest[0]} and {longest[1] - 1} "
                 f"{'words' if unit == 'word' else 'characters'}",
                 argument="length",
+            )
+        if len(fitting) < len(each.rows):
+            longest_here = [_longest([each], side) + side for side in (0, 1)]
+            warnings.append(
+                Diagnostic(
+                    "W0702",
+                    f"{len(each.rows) - len(fitting):,} of the {len(each.rows):,} pairs of the split '{name}' are "
+                    "longer than 'length' and left out",
+                    request.span("length"),
+                    help=f"length = {longest_here} holds them all",
+                )
             )
         made_splits[name] = Split(
             name,
@@ -87,6 +99,7 @@ def pairs(
         writings=ways,
         span=request.setting.span,
         files=paths,
+        warnings=warnings,
         is_divided=True,
     )
 

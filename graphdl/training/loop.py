@@ -240,6 +240,8 @@ class _StageRun:
         self.interrupts = interrupts
         network = self.network = training.network
         dataset = training.load_data(stage)
+        for warning in dataset.warnings:
+            training.warn(warning)
         restored = training.take_restored()
         self.trainer = trainer_of(network, stage, memory=training.memory, begins=not restored)
         common: dict[str, Any] = {

@@ -56,6 +56,13 @@ def test_two_files_small_vocabularies_and_the_numbers_of_a_run(read, tmp_path):
     assert dataset.class_names["target"] == ("<pad>", "<unknown>", "<begin>", "<end>", "y")
     # The second pair of the test is longer than the net's input: it is left out.
     assert rows(dataset.splits["test"])["source"] == [[2, 1, 0]]
+    (warning,) = dataset.warnings
+    assert warning.message == "1 of the 2 pairs of the split 'test' are longer than 'length' and left out"
+    assert (warning.code, warning.help, warning.span.text[:8]) == (
+        "W0702",
+        "length = [4, 2] holds them all",
+        "length =",
+    )
     assert rows(dataset.splits["train"])["next"] == [[1, 3, 0, 0], [4, 4, 3, 0]]
     known = Known({"source": ["<pad>", "<unknown>", "z", "b"], "target": dataset.class_names["target"]})
     assert rows(read("pairs", ["a.en.gz", "a.fr.gz"], known=known, test=files["test"]).splits["test"])["source"] == [

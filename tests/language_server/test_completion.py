@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphdl.data.augmentations import AUGMENTATIONS
-from graphdl.data.catalog import DATA_SETS
+from graphdl.data.catalog import COMPLETE, DATA_SETS
 from graphdl.graph.train import WORDS
 from graphdl.language.expansion.files import read_source
 from graphdl.language_server.analysis import Analysis
@@ -18,7 +18,7 @@ from graphdl.training.optimizers import OPTIMIZERS
 from graphdl.training.schedules import SCHEDULES
 
 CURSOR = "‸"
-SETTINGS = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "data": DATA_SETS, "augment": AUGMENTATIONS}
+SETTINGS = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "data": COMPLETE, "augment": AUGMENTATIONS}
 FILE = """let depth = 3
 
 block pair(width, scale = 2): a: [n], b: [n] -> y: [width] {
@@ -143,6 +143,8 @@ def test_words_and_settings_of_a_train_section() -> None:
     assert set(AUGMENTATIONS) <= set(offered(training="augment flip, ‸"))
     assert {"lr =", "momentum ="} <= set(offered(training="optimizer sgd(‸"))
     assert "lr =" not in offered(training="optimizer sgd(lr = 0.1, ‸")
+    assert {"file =", "vocabulary =", "validation =", "group ="} <= set(offered(training="data pairs(‸"))
+    assert {"dir =", "blocks =", "limit ="} <= set(offered(training='data catalog("a.jsonl", image = "file", ‸'))
     assert {"every =", "factor ="} <= set(offered(training="schedule step(‸"))
 
 

@@ -8,8 +8,10 @@ happen only in that function, because ``graphdl check`` reads settings, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from graphdl.data.arguments import Declared, named
@@ -24,8 +26,38 @@ DATA_SETS: Mapping[str, Callable[..., Loader]] = Declared(__name__, __path__, wi
 """Maps a name after ``data`` to its declaration. Its parameters after the first are the arguments."""
 
 
-COMMON = ("validation", "limit", "group", "blocks")
-"""The arguments that every data set takes."""
+COMMON: Mapping[str, Any] = {"validation": 0.0, "limit": LIMIT, "group": None, "blocks": None}
+"""The arguments that every data set takes, with their defaults."""
+
+
+class _WithCommon(Mapping[str, Callable[..., Loader]]):
+    """The declarations, with the arguments that every data set takes in their signatures, for editors."""
+
+    def __getitem__(self, name: str) -> Callable[..., Loader]:
+        make = DATA_SETS[name]
+
+        @wraps(make)
+        def complete(*arguments: Any, **keywords: Any) -> Loader:
+            return make(*arguments, **keywords)
+
+        signature = inspect.signature(make)
+        own = list(signature.parameters.values())
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value) for key, value in COMMON.items()
+        ]
+        others = [own.pop()] if own[-1].kind is inspect.Parameter.VAR_KEYWORD else []
+        complete.__signature__ = signature.replace(parameters=[*own, *common, *others])  # type: ignore[attr-defined]
+        return complete
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(DATA_SETS)
+
+    def __len__(self) -> int:
+        return len(DATA_SETS)
+
+
+COMPLETE: Mapping[str, Callable[..., Loader]] = _WithCommon()
+"""``DATA_SETS`` with all arguments of each data set in its signature."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +83,7 @@ def data_set(setting: Setting) -> Chosen:
     """
     call = SettingCall(setting)
     make = named(call, DATA_SETS, "E0701", "data set")
-    arguments = bind(call, make, extra=COMMON)
+    arguments = bind(call, make, extra=list(COMMON))
     fraction: Any = setting.keywords.get("validation", 0.0)
     if not fits(fraction, float) or not 0 <= fraction < 1:
         raise call.error(

@@ -30,10 +30,10 @@ def pairs(
     or it is a list of two files, whose lines belong together. ``target`` begins with a mark, and ``next`` ends with
     one. Behind its end each is filled up: ``source_length`` and ``target_length`` are the numbers of tokens (those of
     ``next``), and ``source_mask`` bool[S] and ``target_mask`` bool[T] are true for these. ``length`` is S, T or both,
-    by default those of the longest texts; longer pairs are left out. ``unit`` and ``lower`` are those of ``text``. Both
-    vocabularies are made of the training split; ``vocabulary`` is the greatest number of entries, or one for each side.
-    The entries begin with ``<pad>``, ``<unknown>``, and for the target ``<begin>`` and ``<end>``. ``test`` is the
-    fraction of the pairs in the test split, or its file or files. A run stores the vocabularies.
+    by default those of the longest texts; longer pairs are left out, with a warning. ``unit`` and ``lower`` are those
+    of ``text``. Both vocabularies are made of the training split; ``vocabulary`` is the greatest number of entries, or
+    one for each side. The entries begin with ``<pad>``, ``<unknown>``, and for the target ``<begin>`` and ``<end>``.
+    ``test`` is the fraction of the pairs in the test split, or its file or files. A run stores the vocabularies.
     """
     one_of(call, "unit", unit, ("char", "word"))
     if isinstance(file, list) and len(file) != 2:
