@@ -13,6 +13,7 @@ TWINS = {
     "selus": ("g -> selu", lambda x, p: functional.selu(x)),
     "gelus": ("g -> gelu", lambda x, p: functional.gelu(x)),
     "approximate": ('g -> gelu(form = "tanh")', lambda x, p: functional.gelu(x, approximate="tanh")),
+    "swishes": ("g -> swish", lambda x, p: functional.silu(x)),
     "mishes": ("g -> mish", lambda x, p: functional.mish(x)),
     "soft_sign": ("g -> softsign", lambda x, p: functional.softsign(x)),
     "log_sigmoids": ("g -> log_sigmoid", lambda x, p: functional.logsigmoid(x)),

@@ -51,6 +51,16 @@ TWINS = {
         "smooth_l1(g, z, beta = 0.7)",
         lambda g, z, label: f.smooth_l1_loss(g, z, beta=0.7, **PER_POSITION).mean((1, 2)),
     ),
+    "logits": (
+        "binary_cross_entropy(g, sigmoid(z))",
+        lambda g, z, label: f.binary_cross_entropy_with_logits(g, z.sigmoid(), **PER_POSITION).mean((1, 2)),
+    ),
+    "squares": ("mse(g, z)", lambda g, z, label: f.mse_loss(g, z, **PER_POSITION).mean((1, 2))),
+    "lengths": ("mae(g, z)", lambda g, z, label: f.l1_loss(g, z, **PER_POSITION).mean((1, 2))),
+    "robust": (
+        "huber(g, z, delta = 0.7)",
+        lambda g, z, label: f.huber_loss(g, z, delta=0.7, **PER_POSITION).mean((1, 2)),
+    ),
     "hinges": ("hinge(g, sign(z))", lambda g, z, label: (1 - g * z.sign()).clamp(min=0).mean((1, 2))),
     "margins": (
         "multi_margin(g, label, margin = 0.7)",
