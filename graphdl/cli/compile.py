@@ -92,6 +92,10 @@ def _plan(program: Program) -> str:
         ("  variables", size(variables)),
         ("  intermediate", f"{size(program.arena_bytes)} ({size(program.live_bytes)} alive at once)"),
     ]
+    narrow = [block for block in program.arena_blocks if block.form]
+    if narrow:
+        saved = size(sum(block.nbytes for block in narrow))
+        rows.append((f"  in {narrow[0].form}", f"{len(narrow)} tensors of {saved}, which saves as much"))
     again = [launch for launch in program.launches if launch.again]
     if again:
         flops = sum(launch.flops * launch.times for launch in again)

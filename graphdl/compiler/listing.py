@@ -94,7 +94,7 @@ def memory(program: Program) -> str:
     for block in sorted(program.arena_blocks, key=lambda block: (block.first, block.offset)):
         lines.append(
             f"  {block.offset:>12,} to {block.offset + block.nbytes:>12,}  launches {block.first} to {block.last}"
-            f"  {block.label}"
+            f"  {block.label}" + (f"  in {block.form}" if block.form else "")
         )
     for kind in ("variables", "feeds", "fetches"):
         slots = getattr(program, kind)

@@ -96,7 +96,7 @@ def _in_arena(
     launch = _launch_numbers([*setup, *groups])
     launch += launch[-1:]
     made = {
-        t: ArenaBlock(offset, bytes_of(t), launch[begin][0], launch[end][1], label_of([t]))
+        t: ArenaBlock(offset, bytes_of(t), launch[begin][0], launch[end][1], label_of([t]), t.stored.precision)
         for (t, (begin, end)), offset in zip(lives.items(), offsets, strict=True)
     }
     return {t: made[owner[t]] for t in owner}, size

@@ -24,7 +24,7 @@ from graphdl.operators.kernels.family import Prepared
 from graphdl.operators.reduction import Reduction
 from graphdl.operators.tensor import Feed, Given, Part, Source, Template, Tensor, topological
 
-FORMS: Mapping[str, Stored] = {"float32": FLOAT32, "half": FLOAT16, "bfloat16": BFLOAT16}
+FORMS: Mapping[str, Stored] = {"float32": FLOAT32, **{form.precision: form for form in (FLOAT16, BFLOAT16)}}
 """The form in memory for each value of ``precision`` in a train section."""
 
 

@@ -215,6 +215,8 @@ class ArenaBlock:
     first: int
     last: int
     label: str
+    form: str = ""
+    """The precision of the elements, if it is one of 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ class Stored:
     source: str = ""
     """The file of ``opencl/`` with the macros that read and write the form, for one that kernels compute with as
     floats."""
+    precision: str = ""
+    """The word after ``precision`` in a train section that chooses the form; empty for the form of an element type."""
 
     @property
     def register(self) -> str:
@@ -57,9 +59,9 @@ class Stored:
 FLOAT32 = Stored("float", 4, "float32")
 INT32 = Stored("int", 4, "int32")
 BYTE = Stored("uchar", 1, "uint8")
-FLOAT16 = Stored("half", 2, "float16", "halves.cl")
+FLOAT16 = Stored("half", 2, "float16", "halves.cl", "half")
 """IEEE binary16: 11 bits of precision, magnitudes from 6e-8 to 65504."""
-BFLOAT16 = Stored("ushort", 2, "uint16", "halves.cl")
+BFLOAT16 = Stored("ushort", 2, "uint16", "halves.cl", "bfloat16")
 """The upper half of a float: 8 bits of precision and a float's range."""
 
 

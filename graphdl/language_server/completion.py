@@ -225,6 +225,8 @@ def _in_train(analysis: Analysis, context: Context, settings: Settings) -> Itera
         signature = signatures.of_setting(name, make)
         snippet = f"{name}($1)" if signature.parameters else name
         yield Item(name, "setting", 0, signature.label, signature.documentation, snippet)
+    if kind == "word" and len(context.statement) == 1:
+        yield from (Item(name, "setting", 0, word) for name in WORDS[word].known)
     if graph is None:
         return
     if kind == "losses":

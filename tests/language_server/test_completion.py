@@ -137,6 +137,7 @@ def test_words_and_settings_of_a_train_section() -> None:
     assert set(offered(training="‸")) == {*WORDS, "turn"}
     assert {"min", "max"} <= set(offered(training="best ‸"))
     assert "c1.*" in offered(training="rate ‸")
+    assert {"float32", "half", "bfloat16"} <= set(offered(training="precision ‸"))
     assert offered(training="b‸")["batch"].snippet == "batch $0"
     assert set(OPTIMIZERS) <= set(offered(training="optimizer ‸"))
     assert set(DATA_SETS) <= set(offered(training="data ‸"))

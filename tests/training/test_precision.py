@@ -12,6 +12,7 @@ import pytest
 from nets import DIGITS
 
 import graphdl
+from graphdl.compiler import listing
 from graphdl.compiler.build import build
 from graphdl.compiler.precision import FORMS
 from graphdl.compiler.program import Target
@@ -123,6 +124,8 @@ def test_gradients_are_those_of_float32_up_to_the_rounding(precision: str, text:
     if text is CONVOLUTIONS:  # what enters or leaves a loop keeps its form, which is most of the other net
         bytes_of = [each.compile(batch=6, training=True).arena_bytes for each in (exact, made)]
         assert bytes_of[1] < 0.75 * bytes_of[0]
+        plan = listing.memory(made.compile(batch=6, training=True))
+        assert sum(line.endswith(f" in {precision}") for line in plan.splitlines()) > 5
 
 
 SMALL = """
