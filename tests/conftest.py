@@ -87,6 +87,7 @@ LONG = re.compile(
             r"runtime/test_tuning.py::test_the_numbers_of_a_model_stay",
             r"tools/test_bench.py::test_(a_contestant|the_command)",
             r"tools/test_bench_peers.py::test_twins_compute_the_same",
+            r"tools/test_record.py",
             r"tools/test_tables.py::test_a_net_is_tuned",
             r"tools/test_fuzz.py::test_some_inputs",
             r"test_net.py::test_a_net_from_python_trains_as_the_one_of_the_file\[text1",

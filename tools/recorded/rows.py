@@ -1,0 +1,7 @@
+"""All rows, in the order of the gallery."""
+
+from __future__ import annotations
+
+from recorded import generative, history, vision
+
+ROWS = history.ROWS | vision.ROWS | generative.ROWS
