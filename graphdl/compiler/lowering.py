@@ -140,7 +140,7 @@ class _Lowering:
             for state, start in zip(body.states, starts, strict=True)
         ]
         length = sequences[0].type.shape[0]
-        unrolls = worth_unrolling(body, length) if self.unrolled is None else self.unrolled
+        unrolls = (not body.recompute and worth_unrolling(body, length)) if self.unrolled is None else self.unrolled
         run = self.unroll if unrolls else self.loop
         return run(body, length, sequences, first, captured, step)
 
@@ -198,7 +198,8 @@ class _Lowering:
         leaves = [values[state] for state in body.states]
         self.run(body.nodes, _number_of_step(step, length, number))
         states = map(State, leaves, first, self._following(body))
-        run = LoopBuilder(length, False, items, list(states), invariants, [values[value] for value in body.emitted])
+        wanted = [values[value] for value in body.emitted]
+        run = LoopBuilder(length, False, items, list(states), invariants, wanted, recompute=body.recompute)
         emitted = [run.sequence(place) for place in range(len(body.emitted))]
         stacked = [_steps_first(x) if value.batched else x for x, value in zip(emitted, body.emitted, strict=True)]
         return (*stacked, *(run.last(k) for k in range(len(leaves))))

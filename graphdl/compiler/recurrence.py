@@ -8,6 +8,9 @@ The reverse of a loop is a loop in the other direction. It reads the states, and
 reductions of the first loop, which the first loop stores. The elementwise steps between them are recomputed. The
 gradient of a matrix by which all steps multiply is one product after the loop, over the values of all steps.
 
+A loop with ``recompute`` keeps nothing of a step but its results. What depends on the step stays in the loop, and the
+reverse loop computes the whole step again from the items and the states between the steps.
+
 The first dimension of a sequence runs over the steps, in the same order for both directions.
 """
 
@@ -74,6 +77,8 @@ class Loop(Operation):
 
     count: int
     backwards: bool
+    recompute: bool
+    """Whether the reverse loop computes each step again, so that no value of the body is stored for it."""
     items: tuple[Tensor, ...]
     states: tuple[Tensor, ...]
     invariants: tuple[Tensor, ...]
@@ -134,10 +139,12 @@ class LoopBuilder:
         states: Sequence[State],
         invariants: Mapping[Tensor, Tensor],
         wanted: Sequence[Tensor],
+        *,
+        recompute: bool = False,
     ) -> None:
         """``items`` and ``invariants`` map leaves of the body to the sequences and the tensors outside that they
         represent. ``wanted`` are the values of the body that ``sequence`` and ``total`` take by their place in it."""
-        self.count = count
+        self.count, self.recompute = count, recompute
         self.items, self.invariants = dict(items), dict(invariants)
         self.state_leaves = [state.leaf for state in states]
         results = [*(state.following for state in states), *wanted]
@@ -145,7 +152,7 @@ class LoopBuilder:
         self.following, self.wanted = results[: len(states)], results[len(states) :]
         self._classify(results)
         loop = Loop(
-            count, backwards, tuple(self.items), tuple(self.state_leaves), tuple(self.invariants),
+            count, backwards, recompute, tuple(self.items), tuple(self.state_leaves), tuple(self.invariants),
             tuple(self.following), tuple(self.order),
         )  # fmt: skip
         inputs = (*self.items.values(), *(state.start for state in states), *self.invariants.values())
@@ -160,8 +167,9 @@ class LoopBuilder:
             if isinstance(tensor.operation, Feed | Read | Given) and tensor not in self.leaves:
                 self.invariants[tensor] = tensor
                 self.leaves.add(tensor)
-        self.moving = self._made_of(self.state_leaves)
         self.varying = self._made_of([*self.items, *self.state_leaves])
+        self.moving = self.varying if self.recompute else self._made_of(self.state_leaves)
+        """The values that are computed in the loop: those that depend on the states, or on the step."""
         self.heavy = self._made_of(t for t in self.order if t not in self.leaves and _is_heavy(t))
 
     def _made_of(self, sources: Iterable[Tensor]) -> set[Tensor]:
@@ -177,7 +185,7 @@ class LoopBuilder:
         self._known = {}
         places: dict[Tensor, Tensor] = {}
         for tensor in self.order:
-            if tensor in self.leaves or (self.state_leaves and tensor not in self.moving):
+            if tensor in self.leaves or ((self.state_leaves or self.recompute) and tensor not in self.moving):
                 continue
             for x in tensor.inputs:
                 for point in self._points(x):
@@ -263,7 +271,8 @@ class LoopBuilder:
         needs no further product or reduction. Views of one tensor are not included: they are applied to that tensor at
         all steps.
         """
-        needed = {t for t in topological(self.following, self.leaves) if t in self.moving}
+        ends = [*self.following, *(self.wanted if self.recompute else ())]
+        needed = {t for t in topological(ends, self.leaves) if t in self.moving}
         after = (t for t in self.order if t not in needed and t not in self.leaves and _is_heavy(t))
         heavy = self._made_of(after)
         inside = needed | (self.moving - heavy)
@@ -292,6 +301,8 @@ class LoopBuilder:
             summed = operation.batched_sum(tensor, [self.outside(x) for x in tensor.inputs], self.count)
             if summed is not None:
                 return summed
+        if self.recompute:
+            return None
         outside = self.outside(tensor)
         if isinstance(outside.operation, Part) and outside.size > MOST_KEPT:
             return None
@@ -387,10 +398,10 @@ class _Reverse:
     def _gradients(
         self, order: Sequence[int], states: Sequence[State], slopes: Mapping[Tensor, Tensor]
     ) -> list[Tensor | None]:
-        loop, count = self.loop, self.loop.count
+        loop = self.loop
         outer = dict(zip(loop.leaves, self.whole.inputs, strict=True))
         given_outside = {x: outer[x] for x in loop.invariants}
-        run = LoopBuilder(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
+        run = self._builder(states, given_outside, slopes)
         places = {leaf: place for place, leaf in enumerate(slopes)}
         totals = {x: run.total(places[x]) for x in loop.invariants if x in places}
         if None in totals.values():
@@ -403,7 +414,7 @@ class _Reverse:
                     for x, sum_ in zip(summed, accumulators, strict=True)
                 ),
             ]
-            run = LoopBuilder(count, not loop.backwards, self.items, states, given_outside, list(slopes.values()))
+            run = self._builder(states, given_outside, slopes)
             totals = {x: run.total(places[x]) for x in totals if x not in summed}
             totals |= {x: run.last(len(order) + k) for k, x in enumerate(summed)}
         starts: dict[Tensor, Tensor] = {}
@@ -416,6 +427,13 @@ class _Reverse:
         gradients = {**sequences, **starts, **totals}
         return [gradients.get(x) for x in loop.leaves]
 
+    def _builder(
+        self, states: Sequence[State], invariants: Mapping[Tensor, Tensor], slopes: Mapping[Tensor, Tensor]
+    ) -> LoopBuilder:
+        loop, wanted = self.loop, list(slopes.values())
+        backwards, again = not loop.backwards, loop.recompute
+        return LoopBuilder(loop.count, backwards, self.items, states, invariants, wanted, recompute=again)
+
     def _item(self, sequence: Tensor) -> Tensor:
         leaf = given(sequence.shape[1:], sequence.element)
         self.items[leaf] = sequence
@@ -427,7 +445,7 @@ class _Reverse:
         body = set(loop.values)
         own = [x for x in topological(results, body) if x not in body]
         read = {x for tensor in own for x in tensor.inputs if x in body} | (body & set(results))
-        stored = {x: self._item(self._sequence(x)) for x in self._stored(read)}
+        stored = {} if loop.recompute else {x: self._item(self._sequence(x)) for x in self._stored(read)}
         made = substituted(results, stored, loop.leaves)
         for x in topological(made, set(loop.leaves)):
             if x in loop.items:

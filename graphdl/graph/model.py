@@ -124,3 +124,6 @@ class ScanBody:
     captured: list[Value]
     next_states: list[Value]
     emitted: list[Value]
+    recompute: bool = False
+    """Whether the steps run one after the other, and nothing of a step is kept but its results: the reverse pass
+    computes the step again."""

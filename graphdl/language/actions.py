@@ -400,11 +400,19 @@ class Actions:
         return syntax.Repeat(self.span(start, end), count, body)
 
     def scan(
-        self, start: int, end: int, *parts: syntax.ScanSequence | syntax.ScanState | list[Statement] | Token
+        self,
+        start: int,
+        end: int,
+        _scan: Token,
+        word: Token | None,
+        *parts: syntax.ScanSequence | syntax.ScanState | list[Statement] | Token,
     ) -> syntax.Scan:
+        if word is not None and word.text != "recompute":
+            message = f"after `scan` comes an item, a state or the word `recompute`, not `{word.text}`"
+            self.report("E0107", message, self.of(word), help="write `scan item in sequence, state = start { ... }`")
         bindings = tuple(part for part in parts if isinstance(part, syntax.ScanSequence | syntax.ScanState))
         body = tuple(statement for part in parts if isinstance(part, list) for statement in part)
-        return syntax.Scan(self.span(start, end), bindings, body)
+        return syntax.Scan(self.span(start, end), bindings, body, word is not None)
 
     def scan_sequence(self, start: int, end: int, name: Token, _in: Token, sequence: Expression) -> syntax.ScanSequence:
         return syntax.ScanSequence(self.span(start, end), name.text, sequence)

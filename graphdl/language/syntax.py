@@ -157,8 +157,11 @@ class ScanState(Syntax):
 
 @dataclass(frozen=True, eq=False)
 class Scan(Syntax):
+    """``scan item in sequence, state = start { body }``; with ``recompute`` after ``scan``, ``recompute`` is true."""
+
     bindings: tuple[ScanSequence | ScanState, ...]
     body: tuple[Statement, ...]
+    recompute: bool
 
 
 Expression = (

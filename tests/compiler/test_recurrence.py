@@ -304,6 +304,44 @@ def test_what_is_summed_in_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     on_host({"summed": model(text)}, CPU, tmp_path)
 
 
+RECOMPUTED = """
+    input x: [LENGTH, 6, 4]
+    input n: [3]
+    param k: [6, 4] = normal(0, 1)
+    param s: [] = 0.7
+    y, row, h = scan recompute q in x, h = ones([4]) {
+        w = softmax(q @ transpose(k) * s + n[0])
+        z = (w -> dropout(0.3)) @ k + h
+        h = tanh(mean(z, axis = 0) -> linear(4))
+        emit z, w[0]
+    }
+    output y
+    loss mean(y * y) + sum(h * h) + sum(row * row)
+"""
+RECOMPUTED_ALONE = """
+    input x: [LENGTH, 6, 4]
+    param k: [5, 4] = normal(0, 1)
+    y = scan recompute q in x { emit softmax(q @ transpose(k)) @ tanh(k) }
+    output y
+    loss mean(y * y)
+"""
+
+
+def test_steps_that_are_computed_again(tmp_path: Path) -> None:
+    texts = {"states": RECOMPUTED, "alone": RECOMPUTED_ALONE}
+    on_host({name: model(text, length=3) for name, text in texts.items()}, CPU, tmp_path, batch=2)
+
+
+def test_a_loop_that_computes_again_keeps_nothing_of_its_steps() -> None:
+    """Its memory has one more item and one more result for each step, and no product of the step."""
+    text = RECOMPUTED_ALONE.replace("[5, 4]", "[500, 4]")
+    used = [program_of(model(text, length), False, CPU).live_bytes for length in (40, 60)]
+    stored = [program_of(model(text.replace(" recompute", ""), length), False, CPU).live_bytes for length in (40, 60)]
+    item = 3 * 6 * 4 * 4  # of a batch of 3
+    assert used[1] - used[0] <= 20 * item * 6
+    assert stored[1] - stored[0] >= 20 * 3 * 6 * 500 * 4
+
+
 def lowered_loop(net: graphdl.Model, batch: int = 3) -> tuple[ModuleGraph, Lowered]:
     return net.network.training, lower(net.network.training, batch, unrolled=False)
 

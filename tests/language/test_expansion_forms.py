@@ -1,7 +1,7 @@
 """Each form of the language, and what it expands to."""
 
 import pytest
-from expanding import body, graph, operators, shape, shapes_of
+from expanding import body, faults, graph, operators, shape, shapes_of
 
 LINEAR = """
 block linear(units, bias = true): x: [.., n] -> y: [.., units] {
@@ -387,3 +387,25 @@ def test_documentation_reaches_the_graph():
     )
     assert g.documentation == "The net."
     assert g.root.children[0].documentation == "Doubles."
+
+
+OPTIONAL = """
+block shifted(): x: [n], by: [n] = none -> y: [n] {
+    y = x if by == none else x + by
+}
+block outer(): x: [n], by: [n] = none -> y: [n] {
+    y = x -> shifted(by = by)
+}
+"""
+
+
+def test_a_port_without_a_tensor():
+    g = body("output y = x -> outer\noutput z = (x, x) -> outer", inputs="input x: [4]", before=OPTIONAL)
+    assert operators(g) == ["input", "add"]
+    assert [m.inputs for m in g.root.children[0].children] == [[g.inputs["x"]]]
+    assert body("output y = outer(x, by = none)", inputs="input x: [4]", before=OPTIONAL).outputs
+
+
+def test_none_is_no_tensor_of_other_ports():
+    text = "net n() {\n input x: [4]\n output y = lstm(x, 3, x = none)\n}"
+    assert faults(text) == ["E0301 3:28 'x' is an input of 'lstm', a tensor, not none"]

@@ -147,6 +147,26 @@ def test_lstm_takes_its_states():
     assert scan_of(g).inputs[1:3] == (g.inputs["h"], g.inputs["c"])
 
 
+def test_stacked_layers_in_both_directions():
+    text = 'y, h, c = x -> lstm(6, length = n, layers = 2, direction = "both") as m\noutput y; output h; output c'
+    g = body(text, inputs="input x: [7, 3]; input n: int")
+    assert [shape(g, name) for name in "yhc"] == [[7, 12], [4, 6], [4, 6]]
+    found = shapes_of(g)
+    assert [path for path in found if path.endswith("Wx")] == ["m.ahead.Wx", "m.back.Wx", "m.ahead_2.Wx", "m.back_2.Wx"]
+    assert found["m.back.Wx"] == [3, 24]
+    assert found["m.ahead_2.Wx"] == [12, 24]
+
+
+def test_a_direction_that_there_is_not():
+    text = 'net n() {\n input x: [7, 3]\n output y = x -> gru(4, direction = "up")\n}'
+    assert faults(text) == ['E0312 3:18 direction is "forward", "backward" or "both", not "up"']
+
+
+def test_a_scan_that_computes_its_steps_again():
+    assert scan_of(body("y = scan recompute r in x { emit r @ x }\noutput y")).attributes["body"].recompute
+    assert not scan_of(body("y = scan recompute in x { emit recompute @ x }\noutput y")).attributes["body"].recompute
+
+
 @pytest.mark.parametrize(
     ("statement", "complaint"),
     [
@@ -162,6 +182,10 @@ def test_lstm_takes_its_states():
         ("y = scan a in 3 { emit a }", "E0301 3:20 a scan runs over a tensor, not 3"),
         ("y = scan a in x { loss mean(a); emit a }", "E0502 3:24 'loss' stands in a net, not inside a scan"),
         ("emit x", "E0502 3:6 'emit' stands in the body of a scan"),
+        (
+            "y = scan again a in x { emit a }",
+            "E0107 3:15 after `scan` comes an item, a state or the word `recompute`, not `again`",
+        ),
     ],
 )
 def test_complaints(statement, complaint):

@@ -53,6 +53,7 @@ def in_net(text):
         ("a = 1; b = 2", "a = 1\nb = 2"),
         ("a = 1; -b", "a = 1\n; -b"),
         ("h = scan t in x, { emit t }", "h = scan t in x {\n    emit t\n}"),
+        ("h = scan  recompute t in x { emit t }", "h = scan recompute t in x {\n    emit t\n}"),
         ("if a{b=1}else if c{}else{d=2}", "if a {\n    b = 1\n} else if c { } else {\n    d = 2\n}"),
         ("for i,j in[1]{x=i}", "for i, j in [1] {\n    x = i\n}"),
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphdl.graph.model import Value
 from graphdl.graph.numbers import is_numeric
+from graphdl.language import syntax
 from graphdl.language.expansion.faults import Fault
 from graphdl.language.expansion.values import Argument, Definition, Recipe, describe
 from graphdl.source import Span
@@ -42,7 +43,7 @@ def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[
             hypers[name] = argument
         elif isinstance(argument.value, Value):
             filled[name] = argument
-        else:
+        elif argument.value is not None or not _may_be_none(definition, name):
             raise Fault(
                 "E0301", f"'{name}' is an input of '{definition.name}', a tensor, not {describe(argument.value)}",
                 argument.span,
@@ -53,6 +54,12 @@ def bind(definition: Definition, positional: Sequence[Argument], named: Mapping[
         if hyper.default is None and hyper.name not in hypers:
             raise missing(definition.name, hyper.name, span)
     return Recipe(definition, tuple(tensors), filled, hypers, span)
+
+
+def _may_be_none(definition: Definition, name: str) -> bool:
+    """Whether ``none`` may be given for a port: its default is ``none``."""
+    (port,) = (port for port in definition.inputs if port.name == name)
+    return isinstance(port.default, syntax.Literal) and port.default.value is None
 
 
 def missing(owner: str, name: str, span: Span) -> Fault:

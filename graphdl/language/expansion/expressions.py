@@ -198,6 +198,8 @@ def _binary(expansion: Expansion, expression: syntax.Binary, scope: Scope) -> An
 
 def _combine(expansion: Expansion, step: syntax.Binary, left: Any, right: Any, scope: Scope) -> Any:
     sign = step.operator
+    if sign in ("==", "!=") and (left is None or right is None):
+        return (left is right) == (sign == "==")
     if isinstance(left, Value) or isinstance(right, Value):
         if sign == "..":
             raise Fault("E0301", "a range runs between ints, not tensors", step.span)

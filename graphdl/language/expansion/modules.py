@@ -194,7 +194,7 @@ def _block(
                 inner.given[port.name] = _default(expansion, port, scope, bound)
     if definition.needed is None:
         scope.names.update(inner.given)
-    home.inputs = [inner.given[port.name] for port in definition.inputs]
+    home.inputs = [inner.given[port.name] for port in definition.inputs if inner.given[port.name] is not None]
     try:
         expansion.execute(definition.written.body, scope)
     except Refused:
@@ -253,9 +253,12 @@ def bind_hypers(expansion: Expansion, written: Sequence[syntax.Hyper], given: Ma
         scope.names[hyper.name] = expansion.operand(hyper.default, scope)
 
 
-def _default(expansion: Expansion, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value:
+def _default(expansion: Expansion, port: syntax.Port, scope: Scope, bound: dict[str, str]) -> Value | None:
+    """The tensor for a port that is not given. None if its default is ``none``."""
     assert port.default is not None
     value = expansion.operand(port.default, scope)
+    if value is None:
+        return None
     if not isinstance(value, Value):
         element: Element | None = "float" if port.type is None or port.type.base == "float" else None
         value = expansion.tensor_of_numbers(value, element, scope.frame.naming.module, port.default.span)

@@ -53,7 +53,8 @@ def scan(expansion: Expansion, written: syntax.Scan, scope: Scope) -> Any:
 
     captured = [value for value, _ in body.captured]
     inputs = [*(v for _, v in sequences), *(v for _, v in starts), *captured]
-    content = ScanBody(body.nodes, items, states, [value for _, value in body.captured], next_states, emitted)
+    captures = [value for _, value in body.captured]
+    content = ScanBody(body.nodes, items, states, captures, next_states, emitted, written.recompute)
     types = [TensorType((length, *v.type.shape), v.type.element, v.type.classes) for v in emitted]
     types += [v.type for v in states]
     if not types:
