@@ -110,9 +110,9 @@ def library() -> str:
 
 
 def _heading(path: Path) -> tuple[str, str]:
-    """The first sentence of a library file, and the others."""
-    line = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").rstrip(".")
-    title, _, further = line.partition(". ")
+    """The first sentence of a library file, and the others, which stand in the comment at its top."""
+    top = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+    title, _, further = " ".join(line.removeprefix("# ") for line in top).rstrip(".").partition(". ")
     return title, further
 
 
