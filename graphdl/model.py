@@ -323,6 +323,22 @@ class Model:
         """``predict`` for inputs in a mapping."""
         return inference.predict(self.network, inputs, batch)
 
+    def export_onnx(self, path: str | os.PathLike[str]) -> int:
+        """Writes the prediction as an ONNX file, with the weights, and returns the number of its nodes.
+
+        Its inputs are those that the outputs need, ``[batch, *shape]`` with any number of examples.
+
+        Raises:
+            ModelError: E0901, the package ``onnx`` is not installed; E0906, ONNX cannot hold the net; E0621, it has no
+                output.
+            OSError: the file cannot be written.
+        """
+        from graphdl.onnx.exporting import export
+
+        model = export(self.network.inference, self.network.read)
+        checkpoint.write_atomically(Path(path), model.SerializeToString())
+        return len(model.graph.node)
+
     def gradients(self, *, training: bool = True, **inputs: Any) -> tuple[float, dict[str, np.ndarray]]:
         """The loss of one batch (the mean, summed over all losses) and its gradients by parameter path.
 

@@ -36,6 +36,7 @@ VERBS = {
     "tune": "measure which forms of the kernels are the fastest on this device, and keep them",
     "view": "the interactive page of a model or a run, or a picture for documents",
     "import": "an ONNX model as a file of the language, with its weights",
+    "export": "a trained model as an ONNX file",
     "explain": "the long form of a diagnostic's code; a parameter's gradient, path by path",
     "lsp": "the language server, which editors start",
     "devices": "list every OpenCL device, and say which would be used and why",

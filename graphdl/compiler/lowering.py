@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from graphdl import collector
 from graphdl.compiler.recurrence import LoopBuilder, State
@@ -15,6 +16,9 @@ from graphdl.operators.elementwise import apart, apply, cast
 from graphdl.operators.structure import broadcast_to, concat, positions, reshape, slice_, transpose
 from graphdl.operators.tensor import Tensor, adopt, array, constant, feed, given, read
 from graphdl.operators.tensor import number as number_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class _Lowering:
             case "constant":
                 tensors = (array(node.attributes["value"], node.outputs[0].type.element),)
             case "draw":
-                tensors = (_drawn(node),)
+                tensors = (array(drawn(node).tolist()),)
             case "scan":
                 tensors = self.scan(node, step)
             case _:
@@ -255,12 +259,11 @@ def _stack(pieces: Sequence[Tensor], axis: int) -> Tensor:
     return concat([reshape(piece, shape) for piece in pieces], axis)
 
 
-def _drawn(node: Node) -> Tensor:
+def drawn(node: Node) -> np.ndarray:
     """A fixed random tensor (an initializer used as a value), drawn once at compile time."""
     import zlib
 
     from graphdl.operators.initializers import initialize
 
     key = zlib.crc32(f"{node.module.path}/{node.id}".encode())
-    values = initialize(node.attributes["initializer"], tuple(node.attributes["shape"]), (0, key))
-    return array(values.tolist())
+    return initialize(node.attributes["initializer"], tuple(node.attributes["shape"]), (0, key))

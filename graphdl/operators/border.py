@@ -21,13 +21,13 @@ def extended(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor
     """
     length = x.shape[axis]
     ends = [
-        _pieces(x, axis, [_source(i, length, mode) for i in places])
+        _pieces(x, axis, [source(i, length, mode) for i in places])
         for places in (range(-before, 0), range(length, length + after))
     ]
     return concat([*ends[0], x, *ends[1]], axis)
 
 
-def _source(place: int, length: int, mode: str) -> int:
+def source(place: int, length: int, mode: str) -> int:
     """The element that stands at a place outside of a dimension."""
     if mode == "edge" or length == 1:
         return 0 if place < 0 else length - 1

@@ -303,7 +303,7 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
 
 
 @dataclass(frozen=True)
-class _Enlarging:
+class Enlarging:
     """A transposed convolution: its strides, and the extents of its result before and after its pad is cut off."""
 
     stride: Extents
@@ -313,7 +313,7 @@ class _Enlarging:
     extents: Extents
 
 
-def _enlarging(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> _Enlarging:
+def enlarging(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Enlarging:
     x, w = types
     count = x.rank - 1
     stride = per_extent(attributes["stride"], "stride", count)
@@ -330,7 +330,7 @@ def _enlarging(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> _E
         raise OperatorError(
             "E0405", f"the result of {x} would be {list(extents)}: nothing is left", inputs=(0,), hyper="pad"
         )
-    return _Enlarging(stride, dilation, before, whole, extents)
+    return Enlarging(stride, dilation, before, whole, extents)
 
 
 def _infer_transposed(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
@@ -340,7 +340,7 @@ def _infer_transposed(types: Sequence[TensorType], attributes: Mapping[str, Any]
     _filters(x, w, "in out/groups")
     if w.shape[0] != x.shape[0]:
         raise OperatorError("E0408", f"filters {w} want {w.shape[0]} channels, and {x} has {x.shape[0]}", inputs=(0, 1))
-    return (TensorType((w.shape[1] * _groups(x, w, attributes), *_enlarging(types, attributes).extents)),)
+    return (TensorType((w.shape[1] * _groups(x, w, attributes), *enlarging(types, attributes).extents)),)
 
 
 def _lower_transposed(node: Lowering) -> Sequence[Tensor]:
@@ -348,7 +348,7 @@ def _lower_transposed(node: Lowering) -> Sequence[Tensor]:
     x, w = node.inputs
     if not node.batched[0]:
         x = reshape(x, (1, *x.shape))
-    sizes = _enlarging(node.types, node.attributes)
+    sizes = enlarging(node.types, node.attributes)
     y = _transposed(x, w, sizes.whole, sizes.stride, sizes.dilation, node.attributes["groups"])
     y = slice_(y, (0, 0, *sizes.before), (1,) * y.rank, (*y.shape[:2], *sizes.extents))
     return (y if node.batched[0] else reshape(y, y.shape[1:]),)

@@ -21,14 +21,14 @@ _BATCH = "#"
 
 
 @dataclass(frozen=True)
-class _Equation:
+class Equation:
     """The letters of the dimensions of each input and of the result. ``..`` is replaced by digits."""
 
     inputs: tuple[str, ...]
     result: str
 
 
-def _equation(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> _Equation:
+def equation_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Equation:
     """The equation of these inputs.
 
     Raises:
@@ -57,7 +57,7 @@ def _equation(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> _Eq
         result = _digits(widest) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c.isalpha()))
     if len(set(result)) != len(result) or not set(result) <= set("".join(named)):
         raise _wrong(f'the result of "{text}" names a dimension twice, or one that no tensor has')
-    return _Equation(tuple(named), result)
+    return Equation(tuple(named), result)
 
 
 def _digits(count: int) -> str:
@@ -69,7 +69,7 @@ def _wrong(message: str, port: int | None = None) -> OperatorError:
     return OperatorError("E0304", message, hyper="equation", inputs=() if port is None else (port,))
 
 
-def _lengths(equation: _Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
+def _lengths(equation: Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
     """The length of each letter; a length of 1 is repeated.
 
     Raises:
@@ -88,16 +88,16 @@ def _lengths(equation: _Equation, shapes: Sequence[Sequence[int]]) -> dict[str, 
 
 
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
-    equation = _equation(types, attributes)
+    equation = equation_of(types, attributes)
     lengths = _lengths(equation, [t.shape for t in types])
     return (TensorType(tuple(lengths[letter] for letter in equation.result), element_of_products(types)),)
 
 
 def _lower(node: Lowering) -> Sequence[Tensor]:
-    equation = _equation(node.types, node.attributes)
+    equation = equation_of(node.types, node.attributes)
     inputs = [_BATCH * own + letters for own, letters in zip(node.batched, equation.inputs, strict=True)]
     result = _BATCH * any(node.batched) + equation.result
-    lengths = _lengths(_Equation(tuple(inputs), result), [x.shape for x in node.inputs])
+    lengths = _lengths(Equation(tuple(inputs), result), [x.shape for x in node.inputs])
     element = node.outputs[0].element
     left, current = inputs[0], cast(node.inputs[0], element)
     current, left = _diagonal(current, left)

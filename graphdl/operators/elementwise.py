@@ -104,10 +104,7 @@ def apply(key: str, *operands: Tensor | float) -> Tensor:
     if simple is not None:
         return simple
     elements = [t.element for t in tensors]
-    common = row.wants or _operated(key, elements[1:] if key == "where" else elements)
-    wanted = [common] * len(tensors)
-    if key == "where":
-        wanted[0] = "bool"
+    wanted = operand_elements(key, elements)
     if elements != wanted:
         tensors = list(map(cast, tensors, wanted))
     result = row.element or tensors[-1].element
@@ -179,6 +176,13 @@ def _operated(key: str, elements: Sequence[Element]) -> Element:
     """
     common = _common(elements)
     return "int" if common == "bool" and key not in ("where", "equal", "not_equal") else common
+
+
+def operand_elements(key: str, elements: Sequence[Element]) -> list[Element]:
+    """The element types to which the operands of the elementwise operator ``key`` are converted first."""
+    if key == "where":
+        return ["bool", *[_operated(key, elements[1:])] * 2]
+    return [ROWS[key].wants or _operated(key, elements)] * len(elements)
 
 
 _NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1, "power": 1}

@@ -234,7 +234,7 @@ def _sum(tensors: Sequence[Tensor]) -> Tensor:
 # ------------------------------------------------------------------------------------------ as the language sees them
 
 
-def _sizes(x: TensorType, attributes: Mapping[str, Any]) -> list[tuple[int, Fraction]]:
+def sizes_of(x: TensorType, attributes: Mapping[str, Any]) -> list[tuple[int, Fraction]]:
     """The new length of each of the last dimensions, and its ratio to the old one."""
     size, scale = attributes["size"], attributes["scale"]
     if size is None and scale is None:
@@ -263,7 +263,7 @@ def _sizes(x: TensorType, attributes: Mapping[str, Any]) -> list[tuple[int, Frac
 
 def _infer(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    sizes = [new for new, _ in _sizes(x, attributes)]
+    sizes = [new for new, _ in sizes_of(x, attributes)]
     kept = attributes["mode"] == "nearest"
     shape = (*x.shape[: x.rank - len(sizes)], *sizes)
     return (TensorType(shape, x.element if kept else "float", x.classes if kept else None),)
@@ -274,7 +274,7 @@ def _lower(node: Lowering) -> Sequence[Tensor]:
     mode, coordinates = a["mode"], a["coordinates"]
     if coordinates is None:
         coordinates = "asymmetric" if mode == "nearest" else "half_pixel"
-    sizes = _sizes(node.types[0], a)
+    sizes = sizes_of(node.types[0], a)
     if mode != "nearest":
         x = cast(x, "float")
     for axis, (count, scale) in enumerate(sizes, x.rank - len(sizes)):

@@ -348,7 +348,7 @@ def _lower_reshape(node: Lowering) -> Sequence[Tensor]:
     return (reshape(node.inputs[0], _with_batch(node, node.outputs[0].shape)),)
 
 
-def _order(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> list[int]:
+def order_of(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> list[int]:
     rank, order = types[0].rank, attributes.get("order")
     if order is None:
         if rank < 2:
@@ -366,11 +366,11 @@ def _order(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> list[i
 
 def _infer_transpose(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    return (TensorType(tuple(x.shape[d] for d in _order(types, attributes)), x.element, x.classes),)
+    return (TensorType(tuple(x.shape[d] for d in order_of(types, attributes)), x.element, x.classes),)
 
 
 def _lower_transpose(node: Lowering) -> Sequence[Tensor]:
-    order = _order(node.types, node.attributes)
+    order = order_of(node.types, node.attributes)
     return (transpose(node.inputs[0], [0, *(d + 1 for d in order)] if node.batched[0] else order),)
 
 

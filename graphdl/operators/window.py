@@ -239,7 +239,7 @@ def _over_planes(kind: str, x: Tensor, kernel: Pair, stride: Pair, dilation: Pai
 # ------------------------------------------------------------------------------------------ as the language sees them
 
 
-def _windows(x: TensorType, attributes: Mapping[str, Any]) -> Sliding:
+def windows_of(x: TensorType, attributes: Mapping[str, Any]) -> Sliding:
     extents = image_extents(x, "pooling")
     kernel = per_extent(attributes["kernel"], "kernel", len(extents))
     windows = sliding(x, kernel, attributes, ceil=attributes["ceil"])
@@ -273,22 +273,22 @@ def _shown(windows: Sliding) -> list[Any]:
 
 def _infer_max(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    shape = (x.shape[0], *_windows(x, attributes).counts)
+    shape = (x.shape[0], *windows_of(x, attributes).counts)
     return (TensorType(shape, "int" if x.element == "int" else "float", x.classes),)
 
 
 def _infer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    return (TensorType((x.shape[0], *_windows(x, attributes).counts), "int" if x.element == "int" else "float"),)
+    return (TensorType((x.shape[0], *windows_of(x, attributes).counts), "int" if x.element == "int" else "float"),)
 
 
 def _infer_mean(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
     x = types[0]
-    return (TensorType((x.shape[0], *_windows(x, attributes).counts)),)
+    return (TensorType((x.shape[0], *windows_of(x, attributes).counts)),)
 
 
 def _lower_max(node: Lowering) -> Sequence[Tensor]:
-    x, windows = node.inputs[0], _windows(node.types[0], node.attributes)
+    x, windows = node.inputs[0], windows_of(node.types[0], node.attributes)
     if x.element == "int":
         return (over_windows("max", x, windows, LEAST),)
     return (over_windows("max", cast(x, "float"), windows, -math.inf),)
@@ -296,11 +296,11 @@ def _lower_max(node: Lowering) -> Sequence[Tensor]:
 
 def _lower_sum(node: Lowering) -> Sequence[Tensor]:
     x = cast(node.inputs[0], node.outputs[0].element)
-    return (over_windows("sum", x, _windows(node.types[0], node.attributes), 0.0),)
+    return (over_windows("sum", x, windows_of(node.types[0], node.attributes), 0.0),)
 
 
 def _lower_mean(node: Lowering) -> Sequence[Tensor]:
-    extents, windows = node.types[0].shape[1:], _windows(node.types[0], node.attributes)
+    extents, windows = node.types[0].shape[1:], windows_of(node.types[0], node.attributes)
     total = over_windows("sum", cast(node.inputs[0], "float"), windows, 0.0)
     padded = any(windows.before) or any(windows.after)
     counts_pad = node.attributes["count_pad"]
