@@ -29,6 +29,10 @@ from graphdl.suggest import enumerated
 SUFFIXES = frozenset({".wav", ".flac"})
 _BEYOND = 32
 """The number of samples of the lower rate that the resampling filter needs beyond the last one."""
+_HIGHEST_RATE = 768_000
+"""The greatest number of samples in a second. Damaged headers promise more."""
+_FILTER_BYTES = 1000
+"""The memory for the design of a resampling filter, for each step of the greater rate once both are in lowest terms."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,15 @@ def samples_of(reading: Reading, path: Path, rate: int) -> int:
         try:
             with soundfile.SoundFile(file) as sound:
                 frames: int = sound.frames
-                return ceil(frames * rate / int(sound.samplerate))
+                return ceil(frames * rate / _rate(reading, path, sound.samplerate))
         except soundfile.LibsndfileError as error:
             raise reading.damaged(path, f"it is no recording that can be decoded ({error})") from error
+
+
+def _rate(reading: Reading, path: Path, rate: int) -> int:
+    if not 1 <= rate <= _HIGHEST_RATE:
+        raise reading.damaged(path, f"its header says that it has {rate} samples in a second")
+    return rate
 
 
 def decode(reading: Reading, path: Path, rate: int, count: int) -> NDArray[np.float32]:
@@ -75,8 +85,8 @@ def decode(reading: Reading, path: Path, rate: int, count: int) -> NDArray[np.fl
     with reading.open(path) as file:
         try:
             with soundfile.SoundFile(file) as sound:
-                own: int = sound.samplerate
-                needed = count if own == rate else ceil((count + _BEYOND) * own / min(own, rate) * max(1, own / rate))
+                own = _rate(reading, path, sound.samplerate)
+                needed = count if own == rate else ceil(count * own / rate + _BEYOND * max(1, own / rate))
                 needed = min(needed, sound.frames)
                 reading.require(4 * needed * sound.channels, f"{path}: a recording of {needed} samples")
                 values: NDArray[np.float32] = sound.read(needed, dtype="float32", always_2d=True).mean(axis=1)
@@ -88,6 +98,8 @@ def decode(reading: Reading, path: Path, rate: int, count: int) -> NDArray[np.fl
         from scipy.signal import resample_poly
 
         common = gcd(own, rate)
+        what = f"{path}: the filter from {own} to {rate} samples a second"
+        reading.require(_FILTER_BYTES * max(own, rate) // common, what)
         values = resample_poly(values, rate // common, own // common).astype(np.float32)
     return values[:count]
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from PIL import Image
 
 from graphdl.cli.reading import read_inputs
@@ -73,6 +74,31 @@ def tables() -> Iterator[tuple[str, bytes]]:
     """Text tables."""
     yield "csv", b"a,b,kind\n" + "".join(f"{n}.5,{n}e-1,{'xyz'[n % 3]}\n" for n in range(9)).encode()
     yield "csv", 'a,b,kind\r\n1,2,"ä, ""ö"""\r\n3,4,"b"\r\n'.encode("utf-8-sig")
+
+
+def texts() -> Iterator[tuple[str, bytes]]:
+    """Texts, pairs of lines and lists of entries, packed or not."""
+    text = "Ein Wort, zwei; été.\r\n" * 9
+    pairs = "".join(f"a b{n}\tc d {n}\n" for n in range(9))
+    entries = "".join(f'{{"n": {n}, "x": [{n}.5, 2e-3], "kind": "{"ab"[n % 2]}"}}\n' for n in range(9))
+    for kind, content in (("text", text), ("pairs", pairs), ("catalog", entries)):
+        yield kind, content.encode()
+        yield kind, gzip.compress(content.encode())
+
+
+def sounds() -> Iterator[tuple[str, bytes]]:
+    """Recordings of the formats that are read."""
+    wave = np.sin(np.arange(400, dtype=np.float32))
+    for suffix, subtype in (
+        ("wav", "PCM_16"),
+        ("wav", "PCM_U8"),
+        ("wav", "FLOAT"),
+        ("wav", "ULAW"),
+        ("flac", "PCM_24"),
+    ):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, np.stack([wave, -wave / 2], axis=1), 8000, subtype, format=suffix)
+        yield suffix, buffer.getvalue()
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -144,6 +170,16 @@ def readers(folder: Path) -> list[tuple[str, bytes, Callable[[bytes], object]]]:
             found.append((suffix, content, loaded(folder / "b.npz", "npz", "b.npz")))
     for suffix, content in tables():
         found.append((suffix, content, loaded(folder / "b.csv", "csv", "b.csv", label="kind")))
+    for kind, content in texts():
+        keywords = {
+            "text": {"length": 8, "vocabulary": 9}, "pairs": {"test": 0.0, "vocabulary": 9},
+            "catalog": {"n": "n", "x": "x", "label": "kind", "test": 0.0},
+        }[kind]  # fmt: skip
+        found.append((kind, content, loaded(folder / f"c.{kind}", kind, f"c.{kind}", **keywords)))
+    for number, (suffix, content) in enumerate(sounds()):
+        single = folder / f"sounds{number}" / f"a_1.{suffix}"
+        keywords = {"rate": (8000, 5000)[number % 2], "names": "{label}_{index}", "test": 0.0}
+        found.append((suffix, content, loaded(single, "audio", single.parent.name, **keywords)))
     found.append(("csv", b"a,b,c\n1,2,3\n4,5.5,-6e-7\n", predicted(folder / "a.csv", TensorType((3,)))))
     labels = gzip.compress(idx(np.arange(4, dtype=np.uint8)))
     (folder / "mnist").mkdir()

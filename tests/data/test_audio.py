@@ -127,6 +127,12 @@ def test_faults_of_the_files(read, tmp_path, complaint):
     path = tmp_path / "a/x.wav"
     path.write_bytes(b"RIFF nothing of the kind")
     assert f"{path} is damaged: it is no recording" in complaint("E0705", read, "audio", "a", test=0.0).message
+    soundfile.write(path, tone(500, 80), 8000)
+    content = path.read_bytes()
+    for rate, code, message in ((0x7FFFFFFF, "E0705", "2147483647 samples in a second"), (7919, "E0718", "the filter")):
+        path.write_bytes(content[:24] + rate.to_bytes(4, "little") + content[28:])
+        found = complaint(code, lambda: values(read("audio", "a", rate=8000, test=0.0, limit=0.005).splits["train"]))
+        assert message in found.message
     soundfile.write(tmp_path / "whole.flac", tone(500, 8000), 8000)
     path.unlink()
     path = path.with_suffix(".flac")
