@@ -354,8 +354,13 @@ class Actions:
             return syntax.Argument(self.span(start, end), None, value)
         return syntax.Argument(self.span(start, end), name.text, value, self.of(name))
 
-    def index(self, start: int, end: int, value: Expression, *parts: Expression | Token) -> syntax.Index:
-        return syntax.Index(self.span(start, end), value, tuple(_nodes(parts)))
+    def index(self, start: int, end: int, value: Expression, *parts: Expression | syntax.Rest | Token) -> syntax.Index:
+        items: tuple[Expression | syntax.Rest, ...] = tuple(_nodes(parts))
+        rests = [item for item in items if isinstance(item, syntax.Rest)]
+        if len(rests) > 1:
+            label = Label(rests[0].span, "the first")
+            self.report("E0113", "an index has `..` at most once", rests[1].span, labels=(label,))
+        return syntax.Index(self.span(start, end), value, items)
 
     def slice(
         self,

@@ -96,7 +96,7 @@ class Slice(Syntax):
 @dataclass(frozen=True, eq=False)
 class Index(Syntax):
     value: Expression
-    items: tuple[Expression, ...]  # a Slice is allowed only here
+    items: tuple[Expression | Rest, ...]  # a Slice is allowed only here, and a Rest stands for any dimensions
 
 
 @dataclass(frozen=True, eq=False)

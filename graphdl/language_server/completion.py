@@ -10,9 +10,10 @@ from pathlib import Path
 from graphdl.graph.model import Value
 from graphdl.graph.train import WORDS
 from graphdl.language.expansion import symbols
+from graphdl.language.expansion.clock import TIMES
 from graphdl.language.expansion.files import LIBRARY, library_index
 from graphdl.language.expansion.indexing import DIMENSIONS
-from graphdl.language.expansion.meaning import language_names
+from graphdl.language.expansion.meaning import TRAINING, language_names
 from graphdl.language.expansion.symbols import Symbol
 from graphdl.language.expansion.values import Definition, text
 from graphdl.language.expansion.values import is_module as is_module_value
@@ -184,6 +185,14 @@ def _after_dot(analysis: Analysis, context: Context) -> Iterator[Item]:
             return
     if context.declaration == "train":
         return
+    if base is not None and base.text == TRAINING:
+        yield from (Item(name, "attribute", 0, "in training") for name in TIMES)
+        return
+    if base is not None and analysis.last_graph is not None:
+        below = f"{base.text}."
+        for path, variable in analysis.last_graph.parameters.items():
+            if path.startswith(below):
+                yield Item(path.removeprefix(below), symbols.PARAM, 0, str(variable.type))
     value = None
     if base is not None and base.type == "NAME":
         symbol = analysis.bindings.visible(base.end + 1).get(base.text)

@@ -12,7 +12,7 @@ from graphdl.graph.types import Element, TensorType
 from graphdl.operators.elementwise import apply, cast
 from graphdl.operators.index import Guard, Index
 from graphdl.operators.kernels.segment_sum import SEGMENT_SUM
-from graphdl.operators.primitive import Hyper, Lowering, OperatorError, Primitive
+from graphdl.operators.primitive import REQUIRED, Hyper, Lowering, OperatorError, Primitive
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import axis_of, broadcast_to, for_each, positions, reshape, transpose
 from graphdl.operators.tensor import Access, Lookup, Template, Tensor, View
@@ -168,6 +168,19 @@ def _infer_one_hot(types: Sequence[TensorType], attributes: Mapping[str, Any]) -
     return (TensorType((*x.shape, int(classes or x.classes or 0))),)
 
 
+def _infer_class(types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Sequence[TensorType]:
+    x, classes = types[0], attributes["classes"]
+    _whole(x, 0, "class")
+    if classes < 1:
+        raise OperatorError("E0304", f"classes is at least 1, not {classes}", hyper="classes")
+    return (TensorType(x.shape, "int", int(classes)),)
+
+
+def _lower_class(node: Lowering) -> Sequence[Tensor]:
+    # Indices of a class type are not compared with a table's length, so no element may be out of range.
+    return (apply("minimum", apply("maximum", node.inputs[0], 0), node.attributes["classes"] - 1),)
+
+
 def _lower_one_hot(node: Lowering) -> Sequence[Tensor]:
     return (one_hot(node.inputs[0], node.outputs[0].shape[-1]),)
 
@@ -316,6 +329,10 @@ def _lower_gather(node: Lowering) -> Sequence[Tensor]:
 CATEGORY = "Classes and look-up"
 
 PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "class", ("x",), _infer_class, _lower_class, (Hyper("classes", "int", REQUIRED),), flat=True,
+        documentation="Ints as class(n): `class(x, 10)`. Those out of range become the nearest class.",
+    ),
     Primitive(
         "one_hot", ("x",), _infer_one_hot, _lower_one_hot, (Hyper("classes", "int", None),),
         documentation="A one-hot row of n numbers for class(n), or of `classes` numbers; zeros for x out of range.",

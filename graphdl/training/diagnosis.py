@@ -14,7 +14,7 @@ from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import concat, reshape
 from graphdl.operators.tensor import Tensor
 from graphdl.training.network import Network
-from graphdl.training.program import seed_array
+from graphdl.training.program import clock_arrays, seed_array
 
 _COUNTS = "counts"
 
@@ -28,9 +28,16 @@ class Fault:
     """The number of its elements that are not finite."""
 
 
-def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, draw: int) -> Fault | None:
+def first_fault(
+    network: Network,
+    arrays: Mapping[str, np.ndarray],
+    seed: int,
+    draw: int,
+    step: int = 0,
+    steps_per_epoch: int | None = None,
+) -> Fault | None:
     """The first node of the training graph, in its order, whose output for a batch is not finite; None if there is
-    none.
+    none. ``draw`` and ``step`` are those of the step of the run and of the stage.
 
     Raises:
         DeviceError: the device has too little memory for the counts.
@@ -49,6 +56,7 @@ def first_fault(network: Network, arrays: Mapping[str, np.ndarray], seed: int, d
     feeds = {name: array for name, array in arrays.items() if name in program.feeds}
     if SEED in program.feeds:
         feeds[SEED] = seed_array(seed, draw)
+    feeds |= clock_arrays(program.feeds, step, steps_per_epoch)
     executor.run(feeds)
     found = executor.fetch(_COUNTS)
     return next((Fault(node, int(count)) for (node, _), count in zip(watched, found, strict=True) if count), None)

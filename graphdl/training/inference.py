@@ -17,7 +17,15 @@ from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
 from graphdl.runtime import Executor, Pending
 from graphdl.training.network import Network
-from graphdl.training.program import EXAMPLES, GRADIENT, example_tensors, output_tensors, seed_array, total_loss
+from graphdl.training.program import (
+    EXAMPLES,
+    GRADIENT,
+    clock_arrays,
+    example_tensors,
+    output_tensors,
+    seed_array,
+    total_loss,
+)
 from graphdl.training.reports import Queue
 
 BATCH = 32
@@ -204,6 +212,6 @@ def _filled(part: np.ndarray, size: int) -> np.ndarray:
 
 
 def _with_seed(executor: Executor, arrays: dict[str, np.ndarray], seed: int, draw: int) -> dict[str, np.ndarray]:
-    if SEED not in executor.program.feeds:
-        return arrays
-    return {**arrays, SEED: seed_array(seed, draw)}
+    feeds = executor.program.feeds
+    seeds = {SEED: seed_array(seed, draw)} if SEED in feeds else {}
+    return {**arrays, **seeds, **clock_arrays(feeds)}

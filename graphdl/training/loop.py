@@ -531,7 +531,9 @@ class _StageRun:
             for report in self.trainer.reports.ready():
                 _ = report.values
         batch = self.train.get(*divmod(step, len(self.train)))
-        return first_fault(self.network, batch.arrays, self.stage.seed, self.trainer.draws)
+        return first_fault(
+            self.network, batch.arrays, self.stage.seed, self.trainer.draws, step, self.trainer.steps_per_epoch
+        )
 
     def record(self, kind: str, means: Sequence[float], speed: float) -> dict[str, Any]:
         """A line of metrics from the averages of reports."""

@@ -7,7 +7,7 @@ devices or over batches, each half is a separate program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from graphdl import collector
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.reverse import gradients
 from graphdl.diagnostics import Diagnostic, ModelError
+from graphdl.operators.clock import EPOCH, STEP
 from graphdl.operators.elementwise import apply
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import BroadcastTo, concat, reshape, slice_
@@ -223,6 +224,15 @@ def example_tensors(lowered: Lowered) -> Tensor:
 def seed_array(seed: int, step: int) -> np.ndarray:
     """The value of the feed ``graphdl.operators.random.SEED``."""
     return np.array([seed % 2**31, step % 2**31], np.int32)
+
+
+def clock_arrays(feeds: Container[str], step: int = 0, steps_per_epoch: int | None = None) -> Mapping[str, np.ndarray]:
+    """The values of the feeds of ``graphdl.operators.clock`` that a program has.
+
+    Without ``steps_per_epoch``, all steps are at the beginning of the first epoch.
+    """
+    values = {STEP: np.array(step, np.int32), EPOCH: np.array(step / (steps_per_epoch or np.inf), np.float32)}
+    return {name: value for name, value in values.items() if name in feeds}
 
 
 def _clipping(found: Sequence[Tensor], most: float) -> Tensor:

@@ -27,6 +27,7 @@ from graphdl.training.program import (
     SCALARS,
     StepTensors,
     average_of,
+    clock_arrays,
     first_report,
     gradient_tensors,
     seed_array,
@@ -282,7 +283,7 @@ class Trainer:
         feeds: dict[str, Any] = {**arrays, **self._scalars(executor)}
         if SEED in executor.program.feeds:
             feeds[SEED] = seed_array(self.stage.seed, self.draws)
-        return feeds
+        return {**feeds, **clock_arrays(executor.program.feeds, self.steps, self.steps_per_epoch)}
 
     def _scalars(self, executor: Executor) -> dict[str, np.ndarray]:
         if SCALARS not in executor.program.feeds:

@@ -30,7 +30,7 @@ IN_A_NET = [
     ("y = 3 y = 4", "7 E0107 expected an operator or the end of the line after `3`, found `y`"),
     ("y = -> relu", "5 E0107 expected a value after `=`, found `->`"),
     ("y = x if 3", "11 E0107 expected `else` after `3`, found the end of the line"),
-    ("y = x[]", "7 E0107 expected a value or `:` after `[`, found `]`"),
+    ("y = x[]", "7 E0107 expected a value, `..` or `:` after `[`, found `]`"),
     ("y = ()", "6 E0107 expected a value after `(`, found `)`"),
     ("y = f(,)", "7 E0107 expected a value or `)` after `(`, found `,`"),
     (

@@ -404,6 +404,7 @@ CASES: list[Case] = [
     Case("float", [(5, 3)], lambda i: i.double(), whole={0: 7}, smooth=False),
     Case("int", [(5, 33)], lambda x: x.trunc(), smooth=False),
     Case("stop_gradient", [(5, 33)], lambda x: x.detach() + 0 * x),
+    Case("class", [(5, 3)], lambda i: i.clamp(max=4).double(), {"classes": 5}, whole={0: 7}, smooth=False),
     Case("one_hot", [(5, 3)], lambda i: f.one_hot(i.long(), 9).double(), {"classes": 9}, whole={0: 7}, smooth=False),
     Case("argmin", [(5, 33)], lambda x: x.argmin(1), {"axis": -1}, smooth=False),
     Case("argmin", [(5, 9, 7)], lambda x: x.argmin(1, keepdim=True), {"axis": 0, "keep": True}, smooth=False),
@@ -486,7 +487,8 @@ def _check_by_differences(
 
 def test_every_primitive_has_a_case() -> None:
     tested = {case.name for case in CASES} | {"bernoulli", "uniform_like", "normal_like", "batch_count", "fill"}
-    assert tested == set(PRIMITIVES)
+    of_training = {"training_epoch", "training_step"}  # feeds of a step: see training/test_clock_and_ties.py
+    assert tested | of_training == set(PRIMITIVES)
 
 
 def test_every_primitive_has_a_category() -> None:

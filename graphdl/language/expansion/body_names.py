@@ -283,8 +283,10 @@ class Body:
             case syntax.Unary():
                 self.expression(written.operand)
             case syntax.Index():
-                for part in (written.value, *written.items):
-                    self.expression(part)
+                self.expression(written.value)
+                for item in written.items:
+                    if not isinstance(item, syntax.Rest):
+                        self.expression(item)
             case syntax.Slice():
                 for bound in (written.start, written.stop, written.step):
                     self.expression(bound)

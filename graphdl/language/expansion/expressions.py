@@ -9,7 +9,7 @@ from graphdl.graph.builder import Naming
 from graphdl.graph.model import Value
 from graphdl.graph.numbers import is_numeric
 from graphdl.language import syntax
-from graphdl.language.expansion import arithmetic, calls, indexing, modules, scans
+from graphdl.language.expansion import arithmetic, calls, clock, indexing, modules, scans, weights
 from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
@@ -149,6 +149,11 @@ def _name(expansion: Expansion, expression: syntax.Name, scope: Scope) -> Any:
 
 
 def _attribute(expansion: Expansion, expression: syntax.Attribute, scope: Scope) -> Any:
+    variable = weights.of_module(expansion, expression, scope)
+    if variable is not None:
+        return variable
+    if clock.is_training(expression.value, scope):
+        return clock.time(expansion, expression)
     value = operand(expansion, expression.value, scope)
     if isinstance(value, Namespace):
         member = value.members.get(expression.name)

@@ -42,20 +42,22 @@ def attribute(expansion: Expansion, value: Value, expression: syntax.Attribute) 
 
 
 def index(expansion: Expansion, value: Any, expression: syntax.Index, scope: Scope) -> Any:
-    """``x[0]``, ``x[:, 1:3]``; for a list, an item or a sublist."""
+    """``x[0]``, ``x[:, 1:3]``, ``x[.., :3]``; for a list, an item or a sublist."""
     if isinstance(value, list):
         return _of_list(expansion, value, expression, scope)
     if not isinstance(value, Value):
         raise Fault("E0301", f"{describe(value)} has no parts", expression.value.span)
     shape = value.type.shape
-    if len(expression.items) > len(shape):
+    given = [item for item in expression.items if not isinstance(item, syntax.Rest)]
+    if len(given) > len(shape):
         raise Fault(
-            "E0402", f"{len(expression.items)} indices for {value.type}, which has {plural(len(shape), 'dimension')}",
-            expression.items[len(shape)].span,
+            "E0402", f"{len(given)} indices for {value.type}, which has {plural(len(shape), 'dimension')}",
+            given[len(shape)].span,
         )  # fmt: skip
+    before = next((k for k, item in enumerate(expression.items) if isinstance(item, syntax.Rest)), len(given))
+    items = [*given[:before], *[None] * (len(shape) - len(given)), *given[before:]]
     starts, stops, steps, squeeze = [], [], [], []
-    for axis, length in enumerate(shape):
-        item = expression.items[axis] if axis < len(expression.items) else None
+    for axis, (length, item) in enumerate(zip(shape, items, strict=True)):
         if item is None:
             start, stop, step = 0, length, 1
         elif isinstance(item, syntax.Slice):
@@ -83,6 +85,8 @@ def _of_list(expansion: Expansion, value: list[Any], expression: syntax.Index, s
     for item in expression.items:
         if not isinstance(result, list):
             raise Fault("E0301", f"{describe(result)} has no parts", item.span)
+        if isinstance(item, syntax.Rest):
+            raise Fault("E0301", "`..` stands for dimensions of a tensor, and this is a list", item.span)
         if isinstance(item, syntax.Slice):
             start, stop, step = _bounds(expansion, item, len(result), scope)
             result = expansion.listed(result[start:stop:step], item.span)

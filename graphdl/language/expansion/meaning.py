@@ -18,7 +18,7 @@ from graphdl.operators.initializers import INITIALIZERS
 from graphdl.source import Span
 from graphdl.suggest import did_you_mean
 
-HIDDEN = frozenset(("slice",))
+HIDDEN = frozenset(("slice", "training_epoch", "training_step"))
 """Primitives that have syntax of their own, and no name."""
 
 FUNCTIONS = ("is_list", "len", "tensor")

@@ -1,0 +1,47 @@
+"""``a.W``: the parameters and states of a named module as values, for tied weights."""
+
+from __future__ import annotations
+
+from graphdl.graph.builder import join
+from graphdl.graph.model import Value
+from graphdl.language import syntax
+from graphdl.language.expansion.context import Expansion
+from graphdl.language.expansion.faults import Fault
+from graphdl.language.expansion.frames import Scope
+from graphdl.language.expansion.values import Applied, Instance
+from graphdl.suggest import did_you_mean, enumerated
+
+
+def of_module(expansion: Expansion, expression: syntax.Attribute, scope: Scope) -> Value | None:
+    """The parameter or state that ``module.path`` names; None if the expression is another attribute.
+
+    Raises:
+        Fault: E0215, the module has no such variable, or none yet.
+    """
+    names, head = [expression.name], expression.value
+    while isinstance(head, syntax.Attribute):
+        names.insert(0, head.name)
+        head = head.value
+    held = scope.find(head.name) if isinstance(head, syntax.Name) else None
+    module = held.module if isinstance(held, Applied) else held
+    while isinstance(module, Instance) and isinstance(module.module, Instance):
+        module = module.module
+    if not isinstance(module, Instance):
+        return None
+    variables = {**expansion.graph.parameters, **expansion.graph.states}
+    path = join(module.made.path, ".".join(names)) if module.made is not None else ""
+    if path in variables:
+        return variables[path].value
+    if isinstance(held, Applied) or path.rpartition(".")[0] in variables:
+        return None  # an attribute of a tensor: x.shape, a.W.shape
+    name = module.name
+    if module.made is None:
+        raise Fault(
+            "E0215", f"'{name}' has no parameters yet: its first use makes them", expression.span,
+            help=f"apply it above: x -> {name}",
+        )  # fmt: skip
+    below = [each.removeprefix(f"{module.made.path}.") for each in variables if each.startswith(f"{module.made.path}.")]
+    raise Fault(
+        "E0215", f"'{name}' has no parameter or state '{'.'.join(names)}'", expression.name_span,
+        help=did_you_mean(".".join(names), below) or (f"it has {enumerated(below)}" if below else None),
+    )  # fmt: skip
