@@ -167,6 +167,18 @@ def test_empty_lines():
     )
 
 
+def test_turns_and_settings_of_parameters():
+    text = "train a for b{rate  x.*,y=0.1;start d.W=transpose( u.W )\nturn c{steps 2;best max( q )}\nturn d {  }}"
+    assert formatted(text) == (
+        "train a for b {\n    rate x.*, y = 0.1\n    start d.W = transpose(u.W)\n    turn c {\n        steps 2\n"
+        "        best max(q)\n    }\n    turn d { }\n}\n"
+    )
+
+
+def test_two_dots_in_an_index():
+    assert formatted("net n { y=x[ .. ,:3 ]+x[0,..,1] }") == "net n {\n    y = x[.., :3] + x[0, .., 1]\n}\n"
+
+
 def test_settings():
     assert formatted("train{data csv( 'a' );only  a.*,*.b;augment[f],g;feed x=y}".replace("'", '"')) == (
         'train {\n    data csv("a")\n    only a.*, *.b\n    augment [f], g\n    feed x = y\n}\n'

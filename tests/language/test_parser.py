@@ -315,6 +315,20 @@ def test_settings():
     ]
 
 
+def test_turns_and_settings_of_parameters():
+    (train,) = tree(
+        """train fine for words {
+            rate encoder.*, head.W = 0.1 / 2
+            turn critic { steps 5; only c.* }
+        }"""
+    )
+    (rate,), (turn,) = train.settings, train.turns
+    assert (train.name, train.net.name, turn.name) == ("fine", "words", "critic")
+    assert ([each.value for each in rate.patterns], *map(show, rate.values)) == (["encoder.*", "head.W"], "(0.1 / 2)")
+    assert [setting.word for setting in turn.settings] == ["steps", "only"]
+    assert [setting.word for setting in train.all_settings] == ["rate", "steps", "only"]
+
+
 def test_headers_may_leave_out_what_they_do_not_need():
     plain_net, constant, no_hypers, let = tree(
         "net a { }\nblock constant(n): -> y { y = n }\nblock pair: x, z = 3 -> y, w { }\nlet width = 64\n"
