@@ -15,6 +15,12 @@ from graphdl.operators.structure import axis_of
 _MISSING: dict[Element, float] = {"float": math.nan, "int": LEAST, "bool": 0}
 
 
+def _class(step: Step) -> str:
+    classes = step.attributes["classes"]
+    from_zero = step.op("Max", step.name(step.inputs[0]), step.number(0, "int"))
+    return step.op("Min", from_zero, step.number(classes - 1, "int"))
+
+
 def _one_hot(step: Step) -> str:
     (x,) = step.inputs
     classes, index = step.outputs[0].shape[-1], step.name(x)
@@ -157,6 +163,7 @@ def _scatter(step: Step) -> str:
 
 
 TABLE = {
+    "class": _class,
     "one_hot": _one_hot,
     "pick": _pick,
     "gather": _gather,
