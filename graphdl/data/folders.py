@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics,
 from graphdl.data.pictures import SUFFIXES, decode
 from graphdl.data.request import DataRequest
 from graphdl.graph.types import TensorType
+from graphdl.settings import written
 from graphdl.suggest import enumerated
 
 _SPLITS = ("train", "test", "validation")
@@ -49,7 +51,7 @@ class ImageFiles(Field):
         return str(self.paths[row])
 
 
-def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: float) -> DataSet:
+def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: float | str) -> DataSet:
     """See ``graphdl.data.catalog``. ``shape`` is [channels, height, width]."""
     request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
@@ -65,7 +67,7 @@ def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: fl
             split, {"image": ImageFiles(paths, image_type, request), "label": labels(kinds, len(class_names))}
         )
     is_together = bool(request.division.group or request.division.blocks)
-    if test and is_together and not (home / "train").is_dir():
+    if test and not isinstance(test, str) and is_together and not (home / "train").is_dir():
         splits["train"], splits["test"] = request.divide(splits["train"], test, "test", stratify="label")
     return DataSet(
         home.name,
@@ -77,17 +79,22 @@ def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: fl
     )
 
 
-def _listed(request: DataRequest, home: Path, test: float) -> dict[str, list[Path]]:
+def _listed(request: DataRequest, home: Path, test: float | str) -> dict[str, list[Path]]:
     """The images of each split, sorted by path. There is always a training split."""
     if (home / "train").is_dir():
         listed = {split: _images(home / split) for split in _SPLITS if (home / split).is_dir()}
-    elif request.division.group or request.division.blocks:
+    elif not isinstance(test, str) and (request.division.group or request.division.blocks):
         listed = {"train": _images(home)}
     else:
         paths = _images(home)
         parts: dict[str, list[Path]] = {"train": [], "test": []}
         for path in paths:
-            parts["test" if _share(f"{path.parent.name}/{path.name}") < test else "train"].append(path)
+            name = f"{path.parent.name}/{path.name}"
+            is_test = fnmatchcase(name, test) if isinstance(test, str) else _share(name) < test
+            parts["test" if is_test else "train"].append(path)
+        if isinstance(test, str) and not parts["test"]:
+            message = f"the pattern {written(test)} of the test split matches no image of {home}"
+            raise request.error("E0712", message, argument="test")
         listed = {split: chosen for split, chosen in parts.items() if chosen or split == "train"}
     for split, paths in listed.items():
         if not paths:

@@ -78,7 +78,7 @@ def test_faults(read, tmp_path, complaint):
     assert "'group' names 'mod', which the examples of 'csv' do not have" in found.message
 
 
-def test_equal_pictures_stay_on_one_side(read, tmp_path):
+def test_equal_pictures_stay_on_one_side(read, tmp_path, complaint):
     for kind in "ab":
         (tmp_path / "pictures" / kind).mkdir(parents=True)
         for number in range(8):
@@ -88,6 +88,9 @@ def test_equal_pictures_stay_on_one_side(read, tmp_path):
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 12, "test": 4}
     shades = {name: {str(image) for image in values(split)["image"]} for name, split in dataset.splits.items()}
     assert not shades["train"] & shades["test"]
+    pattern = read("folder", "pictures", size=4, test="b/[67].*")
+    assert {path.name for path in pattern.splits["test"].fields["image"].paths} == {"6.png", "7.png"}
+    assert "matches no image" in complaint("E0712", read, "folder", "pictures", size=4, test="c/*").message
     blocks = read("folder", "pictures", size=4, test=0.25, blocks=8)
     assert len(blocks.splits["test"]) == 4
 

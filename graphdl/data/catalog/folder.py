@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from graphdl.data.request import DataRequest
 
 
-def folder(call: SettingCall, dir: str, size: int | list[int] = 224, channels: int = 3, test: float = 0.2) -> Loader:
+def folder(
+    call: SettingCall, dir: str, size: int | list[int] = 224, channels: int = 3, test: float | str = 0.2
+) -> Loader:
     """Images in ``dir/train/CLASS/`` and ``dir/test/CLASS/`` (and ``validation``), or in ``dir/CLASS/`` only.
 
     ``image`` is [channels, size, size] from 0 to 1: scaled so that it just covers the size ([height, width], or one
@@ -21,12 +23,14 @@ def folder(call: SettingCall, dir: str, size: int | list[int] = 224, channels: i
     pixels become white, and images are rotated according to their EXIF data. Floats and 32-bit ints are refused. Hidden
     files and folders are ignored. ``label`` numbers the classes in the order of their folders' names. Without split
     folders, a fraction ``test`` is the test split. It is chosen by the hash of class and file name, so an image stays
-    in its split when others are added.
+    in its split when others are added. With a pattern as ``test``, those whose ``CLASS/file`` matches it are
+    (``"*/*_3.png"``).
     """
     height, width = two(call, "size", size)
     if channels not in (1, 3):
         raise call.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
-    fraction(call, "test", test)
+    if not isinstance(test, str):
+        fraction(call, "test", test)
 
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.folders import folder
