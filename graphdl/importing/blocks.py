@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -29,8 +29,8 @@ _SIZES = frozenset(["channels", "units", "groups", "size", "n"])
 class Blocks:
     """The blocks of a net."""
 
-    def __init__(self, net: Body, names: Names) -> None:
-        self.net, self.names = net, names
+    def __init__(self, net: Body, names: Names, classes: Mapping[tuple[str, ...], str]) -> None:
+        self.net, self.names, self.classes = net, names, classes
         self.blocks: list[Body] = []
         self._words: set[str] = set()
         """The names in the blocks, which no block may have."""
@@ -143,15 +143,18 @@ class Blocks:
         return Body(name, body, members, [], frozenset(["y"]), inputs, hypers)
 
     def _name(self, runs: Sequence[Run]) -> str:
-        """The last word of the names that the uses have most often, without numbers."""
+        """The kind of module that the uses are, or the last word of the names that they have most often."""
         words: Counter[str] = Counter()
         for run in runs:
             paths = [member.path for member in run.body.members if member.name in run.members]
+            kind = self.classes.get(run.path, "Sequential") if run.body is self.net else "Sequential"
+            if kind != "Sequential" and run.path not in paths:
+                words[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind)] += 1
+                continue
             path = _beginning(paths) if run.path in paths else run.path
-            letters = [re.sub(r"[\d_]+[a-z]?$", "", part) for part in path or run.path]
+            letters = [re.sub(r"[\d_]+[a-z]?$", "", part).removesuffix("s") for part in path or run.path]
             words.update([part for part in letters if part and not part[0].isdigit()][-1:])
-        word = words.most_common(1)[0][0].lower() if words else "block"
-        word = word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+        word = simple(words.most_common(1)[0][0]).lower() if words else "unit"
         word = "unit" if word == "block" or len(word) < 3 else word
         if Names().new(word) != word:
             word = f"{word}_unit"  # the library has a layer of the name

@@ -14,14 +14,17 @@ from typing import Any
 
 from graphdl.graph.types import Shape
 from graphdl.importing.names import Names
-from graphdl.importing.statements import Number, Part, Read, Statement
+from graphdl.importing.statements import Number, Part, Read, Statement, shown
 from graphdl.importing.terms import ATOM
 
 _INSERTED = 60
 """The most characters of a call that is written inside another expression."""
 _LINKS = frozenset(["reshape", "transpose", "mean", "sum", "resize"])
 """Primitives with hyperparameters that are written as links of a chain."""
-_MADE = re.compile(r"(?:^|_)(?:[A-Z][A-Za-z]*|val)(?:_\d+)?$")
+_MADE = re.compile(
+    r"(?:^|_)(?:[A-Z][A-Za-z]*|val|view|select|transpose|permute|reshape|squeeze|unsqueeze|slice|cat|embedding|getitem)"
+    r"(?:_\d+)?$"
+)
 """Names that an exporter has made from the name of an operator: such a value needs none."""
 _WIDTH = 110
 """The most characters of such an expression."""
@@ -168,9 +171,18 @@ def _as_link(statement: Statement, value: str) -> tuple[Part, ...] | None:
     return (f" -> {called[1]}(", listed.removeprefix(", "), *rest[1:])
 
 
+def _is_transpose(statement: Statement | None) -> bool:
+    """Whether a statement is a transpose of a value in a given order."""
+    return (
+        statement is not None
+        and [type(part) for part in statement.parts] == [str, Read, str, Number, str]
+        and (statement.parts[0] == "transpose(")
+    )
+
+
 def tidied(net: Body) -> None:
     """Writes shorter what exporters write at length: ``concat(a, b, c)`` where ``concat(a, b)`` is there already, a
-    reshape of a reshape, ``x * sigmoid(x)``. Also drops results that nothing reads.
+    reshape of a reshape, a transpose of a transpose, ``x * sigmoid(x)``. Also drops results that nothing reads.
     """
     made = {statement.names[0]: statement for statement in net.statements}
     known: dict[Any, str] = {}
@@ -193,6 +205,11 @@ def tidied(net: Body) -> None:
                 known[tuple(reads), tail] = names[0]
             case ("reshape(", Read(), *rest) if sources[0] is not None and sources[0].parts[0] == "reshape(":
                 parts = ("reshape(", sources[0].parts[1], *rest)
+            case ("transpose(", Read(), _, Number() as order, ")") if _is_transpose(sources[0]):
+                assert sources[0] is not None
+                first = [int(n) for n in re.findall(r"\d+", shown(sources[0].parts[3]))]
+                both = [first[int(n)] for n in re.findall(r"\d+", order.text)]
+                parts = ("transpose(", sources[0].parts[1], ", ", replace(order, text=str(both)), ")")
             case (Read() as x, " * ", Read()) if sources[1] is not None and sources[1].parts == ("sigmoid(", x, ")"):
                 parts = (x, " -> silu")
         net.statements[place] = replace(statement, names=tuple(names), parts=parts)

@@ -76,7 +76,7 @@ class Statement:
 
     @property
     def text(self) -> str:
-        return "".join(_shown(part) for part in self.parts)
+        return "".join(shown(part) for part in self.parts)
 
     def __str__(self) -> str:
         return f"{', '.join(self.names)} = {self.text}"
@@ -97,7 +97,8 @@ class Statement:
         return first.name if isinstance(first, Read) and goes_on else None
 
 
-def _shown(part: Part) -> str:
+def shown(part: Part) -> str:
+    """The text of a part."""
     match part:
         case Read(name):
             return name

@@ -33,6 +33,8 @@ class NetText:
         """A proposal for the names of what is written next."""
         self.scope: tuple[str, ...] | None = None
         """The module of the imported model to which what is written next belongs, if that is known."""
+        self.classes: dict[tuple[str, ...], str] = {}
+        """The kinds of the modules of the imported model, if they are known."""
         self._members: dict[str, Member] = {}
         """The parameters and layers by their names."""
         self._declared: dict[str, Term] = {}
@@ -122,7 +124,7 @@ class NetText:
         members = sorted(self._members.values(), key=lambda member: places.get(member.name, -1))
         net = Body(name, statements, members, [Instance([member.name for member in members])], results)
         tidied(net)
-        blocks = Blocks(net, self.names).find()
+        blocks = Blocks(net, self.names, self.classes).find()
         paths = final_names(net, net.instances[0])
         weights = {".".join([paths[head], *rest]): w for (head, *rest), w in _by_parts(self.weights)}
         body = [*self.inputs, *net.declarations(), *map(str, chained(net.statements, results)), *self.outputs]

@@ -52,13 +52,30 @@ def scope_of(node: Any) -> tuple[str, ...] | None:
     """The module of PyTorch to which a node belongs, as its exporters write it, in parts: layer1, 0, conv1; None if
     that is not known.
     """
-    for entry in node.metadata_props:
-        if entry.key == "pkg.torch.onnx.name_scopes":
-            scopes = [scope for scope in ast.literal_eval(entry.value)[:-1] if scope]
-            return tuple(scopes[-1].split(".")) if scopes else ()
+    scopes = _listed(node, "pkg.torch.onnx.name_scopes")
+    if scopes:
+        inner = [scope for scope in scopes[:-1] if scope]
+        return tuple(inner[-1].split(".")) if inner else ()
     if not node.name.startswith("/"):
         return None
     return tuple(part for module in nested(node.name)[:-1] for part in module.split("."))
+
+
+def classes_of(node: Any) -> dict[tuple[str, ...], str]:
+    """The classes of the modules to which a node belongs, if PyTorch has written them: layer1, 0 is a Bottleneck."""
+    scopes, classes = _listed(node, "pkg.torch.onnx.name_scopes"), _listed(node, "pkg.torch.onnx.class_hierarchy")
+    pairs = zip(scopes[:-1], classes[:-1], strict=False)
+    return {tuple(scope.split(".")): name.rpartition(".")[2] for scope, name in pairs if scope}
+
+
+def _listed(node: Any, key: str) -> list[str]:
+    """A list of texts in the metadata of a node."""
+    text = next((entry.value for entry in node.metadata_props if entry.key == key), "[]")
+    try:
+        found = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return []
+    return [str(item) for item in found] if isinstance(found, list) else []
 
 
 def attributes_of(node: Any) -> dict[str, Any]:

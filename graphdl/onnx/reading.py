@@ -29,6 +29,7 @@ from graphdl.onnx.protocol import (
     attributes_of,
     body_of,
     bound,
+    classes_of,
     default_attributes,
     is_known,
     kind_of_element,
@@ -309,6 +310,7 @@ class _Reader:
         if any(found is None for found, name in zip(inputs, node.input, strict=True) if name):
             return  # the reason is told already
         self.text.hint, self.text.scope = simple(node.output[0]), scope_of(node)
+        self.text.classes |= classes_of(node)
         results = self._results(node, inputs, used, scope)
         for name, result in zip(node.output, results, strict=False):
             if not name:
