@@ -108,6 +108,8 @@ class Kernel:
     work of several. Its arguments are those of the kernel, followed by so many global ids: one for a generated kernel,
     three for a hand-written one. ``IS_PHASE`` leaves out the entry of a generated kernel.
     """
+    renamed: bool = False
+    """Whether no other text defines a name that this text defines, except that of the kernel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class _Text:
         head = f"__kernel __attribute__((reqd_work_group_size(1, 1, 1)))\nvoid {name}({parameters})"
         body = f"{{\nBEGIN_PHASES(b0, {pauses})\n{phases}\nEND_PHASES\n}}\n"
         macros = resource("opencl/phases.cl").read_text("utf-8")
-        return Kernel(name, f"{functions}{macros}{head}\n{body}")
+        return Kernel(name, f"{functions}{macros}{head}\n{body}", renamed=True)
 
     def _add_launches(self, first: int, end: int, items: int) -> int:
         for launch in self._program.launches[first:end]:

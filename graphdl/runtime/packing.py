@@ -50,7 +50,7 @@ def apart(kernel: Kernel, suffix: str) -> str:
     A macro appends ``_suffix`` to every function, type and constant that the text defines at its outermost level. The
     macros that it defines end with it.
     """
-    names = sorted({kernel.name, *_defined(kernel.source)})
+    names = [kernel.name] if kernel.renamed else sorted({kernel.name, *_defined(kernel.source)})
     macros = sorted(set(_MACRO.findall(kernel.source)))
     parts = [f"#define {name} {name}_{suffix}" for name in names if name not in macros]
     parts += [f'#line 1 "{kernel.name}_{suffix}"', kernel.source]
