@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from click.testing import CliRunner  # noqa: E402
-from exported import agree, nodes_of, session  # noqa: E402
+from exported import agree, feeds, nodes_of, session  # noqa: E402
 
 import graphdl  # noqa: E402
 from graphdl.cli import main  # noqa: E402
@@ -147,6 +147,32 @@ EXAMPLES = {
         output lines = resize(x, [13, 6], mode = "linear")
         output cubic = resize(x, [13, 11], mode = "cubic", coordinates = "align_corners")
     """,
+    "sequences": """
+        input x: [6, 5]
+        input n: class(6)
+        output lengths = (x, zeros([2, 3]), zeros([2, 3]), n + 1) -> lstm(3, layers = 2, direction = "backward")
+        output attended = x -> sinusoidal_positions -> linear(4) -> multihead_attention(2, causal = true)
+        output rectified = x -> rnn(4, relu)
+    """,
+    "layers": """
+        input x: [4, 6, 5]
+        input g: [3, 2]
+        output normal = concat(x -> groupnorm(2), x -> instancenorm(affine = true), x -> rmsnorm, x -> lrn(4))
+        output shuffled = x -> channel_shuffle(2) -> pixel_shuffle(2)
+        output fitted = concat(x -> adaptive_avgpool([4, 2]), x -> adaptive_maxpool([4, 2]))
+        output powers = x -> lppool(2)
+        output curves = mish(x) + silu(x) + hard_sigmoid(x) + soft_shrink(x) + celu(x) + gelu(x, form = "tanh")
+        output sampled = (x, g) -> grid_sample(mode = "cubic", padding = "border")
+    """,
+    "losses": """
+        input x: [6, 5]
+        input t: class(5)[6]
+        input l: class(4)[2]
+        output smoothed = cross_entropy(x, t, smoothing = 0.1)
+        output paths = ctc(x, 1 + l)
+        output others = multi_margin(x, t) + huber(x, 2 * x) + kl_divergence(log_softmax(x), softmax(2 * x))
+        output right = accuracy(x, t)
+    """,
     "chance": """
         input x: [50, 40]
         output even = uniform_like(x)
@@ -234,6 +260,15 @@ FORMS = {
         output y = concat(relu(x), relu6(8 * x), leaky_relu(x), x -> prelu(3), elu(x, alpha = 0.7), selu(x), gelu(x),
                           hard_tanh(x))
     """,
+    "recurrent": """
+        y, h, _ = x[0] -> lstm(2)
+        z, _ = (x[1], x[0, 0, :3]) -> gru(3, direction = "backward")
+        output y
+        output z
+        output h
+        _, last = x[2] -> rnn(2)
+        output last
+    """,
     "linear": "output y = x -> flatten -> linear(7) -> linear(2, bias = false)",
 }
 OPERATORS = {
@@ -245,6 +280,10 @@ OPERATORS = {
     "activations": {
         "Relu": 1, "Mul": 1, "LeakyRelu": 1, "PRelu": 1, "Reshape": 1, "Elu": 1, "Selu": 1, "Gelu": 1, "Clip": 2,
         "Concat": 1,
+    },
+    "recurrent": {
+        "LSTM": 1, "GRU": 1, "RNN": 1, "Slice": 6, "Squeeze": 8, "Gather": 9, "Transpose": 11, "Concat": 3,
+        "Unsqueeze": 1,
     },
     "linear": {"Reshape": 1, "Gemm": 1, "MatMul": 1},
 }  # fmt: skip
@@ -297,14 +336,27 @@ def test_names_and_metadata(tmp_path: Path) -> None:
     assert node.input[1:] == ["stage.first.W", "stage.first.b"]
 
 
-def test_the_way_back(tmp_path: Path) -> None:
-    model = graphdl.loads(SMALL)
+SEQUENCES = """
+net sequences() {
+    input text: class(7)[6]
+    h = text -> embedding(4) -> lstm(5) as memory -> layernorm -> gelu
+    weights = softmax(h @ transpose(h) / 2)
+    output probability = softmax(weights @ h -> linear(7))
+    back, _ = h -> gru(3, direction = "backward")
+    output back
+}
+"""
+
+
+@pytest.mark.parametrize("text", [SMALL, SEQUENCES], ids=["images", "sequences"])
+def test_the_way_back(text: str, tmp_path: Path) -> None:
+    model = graphdl.loads(text)
     for path, state in model.states.items():
         model.states[path] = np.random.default_rng(3).uniform(0.5, 1.5, state.shape)
-    model.export_onnx(tmp_path / "small.onnx")
-    back = graphdl.import_onnx(tmp_path / "small.onnx")
-    image = np.random.default_rng(4).normal(size=(3, 3, 8, 8)).astype(np.float32)
-    want, found = model.predict(image=image), back.predict(image=image)
+    model.export_onnx(tmp_path / "there.onnx")
+    back = graphdl.import_onnx(tmp_path / "there.onnx")
+    given = feeds(model, list(back.module_graph.inputs), 3)
+    want, found = model.run(given), back.run(given)
     assert list(found) == list(want)
     for name, values in want.items():
         np.testing.assert_allclose(found[name], values, atol=1e-5)

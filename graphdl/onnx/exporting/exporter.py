@@ -11,7 +11,8 @@ from graphdl import __version__
 from graphdl.compiler.lowering import drawn
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Value
-from graphdl.onnx.exporting.forms import Form, form_of
+from graphdl.onnx.exporting.form import Form
+from graphdl.onnx.exporting.forms import form_of
 from graphdl.onnx.exporting.operators import TRANSLATIONS
 from graphdl.onnx.exporting.step import Step
 from graphdl.onnx.exporting.terms import DTYPES, Term
@@ -68,14 +69,16 @@ class _Exporter:
         self.run(plan, writer)
         for name, value in graph.outputs.items():
             self.output(name, value, writer)
+        nodes = _used(writer.nodes, graph.outputs)
+        written = {name for node in nodes for name in node.output}
         made = helper.make_graph(
-            writer.nodes,
+            nodes,
             graph.name,
             [_info(node.attributes["name"], node.outputs[0]) for node in inputs],
             [info(name, v.type.element, v.type.shape, True) for name, v in graph.outputs.items()],
             self.weights.initializers,
             doc_string=graph.documentation,
-            value_info=writer.infos,
+            value_info=[each for each in writer.infos if each.name in written],
         )
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(
@@ -115,10 +118,12 @@ class _Exporter:
         inputs = form.inputs if form is not None else node.inputs
         step = Step(form.like if form is not None else node, [self.terms[x] for x in inputs], writer,
                     form.label if form is not None else node.operator)  # fmt: skip
-        if node.operator == "scan":
-            found: str | Sequence[str] = self.scan(node, step, writer)
+        if form is not None:
+            found = form.write(step)
+        elif node.operator == "scan":
+            found = self.scan(node, step, writer)
         else:
-            found = (form.write if form is not None else TRANSLATIONS[node.operator])(step)
+            found = TRANSLATIONS[node.operator](step)
         names = [found] if isinstance(found, str) else found
         return [self.named(value, name, step, writer) for value, name in zip(node.outputs, names, strict=True)]
 
@@ -175,6 +180,22 @@ class _Exporter:
 
 def _info(name: str, value: Value) -> Any:
     return info(name, value.type.element, value.type.shape, value.batched)
+
+
+def _used(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
+    """The nodes that the outputs need: layers with several results write all of them."""
+    needed, used = set(outputs), []
+    for node in reversed(nodes):
+        if any(name in needed for name in node.output):
+            needed.update(_read(node))
+            used.append(node)
+    return used[::-1]
+
+
+def _read(node: Any) -> set[str]:
+    """The names that a node and the bodies in its attributes read."""
+    inner = (each for attribute in node.attribute for each in attribute.g.node)
+    return {*node.input}.union(*map(_read, inner))
 
 
 def _plan(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[tuple[Node, Form | None]]:

@@ -6,28 +6,15 @@ A form is recognized from its last primitive backwards. Primitives that only a f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from graphdl.graph.model import Node, Value
-from graphdl.onnx.exporting.operators import Translate
+from graphdl.onnx.exporting.form import Form, number, operands
 from graphdl.onnx.exporting.operators.images import convolve, convolve_transpose
+from graphdl.onnx.exporting.recurrent import recurrent
 from graphdl.onnx.exporting.step import Step
 from graphdl.operators.reduction import axes_of
-
-
-@dataclass(frozen=True)
-class Form:
-    """A form that was found: its ONNX operator as a label, its operands and what writes it.
-
-    ``like`` is the primitive whose hyperparameters ``write`` reads.
-    """
-
-    label: str
-    inputs: tuple[Value, ...]
-    write: Translate
-    like: Node
 
 
 def form_of(node: Node) -> Form | None:
@@ -39,26 +26,14 @@ def form_of(node: Node) -> Form | None:
     return None
 
 
-def _operands(value: Value, operator: str) -> tuple[Value, ...] | None:
-    """The operands of the primitive that computes a value, if it is this one."""
-    return value.node.inputs if value.node.operator == operator else None
-
-
-def _number(value: Value) -> float | None:
-    """The value of a constant of shape []."""
-    if value.node.operator != "constant" or value.type.rank:
-        return None
-    return float(value.node.attributes["value"])
-
-
-def _is(value: Value, number: float) -> bool:
-    return _number(value) == number
+def _is(value: Value, wanted: float) -> bool:
+    return number(value) == wanted
 
 
 def _unshaped(value: Value) -> Value:
     """The operand of a reshape, and any other value itself."""
-    operands = _operands(value, "reshape")
-    return operands[0] if operands else value
+    found = operands(value, "reshape")
+    return found[0] if found else value
 
 
 def _vector(value: Value, length: int) -> Value | None:
@@ -86,10 +61,10 @@ def _of_one(operator: str, node: Node, x: Value, **attributes: float | int | str
 
 def _less_greatest(value: Value) -> tuple[Value, int] | None:
     """``x - stop_gradient(max(x))`` along one dimension: x, and the dimension."""
-    match _operands(value, "subtract"):
+    match operands(value, "subtract"):
         case (x, most):
-            stopped = _operands(most, "stop_gradient")
-            greatest = _operands(stopped[0], "max") if stopped else None
+            stopped = operands(most, "stop_gradient")
+            greatest = operands(stopped[0], "max") if stopped else None
             axis = _axis(stopped[0]) if stopped and greatest else None
             return (x, axis) if greatest and greatest[0] is x and axis is not None else None
     return None
@@ -97,7 +72,7 @@ def _less_greatest(value: Value) -> tuple[Value, int] | None:
 
 def _softmax(node: Node) -> Form | None:
     e, total = node.inputs
-    raised, summed = _operands(e, "exp"), _operands(total, "sum")
+    raised, summed = operands(e, "exp"), operands(total, "sum")
     found = _less_greatest(raised[0]) if raised and summed and summed[0] is e else None
     if found is None or _axis(total) != found[1]:
         return None
@@ -107,9 +82,9 @@ def _softmax(node: Node) -> Form | None:
 
 def _log_softmax(node: Node) -> Form | None:
     z, log = node.inputs
-    found, taken = _less_greatest(z), _operands(log, "log")
-    summed = _operands(taken[0], "sum") if taken else None
-    raised = _operands(summed[0], "exp") if summed else None
+    found, taken = _less_greatest(z), operands(log, "log")
+    summed = operands(taken[0], "sum") if taken else None
+    raised = operands(summed[0], "exp") if summed else None
     if found is None or not taken or not raised or raised[0] is not z or _axis(taken[0]) != found[1]:
         return None
     x, axis = found
@@ -122,17 +97,17 @@ def _log_softmax(node: Node) -> Form | None:
 def _with_bias(node: Node) -> Form | None:
     """A convolution or a product of rows with a matrix, and a bias."""
     layer, bias = node.inputs
-    operands = layer.node.inputs
+    inputs = layer.node.inputs
     match layer.node.operator:
         case "convolve" | "convolve_transpose" as operator:
             b = _vector(bias, layer.type.shape[0])
-            if b is None or bias.type.rank != layer.type.rank or not operands[0].batched:
+            if b is None or bias.type.rank != layer.type.rank or not inputs[0].batched:
                 return None
             write = convolve if operator == "convolve" else convolve_transpose
             label = "Conv" if operator == "convolve" else "ConvTranspose"
-            return Form(label, (*operands, b), lambda step: write(step, *_first_and_last(step)), layer.node)
+            return Form(label, (*inputs, b), lambda step: write(step, *_first_and_last(step)), layer.node)
         case "matmul":
-            x, w = operands
+            x, w = inputs
             rows = x.batched and x.type.rank == 1 and layer.type.element == "float"
             if not rows or w.batched or w.type.rank != 2 or bias.batched or bias.type.shape != w.type.shape[1:]:
                 return None
@@ -146,24 +121,24 @@ def _first_and_last(step: Step) -> tuple[str, str]:
 
 def _scaled(value: Value) -> tuple[Value, Value, Value] | None:
     """``x * scale + shift``: the three."""
-    added = _operands(value, "add")
-    product = _operands(added[0], "multiply") if added else None
+    added = operands(value, "add")
+    product = operands(added[0], "multiply") if added else None
     return (*product, added[1]) if added and product and len(product) == 2 else None
 
 
 def _batchnorm(node: Node) -> Form | None:
     found = _scaled(node.outputs[0])
-    centred = _operands(found[0], "subtract") if found else None
+    centred = operands(found[0], "subtract") if found else None
     if not found or not centred or not centred[0].batched or not centred[0].type.rank:
         return None
     x, length = centred[0], centred[0].type.shape[0]
     if node.outputs[0].type.shape != x.type.shape or x.type.element != "float":
         return None
     mean, scale, beta = (_vector(value, length) for value in (centred[1], found[1], found[2]))
-    parts = _operands(scale, "divide") if scale else None
-    root = _operands(parts[1], "sqrt") if parts else None
-    total = _operands(root[0], "add") if root else None
-    epsilon = _number(total[1]) if total else None
+    parts = operands(scale, "divide") if scale else None
+    root = operands(parts[1], "sqrt") if parts else None
+    total = operands(root[0], "add") if root else None
+    epsilon = number(total[1]) if total else None
     if mean is None or beta is None or not parts or not total or epsilon is None:
         return None
     gamma, variance = parts[0], total[0]
@@ -176,20 +151,20 @@ def _batchnorm(node: Node) -> Form | None:
 
 def _normal(value: Value) -> tuple[Value, float] | None:
     """``d / sqrt(mean(d * d) + epsilon)`` with rows d less their means: the rows, and epsilon."""
-    divided = _operands(value, "divide")
-    root = _operands(divided[1], "sqrt") if divided else None
-    total = _operands(root[0], "add") if root else None
-    epsilon = _number(total[1]) if total else None
-    variance = _operands(total[0], "mean") if total else None
-    square = _operands(variance[0], "multiply") if variance else None
+    divided = operands(value, "divide")
+    root = operands(divided[1], "sqrt") if divided else None
+    total = operands(root[0], "add") if root else None
+    epsilon = number(total[1]) if total else None
+    variance = operands(total[0], "mean") if total else None
+    square = operands(variance[0], "multiply") if variance else None
     if not divided or not total or not variance or square != (divided[0], divided[0]) or epsilon is None:
         return None
-    centred = _operands(divided[0], "subtract")
-    mean = _operands(centred[1], "mean") if centred else None
+    centred = operands(divided[0], "subtract")
+    mean = operands(centred[1], "mean") if centred else None
     if not centred or not mean or mean[0] is not centred[0] or _axis(total[0]) != 1 or _axis(centred[1]) != 1:
         return None
-    counted = _operands(centred[0], "subtract")  # from the first element of each row, as the library does
-    return (counted[0] if counted and _operands(counted[1], "stop_gradient") else centred[0]), epsilon
+    counted = operands(centred[0], "subtract")  # from the first element of each row, as the library does
+    return (counted[0] if counted and operands(counted[1], "stop_gradient") else centred[0]), epsilon
 
 
 def _layernorm(node: Node) -> Form | None:
@@ -225,17 +200,17 @@ def _layernorm(node: Node) -> Form | None:
 def _lrn(node: Node) -> Form | None:
     """The local response normalization of the library, if it has as many channels before as behind."""
     x, power = node.inputs
-    raised = _operands(power, "power")
-    total = _operands(raised[0], "add") if raised else None
-    product = _operands(total[1], "multiply") if total else None
-    turned = _operands(product[1], "transpose") if product else None
-    window = _operands(_unshaped(turned[0]), "mean_window") if turned else None
-    padded = _operands(window[0], "pad") if window else None
-    back = _operands(_unshaped(padded[0]), "transpose") if padded else None
-    square = _operands(back[0], "multiply") if back else None
+    raised = operands(power, "power")
+    total = operands(raised[0], "add") if raised else None
+    product = operands(total[1], "multiply") if total else None
+    turned = operands(product[1], "transpose") if product else None
+    window = operands(_unshaped(turned[0]), "mean_window") if turned else None
+    padded = operands(window[0], "pad") if window else None
+    back = operands(_unshaped(padded[0]), "transpose") if padded else None
+    square = operands(back[0], "multiply") if back else None
     if not raised or not total or not product or not turned or not window or not padded or square != (x, x):
         return None
-    beta, k, alpha = _number(raised[1]), _number(total[0]), _number(product[0])
+    beta, k, alpha = number(raised[1]), number(total[0]), number(product[0])
     pad = window[0].node.attributes
     size = pad["before"][-1] + pad["after"][-1] + 1
     if None in (beta, k, alpha) or size % 2 == 0 or pad["before"] != pad["after"] or not x.batched:
@@ -249,20 +224,20 @@ def _lrn(node: Node) -> Form | None:
 def _positive(node: Node) -> tuple[Value, Value] | None:
     """``where(x > 0, x, y)``: x and y."""
     mask, x, y = node.inputs
-    compared = _operands(mask, "greater")
+    compared = operands(mask, "greater")
     return (x, y) if compared and compared[0] is x and _is(compared[1], 0) and x.type.element == "float" else None
 
 
 def _leaky_relu(node: Node) -> Form | None:
     """``where(x > 0, x, slope * x)`` with a number, or with parameters."""
     found = _positive(node)
-    product = _operands(found[1], "multiply") if found else None
+    product = operands(found[1], "multiply") if found else None
     if not found or not product or product[1] is not found[0]:
         return None
     x, slope = found[0], product[0]
-    number = _number(slope)
-    if number is not None:
-        return _of_one("LeakyRelu", node, x, alpha=number)
+    alpha = number(slope)
+    if alpha is not None:
+        return _of_one("LeakyRelu", node, x, alpha=alpha)
     if slope.batched or not x.batched or slope.type.rank > x.type.rank or slope.type.element != "float":
         return None
     return Form("PRelu", (x, slope), lambda step: step.op("PRelu", *step.names()), node)
@@ -270,13 +245,13 @@ def _leaky_relu(node: Node) -> Form | None:
 
 def _exponential(value: Value, x: Value) -> float | None:
     """``alpha * expm1(where(x > 0, 0, x))``: alpha."""
-    product = _operands(value, "multiply")
-    raised = _operands(product[1] if product else value, "expm1")
-    bounded = _operands(raised[0], "where") if raised else None
-    compared = _operands(bounded[0], "greater") if bounded else None
+    product = operands(value, "multiply")
+    raised = operands(product[1] if product else value, "expm1")
+    bounded = operands(raised[0], "where") if raised else None
+    compared = operands(bounded[0], "greater") if bounded else None
     if not bounded or not compared or compared[0] is not x or not _is(compared[1], 0):
         return None
-    return (_number(product[0]) if product else 1.0) if _is(bounded[1], 0) and bounded[2] is x else None
+    return (number(product[0]) if product else 1.0) if _is(bounded[1], 0) and bounded[2] is x else None
 
 
 def _elu(node: Node) -> Form | None:
@@ -288,7 +263,7 @@ def _elu(node: Node) -> Form | None:
 def _selu(node: Node) -> Form | None:
     scale, inner = node.inputs
     found = _positive(inner.node) if inner.node.operator == "where" else None
-    alpha, gamma = _exponential(found[1], found[0]) if found else None, _number(scale)
+    alpha, gamma = _exponential(found[1], found[0]) if found else None, number(scale)
     if not found or alpha is None or gamma is None:
         return None
     return _of_one("Selu", node, found[0], alpha=alpha, gamma=gamma)
@@ -296,12 +271,12 @@ def _selu(node: Node) -> Form | None:
 
 def _gelu(node: Node) -> Form | None:
     """``0.5 x (1 + erf(x / √2))``."""
-    halved, factor = _operands(node.inputs[0], "multiply"), _operands(node.inputs[1], "add")
-    error = _operands(factor[1], "erf") if factor else None
-    divided = _operands(error[0], "divide") if error else None
+    halved, factor = operands(node.inputs[0], "multiply"), operands(node.inputs[1], "add")
+    error = operands(factor[1], "erf") if factor else None
+    divided = operands(error[0], "divide") if error else None
     if not halved or not factor or not divided or not _is(halved[0], 0.5) or not _is(factor[0], 1):
         return None
-    x, root = halved[1], _number(divided[1])
+    x, root = halved[1], number(divided[1])
     if divided[0] is not x or root is None or abs(root * root - 2) > 1e-6:
         return None
     return _of_one("Gelu", node, x)
@@ -310,8 +285,8 @@ def _gelu(node: Node) -> Form | None:
 def _clip(node: Node) -> Form | None:
     """``minimum(maximum(x, low), high)``."""
     inner, high = node.inputs
-    bounded = _operands(inner, "maximum")
-    low, most = _number(bounded[1]) if bounded else None, _number(high)
+    bounded = operands(inner, "maximum")
+    low, most = number(bounded[1]) if bounded else None, number(high)
     if not bounded or low is None or most is None or bounded[0].type.element != "float":
         return None
     x = bounded[0]
@@ -330,4 +305,5 @@ _FORMS: dict[str, tuple[Callable[[Node], Form | None], ...]] = {
     "where": (_leaky_relu, _elu),
     "multiply": (_gelu, _selu),
     "minimum": (_clip,),
+    "scan": (recurrent,),
 }

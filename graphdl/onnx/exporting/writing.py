@@ -36,7 +36,7 @@ class Weights:
 
     def variable(self, name: str, array: np.ndarray) -> None:
         """Adds a parameter or a state under its own name."""
-        self.initializers.append(onnx("numpy_helper").from_array(np.ascontiguousarray(array), name))
+        self.initializers.append(onnx("numpy_helper").from_array(np.asarray(array, order="C"), name))
 
     def constant(self, array: np.ndarray) -> str:
         """The name of a constant. Equal ones are one."""
