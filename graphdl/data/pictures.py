@@ -52,28 +52,33 @@ def decode(reading: Reading, path: Path, shape: tuple[int, ...]) -> NDArray[np.f
     Raises:
         ModelError: E0704 or E0705, it is missing, damaged, or of an unsupported kind; E0718, it is too large.
     """
+    with reading.open(path) as file:
+        return decode_open(reading, path, file, shape)
+
+
+def decode_open(reading: Reading, path: Path, file: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Reads an open image file; see ``decode``. ``path`` is its name in messages."""
     from PIL import Image, ImageOps
 
     channels, height, width = shape
-    with reading.open(path) as file:
-        reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")  # some formats are read as a whole
-        file.seek(0)
-        try:
-            with _opened(file) as image:
-                what = f"{path}: a picture of {image.width}×{image.height}"
-                reading.require(_decoder_bytes(image), what)
-                # A JPEG decoder can halve the size while it decodes. It never goes below the requested size.
-                enough = 2 * max(width, height)
-                image.draft(MODES[channels], (enough, enough))
-                reading.require(image.width * image.height * _BYTES_PER_PIXEL, what)
-                upright = ImageOps.exif_transpose(image)
-                pixels, white = _converted(reading, path, upright, image, channels)
-                fitted = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
-        except ModelError:
-            raise
-        # Pillow's decoders raise almost any exception for a damaged file: IndexError, struct.error, TypeError …
-        except Exception as error:
-            raise reading.damaged(path, f"it is no image that can be decoded ({error})") from error
+    reading.require(file.seek(0, os.SEEK_END), f"{path}: the file")  # some formats are read as a whole
+    file.seek(0)
+    try:
+        with _opened(file) as image:
+            what = f"{path}: a picture of {image.width}×{image.height}"
+            reading.require(_decoder_bytes(image), what)
+            # A JPEG decoder can halve the size while it decodes. It never goes below the requested size.
+            enough = 2 * max(width, height)
+            image.draft(MODES[channels], (enough, enough))
+            reading.require(image.width * image.height * _BYTES_PER_PIXEL, what)
+            upright = ImageOps.exif_transpose(image)
+            pixels, white = _converted(reading, path, upright, image, channels)
+            fitted = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
+    except ModelError:
+        raise
+    # Pillow's decoders raise almost any exception for a damaged file: IndexError, struct.error, TypeError …
+    except Exception as error:
+        raise reading.damaged(path, f"it is no image that can be decoded ({error})") from error
     values = np.asarray(fitted, np.float32).reshape(height, width, -1).transpose(2, 0, 1) / np.float32(white)
     if len(values) == channels:
         return values

@@ -11,6 +11,7 @@ import random
 import re
 import struct
 import sys
+import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -101,6 +102,23 @@ def sounds() -> Iterator[tuple[str, bytes]]:
         yield suffix, buffer.getvalue()
 
 
+def archives() -> Iterator[tuple[str, bytes]]:
+    """A tar archive of examples."""
+    picture, buffer = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (5, 4), "red").save(picture, "png")
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(4):
+            for ending, content in (
+                ("png", picture.getvalue()),
+                ("cls", b"ab"[number % 2 :][:1]),
+                ("json", b"[1, 0.5]"),
+            ):
+                info = tarfile.TarInfo(f"{number}.{ending}")
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    yield "tar", buffer.getvalue()
+
+
 def idx(array: np.ndarray) -> bytes:
     """An IDX file."""
     return struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.tobytes()
@@ -180,6 +198,9 @@ def readers(folder: Path) -> list[tuple[str, bytes, Callable[[bytes], object]]]:
         single = folder / f"sounds{number}" / f"a_1.{suffix}"
         keywords = {"rate": (8000, 5000)[number % 2], "names": "{label}_{index}", "test": 0.0}
         found.append((suffix, content, loaded(single, "audio", single.parent.name, **keywords)))
+    fields = {"image": "png", "label": "cls", "x": "json", "size": 4, "test": 0.0}
+    for suffix, content in archives():
+        found.append((suffix, content, loaded(folder / "d.tar", "shards", "d.tar", **fields)))
     found.append(("csv", b"a,b,c\n1,2,3\n4,5.5,-6e-7\n", predicted(folder / "a.csv", TensorType((3,)))))
     labels = gzip.compress(idx(np.arange(4, dtype=np.uint8)))
     (folder / "mnist").mkdir()
