@@ -98,6 +98,7 @@ LONG = re.compile(
             r"tools/test_fuzz.py::test_some_inputs",
             r"test_net.py::test_a_net_from_python_trains_as_the_one_of_the_file\[text1",
             r"training/test_chain.py::test_(the_paths_sum_to_the_gradient|with_too_many_paths)",
+            r"training/test_clock_and_ties.py::test_tied_weights",
             r"training/test_(halves|kept).py",
             r"training/test_precision.py::test_gradients_are.*\[(bfloat16-convolutions|half-sequences)",
             r"training/test_precision.py::test_a_step_that_overflows.*\[sgd",
@@ -105,6 +106,8 @@ LONG = re.compile(
             r"training/test_memory_limit.py::test_(the_numbers_of_a_model_stay|half_of_resnet50s_memory)",
             r"training/test_resume.py::test_a_killed_run_goes_on_to_the_same_weights\[1\]",
             r"training/test_resume.py::test_an_interrupted_run_goes_on_to_the_same_weights\[warm-1",
+            r"training/test_several_nets.py::test_stages_minimize_losses_of_blocks",
+            r"training/test_weight_settings.py::test_(a_run_with_averages|filters_are_limited)",
             r"view/browser/test_measured_page.py",
             r"view/browser/test_page.py::(.*resnet152|test_two_models_stand_side_by_side)",
         ]
