@@ -55,7 +55,7 @@ def load(
     (``**{"optimizer.lr": 0.1}``). ``seed`` determines the initial weights; by default it
     is that of the train section, else 0. ``device`` is an index, ``gpu``, ``cpu``, ``gpu:1`` or a part of a name; by
     default it is the environment variable GRAPHDL_DEVICE. A run folder of ``graphdl train`` is loaded with its best
-    weights.
+    weights; ``net`` then names another net of its file, which takes the weights with the names of its own.
 
     Raises:
         ModelError: the file has errors; it contains all diagnostics.
@@ -63,7 +63,7 @@ def load(
     from graphdl.language import load_source
 
     if Path(path).is_dir():
-        return open_model(Path(path), device=device)[0]
+        return open_model(Path(path), device=device, net=net)[0]
     return Model(load_source(path), net=net, seed=seed, device=device, settings=settings)
 
 
@@ -147,18 +147,19 @@ def write_imported(imported: Imported, path: Path) -> Path:
     return weights
 
 
-def open_model(path: Path, *, device: str | None = None) -> tuple[Model, RunFolder]:
-    """The model of a run folder with its best weights, or its last ones.
+def open_model(path: Path, *, device: str | None = None, net: str | None = None) -> tuple[Model, RunFolder]:
+    """The model of a run folder with its best weights, or its last ones. ``net`` is another net of the file, which
+    takes those weights that have the names of its own.
 
     Raises:
         ModelError: the folder holds no run, is damaged, or has no checkpoint yet.
     """
     folder = open_run(path)
-    model = Model.of_run(folder, device=device)
+    model = Model.of_run(folder, device=device, net=net)
     file = folder.best if folder.best.exists() else folder.last
     if not file.exists():
         raise ModelError(Diagnostic("E0618", f"{path} has no checkpoint yet"))
-    checkpoint.assign(model.network, folder.load(file), file)
+    checkpoint.assign(model.network, folder.load(file), file, is_others=net is not None)
     return model, folder
 
 
@@ -252,18 +253,24 @@ class Model:
         return self._written
 
     @classmethod
-    def of_run(cls, folder: RunFolder, *, device: str | None = None) -> Model:
-        """The model of a run folder, with its initial weights. It imports only files in the folder."""
-        from graphdl.language import load_source
+    def of_run(cls, folder: RunFolder, *, device: str | None = None, net: str | None = None) -> Model:
+        """The model of a run folder, with its initial weights. It imports only files in the folder. ``net`` is another
+        net of the file, with those settings of the run that it knows.
+        """
+        from graphdl.language import load_source, read
 
         settings = folder.settings
         source = load_source(folder.main)
+        given = settings["set"]
+        if net is not None:
+            known = read(source, root=str(folder.sources_folder)).settable(net)
+            given = {name: value for name, value in given.items() if name in known}
         return cls(
             source,
-            net=settings["net"],
+            net=net or settings["net"],
             seed=settings.get("seed"),
             device=device,
-            settings=settings["set"],
+            settings=given,
             root=folder.sources_folder,
             known=known_of(settings.get("data", {})),
         )

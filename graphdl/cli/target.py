@@ -24,11 +24,11 @@ def open_target(
         ModelError: the run, the file or the weights have errors.
     """
     if target.is_dir():
-        if net is not None or settings:
-            raise click.UsageError("a run has its net and settings: leave --net and --set out")
+        if settings:
+            raise click.UsageError("a run has its settings: leave --set out")
         from graphdl.model import open_model
 
-        model, folder = open_model(target, device=device)
+        model, folder = open_model(target, device=device, net=net)
         if weights is not None:
             model.load_weights(weights)
         return model, folder

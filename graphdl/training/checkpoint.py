@@ -126,10 +126,11 @@ def _is_intact(path: Path, *, checked: bool) -> bool:
     return digest.hexdigest().encode() == found[1]
 
 
-def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
+def assign(network: Network, checkpoint: Checkpoint, path: Path, *, is_others: bool = False) -> None:
     """Sets a net's parameters and states to the values of a checkpoint. ``path`` is for messages.
 
-    Nothing is changed unless all of them fit.
+    Nothing is changed unless all of them fit. If the checkpoint ``is_others``, which is of another net of the file, it
+    may have variables that the net does not have.
 
     Raises:
         ModelError: E0617, a variable is missing, unexpected or of another shape. All errors are collected.
@@ -138,7 +139,8 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
     # Names with a colon belong to an optimizer.
     given = {name: array for name, array in checkpoint.tensors.items() if ":" not in name}
     missing = [name for name in variables if name not in given]
-    unexpected = [name for name in given if name not in variables]
+    others = [name for name in given if name not in variables]
+    unexpected = [] if is_others else others
     complaints = []
     for name in missing[:_MOST_NAMED]:
         complaints.append(
@@ -146,7 +148,7 @@ def assign(network: Network, checkpoint: Checkpoint, path: Path) -> None:
                 "E0617",
                 f"{path} has no '{name}' {variables[name].type}",
                 visible(variables[name].value),
-                help=did_you_mean(name, unexpected),
+                help=did_you_mean(name, others),
             )
         )
     for name in unexpected[:_MOST_NAMED]:

@@ -49,12 +49,34 @@ def test_a_section_trains_the_net_that_it_names():
         sample.trainer()
 
 
+PAIR = """
+net trained(units = 3, more = 2) {
+    input x: [4]
+    code = x -> linear(units) as encoder
+    loss rebuilt = mse(code -> linear(4) as decoder, x)
+}
+net decode(units = 3) {
+    input code: [units]
+    output best = argmax(code -> linear(4) as decoder)
+}
+train for trained { data npz("data.npz"); epochs 1; batch 2 }
+"""
+
+
 def test_a_net_without_a_loss_takes_the_weights_of_the_trained_one(tmp_path):
-    words, sample = graphdl.loads(WORDS, net="words"), graphdl.loads(WORDS, net="sample", seed=4)
-    words.save(tmp_path / "words.safetensors")
-    sample.load_weights(tmp_path / "words.safetensors")
-    expected = np.argmax(X @ words.parameters["readout.W"] + words.parameters["readout.b"], axis=1)
-    np.testing.assert_array_equal(sample.predict(x=X)["best"], expected)
+    np.savez(tmp_path / "data.npz", train_x=X, test_x=X)
+    (tmp_path / "pair.net").write_text(PAIR)
+    trained = graphdl.load(tmp_path / "pair.net", units=2, **{"optimizer.lr": 0.1, "more": 3})
+    trained.fit(out=tmp_path / "run")
+    decode = graphdl.load(tmp_path / "run", net="decode")
+    assert list(decode.parameters) == ["decoder.W", "decoder.b"]
+    code = X[:, :2]
+    expected = np.argmax(code @ trained.parameters["decoder.W"] + trained.parameters["decoder.b"], axis=1)
+    np.testing.assert_array_equal(decode.predict(code=code)["best"], expected)
+    with pytest.raises(ModelError, match="E0214"):
+        graphdl.load(tmp_path / "run", net="decoder")
+    with pytest.raises(ModelError, match="E0617"):  # weights given by hand are those of the net alone
+        graphdl.loads(PAIR, net="decode", units=2).load_weights(tmp_path / "run" / "last.safetensors")
 
 
 @pytest.mark.parametrize(

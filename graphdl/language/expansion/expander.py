@@ -46,6 +46,11 @@ class Loaded:
         """The source and all files that it imports, except the standard library."""
         return self._files.sources
 
+    def settable(self, net: str) -> set[str]:
+        """The names of the hyperparameters of a net and of the ``let``s of the file."""
+        hypers = (hyper.name for each in self._file.nets if each.name == net for hyper in each.written.hypers)
+        return {*hypers, *self._file.lets}
+
     def expand(
         self, *, net: str | None = None, settings: Mapping[str, object] | None = None, training: bool = False
     ) -> ModuleGraph:
