@@ -11,8 +11,8 @@ import pytest
 from expanding import faults, source
 
 from graphdl.diagnostics import ModelError
+from graphdl.graph.train import matches
 from graphdl.language import check, load_source
-from graphdl.language.expansion.training import matches
 from graphdl.rendering import render
 from graphdl.source import Places, Source, Span
 from graphdl.suggest import enumerated, limited_suggestions, nearest

@@ -167,3 +167,38 @@ def test_prepared(client: Client) -> None:
     assert found["range"]["start"] == {"line": 0, "character": 4}
     assert client.at("textDocument/prepareRename", "prepared.net", "net n‸ {\n}\n")["placeholder"] == "n"
     assert client.at("textDocument/prepareRename", "prepared.net", "# wo‸rds\n") is None
+
+
+FORMS = """net first() {
+    input x: [4]
+    code = x -> linear(4) as up
+    y = code -> linear(4) as down
+    loss rebuilt = mse(y, x)
+    metric size = mean(abs(code)) + mean(up.W)
+}
+
+train for first {
+    data iris
+    rate up.* = 0.5
+    start down.W = transpose(up.W)
+    best min(size)
+    turn one {
+        only up.*, down.*
+        minimize rebuilt
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        ("as u‸p", "up", "lift"),
+        ("as dow‸n", "down", "lower"),
+        ("metric si‸ze", "size", "extent"),
+        ("net fir‸st", "first", "whole"),
+        ("loss reb‸uilt", "rebuilt", "error"),
+    ],
+)
+def test_names_in_a_train_section_follow(client: Client, place: str, old: str, new: str) -> None:
+    assert rename(client, "forms.net", FORMS, place, new)["forms.net"] == re.sub(rf"\b{old}\b", new, FORMS)

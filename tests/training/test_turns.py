@@ -9,6 +9,7 @@ import torch
 
 import graphdl
 from graphdl.diagnostics import ModelError
+from graphdl.language import Source, check
 from graphdl.model import resume
 from graphdl.training import checkpoint, fit
 from graphdl.training.loop import Observer
@@ -146,3 +147,9 @@ def test_what_is_wrong_is_said(written, code):
     with pytest.raises(ModelError) as raised:
         graphdl.loads(DUEL.partition("train {")[0] + f"train {{ {written} }}").stages()
     assert {diagnostic.code for diagnostic in raised.value.diagnostics} == {code}
+
+
+def test_what_no_turn_trains_is_named():
+    assert check(Source("duel.net", DUEL)) == []
+    (warning,) = check(Source("duel.net", DUEL.replace("only critic.*", "only critic.W")))
+    assert (warning.code, warning.message) == ("W0504", "no stage trains the parameter critic.b")
