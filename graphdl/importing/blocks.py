@@ -50,6 +50,8 @@ class Blocks:
         """Makes one block: with names the one that saves most, without them the one that is used most."""
         best, most = None, (0, 0)
         for runs in groups([self.net, *self.blocks], named=named):
+            if named and self.classes and any(run.body.path + run.path not in self.classes for run in runs):
+                continue  # these are no modules, but parts of names
             found = _Hypers(runs)
             if len(found.hypers) > _MOST_HYPERS or found.saving < _LEAST_SAVING:
                 continue
@@ -109,16 +111,19 @@ class Blocks:
         hints = [re.sub(r"_\d+$", "", hyper.hint) for hyper in found.hypers]
         hints = ["padding" if hint == "pad" else hint for hint in hints]  # a primitive is called pad
         hypers = [replace(hyper, hint=own.new(hint)) for hyper, hint in zip(found.hypers, hints, strict=True)]
-        beginning = "_".join(first.path) + "_"
+        beginning = "_".join(first.path[-2:]) + "_"
         for statement in statements:
             for name in statement.names:
                 if name not in values:
-                    values[name] = "_" if name not in first.body.readers else own.new(name.removeprefix(beginning))
+                    values[name] = (
+                        "_" if name not in first.body.readers else own.new(name.rpartition(beginning)[2] or name)
+                    )
         texts = iter(found.texts([h.hint for h in hypers]))
         members = []
         known = {member.name: member for member in first.body.members}
         for old, label in labels.items():
-            members.append(replace(known[old], name=label, path=tuple(label.split("_"))))
+            inner = _within(known[old].path, first.path) or tuple(label.split("_"))
+            members.append(replace(known[old], name=label, path=inner))
             values[old] = label
         body = []
         pending = {member.name: member for member in members if member.shape is not None}
@@ -135,19 +140,20 @@ class Blocks:
                     numbers = (replace(n, text=next(texts)) if may_differ(n) else n for n in part.numbers)
                     part = replace(part, numbers=tuple(numbers))
                 parts.append(part)
-            body.append(
-                replace(statement, names=tuple(values[n] for n in statement.names), parts=tuple(parts), scope=None)
-            )
+            names = tuple(values[n] for n in statement.names)
+            scope = _within(statement.scope, first.path) if statement.scope else None
+            body.append(replace(statement, names=names, parts=tuple(parts), scope=scope))
         self._words |= {*values.values(), *labels.values(), *(h.hint for h in hypers)}
         name = self._name(found.runs)
-        return Body(name, body, members, [], frozenset(["y"]), inputs, hypers)
+        path = first.body.path + first.path
+        return Body(name, body, members, [], frozenset(["y"]), inputs, hypers, path=path)
 
     def _name(self, runs: Sequence[Run]) -> str:
         """The kind of module that the uses are, or the last word of the names that they have most often."""
         words: Counter[str] = Counter()
         for run in runs:
             paths = [member.path for member in run.body.members if member.name in run.members]
-            kind = self.classes.get(run.path, "Sequential") if run.body is self.net else "Sequential"
+            kind = self.classes.get(run.body.path + run.path, "Sequential")
             if kind != "Sequential" and run.path not in paths:
                 words[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind)] += 1
                 continue
@@ -248,6 +254,11 @@ def _operands(inputs: Sequence[str]) -> tuple[Part, ...]:
 def _beginning(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """What all the paths begin with."""
     return tuple(parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
+
+
+def _within(path: tuple[str, ...], outer: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What follows ``outer`` in a path; None if it does not begin so."""
+    return path[len(outer) :] if path[: len(outer)] == outer else None
 
 
 def _half(kernel: str) -> str:

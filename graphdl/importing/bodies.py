@@ -65,6 +65,8 @@ class Body:
     """The hyperparameters, with their names as hints and the defaults that they have."""
     readers: dict[str, list[int]] = field(default_factory=dict)
     """The statements that read a value or a parameter, by its name."""
+    path: tuple[str, ...] = ()
+    """The module that the first use of the block is, in parts."""
     lengths: Sequence[int] = ()
     """The characters of each statement."""
 

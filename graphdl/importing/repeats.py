@@ -66,7 +66,7 @@ def _named(body: Body) -> Iterator[Run]:
     beginnings = dict.fromkeys(m.path[:k] for m in body.members for k in range(1, len(m.path)))
     for beginning in beginnings:
         inside = [k for k, m in enumerate(body.members) if m.path[: len(beginning)] == beginning]
-        if len(inside) < 2 or any(body.members[k].path == beginning for k in inside):
+        if any(body.members[k].path == beginning for k in inside):
             continue
         names = [body.members[k].name for k in inside]
         path, labels = _labels([body.members[k] for k in inside], beginning)
@@ -86,7 +86,17 @@ def _named(body: Body) -> Iterator[Run]:
             starts = range(first, low - 1, -1)
             runs = [run for start in starts if (run := _run(body, start, stop, path, given)) is not None]
             if runs:  # the statements before the members belong to them only if that makes the inputs fewer
-                yield min(runs, key=lambda run: len(run.inputs))
+                run = min(runs, key=lambda run: len(run.inputs))
+                if len(inside) > 1 or _is_module(run):
+                    yield run
+
+
+def _is_module(run: Run) -> bool:
+    """Whether a run with one member is all of a module, and more than a chain."""
+    statements = run.body.statements[run.start : run.stop]
+    around = [s for s in statements if not s.layers]
+    known = all(s.scope is not None and s.scope[: len(run.path)] == run.path for s in around)
+    return known and not _is_chain(run.body, run.start, run.stop)
 
 
 def _ends(body: Body, first: int, last: int, path: tuple[str, ...]) -> Sequence[int]:
@@ -216,8 +226,8 @@ def _run(body: Body, start: int, stop: int, path: tuple[str, ...], labels: dict[
         form.append(("end", len(statement.names)))
     if not inputs or len(inputs) > _MOST_INPUTS or not members:
         return None
-    if _is_chain(body, start, stop) and all(order[name].block is not None for name in members):
-        return None  # it reads well as it is
+    if _is_chain(body, start, stop) and sum(order[name].block is not None for name in members) == stop - start:
+        return None  # a chain of blocks reads well as it is
     if labels is None:
         own_names = ["_".join(order[name].path) for name in members]
         form += [_VARYING.sub("#", name) for name in own_names]

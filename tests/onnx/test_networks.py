@@ -219,3 +219,25 @@ def test_blocks_are_named_after_their_classes_if_the_exporter_says_them() -> Non
     assert "block two_steps(): x -> y {\n    y = x -> linear(4) as first -> relu -> linear(4) as second" in graph.text
     assert "x -> two_steps as tower_0 -> two_steps as tower_1 -> two_steps as tower_2\n" in graph.text
     assert "tower_1.second.b" in graph.weights
+
+
+def test_an_exported_net_comes_back_with_its_blocks(tmp_path: Path) -> None:
+    written = """\
+block unit(width): x -> y {
+    main = x -> conv(width, 3, pad = 1, bias = false) -> batchnorm
+    y = (x -> conv(width, 1)) + main -> relu
+}
+
+net small() {
+    input image: [3, 8, 8]
+    x = image -> unit(4) as first -> unit(6) as second -> unit(8) as third
+    output y = x -> global_avgpool -> flatten -> linear(2) as head
+}
+"""
+    loaded = graphdl.loads(written)
+    loaded.export_onnx(tmp_path / "small.onnx")
+    graph = read(onnx.load(tmp_path / "small.onnx"), name="small")
+    assert "block unit(channels): x -> y {\n" in graph.text
+    assert "image -> unit(4) as first -> unit(6) as second -> unit(8) as third -> global_avgpool" in graph.text
+    path = next(path for path in graph.weights if path.startswith("second.") and path.endswith("batchnorm.gamma"))
+    np.testing.assert_array_equal(graph.weights[path], loaded.parameters["second.main.batchnorm.gamma"])

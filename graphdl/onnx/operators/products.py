@@ -56,7 +56,7 @@ def layer_name(step: Step, weight: Const) -> str:
     if step.scope and (name.startswith(("onnx::", "/", "val_")) or name == "layer"):
         return step.scope
     head, dot, tail = name.rpartition(".")
-    return head if dot and tail in ("weight", "W", "w", "kernel") else name
+    return head if dot and tail in ("weight", "W", "w", "kernel", "gamma", "scale", "Wx") else name
 
 
 def _is_layer(step: Step, a: Value, b: Value | Const, c: Value | Const | None) -> bool:
