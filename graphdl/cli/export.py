@@ -30,7 +30,7 @@ def command(
     model = open_model(target, net=net, settings=settings, device=None)
     if weights is not None:
         model.load_weights(weights)
-    path = out or target.with_suffix(f".{form}")
+    path = out or target.with_name(f"{target.name if target.is_dir() else target.stem}.{form}")
     nodes = model.export_onnx(path)
     numbers = sum(variable.type.size for variable in model.network.variables.values())
     click.echo(f"{path}: {nodes} nodes; {numbers:,} numbers")

@@ -255,6 +255,7 @@ FORMS = {
     "layernorm": """
         output y = (x -> layernorm) + (x -> layernorm(axis = 1, epsilon = 1e-3)) + (x -> layernorm(affine = false))
     """,
+    "groupnorm": "output y = x[:2] -> groupnorm(1) -> groupnorm(2)",
     "lrn": "output y = x -> lrn(3, alpha = 0.1)",
     "activations": """
         output y = concat(relu(x), relu6(8 * x), leaky_relu(x), x -> prelu(3), elu(x, alpha = 0.7), selu(x), gelu(x),
@@ -276,6 +277,7 @@ OPERATORS = {
     "log_softmax": {"LogSoftmax": 1},
     "batchnorm": {"BatchNormalization": 1},
     "layernorm": {"LayerNormalization": 3, "Reshape": 2, "Add": 2},
+    "groupnorm": {"Slice": 1, "GroupNormalization": 1, "InstanceNormalization": 1},
     "lrn": {"LRN": 1},
     "activations": {
         "Relu": 1, "Mul": 1, "LeakyRelu": 1, "PRelu": 1, "Reshape": 1, "Elu": 1, "Selu": 1, "Gelu": 1, "Clip": 2,
@@ -293,6 +295,27 @@ OPERATORS = {
 def test_forms_are_one_operator(name: str) -> None:
     model = graphdl.loads(f"net form() {{ input x: [3, 4, 5]\n {FORMS[name]} }}")
     assert nodes_of(model) == OPERATORS[name]
+    agree(model, tolerance=1e-5)
+
+
+def test_what_only_looks_like_a_form_is_written_as_it_is() -> None:
+    """Numbers along another dimension than the channels, other bounds, another origin."""
+    model = graphdl.loads("""
+        net like() {
+            input x: [4, 4]
+            param w: [4] = normal(0, 1)
+            param b: [4] = normal(0, 1)
+            output normal = (x - w) * (b / sqrt(abs(w) + 0.1)) + b
+            output biased = convolve(reshape(x, [1, 4, 4]), ones([4, 1, 1, 1])) + reshape(b, [1, 1, 4])
+            output leaky = where(x > 0.5, x, 0.1 * x)
+            output soft = exp(x - max(x, axis = 0, keep = true)) / sum(exp(x), axis = 1, keep = true)
+            d = x - stop_gradient(x * x)
+            c = d - mean(d, axis = -1, keep = true)
+            output other = c / sqrt(mean(c * c, axis = -1, keep = true) + 0.1)
+        }
+    """)
+    forms = {"BatchNormalization", "LeakyRelu", "Softmax", "LayerNormalization"}
+    assert forms.isdisjoint(nodes_of(model))
     agree(model, tolerance=1e-5)
 
 

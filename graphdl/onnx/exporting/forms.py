@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from graphdl.graph.model import Node, Value
+from graphdl.graph.types import Shape
 from graphdl.onnx.exporting.form import Form, number, operands
 from graphdl.onnx.exporting.operators.images import convolve, convolve_transpose
 from graphdl.onnx.exporting.recurrent import recurrent
@@ -36,11 +37,16 @@ def _unshaped(value: Value) -> Value:
     return found[0] if found else value
 
 
-def _vector(value: Value, length: int) -> Value | None:
-    """The parameters [length] that a value has in another shape, if they are the same for all examples."""
+def _vector(value: Value, shape: Shape) -> Value | None:
+    """The vector that a value has in this shape, if it is the same for all examples."""
     x = _unshaped(value)
-    is_column = value.type.size == length and not value.batched and x.type.element == "float"
-    return x if is_column and x.type.shape == (length,) else None
+    fits = value.type.shape == shape and not value.batched and x.type.element == "float"
+    return x if fits and x.type.rank == 1 else None
+
+
+def _column(x: Value) -> Shape:
+    """The shape of numbers for the channels of ``x``."""
+    return (x.type.shape[0], *[1] * (x.type.rank - 1))
 
 
 def _axis(value: Value) -> int | None:
@@ -100,8 +106,8 @@ def _with_bias(node: Node) -> Form | None:
     inputs = layer.node.inputs
     match layer.node.operator:
         case "convolve" | "convolve_transpose" as operator:
-            b = _vector(bias, layer.type.shape[0])
-            if b is None or bias.type.rank != layer.type.rank or not inputs[0].batched:
+            b = _vector(bias, _column(layer))
+            if b is None or not inputs[0].batched:
                 return None
             write = convolve if operator == "convolve" else convolve_transpose
             label = "Conv" if operator == "convolve" else "ConvTranspose"
@@ -131,10 +137,10 @@ def _batchnorm(node: Node) -> Form | None:
     centred = operands(found[0], "subtract") if found else None
     if not found or not centred or not centred[0].batched or not centred[0].type.rank:
         return None
-    x, length = centred[0], centred[0].type.shape[0]
+    x = centred[0]
     if node.outputs[0].type.shape != x.type.shape or x.type.element != "float":
         return None
-    mean, scale, beta = (_vector(value, length) for value in (centred[1], found[1], found[2]))
+    mean, scale, beta = (_vector(value, _column(x)) for value in (centred[1], found[1], found[2]))
     parts = operands(scale, "divide") if scale else None
     root = operands(parts[1], "sqrt") if parts else None
     total = operands(root[0], "add") if root else None
@@ -164,7 +170,17 @@ def _normal(value: Value) -> tuple[Value, float] | None:
     if not centred or not mean or mean[0] is not centred[0] or _axis(total[0]) != 1 or _axis(centred[1]) != 1:
         return None
     counted = operands(centred[0], "subtract")  # from the first element of each row, as the library does
-    return (counted[0] if counted and operands(counted[1], "stop_gradient") else centred[0]), epsilon
+    stopped = operands(counted[1], "stop_gradient") if counted else None
+    first = operands(stopped[0], "slice") if stopped else None
+    if (
+        counted
+        and stopped
+        and first
+        and first[0] is counted[0]
+        and stopped[0].type.shape == (counted[0].type.shape[0], 1)
+    ):
+        return counted[0], epsilon
+    return centred[0], epsilon
 
 
 def _layernorm(node: Node) -> Form | None:
@@ -180,7 +196,7 @@ def _layernorm(node: Node) -> Form | None:
     while size < length and axis > 0:
         axis -= 1
         size *= x.type.shape[axis]
-    affine = tuple(v for v in (_vector(each, length) for each in scaled[1:]) if v is not None) if scaled else ()
+    affine = tuple(v for v in (_vector(each, (length,)) for each in scaled[1:]) if v is not None) if scaled else ()
     if size != length or rows.type.rank != 2 or (scaled and len(affine) != 2):
         return None
     shape = x.type.shape[axis:]
@@ -190,11 +206,38 @@ def _layernorm(node: Node) -> Form | None:
         around = tuple(step.name(term) for term in step.inputs[1:])
         if len(shape) > 1:
             around = tuple(step.reshape(name, shape, False) for name in around)
-        x = step.name(step.inputs[0])
+        x = step.name(step.inputs[0], "float")
         return step.op("LayerNormalization", x, *(around or plain), axis=axis - len(step.types[0].shape),
                        epsilon=epsilon)  # fmt: skip
 
     return Form("LayerNormalization", (x, *affine), write, node)
+
+
+def _groupnorm(node: Node) -> Form | None:
+    """A group or instance normalization of the library with a scale and a shift for each channel."""
+    scaled = _scaled(node.outputs[0])
+    image = operands(scaled[0], "reshape") if scaled else None
+    found = _normal(image[0]) if image else None
+    x = _unshaped(found[0]) if found else None
+    if scaled is None or found is None or x is None or not x.batched or x.type.rank < 2:
+        return None
+    (rows, epsilon), channels = found, x.type.shape[0]
+    gamma, beta = _vector(scaled[1], _column(x)), _vector(scaled[2], _column(x))
+    if gamma is None or beta is None:
+        return None
+    groups = rows.type.shape[0]
+    if node.outputs[0].type.shape != x.type.shape or rows.type.rank != 2 or channels % groups:
+        return None
+    if groups == channels:
+        label, attributes = "InstanceNormalization", {"epsilon": epsilon}
+    else:
+        label, attributes = "GroupNormalization", {"epsilon": epsilon, "num_groups": groups}
+    return Form(label, (x, gamma, beta), lambda step: step.op(label, *step.names("float"), **attributes), node)
+
+
+def _turned(x: Value) -> tuple[int, int]:
+    """The pixels and the channels of an image."""
+    return x.type.size // x.type.shape[0], x.type.shape[0]
 
 
 def _lrn(node: Node) -> Form | None:
@@ -211,11 +254,17 @@ def _lrn(node: Node) -> Form | None:
     if not raised or not total or not product or not turned or not window or not padded or square != (x, x):
         return None
     beta, k, alpha = number(raised[1]), number(total[0]), number(product[0])
-    pad = window[0].node.attributes
-    size = pad["before"][-1] + pad["after"][-1] + 1
-    if None in (beta, k, alpha) or size % 2 == 0 or pad["before"] != pad["after"] or not x.batched:
+    around, pooled = window[0].node.attributes, _unshaped(turned[0]).node.attributes
+    size = around["before"][-1] + around["after"][-1] + 1
+    fits = (
+        product[1].node.attributes["order"] == [2, 0, 1] and padded[0].type.shape == (1, *_turned(x))
+        and _unshaped(padded[0]).node.attributes["order"] == [1, 2, 0] and around["before"] == [0, 0, size // 2]
+        and around["before"] == around["after"] and (around["mode"], around["value"]) == ("constant", 0)
+        and (pooled["kernel"], pooled["stride"], pooled["pad"]) == ([1, size], 1, 0) and x.batched
+    )  # fmt: skip
+    if beta is None or k is None or alpha is None or not fits:
         return None
-    return _of_one("LRN", node, x, size=size, alpha=alpha, beta=beta, bias=k)  # type: ignore[arg-type]
+    return _of_one("LRN", node, x, size=size, alpha=alpha, beta=beta, bias=k)
 
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -238,7 +287,7 @@ def _leaky_relu(node: Node) -> Form | None:
     alpha = number(slope)
     if alpha is not None:
         return _of_one("LeakyRelu", node, x, alpha=alpha)
-    if slope.batched or not x.batched or slope.type.rank > x.type.rank or slope.type.element != "float":
+    if slope.batched or not x.batched or slope.type.element != "float" or node.outputs[0].type.shape != x.type.shape:
         return None
     return Form("PRelu", (x, slope), lambda step: step.op("PRelu", *step.names()), node)
 
@@ -300,7 +349,7 @@ def _clip(node: Node) -> Form | None:
 _FORMS: dict[str, tuple[Callable[[Node], Form | None], ...]] = {
     "divide": (_softmax, _lrn),
     "subtract": (_log_softmax,),
-    "add": (_batchnorm, _with_bias),
+    "add": (_batchnorm, _groupnorm, _with_bias),
     "reshape": (_layernorm,),
     "where": (_leaky_relu, _elu),
     "multiply": (_gelu, _selu),
