@@ -36,7 +36,7 @@ _LAYERS = (
 _LONGEST = max(len(text) for layer in _LAYERS for text in layer.states)
 
 
-def recurrent(node: Node) -> Form | None:
+def _recurrent(node: Node) -> Form | None:
     """The layer that a scan over ``x @ Wx + bx`` is, if it is one."""
     body: ScanBody = node.attributes["body"]
     if len(body.items) != 1 or len(body.captured) != 2 or not all(value.batched for value in node.outputs):
@@ -118,3 +118,6 @@ def _written(step: Step, layer: _Layer, emits: bool) -> list[str]:
     )  # fmt: skip
     whole = [step.transpose(step.squeeze(y, 1), [1, 0, 2])] if emits else []
     return [*whole, *(step.squeeze(end, 0) for end in ends)]
+
+
+FORMS = {"scan": (_recurrent,)}
