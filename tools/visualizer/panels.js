@@ -116,7 +116,7 @@ class Details {
   }
 }
 
-const WORDS = /(#[^\n]*)|("(?:[^"\\\n]|\\.)*"?)|\b(net|block|train|input|output|param|state|loss|metric|let|import|as|if|else|for|in|scan|emit|repeat|update|assert|data|optimizer|schedule|batch|epochs|steps|augment|minimize|only|and|or|not|true|false|none)\b|\b(\d+(?:\.\d+)?(?:e-?\d+)?)\b/g;
+const WORDS = /(#[^\n]*)|("(?:[^"\\\n]|\\.)*"?)|\b(net|block|train|input|output|param|state|loss|metric|let|import|as|if|else|for|in|scan|emit|repeat|update|assert|data|optimizer|schedule|batch|epochs|steps|augment|minimize|only|max_norm|turn|and|or|not|true|false|none)\b|\b(\d+(?:\.\d+)?(?:e-?\d+)?)\b/g;
 
 class SourcePanel {
   constructor(app) {

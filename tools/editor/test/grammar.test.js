@@ -188,6 +188,35 @@ test("a train section", () => {
   ]);
 });
 
+test("turns and settings of parameters", () => {
+  const text =
+    "train fine for words {\n rate encoder.*, *.b = 0.1 * lr # low\n start d.W = transpose(up.W)\n turn critic {\n" +
+    "  steps 5; only c.*\n }\n epochs 3\n}\nlet a = 1";
+  expect(text, [
+    ["train", "storage.type.train.net"],
+    ["fine", "entity.name.function.definition.net"],
+    ["for", "keyword.control.loop.net"],
+    ["words", "entity.name.function.module.net"],
+    ["rate", "keyword.other.setting.net"],
+    ["encoder.*", "string.unquoted.pattern.net"],
+    ["*.b", "string.unquoted.pattern.net"],
+    ["0.1", "constant.numeric.net"],
+    ["lr", "variable.other.net"],
+    ["low", "comment.line.number-sign.net"],
+    ["start", "keyword.other.setting.net"],
+    ["d.W", "string.unquoted.pattern.net"],
+    ["transpose", "entity.name.function.call.net"],
+    ["turn", "storage.type.turn.net"],
+    ["critic", "entity.name.function.definition.net"],
+    ["steps", "keyword.other.setting.net"],
+    ["5", "constant.numeric.net"],
+    ["only", "keyword.other.setting.net"],
+    ["c.*", "string.unquoted.pattern.net"],
+    ["epochs", "keyword.other.setting.net"],
+    ["let", "storage.type.let.net"],
+  ]);
+});
+
 test("names of other alphabets", () => {
   expect(inNet("größe = ширина -> relu"), [
     ["größe", "variable.other.net"],
