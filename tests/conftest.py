@@ -64,7 +64,7 @@ LONG = re.compile(
             r"docs/test_docs.py::test_blocks_do_what_the_page_says",
             r"end_to_end/test_against_pytorch.py::test_(attention|residual)",
             r"end_to_end/test_library(_convolutions|_pooling)?.py",
-            r"end_to_end/test_library_attention.py::test_attention_in_blocks(_draws|\[a longer)",
+            r"end_to_end/test_library_attention.py::test_(multihead|attention_in_blocks(_draws|\[a longer))",
             r"end_to_end/test_library_recurrent.py::test_(a_layer|elements|.*\[(rnn|gru|lstm alone))",
             r"end_to_end/test_library_losses.py::test_losses\[of_numbers",
             r"end_to_end/test_library_sampling.py::test_(grid_sample$|gradients)",
