@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from graphdl.data.dataset import DTYPES, Array, DataSet, Rows
+from graphdl.data.dataset import DTYPES, Array, ArrayField, DataSet, Rows
 from graphdl.data.draws import permutation
 from graphdl.data.feed import value_fault
 from graphdl.data.pipeline import Pipeline
@@ -18,6 +19,8 @@ from graphdl.suggest import did_you_mean, nearest
 
 _FEW = 4
 """A warning is given if an epoch leaves out more than one in this many examples."""
+_FEW_ELEMENTS = 1 << 22
+"""The elements of a split that is checked and converted as a whole: 16 MiB of floats."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +128,31 @@ class Batches:
         count = len(rows)
         if count < self.batch:
             rows = np.concatenate([rows, np.repeat(rows[-1:], self.batch - count)])
+        if self._ready is not None:
+            return Batch(epoch, index, {name: values.take(rows, 0) for name, values in self._ready.items()}, count)
         taken = {field: self.examples.fields[field].take(rows) for field in dict.fromkeys(self.fields.values())}
         taken = self.augment.apply(taken, training=self.training, seed=self.seed, epoch=epoch, first=first)
         arrays = {name: self._fed(name, field, taken[field], rows) for name, field in self.fields.items()}
         return Batch(epoch, index, arrays, count)
+
+    @cached_property
+    def _ready(self) -> dict[str, Array] | None:
+        """The arrays of all examples, checked and converted, if they are few, in memory and not augmented.
+
+        To check and convert a small batch takes as long as a training step of a small net.
+        """
+        fields = [self.examples.fields[field] for field in self.fields.values()]
+        elements = len(self.examples) * sum(kind.size for kind in self.inputs.values())
+        if self.augment.stages or elements > _FEW_ELEMENTS or not all(isinstance(x, ArrayField) for x in fields):
+            return None
+        rows = np.arange(len(self.examples))
+        try:
+            return {
+                name: self._fed(name, field, self.examples.fields[field].take(rows), rows)
+                for name, field in self.fields.items()
+            }
+        except ModelError:  # reported for the batch that has the value
+            return None
 
     def order(self, epoch: int) -> Rows:
         """The rows of the split in the order of an epoch."""

@@ -56,6 +56,24 @@ def test_training_sees_each_example_at_most_once_an_epoch(dataset):
     assert rows != sorted(rows)
 
 
+def test_a_batch_has_the_rows_of_its_place_in_the_order(dataset):
+    batches = Batches(dataset, "train", INPUTS, batch=3, training=True)
+    for epoch, index in [(0, 6), (0, 0), (1, 6), (1, 5), (0, 5), (2, 1)]:
+        rows = batches.order(epoch)[3 * index : 3 * index + 3]
+        found = batches.get(epoch, index)
+        np.testing.assert_array_equal(found.arrays["image"], np.broadcast_to(rows[:, None, None, None], (3, 1, 6, 5)))
+        np.testing.assert_array_equal(found.arrays["label"], rows % 10)
+
+
+def test_an_error_is_that_of_its_batch(dataset, complaint):
+    wrong = permutation(0, 0, COUNT)[7]
+    dataset.splits["train"].fields["count"] = numbers(np.where(np.arange(COUNT) == wrong, np.nan, 1.0))
+    batches = Batches(dataset, "train", {"count": TensorType(())}, batch=3, training=True)
+    for index in (0, 1, 3, 6):
+        np.testing.assert_array_equal(batches.get(0, index).arrays["count"], [1, 1, 1])
+    assert "nan" in complaint("E0717", batches.get, 0, 2).message
+
+
 @pytest.mark.parametrize(("batch", "left_out", "help"), [(16, 7, "batch 11"), (20, 3, None), (23, 0, None)])
 def test_a_batch_that_does_not_divide_is_warned_of(dataset, batch, left_out, help):
     batches = Batches(dataset, "train", INPUTS, batch=batch, training=True)
