@@ -59,9 +59,7 @@ class _Exporter:
         self.wished = {value: name for name, value in reversed(graph.outputs.items()) if value.batched}
         """The names of the outputs, for the values that are outputs as they are."""
 
-    def model(
-        self,
-    ) -> Any:
+    def model(self) -> Any:
         writer, graph, helper = Writer(self.weights), self.graph, onnx("helper")
         plan = _plan(graph.nodes, graph.outputs.values())
         inputs = [node for node, _ in plan if node.operator == "input"]
