@@ -34,6 +34,10 @@ def text(
     split, or a second file; ``validation`` is taken from the end of the rest. ``lower = true`` makes all letters small.
     The file is UTF-8, packed by gzip or not. A run stores the vocabulary.
     """
+    for name in ("group", "blocks"):
+        if name in call.setting.keywords:
+            message = f"'{name}' has no effect on 'text': its splits are contiguous parts of the text"
+            raise call.error("E0703", message, argument=name)
     one_of(call, "unit", unit, ("char", "word"))
     at_least(call, "length", length, 1)
     at_least(call, "step", length if step is None else step, 1)
