@@ -23,6 +23,7 @@ def csv(
     header: bool = True,
     separator: str = ",",
     test: float | str = 0.2,
+    *,
     text: str | int | None = None,
     unit: str = "word",
     length: int | None = None,
