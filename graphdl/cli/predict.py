@@ -46,7 +46,7 @@ def command(
     from graphdl.cli.target import open_target
     from graphdl.training.inference import predicted_inputs
 
-    model, folder = open_target(target, weights, net=net, settings=settings, device=device)
+    model, folder = open_target(target, weights, net=net, settings=settings, device=device, takes_others=True)
     found = prepare(inputs, model, folder, predicted_inputs(model.network))
     with compiling(model.network, quiet=as_json):
         outputs = model.run(found.arrays, batch=batch)

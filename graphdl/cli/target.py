@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
 
 def open_target(
-    target: Path, weights: Path | None, *, net: str | None, settings: Mapping[str, str], device: str | None
+    target: Path,
+    weights: Path | None,
+    *,
+    net: str | None,
+    settings: Mapping[str, str],
+    device: str | None,
+    takes_others: bool = False,
 ) -> tuple[Model, RunFolder | None]:
-    """The model with its weights, and its run folder if it has one.
+    """The model with its weights, and its run folder if it has one. ``takes_others``: ``net`` may name another net of a
+    run's file.
 
     Raises:
         click.UsageError: a file with parameters and without weights, or a run with settings of a file.
         ModelError: the run, the file or the weights have errors.
     """
     if target.is_dir():
-        if settings:
-            raise click.UsageError("a run has its settings: leave --set out")
+        if settings or (net is not None and not takes_others):
+            raise click.UsageError(
+                f"a run has its {'' if takes_others else 'net and '}settings: leave "
+                f"{'' if takes_others else '--net and '}--set out"
+            )
         from graphdl.model import open_model
 
         model, folder = open_model(target, device=device, net=net)

@@ -28,11 +28,13 @@ def of_module(expansion: Expansion, expression: syntax.Attribute, scope: Scope) 
         module = module.module
     if not isinstance(module, Instance):
         return None
-    variables = {**expansion.graph.parameters, **expansion.graph.states}
+    parameters, states = expansion.graph.parameters, expansion.graph.states
     path = join(module.made.path, ".".join(names)) if module.made is not None else ""
-    if path in variables:
-        return variables[path].value
-    if isinstance(held, Applied) or path.rpartition(".")[0] in variables:
+    found = parameters.get(path) or states.get(path)
+    if found is not None:
+        return found.value
+    outer = path.rpartition(".")[0]
+    if isinstance(held, Applied) or outer in parameters or outer in states:
         return None  # an attribute of a tensor: x.shape, a.W.shape
     name = module.name
     if module.made is None:
@@ -40,7 +42,8 @@ def of_module(expansion: Expansion, expression: syntax.Attribute, scope: Scope) 
             "E0215", f"'{name}' has no parameters yet: its first use makes them", expression.span,
             help=f"apply it above: x -> {name}",
         )  # fmt: skip
-    below = [each.removeprefix(f"{module.made.path}.") for each in variables if each.startswith(f"{module.made.path}.")]
+    start = f"{module.made.path}."
+    below = [each.removeprefix(start) for each in (*parameters, *states) if each.startswith(start)]
     raise Fault(
         "E0215", f"'{name}' has no parameter or state '{'.'.join(names)}'", expression.name_span,
         help=did_you_mean(".".join(names), below) or (f"it has {enumerated(below)}" if below else None),
