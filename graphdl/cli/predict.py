@@ -1,4 +1,4 @@
-"""``graphdl predict``: the predictions of a trained model for images, arrays or tables."""
+"""``graphdl predict``: the predictions of a trained model for images, arrays, tables, texts or recordings."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def command(
     """Predicts with a run, or with the model of a file and --weights.
 
     An INPUT is an image, an .npy file (examples first), an .npz file with an array for each input, or a .csv table. A
-    run that was trained on texts takes a text. A run treats them as its training data: the same size, the same
-    normalization, the same vocabulary.
+    run that was trained on texts or on recordings takes a text or a recording. A run treats them as its training data:
+    the same size, the same normalization, the same vocabulary.
     """
     from graphdl.cli.progress import compiling
     from graphdl.cli.reading import prepare

@@ -126,7 +126,7 @@ def _read(path: Path, types: Mapping[str, TensorType], reading: Reading, ways: W
         return {name: _fed(reading, path, read_npy(reading, path), types[name])}
     if ways.writings and not (ways.sounds and kind in SOUNDS):
         return _text(reading, path, ways.writings)
-    if kind in _SEPARATORS:
+    if kind in _SEPARATORS and not ways.writings:
         name = _only(types, path, reading, 1)
         return {name: _table(reading, path, types[name], ways.tables.get(name), _SEPARATORS[kind])}
     if ways.sounds:

@@ -8,8 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from graphdl.cli import main
+from graphdl.cli.reading import Ways, read_inputs
 from graphdl.data.known import Known
+from graphdl.data.reading import Reading
 from graphdl.data.sets import load
+from graphdl.data.vocabulary import Vocabulary, Writing
 from graphdl.graph.types import TensorType
 
 LINES = "a cat\tune chatte\tx\nthe cat sits.\tla chatte dort\tx\n\na dog\tun chien\tx\n"
@@ -159,3 +162,19 @@ def test_a_run_keeps_both_vocabularies_for_predictions(tmp_path):
     found = call("predict", tmp_path / "run", tmp_path / "b.txt")
     assert "E0714" in found.stderr
     assert "b.txt, line 2: 3 words, and the net was trained on at most 2" in found.stderr
+
+
+def test_a_prediction_that_needs_both_sides_reads_two_columns(tmp_path, complaint):
+    sides = {"source": ("<pad>", "<unknown>", "a"), "target": ("<pad>", "<unknown>", "<begin>", "<end>", "x")}
+    writings = {
+        name: (Writing(name, "word", False, "tokens", 3, column, begin=bool(column)), Vocabulary(names))
+        for column, (name, names) in enumerate(sides.items())
+    }
+    types = {name: TensorType((3,), "int", 9) for name in sides}
+    (tmp_path / "a.tsv").write_text("a b\tx x\na\tx\n")
+    found = read_inputs([tmp_path / "a.tsv"], types, Reading(), Ways(writings=writings)).arrays
+    assert found["source"].tolist() == [[2, 1, 0], [2, 0, 0]]
+    assert found["target"].tolist() == [[2, 4, 4], [2, 4, 0]]
+    (tmp_path / "a.tsv").write_text("a b\n")
+    found = complaint("E0709", read_inputs, [tmp_path / "a.tsv"], types, Reading(), Ways(writings=writings))
+    assert "a.tsv, line 1: 1 column, expected 2" in found.message
