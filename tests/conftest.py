@@ -74,6 +74,7 @@ LONG = re.compile(
             r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative|vision/siamese)",
             r"language/test_hostile_files.py::test_many_complaints_take_time_in_proportion",
             r"onnx/test_networks.py::test_a_network.*\[(alexnet|gru|autoencoder|transformer)",
+            r"onnx/test_networks.py::test_a_fixed_batch",
             r"onnx/test_networks.py::test_the_text.*\[(mobilenet_v2|resnet18|resnet34|densenet|googlenet|vgg16|alexnet|unet)",
             r"onnx/test_pytorch.py::test_an_exported_net_agrees_with_pytorch\[(mobile|unet|gru|autoencoder)",
             r"operators/test_depthwise.py::test_(any_tile|forward_and_input_gradient|weight_gradient)",

@@ -128,14 +128,19 @@ def _unnamed(body: Body) -> Iterator[Run]:
     """Runs that are no mere chains, and whose members have names that differ in numbers alone."""
     count = len(body.statements)
     alike = [_alike(statement) for statement in body.statements]
+    ends = {name: max(body.readers.get(name, [0])) for s in body.statements for name in s.names}
+    ends |= dict.fromkeys(body.results, count)
+    links = [_is_chain(body, place, place + 1) for place in range(count)]
     found: dict[tuple[int, ...], list[tuple[int, int]]] = {}
     for start in range(count):
         alive: dict[str, int] = {}  # the values that are read later, with their last readers
+        chain = True
         for stop in range(start + 1, min(count, start + _LONGEST) + 1):
             last = body.statements[stop - 1]
-            alive |= {name: count if name in body.results else max(body.readers.get(name, [0])) for name in last.names}
+            alive |= {name: ends[name] for name in last.names}
             alive = {name: reader for name, reader in alive.items() if reader >= stop}
-            if len(alive) == 1 and alive.keys() & set(last.names) and not _is_chain(body, start, stop):
+            chain = chain and links[stop - 1]
+            if len(alive) == 1 and alive.keys() & set(last.names) and not chain:
                 found.setdefault(tuple(alike[start:stop]), []).append((start, stop))
     for places in found.values():
         for start, stop in places if len(places) > 1 else ():

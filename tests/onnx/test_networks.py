@@ -90,6 +90,18 @@ def test_the_text_is_not_much_longer_than_the_written_twin(name: str) -> None:
     assert len(graph.text.splitlines()) <= 3 * len(twin.splitlines())
 
 
+def test_a_fixed_batch_of_one_is_found() -> None:
+    """As exported without an open batch: [7, 1, 2, 8] as [7, 16] is the batch merged with the places, not the units."""
+    torch.manual_seed(1)
+    net, x, file = Encoder(1).eval(), torch.randint(0, 20, (3, 7)), io.BytesIO()
+    torch.onnx.export(net, (x[:1],), file, dynamo=False, input_names=["x"], output_names=["y"])
+    graph = read(onnx.load_from_string(file.getvalue()), name="encoder")
+    assert graph.batched
+    with torch.no_grad():
+        want = net(x).numpy()
+    np.testing.assert_allclose(of_imported(graph).predict(x=x.numpy())["y"], want, atol=1e-5)
+
+
 def test_residual_blocks_are_declared_once() -> None:
     net = ResNet([1, 3, 5], 1, classes=3).eval()
     graph = imported("small", net, torch.randn(2, 3, 32, 32))

@@ -35,6 +35,8 @@ def reshaped(value: Value, targets: Sequence[Sequence[int]], sizes: Sequence[int
     first = value.batch + (value.merged == "before")
     before = prod(value.term.shape[:first])
     forms: tuple[Merged, ...] = ("", "after", "before")
+    last: Value | None = None
+    """The batch merged with the last dimension: only if nothing else fits, which a batch of 1 does not tell apart."""
     for merged in forms:
         for axis in range(len(targets[0])):
             lengths = [target[axis] for target in targets]
@@ -51,7 +53,12 @@ def reshaped(value: Value, targets: Sequence[Sequence[int]], sizes: Sequence[int
             if not merged and len(example) == 2 and value.term.rank > 1:
                 return Value(terms.block("flatten", value.term, [value.term.type.size]), value.kind, axis)
             example[axis : axis + 1] = [factor] if merged else []
-            return Value(terms.reshape(value.term, example), value.kind, axis, merged)
+            found = Value(terms.reshape(value.term, example), value.kind, axis, merged)
+            if merged != "after" or axis < len(example) - 1:
+                return found
+            last = last or found
+    if last is not None:
+        return last
     raise MixesExamplesError
 
 
