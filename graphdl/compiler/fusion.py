@@ -124,7 +124,7 @@ class _Fusion:
         _merge_elementwise(plans, merging)
         left = [plan for plan in plans if plan not in merging.joined]
         self._drop_unread(left)
-        return left
+        return [plan for plan in left if plan.outputs]
 
     def _drop_unread(self, plans: Sequence[KernelPlan]) -> None:
         """Leaves out outputs that only their own kernel reads, after kernels were merged into it."""

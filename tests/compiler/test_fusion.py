@@ -18,7 +18,7 @@ from graphdl.operators.elementwise import apply
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
 from graphdl.operators.structure import reshape, slice_, transpose
-from graphdl.operators.tensor import Constant, Source, Template, Tensor, feed, topological
+from graphdl.operators.tensor import Constant, Source, Template, Tensor, feed, read, topological
 
 CPU = Target("cpu", vector_width=8, compute_units=2)
 
@@ -123,6 +123,13 @@ def test_what_only_its_own_kernel_reads_is_not_stored() -> None:
     assert len(plan.outputs) == 1
     assert plan.outputs[0].operation.name == "add"
     assert list(plan.chains) == plan.outputs
+
+
+def test_what_nothing_reads_has_no_kernel() -> None:
+    """The row of a parameter that all matrices of a batch are multiplied by: the product reads the parameter itself."""
+    w, z = read("w", (3, 5, 5)), feed("z", (4, 5, 4))
+    row = reshape(slice_(w, (0, 0, 0), (1, 1, 1), (1, 1, 5)), (1, 5))
+    assert all(plan.outputs for plan in plans_of(matmul(row, z)))
 
 
 def test_a_square_asks_for_its_operand_once() -> None:

@@ -93,7 +93,7 @@ EXAMPLES = {
         output wrapped = pad(x, [4, 0, 0], [2, 1, 0], mode = "wrap")
         output product = concat(x @ transpose(x), W @ transpose(x), x @ transpose(W))
         output one = x[0, 0] @ reshape(W[0, 0], [5, 1])
-        output four = v @ transpose(x[0])
+        output four = v @ transpose(x[0]) + W[0, 0] @ transpose(x[0])
         output applied = x[0] @ x[0, 0]
         output number = x[0, 0] @ W[0, 0]
         output ints = k @ transpose(k) + einsum(k, k, equation = "ij,kj->ik")
