@@ -99,7 +99,7 @@ LONG = re.compile(
             r"tools/test_fuzz.py::test_some_inputs",
             r"test_net.py::test_a_net_from_python_trains_as_the_one_of_the_file\[text1",
             r"training/test_chain.py::test_(the_paths_sum_to_the_gradient|with_too_many_paths)",
-            r"training/test_clock_and_ties.py::test_tied_weights",
+            r"training/test_clock_and_ties.py::test_(tied_weights|lists_of_states)",
             r"training/test_(halves|kept).py",
             r"training/test_precision.py::test_gradients_are.*\[(bfloat16-convolutions|half-sequences)",
             r"training/test_precision.py::test_a_step_that_overflows.*\[sgd",
