@@ -327,9 +327,10 @@ RECOMPUTED_ALONE = """
 """
 
 
-def test_steps_that_are_computed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])
+def test_steps_that_are_computed_again(target: Target, tmp_path: Path) -> None:
     texts = {"states": RECOMPUTED, "alone": RECOMPUTED_ALONE}
-    on_host({name: model(text, length=3) for name, text in texts.items()}, CPU, tmp_path, batch=2)
+    on_host({name: model(text, length=3) for name, text in texts.items()}, target, tmp_path, batch=2)
 
 
 def test_a_loop_that_computes_again_keeps_nothing_of_its_steps() -> None:

@@ -162,6 +162,11 @@ def test_a_direction_that_there_is_not():
     assert faults(text) == ['E0312 3:18 direction is "forward", "backward" or "both", not "up"']
 
 
+def test_states_with_a_row_for_each_layer():
+    text = "net n() {\n input x: [7, 3]\n input h: [3, 4]\n output y = (x, h) -> gru(4, layers = 2)\n}"
+    assert faults(text) == ["E0312 4:23 start is [2, 4], not [3, 4]"]
+
+
 def test_a_scan_that_computes_its_steps_again():
     assert scan_of(body("y = scan recompute r in x { emit r @ x }\noutput y")).attributes["body"].recompute
     assert not scan_of(body("y = scan recompute in x { emit recompute @ x }\noutput y")).attributes["body"].recompute
