@@ -173,13 +173,12 @@ def _as_link(statement: Statement, value: str) -> tuple[Part, ...] | None:
     return (f" -> {called[1]}(", listed.removeprefix(", "), *rest[1:])
 
 
-def _is_transpose(statement: Statement | None) -> bool:
-    """Whether a statement is a transpose of a value in a given order."""
-    return (
-        statement is not None
-        and [type(part) for part in statement.parts] == [str, Read, str, Number, str]
-        and (statement.parts[0] == "transpose(")
-    )
+def _calls(statement: Statement | None, name: str) -> bool:
+    """Whether a statement is ``name(value, numbers)`` and nothing else."""
+    if statement is None or statement.level != ATOM:
+        return False
+    parts = statement.parts
+    return [type(part) for part in parts] == [str, Read, str, Number, str] and (parts[0], parts[4]) == (f"{name}(", ")")
 
 
 def tidied(net: Body) -> None:
@@ -195,7 +194,7 @@ def tidied(net: Body) -> None:
         parts = statement.parts
         sources = [made.get(name) for name in statement.reads]
         match parts:
-            case ("concat(", *_) if {*parts[2 : 2 * len(sources) : 2]} <= {", "}:
+            case ("concat(", *_, ")") if statement.level == ATOM and {*parts[2 : 2 * len(sources) : 2]} <= {", "}:
                 reads = [Read(name) for name in statement.reads]
                 tail = parts[2 * len(reads) :]
                 for count in range(len(reads) - 1, 1, -1):
@@ -205,15 +204,16 @@ def tidied(net: Body) -> None:
                         parts = ("concat(", Read(earlier), *rest, *tail)
                         break
                 known[tuple(reads), tail] = names[0]
-            case ("reshape(", Read(), *rest) if sources[0] is not None and sources[0].parts[0] == "reshape(":
+            case ("reshape(", Read(), *rest) if _calls(sources[0], "reshape"):
+                assert sources[0] is not None
                 parts = ("reshape(", sources[0].parts[1], *rest)
-            case ("transpose(", Read(), _, Number() as order, ")") if _is_transpose(sources[0]):
+            case ("transpose(", Read(), _, Number() as order, ")") if _calls(sources[0], "transpose"):
                 assert sources[0] is not None
                 first = [int(n) for n in re.findall(r"\d+", shown(sources[0].parts[3]))]
                 both = [first[int(n)] for n in re.findall(r"\d+", order.text)]
                 parts = ("transpose(", sources[0].parts[1], ", ", replace(order, text=str(both)), ")")
             case (Read() as x, " * ", Read()) if sources[1] is not None and sources[1].parts == ("sigmoid(", x, ")"):
-                parts = (x, " -> silu")
+                statement, parts = replace(statement, level=0), (x, " -> silu")
         net.statements[place] = replace(statement, names=tuple(names), parts=parts)
         made[names[0]] = net.statements[place]
     used = {*net.results}

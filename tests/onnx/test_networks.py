@@ -19,6 +19,9 @@ from graphs import expected, model  # noqa: E402
 from networks import NETS, Encoder, ResNet, mobilenet_v2  # noqa: E402
 
 import graphdl  # noqa: E402
+from graphdl.graph.types import TensorType  # noqa: E402
+from graphdl.importing.terms import concat, reshape  # noqa: E402
+from graphdl.importing.text import NetText  # noqa: E402
 from graphdl.model import of_imported  # noqa: E402
 from graphdl.onnx import ImportedGraph, read  # noqa: E402
 
@@ -253,3 +256,21 @@ net small() {
     assert "image -> unit(4) as first -> unit(6) as second -> unit(8) as third -> global_avgpool" in graph.text
     path = next(path for path in graph.weights if path.startswith("second.") and path.endswith("batchnorm.gamma"))
     np.testing.assert_array_equal(graph.weights[path], loaded.parameters["second.main.batchnorm.gamma"])
+
+
+def test_only_whole_calls_are_written_as_one() -> None:
+    text = NetText()
+    x = text.input("x", TensorType((4,)))[1]
+    text.hint = "a"
+    (a,) = text.keep(reshape(x, (2, 2)) + 1.0)
+    text.hint = "b"
+    (b,) = text.keep(reshape(a, (4,)))
+    text.hint = "c"
+    (c,) = text.keep(concat([b, x], 0) * 2.0)
+    text.hint = "d"
+    (d,) = text.keep(concat([b, x, x], 0) * 2.0)
+    text.output("c", c)
+    text.output("d", d)
+    written, _ = text.finished("net")
+    assert "a = reshape(x, [2, 2]) + 1.0\n    b = reshape(a, [4])\n" in written
+    assert "c = concat(b, x) * 2.0\n    d = concat(b, x, x) * 2.0\n" in written
