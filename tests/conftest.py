@@ -70,7 +70,7 @@ LONG = re.compile(
             r"end_to_end/test_library_sampling.py::test_(grid_sample$|gradients)",
             r"end_to_end/test_own_layers.py",
             r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences",
-            r"end_to_end/test_zoo.py::test_a_translation_learns_where_it_ends",
+            r"end_to_end/test_zoo.py::test_(a_translation_learns_where_it_ends|each_part_trains)",
             r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative|vision/siamese)",
             r"language/test_hostile_files.py::test_many_complaints_take_time_in_proportion",
             r"onnx/test_networks.py::test_a_network.*\[(alexnet|gru|autoencoder|transformer)",
