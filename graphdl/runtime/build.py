@@ -22,7 +22,8 @@ from graphdl.source import Span
 Progress = Callable[[int, int], None]
 """Is told how many of how many kernels are compiled."""
 
-OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
+OPTIONS = "-cl-std=CL1.2 -cl-mad-enable -w"
+"""Without ``-w`` some compilers print their number of warnings to standard error."""
 _LOG_LINES = 12
 _FEWEST = 8
 """The fewest kernels of a program, if there are more in all: a further program takes as long as three kernels."""
