@@ -66,7 +66,8 @@ def agree(model: Model, *, tolerance: float, but: tuple[str, ...] = ()) -> None:
     ports = [port.name for port in runtime.get_inputs()], [port.name for port in runtime.get_outputs()]
     given = feeds(model, ports[0], 3)
     wanted = model.run(given)
-    assert not given or any((values[0] != values[1]).any() for values in wanted.values())
+    numbers = [values for values in wanted.values() if not np.isin(values, (0, 1)).all()]
+    assert not given or not numbers or any((values[0] != values[1]).any() for values in numbers)
     for count in (1, 3):
         part = {name: values[:count] for name, values in given.items()}
         alone = model.run(part) if model.network.mixes_examples else wanted
