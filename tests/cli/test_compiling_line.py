@@ -76,7 +76,7 @@ def test_a_terminal_shows_the_kernels_and_forgets_them(terminal, impatient, tmp_
     shown = terminal("profile", tmp_path / "mlp.net", "--inference", "--steps", "1")
     counts = [(int(done), int(total)) for done, total in re.findall(r"compiling: (\d+) of (\d+) kernels", shown)]
     assert counts == [(k, len(counts)) for k in range(len(counts))]
-    assert len(counts) >= 2
+    assert counts
     *_, last = shown.split("compiling: ")
     assert re.match(r"\d+ of \d+ kernels\r\x1b\[2Kmlp: a prediction", last)
 

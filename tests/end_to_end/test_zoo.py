@@ -173,7 +173,7 @@ def test_unet_loses_its_borders() -> None:
 
 IN_PARTS = {"generative/deep_autoencoder", "generative/gan"}
 """Each stage or turn trains some of the parameters."""
-TRAINED = [name for name in NETS if name not in IN_PARTS and graph(name, training=True).losses]
+TRAINED = [name for name in NETS if name not in IN_PARTS and "\n    loss " in (ROOT / f"{name}.net").read_text("utf-8")]
 
 
 @pytest.mark.parametrize(
