@@ -180,7 +180,7 @@ def update_tensors(
 
 def average_of(stage: Stage, path: str) -> str:
     """The name of the variable with the moving average of a parameter."""
-    return f"{stage.name}:{path}:average"
+    return f"{stage.name}:{path}:moving average"
 
 
 def total_loss(lowered: Lowered, minimize: Sequence[str]) -> Tensor:

@@ -17,7 +17,7 @@ import graphdl
 sys.path.insert(0, str(Path(__file__).parents[1] / "onnx"))
 from exported import agree
 
-DRAWN = {"generative/rbm": ("reconstruction",), "generative/vae": ("sample",)}
+DRAWN = {"generative/gan": ("sample",), "generative/rbm": ("reconstruction",), "generative/vae": ("sample",)}
 """Outputs of random draws, which are other ones in each runtime."""
 
 

@@ -97,9 +97,10 @@ def test_a_run_that_stops_in_the_middle_of_a_turn_goes_on_to_the_same_weights(tm
         found = checkpoint.load(tmp_path / "run" / f"{name}.safetensors").tensors
         assert found.keys() == expected.keys()
         assert all(np.array_equal(found[path], expected[path]) for path in expected)
-    assert {"train.critic:critic.W:average", "train.maker:maker.W:momentum"} <= expected.keys() | checkpoint.load(
-        tmp_path / "whole" / "last.safetensors"
-    ).tensors.keys()
+    assert {
+        "train.critic:critic.W:moving average",
+        "train.maker:maker.W:momentum",
+    } <= expected.keys() | checkpoint.load(tmp_path / "whole" / "last.safetensors").tensors.keys()
 
 
 def test_a_turn_can_be_trained_alone_from_python():

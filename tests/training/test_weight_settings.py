@@ -175,7 +175,7 @@ def test_a_run_with_averages_resumes_bit_for_bit_and_ends_with_them(tmp_path):
             assert all(np.array_equal(found[path], expected[path]) for path in expected)
     last = checkpoint.load(tmp_path / "whole" / "last.safetensors").tensors
     for path, value in model.parameters.items():  # the averages are the weights of the trained model
-        np.testing.assert_array_equal(value, last[f"second:{path}:average"])
+        np.testing.assert_array_equal(value, last[f"second:{path}:moving average"])
         assert not np.array_equal(value, last[path])
     # what was measured last is what the model measures now
     held_out = run.epochs[-1]["held_out"]
