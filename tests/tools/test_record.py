@@ -18,7 +18,7 @@ QUICK = [name for name, row in ROWS.items() if row.quick]
 
 
 def test_the_gallery_is_up_to_date() -> None:
-    written = (ROOT / "models" / "README.md").read_text()
+    written = (ROOT / "models" / "README.md").read_text("utf-8")
     assert gallery.page(ROWS) == written
 
 

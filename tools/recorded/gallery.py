@@ -9,7 +9,6 @@ from recorded.results import ROOT, Record, read_records
 from recorded.row import Row
 
 import graphdl
-from graphdl.diagnostics import ModelError
 from graphdl.summary import quantity, summarize
 
 MODELS = ROOT / "models"
@@ -31,7 +30,7 @@ Parameters and FLOPs (of the forward pass of one example) are those of the file'
 def write_gallery(rows: Mapping[str, Row]) -> Path:
     """Writes the page. Returns its path."""
     path = MODELS / "README.md"
-    path.write_text(page(rows))
+    path.write_text(page(rows), "utf-8")
     return path
 
 
@@ -49,13 +48,12 @@ def page(rows: Mapping[str, Row]) -> str:
 
 def _file_line(path: Path) -> str:
     """A row of the table of files; empty for a file of blocks alone."""
-    name = path.relative_to(MODELS)
-    try:
-        model = graphdl.load(path)
-    except ModelError:
+    lines = path.read_text("utf-8").splitlines()
+    if not any(line.startswith("net ") for line in lines):
         return ""
-    title = next(line for line in path.read_text().splitlines() if line.startswith("# "))[2:].rstrip(".")
-    summary = summarize(model.module_graph)
+    name = path.relative_to(MODELS)
+    title = next(line for line in lines if line.startswith("# "))[2:].rstrip(".")
+    summary = summarize(graphdl.load(path).module_graph)
     return f"| [{name.with_suffix('')}]({name}) | {title} | {summary.parameters:,} | {quantity(summary.flops)} |"
 
 

@@ -78,21 +78,10 @@ def draw_errors(errors: dict[int, float], runner: Runner) -> None:
 
 def experts(runner: Runner) -> list[Figure]:
     """The error against the number of experts, and which expert answers for which digit."""
+    options = ("--data", "mnist", "--set", "size=28", "--batch", "128", "--epochs", "4")
     accuracy = {}
     for number in (1, 2, 4, 8):
-        options = (
-            "--data",
-            "mnist",
-            "--set",
-            "size=28",
-            "--set",
-            f"experts={number}",
-            "--batch",
-            "128",
-            "--epochs",
-            "4",
-        )
-        run = runner.train("history/experts", *options)
+        run = runner.train("history/experts", *options, "--set", f"experts={number}")
         accuracy[number] = runner.evaluate(run)["accuracy"]
         if number == 4:
             shares = draw_shares(runner.trained(run), runner)
