@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,8 @@ class NetText:
         """The module of the imported model to which what is written next belongs, if that is known."""
         self.classes: dict[tuple[str, ...], str] = {}
         """The kinds of the modules of the imported model, if they are known."""
+        self._around: set[str] = set()
+        """The names outside of the body of a loop, while it is written, and its variables."""
         self._members: dict[str, Member] = {}
         """The parameters and layers by their names."""
         self._declared: dict[str, Term] = {}
@@ -51,12 +54,13 @@ class NetText:
 
     def output(self, wanted: str, term: Term) -> str:
         """Makes a value an output of the net, and returns its name."""
-        own = re.fullmatch(rf"{re.escape(simple(wanted))}(_\d+)?", term.text)
-        if own and f"output {term.text}" not in self.outputs:
-            self.outputs.append(f"output {term.text}")
-            return term.text
-        name = self.names.new(wanted)
-        self.outputs.append(f"output {name} = {term.text}")
+        base = simple(wanted)
+        name = base if term.text == base else self.names.new(wanted)
+        if name != base and re.fullmatch(rf"{re.escape(base)}_\d+", term.text):
+            name = term.text  # the value's own name is as near to it as any
+        if name == term.text and f"output {name}" in self.outputs:
+            name = self.names.new(wanted)
+        self.outputs.append(f"output {name}" if name == term.text else f"output {name} = {term.text}")
         return name
 
     def declare(self, name: str, array: np.ndarray) -> Term:
@@ -106,28 +110,49 @@ class NetText:
     def fresh(self, wanted: str) -> str:
         return self.names.new(wanted)
 
-    def keep(self, *several: Term) -> tuple[Term, ...]:
+    def keep(self, *several: Term, hints: Sequence[str] = ()) -> tuple[Term, ...]:
         if len(several) == 1 and several[0].level == ATOM and several[0].text.isidentifier():
             return several
-        names = tuple(self.names.new(self.hint) for _ in several)
+        names = tuple(self.names.new(hint) for hint in hints or [self.hint] * len(several))
         self.statements.append(Statement(names, (several[0].text,), several[0].level, self.scope))
         return tuple(Term(name, term.type) for name, term in zip(names, several, strict=True))
+
+    @contextmanager
+    def inside(self, names: Iterable[str]) -> Iterator[Callable[[Iterable[str]], list[str]]]:
+        outer = self.statements, self._modules, self._around, self.hint, self.scope
+        own = {*names, *(name for statement in self.statements for name in statement.names)}
+        # layers of the body have no names outside of it
+        self.statements, self._modules, self._around = [], dict(self._modules), self._around | own
+        try:
+            yield self._lines
+        finally:
+            self.statements, self._modules, self._around, self.hint, self.scope = outer
+
+    def _lines(self, results: Iterable[str]) -> list[str]:
+        """The statements of the body of a loop."""
+        body = self._body("", [], results)
+        return [str(statement) for statement in chained(body.statements, body.results)]
+
+    def _body(self, name: str, members: list[Member], results: Iterable[str]) -> Body:
+        """The statements in parts, and written shorter. ``results`` are texts that read values."""
+        values = {*self._members, *self._around, *(line.split()[1].rstrip(":") for line in self.inputs)}
+        values.update(name for statement in self.statements for name in statement.names)
+        statements = [parsed(s, values) for s in self.statements]
+        read = frozenset(word for text in results for word in _WORD.findall(text) if word in values)
+        body = Body(name, statements, members, [Instance([member.name for member in members])], read)
+        tidied(body)
+        return body
 
     def finished(self, wanted: str) -> tuple[str, dict[str, np.ndarray]]:
         """The text of the net, and its weights by the paths that they have there."""
         name = self.names.new(wanted)
-        values = {*self._members, *(line.split()[1].rstrip(":") for line in self.inputs)}
-        values.update(name for statement in self.statements for name in statement.names)
-        statements = [parsed(s, values) for s in self.statements]
-        results = frozenset(word for line in self.outputs for word in _WORD.findall(line) if word in values)
         places = {word: k for k, s in reversed([*enumerate(self.statements)]) for word in _WORD.findall(s.text)}
         members = sorted(self._members.values(), key=lambda member: places.get(member.name, -1))
-        net = Body(name, statements, members, [Instance([member.name for member in members])], results)
-        tidied(net)
+        net = self._body(name, members, self.outputs)
         blocks = Blocks(net, self.names, self.classes).find()
         paths = final_names(net, net.instances[0])
         weights = {".".join([paths[head], *rest]): w for (head, *rest), w in _by_parts(self.weights)}
-        body = [*self.inputs, *net.declarations(), *map(str, chained(net.statements, results)), *self.outputs]
+        body = [*self.inputs, *net.declarations(), *map(str, chained(net.statements, net.results)), *self.outputs]
         texts = ["\n".join(block.lines()) for block in blocks] + ["\n".join([f"net {name}() {{", *body, "}"])]
         return format_source(Source(name, "\n\n".join(texts) + "\n")), weights
 

@@ -336,9 +336,6 @@ class _Reader:
                 raise UnknownValueError(frozenset().union(*unknown))
         if node.op_type == "EyeLike" and isinstance(inputs[0], Value):
             return [self._unit(node, inputs[0])]
-        if node.op_type == "If" and isinstance(inputs[0], Const):
-            branch = "then_branch" if inputs[0].known.all() else "else_branch"
-            return self._inside(next(a.g for a in node.attribute if a.name == branch), scope)
         if (node.op_type == "Constant" and not domain) or is_known(node, inputs):
             known = [c for c in inputs if not isinstance(c, Value)]
             return self._folded(node, fold(node, known, scope.opsets))
@@ -347,7 +344,10 @@ class _Reader:
             size = self.lead.size if self.lead is not None else None
             alone = [name not in scope.several for name in node.input]
             module = ".".join(scope_of(node) or ())
-            step = Step(node.op_type, module, version, attributes_of(node), inputs, used, self.text, alone, size)
+            step = Step(
+                node.op_type, module, version, attributes_of(node), inputs, used, self.text, alone, size,
+                lambda graph, given: self._inside(graph, given, scope),
+            )  # fmt: skip
             results = translate(step)
             if results is not NotImplemented:
                 return results if isinstance(results, tuple | list) else [results]
@@ -384,9 +384,10 @@ class _Reader:
         rows, columns = value.term.shape
         return Const(np.eye(rows, columns, int(attributes.get("k", 0)), dtype=kind))
 
-    def _inside(self, graph: Any, scope: _Scope) -> list[Value | Const | None]:
-        """The results of the graph of a branch."""
+    def _inside(self, graph: Any, given: Sequence[Value | Const], scope: _Scope) -> list[Value | Const | None]:
+        """The results of the graph of a branch or of a loop."""
         inner = _Scope(scope.opsets, outer=scope, attributes=scope.attributes)
+        inner.values.update(zip((port.name for port in graph.input), given, strict=True))
         for tensor in graph.initializer:
             inner.values[tensor.name] = Const(array_of(tensor), name=tensor.name)
         self._nodes(graph, inner)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,8 +39,15 @@ class Writer(Protocol):
     def biased(self, term: Term, bias: np.ndarray) -> bool:
         """Gives the layer that computes ``term`` a bias, if it was written last and has none."""
 
-    def keep(self, *several: Term) -> tuple[Term, ...]:
-        """Gives an expression a name, or each of the results of one call, so that it can be used twice."""
+    def keep(self, *several: Term, hints: Sequence[str] = ()) -> tuple[Term, ...]:
+        """Gives an expression a name, or each of the results of one call, so that it can be used twice. ``hints`` are
+        proposals for the names.
+        """
+
+    def inside(self, names: Iterable[str]) -> AbstractContextManager[Callable[[Iterable[str]], list[str]]]:
+        """What is written within belongs to the body of a loop with these variables. The function that the context
+        gives returns the statements of the body, given the expressions that it results in.
+        """
 
 
 FLOAT, INT64, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(bool)
@@ -62,6 +70,8 @@ class Step:
     """Whether nothing else uses the input."""
     size: int | None
     """The fixed size of the batch; None if it is not fixed, or there is none."""
+    inside: Callable[[Any, Sequence[Value | Const]], Sequence[Value | Const | None]]
+    """Translates a graph that is an attribute, for these inputs; a result is None if the reason is told already."""
 
     def has(self, index: int) -> bool:
         return index < len(self.inputs) and self.inputs[index] is not None

@@ -371,7 +371,10 @@ net sequences() {
 """
 
 
-@pytest.mark.parametrize("text", [SMALL, SEQUENCES], ids=["images", "sequences"])
+SCANS = f"net scans() {{{EXAMPLES['scan'].replace(' all', ' sum_of_all')}}}"
+
+
+@pytest.mark.parametrize("text", [SMALL, SEQUENCES, SCANS], ids=["images", "sequences", "scans"])
 def test_the_way_back(text: str, tmp_path: Path) -> None:
     model = graphdl.loads(text)
     for path, state in model.states.items():

@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx")
 
 from click.testing import CliRunner  # noqa: E402
 from graphs import expected, model, small_net  # noqa: E402
-from onnx import helper  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
 import graphdl  # noqa: E402
 from graphdl.cli import main  # noqa: E402
@@ -82,6 +82,50 @@ def test_the_batch_is_followed_through_shapes_that_are_computed() -> None:
     imported = read(model(nodes, ports("x"), {"y": [2, "batch", 2]}, weights))
     assert "y = transpose(matrix, [1, 0])" in imported.text
     assert (imported.outputs["y"].batch, imported.batched) == (1, True)
+
+
+def looping(condition: str) -> Any:
+    """``for i in 0..3: s = s + x[:, i]``, which emits -s. ``condition`` is the name of a bool of the body."""
+    body = helper.make_graph(
+        [
+            node("Gather", ["x", "i"], ["column"], axis=1),
+            node("Add", ["s", "column"], ["next"]),
+            node("Neg", ["next"], ["less"]),
+            node("ReduceSum", ["next"], ["whole"], keepdims=0),
+            node("Less", ["whole", "most"], ["small"]),
+            node("Identity", [condition], ["again"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("s", TensorProto.FLOAT, ["batch"]),
+        ],
+        [
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["batch"]),
+            helper.make_tensor_value_info("less", TensorProto.FLOAT, ["batch"]),
+        ],
+    )
+    nodes = [
+        node("ReduceSum", ["x", "last"], ["start"], keepdims=0),
+        node("Loop", ["three", "yes", "start"], ["end", "sums"], body=body),
+    ]
+    weights = {"last": np.array([1]), "three": np.array(3), "yes": np.array(True), "most": np.float32(9)}
+    return model(nodes, ports("x"), {"end": ["batch"], "sums": [3, "batch"]}, weights)
+
+
+def test_a_loop_of_a_known_number_of_steps_is_a_scan() -> None:
+    imported = read(looping("on"))
+    assert "sums, end = scan i in tensor(0..3), s = start {" in imported.text
+    assert (imported.outputs["end"].batch, imported.outputs["sums"].batch) == (0, 1)
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    found = of_imported(imported).predict(x=x)
+    end, sums = expected(looping("on"), x=x)
+    np.testing.assert_allclose(found["end"], end, atol=1e-6)
+    np.testing.assert_allclose(found["sums"].T, sums, atol=1e-6)
+    with pytest.raises(UnsupportedError, match="a loop whose number of steps is computed"):
+        read(looping("small"), batched=False, sizes={"batch": 2})
 
 
 def test_heads_that_are_merged_with_the_batch() -> None:
