@@ -19,6 +19,7 @@ hypothesis.settings.register_profile("graphdl", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("graphdl")
 
 NO_DEVICE = (
+    "cli/test_new_command.py",
     "compiler/test_emit.py", "compiler/test_expression.py", "compiler/test_fusion.py", "compiler/test_generate.py",
     "compiler/test_in_place.py", "compiler/test_layout.py", "compiler/test_listing.py", "compiler/test_loops.py",
     "compiler/test_lowering.py", "compiler/test_memory.py", "compiler/test_numbers.py", "compiler/test_placement.py",

@@ -25,6 +25,7 @@ from graphdl import __version__
 from graphdl.diagnostics import DeviceError, ModelError
 
 VERBS = {
+    "new": "a file to start from: a copy of a shipped model, with your data",
     "check": "say everything that is wrong with some files, and where",
     "fmt": "bring files to the canonical style",
     "show": "the table of a model: modules, shapes, parameters, FLOPs",
