@@ -110,6 +110,8 @@ class Kernel:
     """
     renamed: bool = False
     """Whether no other text defines a name that this text defines, except that of the kernel."""
+    parts: int = 1
+    """The number of kernels that it consists of: it takes as long to compile as they do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,11 @@ def compile_ahead(program: Program, device: Device, progress: Progress) -> None:
     A kernel that fails is left to the run, which reports the error.
     """
     kernels = {key: kernel for key, kernel in program.kernels.items() if unique_name(kernel) not in device.built}
-    needed = device.info.compiles_at_launch and len(kernels) >= _LEAST and os.name == "posix"
+    parts = sum(kernel.parts for kernel in kernels.values())
+    needed = device.info.compiles_at_launch and parts >= _LEAST and os.name == "posix"
     if not needed or is_compiled(kernels, device):
         return
-    count = min(device.info.compute_units, _MOST, len(kernels) // _LEAST) if sys.executable else 1
+    count = min(device.info.compute_units, _MOST, parts // _LEAST, len(kernels)) if sys.executable else 1
     with tempfile.NamedTemporaryFile() as file:
         groups = divided(device, kernels.values())
         task = _task(program, kernels, groups, device, file.name)

@@ -28,6 +28,12 @@ SHORT = 1 << 25
 """The work of a launch, in element operations, up to which it is short: a tenth of a millisecond on a core."""
 _MOST_OPERANDS = 56
 """The arguments of a launch have room for this number of operands; each takes 16 bytes of the guaranteed 1024."""
+_MOST_KERNELS = 32
+"""The most kernels of a launch: a driver compiles them all on one core."""
+_MOST_AGAIN = 32
+"""How many times, in all, a kernel may be compiled again because more than one launch has it. Large programs lose more
+time by that at their first run than a thousand runs with fewer launches save.
+"""
 _LEAST_PAUSES = 20_000
 """How often a work-group looks whether it has to wait longer, before it ends: a few tenths of a millisecond."""
 _OPERATIONS_OF_A_PAUSE = 64
@@ -37,7 +43,9 @@ _MOST_ITEMS = 1 << 30
 
 
 def merged(program: Program) -> Program:
-    """The same program with fewer launches, if they are short on average and the device is a CPU."""
+    """The same program with fewer launches, if they are short on average, the device is a CPU, and this does not take
+    the compiler much longer.
+    """
     if program.target.kind != "cpu" or not _is_short(program):
         return program
     kernels: dict[str, Kernel] = {}
@@ -55,6 +63,8 @@ def merged(program: Program) -> Program:
         for launch in program.launches[first : run[0].end]:
             kernels[launch.kernel] = program.kernels[launch.kernel]
             launches.append(launch)
+    if sum(kernel.parts for kernel in kernels.values()) > len(program.kernels) + _MOST_AGAIN:
+        return program
     return replace(program, kernels=kernels, launches=tuple(launches), loops=tuple(loops))
 
 
@@ -68,6 +78,7 @@ class _Unit:
     joins: bool
     """Whether it can be a part of a larger launch."""
     operands: frozenset[tuple[str, str]]
+    kernels: frozenset[str]
 
 
 def _is_short(program: Program) -> bool:
@@ -85,11 +96,14 @@ def _runs(program: Program) -> Iterator[list[_Unit]]:
     """The launches, and the loops as a whole, in order. Those of a list can become one launch."""
     run: list[_Unit] = []
     operands: frozenset[tuple[str, str]] = frozenset()
+    kernels: frozenset[str] = frozenset()
     for unit in _units(program):
         operands |= unit.operands
-        if run and not (unit.joins and run[-1].joins and len(operands) <= _MOST_OPERANDS):
+        kernels |= unit.kernels
+        fits = len(operands) <= _MOST_OPERANDS and len(kernels) <= _MOST_KERNELS
+        if run and not (unit.joins and run[-1].joins and fits):
             yield run
-            run, operands = [], unit.operands
+            run, operands, kernels = [], unit.operands, unit.kernels
         run.append(unit)
     if run:
         yield run
@@ -114,7 +128,7 @@ def _unit(program: Program, first: int, end: int, loop: Repeat | None) -> _Unit:
         and len(operands) <= _MOST_OPERANDS
         and all(program.kernels[launch.kernel].item for launch in launches)
     )
-    return _Unit(first, end, loop, joins, operands)
+    return _Unit(first, end, loop, joins, operands, frozenset(launch.kernel for launch in launches))
 
 
 def _one(program: Program, run: Sequence[_Unit]) -> tuple[Kernel, Launch]:
@@ -182,7 +196,7 @@ class _Text:
         head = f"__kernel __attribute__((reqd_work_group_size(1, 1, 1)))\nvoid {name}({parameters})"
         body = f"{{\nBEGIN_PHASES(b0, {pauses})\n{phases}\nEND_PHASES\n}}\n"
         macros = resource("opencl/phases.cl").read_text("utf-8")
-        return Kernel(name, f"{functions}{macros}{head}\n{body}", renamed=True)
+        return Kernel(name, f"{functions}{macros}{head}\n{body}", renamed=True, parts=len(self._functions))
 
     def _add_launches(self, first: int, end: int, items: int) -> int:
         for launch in self._program.launches[first:end]:

@@ -114,6 +114,22 @@ def test_long_launches_stay_apart() -> None:
     assert merged(program) == program
 
 
+def test_a_launch_has_32_kernels_at_most() -> None:
+    widths = list(range(1, 40))
+    program = build({"y": layers(feed("x", (1, 40)), widths)}, {}, Target("cpu", vector_width=8, compute_units=2))
+    assert len(program.kernels) > 32
+    assert [kernel.parts for kernel in merged(program).kernels.values() if kernel.parts > 1] == [32, 39 - 32]
+
+
+def test_kernels_that_many_launches_would_have_stay_apart() -> None:
+    """A launch has room for 55 variables. So each further one compiles the kernels of all nine shapes again."""
+    repeated = {count: layers(feed("x", (1, 2)), [3, 5, 7, 11, 13, 17, 19, 23, 2] * count) for count in (6, 26)}
+    few, many = (build({"y": y}, {}, Target("cpu", vector_width=8, compute_units=2)) for y in repeated.values())
+    assert len(few.kernels) == len(many.kernels)
+    assert len(merged(few).launches) < len(few.launches)
+    assert merged(many) == many
+
+
 def test_so_do_those_of_a_gpu() -> None:
     program = build({"y": network()}, {}, Target("gpu", vector_width=4, compute_units=8))
     assert merged(program) == program
