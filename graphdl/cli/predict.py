@@ -10,6 +10,8 @@ import click
 
 from graphdl import strict_json
 from graphdl.cli.options import FILE, device_option, json_option, model_options
+from graphdl.data.reading import Reading
+from graphdl.data.tokenizers import FileTokenizer
 from graphdl.data.vocabulary import read_out
 from graphdl.rendering import printable
 
@@ -58,9 +60,10 @@ def command(
         click.echo(strict_json.encode(rows, indent=2))
         return
     classes = _class_names(folder.settings if folder is not None else {})
+    tokenizers = _tokenizers(folder.settings if folder is not None else {})
     width = max(map(len, map(printable, found.names)))
     for k, name in enumerate(map(printable, found.names)):
-        texts = [printable(f"{output} {_shown(values[k], classes)}") for output, values in outputs.items()]
+        texts = [printable(f"{output} {_shown(values[k], classes, tokenizers)}") for output, values in outputs.items()]
         click.echo(f"{name:<{width}}  {'; '.join(texts)}")
 
 
@@ -69,7 +72,17 @@ def _class_names(settings: Mapping[str, Any]) -> Mapping[int, Sequence[str]]:
     return {len(names): names for names in settings.get("class_names", {}).values()}
 
 
-def _shown(value: Any, classes: Mapping[int, Sequence[str]]) -> str:
+def _tokenizers(settings: Mapping[str, Any]) -> Mapping[int, FileTokenizer]:
+    """The tokenizers of the run's data, by the number of their tokens and further entries."""
+    files = {}
+    for known in settings.get("inputs", {}).values():
+        writing = known.get("writing") or {}
+        if writing.get("tokenizer"):
+            files[len(settings["class_names"][writing["vocabulary"]])] = Path(writing["tokenizer"])
+    return {count: FileTokenizer(Reading(), path) for count, path in files.items()}
+
+
+def _shown(value: Any, classes: Mapping[int, Sequence[str]], tokenizers: Mapping[int, FileTokenizer]) -> str:
     """A value of one example: the likeliest classes of a distribution, the likeliest token of each of several, the
     first numbers of any other value.
     """
@@ -80,7 +93,7 @@ def _shown(value: Any, classes: Mapping[int, Sequence[str]]) -> str:
         order = value.argsort(kind="stable")[::-1][:_MOST_CLASSES]
         return ", ".join(f"{names[k]} {value[k]:.1%}" for k in order)
     if value.ndim == 2 and value.dtype.kind == "f" and value.shape[1] in classes and _is_distribution(value):
-        return f'"{read_out(value, classes[value.shape[1]])}"'
+        return f'"{read_out(value, classes[value.shape[1]], tokenizers.get(value.shape[1]))}"'
     flat = value.ravel()
     shown = " ".join(f"{number:.4g}" for number in flat[:_MOST_VALUES].tolist())
     return f"{list(value.shape)} {shown}" + (" …" if flat.size > _MOST_VALUES else "")

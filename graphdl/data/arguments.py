@@ -65,6 +65,14 @@ def one_of(call: SettingCall, name: str, value: str, known: Sequence[str]) -> No
         )
 
 
+def alone(call: SettingCall, name: str, others: Sequence[str]) -> None:
+    """Refuses arguments that have no effect beside another one."""
+    for other in others:
+        if other in call.setting.keywords:
+            message = f"'{other}' of '{call.setting.name}' has no effect beside '{name}', which says it itself"
+            raise call.error("E0703", message, argument=other)
+
+
 def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]:
     """A height and a width; one number stands for both."""
     sizes = [value, value] if isinstance(value, int) else value

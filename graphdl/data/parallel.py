@@ -13,8 +13,19 @@ from graphdl.data.dataset import ArrayField, DataSet, Origin, Rows, Split
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Lines, lines_of, sequences, writings
-from graphdl.data.texts import read_text
-from graphdl.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Unit, Vocabulary, Writing, vocabulary
+from graphdl.data.texts import read_text, tokenization, tokenizer_of
+from graphdl.data.vocabulary import (
+    BEGIN,
+    END,
+    PAD,
+    UNITS,
+    UNKNOWN,
+    Tokenization,
+    Unit,
+    Vocabulary,
+    Writing,
+    vocabulary,
+)
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
 
@@ -42,19 +53,27 @@ def pairs(
     lower: bool,
     columns: tuple[int, int],
     test: float | str | list[str],
+    tokenizers: Sequence[str],
 ) -> DataSet:
-    """See ``graphdl.data.catalog``."""
-    paths, splits = _splits(request, file, unit, lower, columns, test)
+    """See ``graphdl.data.catalog``. ``tokenizers`` are two files, or none."""
+    loaded = {name: tokenizer_of(request, name) for name in tokenizers}
+    by: list[Tokenization] = [loaded[name] for name in tokenizers] if tokenizers else [unit, unit]
+    paths, splits = _splits(request, file, (by[0], by[1]), lower, columns, test)
+    paths += [each.path for each in loaded.values()]
     known = request.known.class_names
     entries = []
     for side, name in enumerate(_SIDES):
+        if tokenizers:
+            entries.append(loaded[tokenizers[side]].vocabulary(_SPECIAL[side], known.get(name, ())))
+            continue
         train = splits["train"]
         counts = train.sides[side].counts(train.rows)
         made = vocabulary(train.sides[side].tokens.kinds, counts, unit, most[side], _SPECIAL[side])
         entries.append(Vocabulary(tuple(known[name])) if known.get(name) else made)
     longest = lengths or tuple(_longest(splits.values(), side) + side for side in (0, 1))
-    source = Writing("source", unit, lower, "tokens", longest[0])
-    target = Writing("target", unit, lower, "tokens", longest[1], column=1, end=True)
+    files = [str(loaded[name].path) for name in tokenizers] if tokenizers else [None, None]
+    source = Writing("source", unit, lower, "tokens", longest[0], tokenizer=files[0])
+    target = Writing("target", unit, lower, "tokens", longest[1], column=1, end=True, tokenizer=files[1])
     ways = {
         **writings("source", source),
         **writings("target", target),
@@ -71,7 +90,7 @@ def pairs(
             raise request.error(
                 "E0712",
                 f"the split '{name}' of {each.origin.path} has no pair of at most {longest[0]} and {longest[1] - 1} "
-                f"{'words' if unit == 'word' else 'characters'}",
+                f"{UNITS[unit]}",
                 argument="length",
             )
         if len(fitting) < len(each.rows):
@@ -112,14 +131,14 @@ def _longest(splits: Iterable[_Pairs], side: int) -> int:
 def _splits(
     request: DataRequest,
     file: str | list[str],
-    unit: Unit,
+    by: tuple[Tokenization, Tokenization],
     lower: bool,
     columns: tuple[int, int],
     test: float | str | list[str],
 ) -> tuple[list[Path], dict[str, _Pairs]]:
     """The files, and the pairs of each split."""
     paths, origin, texts = _read(request, file, "file", columns)
-    sides = _divided(texts, unit, lower)
+    sides = _divided(texts, by, lower)
     splits: dict[str, _Pairs] = {}
     # Equal texts are in one group, whatever their tokens: the numbers of the texts stand for them.
     split = Split(
@@ -139,7 +158,7 @@ def _splits(
         others, other_origin, other_texts = _read(request, test, "test", columns)
         paths += others
         rows = np.arange(len(other_texts[0]))
-        splits["test"] = _Pairs(other_origin, _divided(other_texts, unit, lower), rows)
+        splits["test"] = _Pairs(other_origin, _divided(other_texts, by, lower), rows)
     if request.validation:
         split, held_out = request.divide(split, request.validation, "validation")
         add("validation", held_out)
@@ -147,8 +166,10 @@ def _splits(
     return paths, splits
 
 
-def _divided(texts: tuple[Sequence[str], Sequence[str]], unit: Unit, lower: bool) -> tuple[Lines, Lines]:
-    return lines_of(texts[0], unit, lower), lines_of(texts[1], unit, lower)
+def _divided(
+    texts: tuple[Sequence[str], Sequence[str]], by: tuple[Tokenization, Tokenization], lower: bool
+) -> tuple[Lines, Lines]:
+    return lines_of(texts[0], by[0], lower), lines_of(texts[1], by[1], lower)
 
 
 def _numbered(texts: Sequence[str]) -> Rows:
@@ -224,16 +245,19 @@ def encoded_lines(
     if not rows:
         raise reading.error("E0709", f"{path} has no lines")
     found = {}
+    ways: dict[str, Tokenization] = {}
     for name, (writing, entries) in inputs.items():
+        if writing.vocabulary not in ways:
+            ways[writing.vocabulary] = tokenization(reading, writing, entries)
         most = writing.length if writing.is_cut else None
-        lines = lines_of((texts[writing.column] for _, texts in rows), writing.unit, writing.lower, most)
+        lines = lines_of((texts[writing.column] for _, texts in rows), ways[writing.vocabulary], writing.lower, most)
         lengths = lines.lengths + writing.begin + writing.end
         if lengths.max() > writing.length:
             row = int(np.argmax(lengths > writing.length))
             raise reading.error(
                 "E0714",
                 f"{path}, line {rows[row][0]}: {lines.lengths[row]} "
-                f"{'words' if writing.unit == 'word' else 'characters'}, and the net was trained on at most "
+                f"{UNITS[writing.unit]}, and the net was trained on at most "
                 f"{writing.length - writing.begin - writing.end}",
             )
         found[name] = sequences(lines, entries, writing).take(np.arange(len(rows)))

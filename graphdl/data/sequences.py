@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.dataset import Array, ArrayField, Field, Origin, Rows
-from graphdl.data.vocabulary import BEGIN, END, PAD, Numbers, Tokens, Unit, Vocabulary, Writing, tokens_of
+from graphdl.data.vocabulary import BEGIN, END, PAD, Numbers, Tokenization, Tokens, Vocabulary, Writing, tokens_of
 from graphdl.graph.types import TensorType
 
 
@@ -95,14 +95,14 @@ class Lines:
         return np.bincount(chosen, minlength=len(self.tokens.kinds))
 
 
-def lines_of(texts: Iterable[str], unit: Unit, lower: bool, most: int | None = None) -> Lines:
+def lines_of(texts: Iterable[str], by: Tokenization, lower: bool, most: int | None = None) -> Lines:
     """Divides several texts into tokens, of which the first ``most`` are kept."""
     kinds: dict[str, int] = {}
     ids = array("q")
     lengths = []
     for text in texts:
         before = len(ids)
-        tokens = tokens_of(text.lower() if lower else text, unit)[:most]
+        tokens = tokens_of(text.lower() if lower else text, by)[:most]
         ids.extend(kinds.setdefault(token, len(kinds)) for token in tokens)
         lengths.append(len(ids) - before)
     return Lines(Tokens(list(kinds), np.array(ids, np.intp)), np.array(lengths, np.intp))

@@ -15,6 +15,7 @@ from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, labels, n
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import lines_of, sequences, writings
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
+from graphdl.data.texts import tokenizer_of
 from graphdl.data.vocabulary import PAD, UNKNOWN, Unit, Vocabulary, Writing, vocabulary
 from graphdl.suggest import did_you_mean, enumerated
 
@@ -44,6 +45,8 @@ class Written:
     most: int | None
     """The greatest number of entries of the vocabulary."""
     lower: bool
+    tokenizer: str | None
+    """The file of the tokenizer, if the unit is ``piece``."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +149,24 @@ def _add_texts(
 
     Returns the names of the vocabulary and the ways of the fields.
     """
-    lines = [lines_of(cells, written.unit, written.lower, written.length) for _, cells in texts]
+    loaded = None if written.tokenizer is None else tokenizer_of(request, written.tokenizer)
+    lines = [lines_of(cells, loaded or written.unit, written.lower, written.length) for _, cells in texts]
     length = written.length or max(int(each.lengths.max(initial=1)) for each in lines)
-    counts = lines[0].counts(splits["train"].properties[_ROW])
-    entries = vocabulary(lines[0].tokens.kinds, counts, written.unit, written.most, (PAD, UNKNOWN))
-    if request.known.class_names.get("text"):
-        entries = Vocabulary(tuple(request.known.class_names["text"]))
-    way = Writing("text", written.unit, written.lower, "tokens", length, is_cut=written.length is not None)
+    known = request.known.class_names.get("text", ())
+    if loaded is not None:
+        entries = loaded.vocabulary((PAD,), known)
+    elif known:
+        entries = Vocabulary(tuple(known))
+    else:
+        counts = lines[0].counts(splits["train"].properties[_ROW])
+        entries = vocabulary(lines[0].tokens.kinds, counts, written.unit, written.most, (PAD, UNKNOWN))
+    file = None if loaded is None else str(loaded.path)
+    is_cut = written.length is not None
+    way = Writing("text", written.unit, written.lower, "tokens", length, tokenizer=file, is_cut=is_cut)
     ways = writings("text", way)
     for name, split in splits.items():
-        file = -1 if name == "test" else 0
-        made = {key: sequences(lines[file], entries, each, texts[file][0]) for key, each in ways.items()}
+        table = -1 if name == "test" else 0
+        made = {key: sequences(lines[table], entries, each, texts[table][0]) for key, each in ways.items()}
         added = {key: field.select(split.properties[_ROW]) for key, field in made.items()}
         splits[name] = Split(name, {**split.fields, **added}, split.properties)
     return entries.names, ways

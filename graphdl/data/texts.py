@@ -17,7 +17,20 @@ from graphdl.data.dataset import Array, DataSet, Field, Rows, Split
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.text_tables import no_text, shortened
-from graphdl.data.vocabulary import Numbers, Tokens, Unit, Vocabulary, Writing, divided, vocabulary
+from graphdl.data.tokenizers import FileTokenizer
+from graphdl.data.vocabulary import (
+    SPECIAL,
+    UNITS,
+    Numbers,
+    Tokenization,
+    Tokens,
+    Unit,
+    Vocabulary,
+    Writing,
+    divided,
+    unit_of,
+    vocabulary,
+)
 from graphdl.diagnostics import ModelError
 from graphdl.graph.types import TensorType
 
@@ -96,11 +109,15 @@ def text(
     lower: bool,
     step: int,
     test: float | str,
+    tokenizer: str | None,
 ) -> DataSet:
     """See ``graphdl.data.catalog``."""
-    parts = _parts(request, file, unit, lower, test)
+    loaded = None if tokenizer is None else tokenizer_of(request, tokenizer)
+    parts = _parts(request, file, loaded or unit, lower, test)
     known = request.known.class_names.get("text")
-    if known:
+    if loaded is not None:
+        entries = loaded.vocabulary((), known or ())
+    elif known:
         entries = Vocabulary(tuple(known))
     else:
         tokens = parts[0].tokens
@@ -112,7 +129,7 @@ def text(
         if not len(starts):
             raise request.error(
                 "E0712",
-                f"the split '{part.split}' of {part.path} has {part.stop - part.start} {_NAMES[unit]}: they fill no "
+                f"the split '{part.split}' of {part.path} has {part.stop - part.start} {UNITS[unit]}: they fill no "
                 f"window of {length} and the one that follows",
                 argument="length",
             )
@@ -122,24 +139,27 @@ def text(
             "next": Windows(numbers, starts + 1, kind, part.path),
         }
         splits[part.split] = Split(part.split, fields)
+    way = Writing("text", unit, lower, "windows", length, tokenizer=None if loaded is None else str(loaded.path))
     return DataSet(
         parts[0].path.stem,
         splits,
         class_names={"text": entries.names},
-        writings={name: Writing("text", unit, lower, "windows", length) for name in ("text", "next")},
+        writings=dict.fromkeys(("text", "next"), way),
         span=request.setting.span,
-        files=list(dict.fromkeys(part.path for part in parts)),
+        files=[*dict.fromkeys(part.path for part in parts), *([loaded.path] if loaded is not None else [])],
         is_divided=True,
     )
 
 
-_NAMES = {"char": "characters", "word": "words"}
+def tokenizer_of(request: DataRequest, file: str) -> FileTokenizer:
+    """The tokenizer in a file that the setting names."""
+    return FileTokenizer(request.reading, request.place(file, "tokenizer", Path.is_file).absolute())
 
 
-def _parts(request: DataRequest, file: str, unit: Unit, lower: bool, test: float | str) -> list[_Part]:
+def _parts(request: DataRequest, file: str, by: Tokenization, lower: bool, test: float | str) -> list[_Part]:
     """The parts of each split. The last ones of the training's file are those of validation and of the test."""
     path = request.place(file, "file", Path.is_file)
-    content, tokens = _read(request, path, unit, lower)
+    content, tokens = _read(request, path, by, lower)
     count = len(tokens.ids)
     stop = count if isinstance(test, str) else count - round(test * count)
     trained = stop - round(request.validation * stop)
@@ -148,19 +168,19 @@ def _parts(request: DataRequest, file: str, unit: Unit, lower: bool, test: float
         parts.append(_Part("validation", path, content, tokens, trained, stop))
     if isinstance(test, str):
         second = request.place(test, "test", Path.is_file)
-        content, tokens = _read(request, second, unit, lower)
+        content, tokens = _read(request, second, by, lower)
         parts.append(_Part("test", second, content, tokens, 0, len(tokens.ids)))
     elif test:
         parts.append(_Part("test", path, content, tokens, stop, count))
     return parts
 
 
-def _read(request: DataRequest, path: Path, unit: Unit, lower: bool) -> tuple[str, Tokens]:
+def _read(request: DataRequest, path: Path, by: Tokenization, lower: bool) -> tuple[str, Tokens]:
     content = read_text(request.reading, path, _BYTES_PER_CHARACTER)
     content = content.lower() if lower else content
-    tokens = divided(content, unit)
+    tokens = divided(content, by)
     if not len(tokens.ids):
-        raise request.error("E0709", f"{path} has no {_NAMES[unit]}", argument="file")
+        raise request.error("E0709", f"{path} has no {UNITS[unit_of(by)]}", argument="file")
     return content, tokens
 
 
@@ -189,19 +209,34 @@ def _without_number(
     )
 
 
+def tokenization(reading: Reading, writing: Writing, entries: Vocabulary) -> Tokenization:
+    """The way in which a field's text was divided in training.
+
+    Raises:
+        ModelError: as ``FileTokenizer``; E0706, its tokens are not those of the training.
+    """
+    if writing.tokenizer is None:
+        return writing.unit
+    tokenizer = FileTokenizer(reading, Path(writing.tokenizer))
+    tokenizer.vocabulary([name for name in entries.names if name in SPECIAL], entries.names)
+    return tokenizer
+
+
 def windows(reading: Reading, path: Path, entries: Vocabulary, writing: Writing) -> Array:
     """The windows of a text for a prediction, one after the other. The last one ends with the text.
 
     Raises:
         ModelError: as ``read_text`` and ``encoded``; E0714, the text is shorter than a window.
     """
+    by = tokenization(reading, writing, entries)
     content = read_text(reading, path, _BYTES_PER_CHARACTER)
     content = content.lower() if writing.lower else content
-    tokens = divided(content, writing.unit)
+    tokens = divided(content, by)
     count, length = len(tokens.ids), writing.length
     if count < length:
-        names = _NAMES[writing.unit]
-        raise reading.error("E0714", f"{path} has {count} {names}, the net was trained on windows of {length}")
+        raise reading.error(
+            "E0714", f"{path} has {count} {UNITS[writing.unit]}, the net was trained on windows of {length}"
+        )
     numbers = encoded(reading, path, content, tokens, entries, writing.unit)
     starts = sorted({*range(0, count - length + 1, length), count - length})
     return np.stack([numbers[start : start + length] for start in starts])

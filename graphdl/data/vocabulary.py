@@ -6,32 +6,55 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Unit = Literal["char", "word"]
+Unit = Literal["char", "word", "piece"]
 Numbers = NDArray[np.int32]
 
+UNITS: Mapping[Unit, str] = {"char": "characters", "word": "words", "piece": "tokens"}
+"""The names of the units, for messages."""
 UNKNOWN, PAD, BEGIN, END = "<unknown>", "<pad>", "<begin>", "<end>"
 """Entries of a vocabulary that are no text. No token looks like them: a word has no ``<`` beside other signs."""
 SPECIAL = frozenset({UNKNOWN, PAD, BEGIN, END})
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-def tokens_of(text: str, unit: Unit) -> Sequence[str]:
-    """The characters of a text, or its words.
+class Tokenizer(Protocol):
+    """Divides texts into pieces, and joins these."""
+
+    def tokens(self, text: str) -> Sequence[str]: ...
+
+    def joined(self, tokens: Sequence[str]) -> str: ...
+
+
+Tokenization = Unit | Tokenizer
+"""The way in which a text is divided. The unit of a tokenizer is ``piece``."""
+
+
+def unit_of(by: Tokenization) -> Unit:
+    """The unit of the tokens."""
+    return by if isinstance(by, str) else "piece"
+
+
+def tokens_of(text: str, by: Tokenization) -> Sequence[str]:
+    """The characters of a text, its words, or the pieces of a tokenizer.
 
     A word is a run of letters, digits and underscores. Every other sign that is no white space is a word of its own.
     """
-    return text if unit == "char" else _WORD.findall(text)
+    if not isinstance(by, str):
+        return by.tokens(text)
+    return text if by == "char" else _WORD.findall(text)
 
 
-def read_out(rows: NDArray[np.floating[Any]], names: Sequence[str]) -> str:
+def read_out(rows: NDArray[np.floating[Any]], names: Sequence[str], tokenizer: Tokenizer | None = None) -> str:
     """The likeliest token of each row of probabilities, as a text up to ``END``; single spaces separate words."""
     found = [names[number] for number in rows.argmax(axis=-1).tolist()]
     found = found[: found.index(END)] if END in found else found
+    if tokenizer is not None:
+        return tokenizer.joined([name for name in found if name not in SPECIAL])
     joint = "" if all(len(name) == 1 or name in SPECIAL for name in names) else " "
     return joint.join(name for name in found if name != PAD)
 
@@ -48,14 +71,14 @@ class Tokens:
         return np.bincount(self.ids[:stop], minlength=len(self.kinds))
 
 
-def divided(text: str, unit: Unit) -> Tokens:
-    """Divides a text into tokens. The memory for it is at most 32 bytes for each character."""
-    if unit == "char":
+def divided(text: str, by: Tokenization) -> Tokens:
+    """Divides a text into tokens."""
+    if by == "char":
         codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
         distinct, places = np.unique(codes, return_inverse=True)
         return Tokens(list(map(chr, distinct.tolist())), places.reshape(-1))
     kinds: dict[str, int] = {}
-    ids = np.fromiter((kinds.setdefault(word, len(kinds)) for word in tokens_of(text, unit)), np.intp)
+    ids = np.fromiter((kinds.setdefault(word, len(kinds)) for word in tokens_of(text, by)), np.intp)
     return Tokens(list(kinds), ids)
 
 
@@ -121,5 +144,7 @@ class Writing:
     """Whether ``BEGIN`` comes before the tokens."""
     end: bool = False
     """Whether ``END`` comes after the tokens."""
+    tokenizer: str | None = None
+    """The file of the tokenizer, if the unit is ``piece``."""
     is_cut: bool = False
     """Whether a longer text is cut. Otherwise it is left out of training, and an error in a prediction."""

@@ -42,13 +42,14 @@ class Writing(msgspec.Struct, forbid_unknown_fields=True):
     """The way in which an input was made from text; see ``graphdl.data.vocabulary.Writing``."""
 
     vocabulary: str
-    unit: Literal["char", "word"]
+    unit: Literal["char", "word", "piece"]
     lower: bool
     gives: Literal["windows", "tokens", "length", "mask"]
     length: Positive
     column: Count = 0
     begin: bool = False
     end: bool = False
+    tokenizer: str | None = None
     is_cut: bool = False
 
 

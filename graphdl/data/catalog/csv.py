@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphdl.data.arguments import at_least, fraction, one_of
+from graphdl.data.arguments import alone, at_least, fraction, one_of
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -29,6 +29,7 @@ def csv(
     length: int | None = None,
     vocabulary: int | None = None,
     lower: bool = False,
+    tokenizer: str | None = None,
 ) -> Loader:
     """A text table: ``x`` [n] from its numeric columns, and from one more column ``label`` class(k) or ``target`` [].
 
@@ -38,8 +39,8 @@ def csv(
     split (fixed, and stratified by class if there is a label), or a second file. The file is UTF-8 with double quotes.
     A run stores the names of the columns of ``x``, and later predictions and measurements match columns by name.
     ``text`` names a column of texts: then ``text`` is class(v)[length], with ``text_length`` and ``text_mask``, and
-    there is no ``x`` unless ``columns`` says so. ``unit``, ``vocabulary`` and ``lower`` are those of ``pairs``; longer
-    texts than ``length`` are cut. ``group`` can name any column.
+    there is no ``x`` unless ``columns`` says so. ``unit``, ``vocabulary``, ``lower`` and ``tokenizer`` are those of
+    ``pairs``; longer texts than ``length`` are cut. ``group`` can name any column.
     """
     if len(separator) != 1 or separator in '"\r\n':
         raise call.error(
@@ -51,15 +52,18 @@ def csv(
     one_of(call, "unit", unit, ("char", "word"))
     at_least(call, "length", 1 if length is None else length, 1)
     at_least(call, "vocabulary", 3 if vocabulary is None else vocabulary, 3)
+    if tokenizer is not None:
+        alone(call, "tokenizer", ("unit", "vocabulary", "lower"))
     if text is None:
-        for name in ("unit", "length", "vocabulary", "lower"):
+        for name in ("unit", "length", "vocabulary", "lower", "tokenizer"):
             if name in call.setting.keywords:
                 raise call.error("E0702", f"'{name}' of 'csv' is about a column of texts: name it", argument=name)
 
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.tables import Written, csv
 
-        written = None if text is None else Written(text, cast("Unit", unit), length, vocabulary, lower)
+        kind: Unit = "piece" if tokenizer is not None else cast("Unit", unit)
+        written = None if text is None else Written(text, kind, length, vocabulary, lower, tokenizer)
         return csv(request, file, label, target, columns, header, separator, test, written)
 
     return load

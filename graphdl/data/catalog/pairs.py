@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphdl.data.arguments import at_least, fraction, one_of, two
+from graphdl.data.arguments import alone, at_least, fraction, one_of, two
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -23,6 +23,8 @@ def pairs(
     lower: bool = False,
     columns: list[int] | None = None,
     test: float | str | list[str] = 0.1,
+    *,
+    tokenizer: str | list[str] | None = None,
 ) -> Loader:
     """Pairs of lines: ``source`` class(v)[S], ``target`` class(w)[T], and ``next``, the target one token ahead.
 
@@ -34,8 +36,16 @@ def pairs(
     of ``text``. Both vocabularies are made of the training split; ``vocabulary`` is the greatest number of entries, or
     one for each side. The entries begin with ``<pad>``, ``<unknown>``, and for the target ``<begin>`` and ``<end>``.
     ``test`` is the fraction of the pairs in the test split, or its file or files. A run stores the vocabularies.
+    ``tokenizer`` is that of ``text``, or one for each side. ``<pad>``, ``<begin>`` and ``<end>`` follow its tokens,
+    unless it has them itself.
     """
     one_of(call, "unit", unit, ("char", "word"))
+    if tokenizer is not None:
+        alone(call, "tokenizer", ("unit", "vocabulary", "lower"))
+    if isinstance(tokenizer, list) and len(tokenizer) != 2:
+        message = f"'tokenizer' of 'pairs' must be one file or two, found {len(tokenizer)}"
+        raise call.error("E0703", message, argument="tokenizer")
+    tokenizers = [tokenizer, tokenizer] if isinstance(tokenizer, str) else tokenizer or []
     if isinstance(file, list) and len(file) != 2:
         raise call.error("E0703", f"'file' of 'pairs' must be one file or two, found {len(file)}", argument="file")
     if isinstance(test, str | list):
@@ -56,6 +66,7 @@ def pairs(
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.parallel import pairs
 
-        return pairs(request, file, cast("Unit", unit), lengths, most, lower, (chosen[0], chosen[1]), test)
+        kind: Unit = "piece" if tokenizers else cast("Unit", unit)
+        return pairs(request, file, kind, lengths, most, lower, (chosen[0], chosen[1]), test, tokenizers)
 
     return load
