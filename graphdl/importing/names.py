@@ -11,7 +11,7 @@ from graphdl.operators.initializers import INITIALIZERS
 _RESERVED = frozenset([
     "if", "else", "for", "in", "as", "and", "or", "not", "scan", "repeat", "true", "false", "none", "training", "len",
     "is_list", "tensor", "float", "int", "bool", "class", "input", "output", "loss", "metric", "param", "state",
-    "update", "emit", "assert", "chain",
+    "update", "pi", "inf", "nan", "emit", "assert", "chain",
 ])  # fmt: skip
 """Names that have a meaning of their own, at least at the start of a statement."""
 _MOST = 60

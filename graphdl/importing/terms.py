@@ -236,13 +236,13 @@ def element_of(kind: np.dtype[Any]) -> Element:
 
 
 def number(value: float | int | bool) -> str:
-    """A number as the language writes it. Infinities become a number that single precision does not have."""
+    """A number as the language writes it."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
         return str(int(value))
-    if math.isinf(value):
-        return "1e39" if value > 0 else "-1e39"
+    if not math.isfinite(value):
+        return str(float(value))
     short = np.float32(value)
     text = str(short) if float(short) == value else repr(float(value))
     mantissa, _, exponent = text.partition("e")

@@ -18,6 +18,8 @@ TWINS = {
     "soft_sign": ("g -> softsign", lambda x, p: functional.softsign(x)),
     "log_sigmoids": ("g -> log_sigmoid", lambda x, p: functional.logsigmoid(x)),
     "hard_tanhs": ("g -> hard_tanh(-0.5, 2.0)", lambda x, p: functional.hardtanh(x, -0.5, 2.0)),
+    "clips": ("g -> clip(-0.5, 2.0)", lambda x, p: x.clip(-0.5, 2.0)),
+    "floors": ("g -> clip(low = -0.5)", lambda x, p: x.clip(min=-0.5)),
     "hard_sigmoids": ("g -> hard_sigmoid", lambda x, p: functional.hardsigmoid(x)),
     "hard_swishes": ("g -> hard_swish", lambda x, p: functional.hardswish(x)),
     "hard_shrinks": ("g -> hard_shrink(0.8)", lambda x, p: functional.hardshrink(x, 0.8)),
@@ -26,6 +28,8 @@ TWINS = {
     "greatest": ("g -> maxout(3)", lambda x, p: x.reshape(len(x), 2, 3, 7).amax(2)),
     "first": ("g -> softmax(axis = 0)", lambda x, p: x.softmax(1)),
     "over_all": ("g -> softmax(axis = [0, 1])", lambda x, p: x.flatten(1).softmax(1).reshape(x.shape)),
+    "variances": ("g -> variance", lambda x, p: x.var((1, 2), correction=0)),
+    "of_rows": ("g -> variance(axis = -1, keep = true)", lambda x, p: x.var(-1, correction=0, keepdim=True)),
     "logs": ("g -> log_softmax(axis = 0)", lambda x, p: x.log_softmax(1)),
 }
 
@@ -37,7 +41,8 @@ def test_activations(device):
 def test_a_nan_stays_one_and_infinities_are_those_of_pytorch(device):
     """A net is fed finite numbers, so the root of a negative one makes the NaN, and a quotient the infinities."""
     chains = {name: text.replace("g ->", "z ->") for name, (text, _) in TWINS.items()}
-    names = [name for name in chains if name not in ("greatest", "first", "over_all", "logs")]
+    combining = ("greatest", "first", "over_all", "variances", "of_rows", "logs")
+    names = [name for name in chains if name not in combining]
     lines = "".join(f"output {name} = {chains[name]}\n" for name in names)
     x = np.array([[-1.0, 4.0, 1.0, -1.0], [1.0, 1.0, 0.0, 0.0]], np.float32)
     found = outputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, pi
 from typing import Any
 
 import pytest
@@ -28,6 +28,13 @@ def fault(written: str) -> str:
 # ----------------------------------------------------------------------------------------------------------- numbers
 
 NUMBERS = st.integers(-30, 30) | st.sampled_from([0.5, -1.5, 2.0, 0.1, 7.25])
+
+
+def test_numbers_with_names() -> None:
+    assert value("2 * pi") == 2 * pi
+    assert value("[-inf, nan][0] < 1e308")
+    assert fault("inf + 1") == "E0308 the number is too large, or none at all"
+    assert fault("zeros([inf])") == "E0302 a dimension is an int, not inf"
 
 
 def literal(number: float) -> str:

@@ -87,6 +87,7 @@ EXAMPLES = {
         output part = concat(x[:, 1:3, ::2], W[:, 2:, 1:4], axis = 1)
         output back = concat(x[1:, -1, ::2], reverse(x, 1)[:, 0, :3])
         output joined = concat(W, x, axis = 2)
+        output beside = stack(W, x, axis = 1) + stack(v, x[0, 0])[:, :1]
         output around = pad(k, [1, 0], [0, 2], value = 7)
         output mirrored = pad(x, [0, 2, 3], [0, 3, 1], mode = "reflect")
         output repeated = pad(x, [0, 2, 3], [0, 3, 1], mode = "edge")

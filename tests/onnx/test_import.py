@@ -172,6 +172,18 @@ def test_a_constant_without_a_batch_stands_beside_examples() -> None:
     assert "y = a * 2.0" in imported.text
 
 
+def test_numbers_that_are_none_are_written_by_name() -> None:
+    nodes = [
+        node("Constant", [], ["none"], value_floats=[np.nan, -np.inf, 1, 2]),
+        node("Less", ["x", "zero"], ["low"]),
+        node("Where", ["low", "none", "x"], ["y"]),
+    ]
+    imported = read(model(nodes, ports("x"), ports("y"), {"zero": np.float32(0)}))
+    x = np.float32([[-1, -1, -1, 3]])
+    assert "tensor([nan, -inf, 1.0, 2.0])" in imported.text
+    np.testing.assert_array_equal(of_imported(imported).predict(x=x)["y"], [[np.nan, -np.inf, 1, 3]])
+
+
 def test_everything_that_is_not_supported_is_named_at_once() -> None:
     nodes = [
         node("NonZero", ["x"], ["places"], name="where_it_is"),

@@ -219,6 +219,9 @@ CASES: list[Case] = [
     Case("reverse", [(5, 7, 3)], lambda x: x.flip(1), {"axis": 0}),
     Case("reverse", [(5, 7, 19)], lambda x: x.flip(2), {"axis": -1}),
     Case("concat", [(5, 3, 9), (5, 1, 9), (5, 4, 9)], lambda *x: T.cat(x, 1), {"axis": 0}),
+    Case("stack", [(5, 3, 9), (None, 3, 9), (5, 3, 9)], lambda x, w, y: T.stack([x, w.expand_as(x), y], 2),
+         {"axis": 1}),
+    Case("stack", [(5, 33), (5, 33)], lambda *x: T.stack(x, 2), {"axis": -1}),
     Case("concat", [(5, 3, 9), (5, 3, 33)], lambda *x: T.cat(x, 2), {"axis": -1}),
     *[
         Case(

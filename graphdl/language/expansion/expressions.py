@@ -14,7 +14,7 @@ from graphdl.language.expansion.context import Expansion
 from graphdl.language.expansion.faults import POISON, Fault, Poison, Poisoned
 from graphdl.language.expansion.files import FileScope
 from graphdl.language.expansion.frames import MISSING, Frame, Scope
-from graphdl.language.expansion.meaning import Word, language_names, meaning, undefined
+from graphdl.language.expansion.meaning import CONSTANTS, Word, language_names, meaning, undefined
 from graphdl.language.expansion.primitives import initializer, primitive
 from graphdl.language.expansion.values import (
     Applied,
@@ -104,6 +104,8 @@ def _of_file(expansion: Expansion, name: str, span: Span, file: FileScope) -> An
     match found.kind:
         case "training":
             return expansion.training
+        case "constant":
+            return CONSTANTS[name]
         case "initializer":
             return InitializerName(name)
         case "primitive":

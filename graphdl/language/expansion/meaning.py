@@ -5,7 +5,8 @@ Expansion reads the value, the checker reads whether there is one, and the edito
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,9 @@ HIDDEN = frozenset(("slice", "training_epoch", "training_step"))
 """Primitives that have syntax of their own, and no name."""
 
 FUNCTIONS = ("is_list", "len", "tensor")
+
+CONSTANTS: Mapping[str, float] = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
+"""Numbers with names."""
 
 TRAINING = "training"
 """The name of the constant that is true if the net is expanded for training."""
@@ -41,7 +45,7 @@ class Word:
     """A name of the language itself."""
 
     name: str
-    kind: Literal["primitive", "initializer", "function", "training"]
+    kind: Literal["primitive", "initializer", "function", "constant", "training"]
 
 
 Meaning = syntax.Let | Definition | Namespace | Word
@@ -65,6 +69,7 @@ def _words() -> Iterator[Word]:
     yield from (Word(name, "function") for name in FUNCTIONS)
     yield from (Word(name, "primitive") for name in PRIMITIVES if name not in HIDDEN)
     yield from (Word(name, "initializer") for name in INITIALIZERS)
+    yield from (Word(name, "constant") for name in CONSTANTS)
     yield Word(TRAINING, "training")
 
 
@@ -79,7 +84,7 @@ def word(name: str) -> Word | None:
 
 def language_names() -> list[str]:
     """All names that are defined in every file, without the library's."""
-    return [*(n for n in PRIMITIVES if n not in HIDDEN), *INITIALIZERS, *FUNCTIONS, TRAINING]
+    return [*(n for n in PRIMITIVES if n not in HIDDEN), *INITIALIZERS, *FUNCTIONS, *CONSTANTS, TRAINING]
 
 
 def undefined(name: str, span: Span, known: Iterable[str]) -> Fault:

@@ -43,7 +43,7 @@ def dimension_of(expansion: Expansion, written: syntax.Expression, scope: Scope)
 def whole_dimension(value: Any, span: Span) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Fault("E0302", f"a dimension is an int, not {describe(value)}", span)
-    if value != int(value):
+    if value % 1 != 0:
         raise Fault("E0302", f"a dimension is an int, not {number_text(value)}", span)
     if value < 1:
         raise Fault("E0302", f"a dimension is at least 1, not {number_text(value)}", span)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphdl.onnx.exporting.step import Step
 from graphdl.operators.border import source
+from graphdl.operators.stack import new_axis
 from graphdl.operators.structure import axis_of, order_of
 
 _BEFORE_ALL = -(2**31)
@@ -63,6 +64,12 @@ def _concat(step: Step) -> str:
     return step.op("Concat", *names, axis=axis_of(step.types, step.attributes) + step.batched)
 
 
+def _stack(step: Step) -> str:
+    axis = new_axis(step.types, step.attributes) + step.batched
+    names = [step.for_each(x) for x in step.inputs] if step.batched else step.names()
+    return step.op("Concat", *(step.unsqueeze(name, axis) for name in names), axis=axis)
+
+
 def _pad(step: Step) -> str:
     x, a = step.inputs[0], step.attributes
     lead, name = [0] * x.batched, step.name(x)
@@ -92,6 +99,7 @@ TABLE = {
     "slice": _slice,
     "reverse": _reverse,
     "concat": _concat,
+    "stack": _stack,
     "pad": _pad,
     "fill": _fill,
 }
