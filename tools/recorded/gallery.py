@@ -1,17 +1,24 @@
-"""Writes ``models/README.md``: all models with their size, and the figures that are recorded."""
+"""Writes ``models/README.md``: all models with their graph and size, and the figures that are recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from recorded.results import ROOT, Record, read_records
 from recorded.row import Row
 
 import graphdl
+from graphdl.model import Model
 from graphdl.summary import quantity, summarize
+from graphdl.view.notebook import model_svg
 
 MODELS = ROOT / "models"
+GRAPHS = MODELS / "pictures" / "graphs"
+"""The pictures of the graphs, as SVG: ``vision-lenet.svg``."""
+_HEIGHT = 96
+"""The height of a graph in the table, in pixels. A click shows it whole."""
 HEAD = """# The models
 
 Each file is one system, to be read from top to bottom. `graphdl show FILE` prints its modules, `graphdl view FILE`
@@ -20,41 +27,67 @@ commands below and records their figures.
 
 ## All files
 
-Parameters and FLOPs (of the forward pass of one example) are those of the file's own settings.
+Parameters and FLOPs (of the forward pass of one example) are those of the file's own settings. A click on a graph shows
+it in full size.
 
-| file | what | parameters | FLOPs |
-| --- | --- | --- | --- |
+| file | graph | what | parameters | FLOPs |
+| --- | --- | --- | --- | --- |
 """
 
 
+@dataclass(frozen=True)
+class Page:
+    """The page, and the pictures of the graphs by their file's name."""
+
+    text: str
+    graphs: Mapping[str, str]
+
+
 def write_gallery(rows: Mapping[str, Row]) -> Path:
-    """Writes the page. Returns its path."""
+    """Writes the page and the pictures of the graphs. Returns the path of the page."""
+    page = gallery(rows)
     path = MODELS / "README.md"
-    path.write_text(page(rows), "utf-8")
+    path.write_text(page.text, "utf-8")
+    GRAPHS.mkdir(exist_ok=True)
+    for old in GRAPHS.glob("*.svg"):
+        if old.name not in page.graphs:
+            old.unlink()
+    for name, graph in page.graphs.items():
+        (GRAPHS / name).write_text(graph, "utf-8")
     return path
 
 
-def page(rows: Mapping[str, Row]) -> str:
-    """The text of the page."""
+def gallery(rows: Mapping[str, Row]) -> Page:
+    """The page and its pictures, from the files of ``models/`` and the recorded figures."""
     lines = [HEAD.rstrip("\n")]
-    lines += [line for path in sorted(MODELS.rglob("*.net")) if (line := _file_line(path))]
+    graphs: dict[str, str] = {}
+    for path in sorted(MODELS.rglob("*.net")):
+        if _has_net(path):
+            model = graphdl.load(path)
+            picture = "-".join(path.relative_to(MODELS).with_suffix("").parts) + ".svg"
+            graphs[picture] = model_svg(model) + "\n"
+            lines.append(_file_line(path, model, picture))
     records = read_records()
     lines += ["", "## Figures", ""]
     for name, row in rows.items():
         if name in records:
             lines += _section(row, records[name])
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return Page("\n".join(lines).rstrip("\n") + "\n", graphs)
 
 
-def _file_line(path: Path) -> str:
-    """A row of the table of files; empty for a file of blocks alone."""
-    lines = path.read_text("utf-8").splitlines()
-    if not any(line.startswith("net ") for line in lines):
-        return ""
+def _has_net(path: Path) -> bool:
+    """Whether a file has a net; others have blocks alone."""
+    return any(line.startswith("net ") for line in path.read_text("utf-8").splitlines())
+
+
+def _file_line(path: Path, model: Model, picture: str) -> str:
+    """A row of the table of files."""
     name = path.relative_to(MODELS)
-    title = next(line for line in lines if line.startswith("# "))[2:].rstrip(".")
-    summary = summarize(graphdl.load(path).module_graph)
-    return f"| [{name.with_suffix('')}]({name}) | {title} | {summary.parameters:,} | {quantity(summary.flops)} |"
+    title = next(line for line in path.read_text("utf-8").splitlines() if line.startswith("# "))[2:].rstrip(".")
+    summary = summarize(model.module_graph)
+    graph = f'[<img alt="graph" src="pictures/graphs/{picture}" height="{_HEIGHT}">](pictures/graphs/{picture})'
+    cells = (f"[{name.with_suffix('')}]({name})", graph, title, f"{summary.parameters:,}", quantity(summary.flops))
+    return f"| {' | '.join(cells)} |"
 
 
 def _section(row: Row, record: Record) -> list[str]:
