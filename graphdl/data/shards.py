@@ -4,10 +4,9 @@ endings. Only the tables of contents are read at first, and pictures are decoded
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl import strict_json
-from graphdl.data.dataset import Array, DataSet, Field, Rows, Split, Statistics, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Split, Statistics, labels, numbers
 from graphdl.data.folders import IMAGENET
-from graphdl.data.pictures import SUFFIXES, decode_open
+from graphdl.data.packed import PackedImages
+from graphdl.data.pictures import SUFFIXES
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.tables import classes
@@ -57,31 +57,6 @@ class _Member:
         if len(content) < self.size:
             raise reading.damaged(self.path, f"it ends after {len(content)} of {self.size} bytes")
         return content
-
-
-@dataclass(frozen=True, eq=False)
-class PackedImages(Field):
-    """Pictures in archives, decoded, scaled and cropped to ``type.shape`` when they are taken."""
-
-    members: Sequence[_Member]
-    type: TensorType
-    reading: Reading
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def take(self, rows: Rows) -> Array:
-        images = np.empty((len(rows), *self.type.shape), np.float32)
-        for image, row in zip(images, rows, strict=True):
-            member = self.members[row]
-            image[...] = decode_open(self.reading, member.path, io.BytesIO(member.read(self.reading)), self.type.shape)
-        return images
-
-    def select(self, rows: Rows) -> PackedImages:
-        return replace(self, members=[self.members[row] for row in rows])
-
-    def place(self, row: int) -> str | None:
-        return str(self.members[row].path)
 
 
 def shards(
