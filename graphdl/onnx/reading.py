@@ -36,7 +36,7 @@ from graphdl.onnx.protocol import (
     names_read,
     scope_of,
 )
-from graphdl.onnx.step import Step
+from graphdl.onnx.step import Step, as_value
 from graphdl.onnx.values import Const, Merged, MixesExamplesError, UnknownValueError, UnsupportedNodeError, Value
 
 _WRITTEN = 64
@@ -215,7 +215,9 @@ class _Reader:
         for port in _fed(self.graph):
             scope.values[port.name] = self._input(port)
         self._nodes(self.graph, scope)
-        outputs = {port.name: self._output(port.name, scope) for port in self.graph.output}
+        names = [port.name for port in self.graph.output]
+        alone = all(isinstance(scope.values.get(name), Const) for name in names)
+        outputs = {name: self._output(name, scope, alone) for name in names}
         if self.complaints:
             found = [Diagnostic("E0903", f"{node}: {reason}") for node, reason in self.complaints.items()]
             raise UnsupportedError(found, self.unknown)
@@ -259,14 +261,15 @@ class _Reader:
         self.inputs[port.name] = Port(name, batch, "", kind)
         return Value(term, kind, batch, given=port.name, sources=frozenset([port.name]))
 
-    def _output(self, name: str, scope: _Scope) -> Port | None:
+    def _output(self, name: str, scope: _Scope, alone: bool) -> Port | None:
+        """The port of an output; ``alone`` says that no output depends on an input."""
         try:
             found = scope.find(name)
             if found is None:
                 return None
-            if isinstance(found, Const):
+            if isinstance(found, Const) and alone:
                 raise UnsupportedNodeError("it does not depend on any input")
-            value = found
+            value = as_value(found, self.text) if isinstance(found, Const) else found
         except UnsupportedNodeError as fault:
             self.complaints[f"the output '{name}'"] = str(fault)
             return None

@@ -120,18 +120,7 @@ class Step:
         return self.constants(index) if self.has(index) else self.attribute(name, default)
 
     def tensor(self, found: Const) -> Value:
-        """A known tensor as one of the net. What only repeats along the batch is the same for all examples."""
-        array, batch = found.array, None
-        if found.other is not None:
-            array, batch = repeated(found)
-        kind = found.array.dtype
-        if array.size == 0:
-            raise UnsupportedNodeError("a tensor without elements")
-        if kind.kind not in "fiub":
-            raise UnsupportedNodeError(f"a tensor of {kind}")
-        if found.name is not None and kind.kind == "f" and array.size > 1 and batch is None:
-            return Value(self.writer.declare(found.name, array), kind)
-        return Value(terms.literal(array), kind, batch)
+        return as_value(found, self.writer)
 
     def axis(self, value: Value, default: int | None = None) -> int:
         """The dimension of an example that the attribute ``axis`` names."""
@@ -172,6 +161,21 @@ class Step:
         operands, like = self.combined(*found)
         wanted = np.dtype(kind) if kind is not None else kind_of(found[-1])
         return Value(narrowed(terms.as_term(function(*operands)), wanted), wanted, like.batch, like.merged)
+
+
+def as_value(found: Const, writer: Writer) -> Value:
+    """A known tensor as one of the net. What only repeats along the batch is the same for all examples."""
+    array, batch = found.array, None
+    if found.other is not None:
+        array, batch = repeated(found)
+    kind = found.array.dtype
+    if array.size == 0:
+        raise UnsupportedNodeError("a tensor without elements")
+    if kind.kind not in "fiub":
+        raise UnsupportedNodeError(f"a tensor of {kind}")
+    if found.name is not None and kind.kind == "f" and array.size > 1 and batch is None:
+        return Value(writer.declare(found.name, array), kind)
+    return Value(terms.literal(array), kind, batch)
 
 
 def kind_of(found: Value | Const) -> np.dtype[Any]:

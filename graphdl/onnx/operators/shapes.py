@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from graphdl.graph.types import TensorType
 from graphdl.importing import terms
 from graphdl.importing.terms import call, where
 from graphdl.onnx.step import Step, kind_of
@@ -51,7 +53,8 @@ def reshaped(value: Value, targets: Sequence[Sequence[int]], sizes: Sequence[int
                 continue
             example = list(targets[0])
             if not merged and len(example) == 2 and value.term.rank > 1:
-                return Value(terms.block("flatten", value.term, [value.term.type.size]), value.kind, axis)
+                flat = terms.block("flatten", value.term, [value.term.type.size])
+                return Value(replace(flat, type=TensorType(flat.shape, value.term.element)), value.kind, axis)
             example[axis : axis + 1] = [factor] if merged else []
             found = Value(terms.reshape(value.term, example), value.kind, axis, merged)
             if merged != "after" or axis < len(example) - 1:
