@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphdl.compiler.build import build
-from graphdl.compiler.program import Target
+from graphdl.compiler.program import Kernel, Target
 from graphdl.compiler.reverse import gradients
+from graphdl.diagnostics import DeviceError
 from graphdl.graph.types import TensorType
 from graphdl.operators import PRIMITIVES, Lowering
 from graphdl.operators.random import SEED
 from graphdl.operators.reduction import reduce
 from graphdl.operators.tensor import Tensor, feed
+from graphdl.runtime.build import build as build_kernels
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.opencl import Device
 from graphdl.runtime.variables import VariableStore
@@ -75,20 +78,43 @@ def forward(
     name: str, operands: Sequence[Operand], attributes: Mapping[str, Any], device: Device, seed: int = 0
 ) -> np.ndarray:
     """The first output."""
-    y = lowered(name, operands, attributes)[0]
-    return execute({"y": y}, _feeds(operands, seed), device)["y"]
+    return execute(forward_fetches(name, operands, attributes), _feeds(operands, seed), device)["y"]
+
+
+def forward_fetches(name: str, operands: Sequence[Operand], attributes: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What ``forward`` computes."""
+    return {"y": lowered(name, operands, attributes)[0]}
 
 
 def reverse(
     name: str, operands: Sequence[Operand], attributes: Mapping[str, Any], upstream: np.ndarray, device: Device
 ) -> list[np.ndarray]:
     """The gradient of ``sum(y * upstream)`` for every float operand."""
+    results = reverse_fetches(name, operands, attributes)
+    got = execute(results, {**_feeds(operands, 0), "upstream": upstream}, device)
+    return [got[f"g{k}"] for k in range(len(results))]
+
+
+def reverse_fetches(name: str, operands: Sequence[Operand], attributes: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What ``reverse`` computes."""
     y = lowered(name, operands, attributes)[0]
     loss = reduce("sum", y * feed("upstream", y.shape), range(y.rank), keep=False)
     wanted = [feed_of(loss, f"x{k}") for k, o in enumerate(operands) if o.type.element == "float"]
-    results = {f"g{k}": g for k, g in enumerate(gradients(loss, wanted))}
-    got = execute(results, {**_feeds(operands, 0), "upstream": upstream}, device)
-    return [got[f"g{k}"] for k in range(len(wanted))]
+    return {f"g{k}": g for k, g in enumerate(gradients(loss, wanted))}
+
+
+def build_ahead(results: Iterable[Mapping[str, Tensor]], device: Device) -> None:
+    """Compiles the kernels of many programs together.
+
+    A driver takes longer for what every OpenCL program needs than for a small kernel. A kernel that does not compile is
+    left to the test that runs it.
+    """
+    kernels: dict[str, Kernel] = {}
+    for number, fetches in enumerate(results):
+        program = build(fetches, {}, device.target)
+        kernels |= {f"{number} {key}": kernel for key, kernel in program.kernels.items()}
+    with suppress(DeviceError):
+        build_kernels(device, kernels)
 
 
 def feed_of(result: Tensor, key: str) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as f
-from primitive_runner import Operand, forward, reverse
+from primitive_runner import Operand, build_ahead, forward, forward_fetches, reverse, reverse_fetches
 
 from graphdl.operators import PRIMITIVES
 from graphdl.operators.primitive import CATEGORIES
@@ -444,6 +444,21 @@ def expected(case: Case, operands: Sequence[Operand]) -> tuple[torch.Tensor, lis
     return case.reference(*tensors), tensors
 
 
+@pytest.fixture(scope="module")
+def compiled(request: pytest.FixtureRequest, device: Device) -> None:
+    """The kernels of all cases that this process is to test."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    cases = [item.callspec.params["case"] for item in tests if hasattr(item, "callspec")]
+    results = []
+    for case in cases:
+        operands = case.operands()
+        results.append(forward_fetches(case.name, operands, case.attributes))
+        if case.smooth:
+            results.append(reverse_fetches(case.name, operands, case.attributes))
+    build_ahead(results, device)
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("case", BY_ID)
 def test_agrees_with_pytorch_and_finite_differences(case: Case, device: Device) -> None:
     operands = case.operands()
