@@ -67,6 +67,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "generative/vae": {"size": 6, "units": 12, "code": 3},
     "generative/gan": {"noise": 4, "width": 3},
     "generative/deep_autoencoder": {"size": 6, "widths": [8, 6, 5, 3]},
+    "generative/sparse_dbn": {"size": 6, "units": [8, 5]},
+    "generative/sparse_edges": {"window": 10, "units": 7},
+    "vision/grasp": {"size": 12, "angles": 4, "opening": 10, "noise": 0.0},
+    "vision/unet_digits": {"size": 8, "width": 2, "clutter": 0.0},
     "science/splicing": {"length": 12, "width": 4},
     "sequence/deepspeech2": {"samples": 1600, "units": 4, "layers": 1, "width": 2},
     "history/experts": {"size": 5, "classes": 4, "experts": 3},
@@ -79,7 +83,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
     "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet", "vision/resnet20",
-    "vision/alexnet", "vision/mobilenet_v2", "vision/scattering", "vision/pilotnet",
+    "vision/alexnet", "vision/mobilenet_v2", "vision/scattering", "vision/pilotnet", "vision/unet_digits",
 }  # fmt: skip
 """Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside
 PyTorch, and what is alexnet's alone is tested with the layers and the operators."""
@@ -171,7 +175,7 @@ def test_unet_loses_its_borders() -> None:
     assert inference.inputs["label"].type.shape == (388, 388)
 
 
-IN_PARTS = {"generative/deep_autoencoder", "generative/gan"}
+IN_PARTS = {"generative/deep_autoencoder", "generative/gan", "generative/sparse_dbn"}
 """Each stage or turn trains some of the parameters."""
 TRAINED = [name for name in NETS if name not in IN_PARTS and "\n    loss " in (ROOT / f"{name}.net").read_text("utf-8")]
 
@@ -209,7 +213,7 @@ def test_each_part_trains_its_parameters(name: str) -> None:
     assert left == set()
 
 
-OWN_SLOPE = {"generative/rbm", "generative/vae", "history/perceptron"}
+OWN_SLOPE = {"generative/rbm", "generative/sparse_edges", "generative/vae", "history/perceptron"}
 """Their losses stop gradients on purpose, or draw anew at each call; they have tests of their own."""
 TOO_STEEP = {"vision/resnet34", "vision/resnet101", "vision/resnet152", "sequence/deepspeech2"}
 """At these widths batch normalization by four examples makes the loss so steep that no step is short enough. The blocks
@@ -265,6 +269,22 @@ def test_contrastive_divergence_is_its_rule() -> None:
     np.testing.assert_allclose(gradients["W"], rule, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradients["visible_bias"], (chain - data).mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradients["hidden_bias"], (excited(chain) - excited(data)).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_gripper_holds_what_is_narrower_than_its_opening() -> None:
+    """The widths in the picture are those of the pixels, and only the tried angle has a part in the loss."""
+    model = graphdl.load(ROOT / "vision/grasp.net", noise=0.0)
+    numbers = np.array([[0.6, 0.1, 0.5, 0.5, 0.0, 1.0], [0.6, 0.1, 0.5, 0.5, 0.5, 1.0]], np.float32)
+    shown = model.predict(numbers=numbers)
+    lying, standing = shown["image"][:, 0] > 0.5
+    long, short = 2 * (6 + 5 * 0.6), 2 * (2 + 4 * 0.1)
+    assert lying.any(axis=0).sum() == standing.any(axis=1).sum() == pytest.approx(long, abs=1)
+    assert lying.any(axis=1).sum() == standing.any(axis=0).sum() == pytest.approx(short, abs=1)
+    tried = np.array([0, 0], np.int32)
+    odds = np.log(shown["probability"][:, 0] / (1 - shown["probability"][:, 0]))
+    held = np.array([long < 13, short < 13])
+    wanted = np.log1p(np.exp(odds)) - odds * held
+    assert model.gradients(numbers=numbers, tried=tried)[0] == pytest.approx(wanted.mean(), rel=1e-4)
 
 
 def test_logic_by_neurons_of_1943() -> None:

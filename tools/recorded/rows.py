@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recorded import generative, history, vision
+from recorded import generative, history, science, vision
 
-ROWS = history.ROWS | vision.ROWS | generative.ROWS
+ROWS = history.ROWS | vision.ROWS | generative.ROWS | science.ROWS
