@@ -36,6 +36,7 @@ from graphdl.training.turns import Turns, trainer_of
 
 if TYPE_CHECKING:
     import networkx
+    from PIL.Image import Image
 
     from graphdl.data.known import Known
     from graphdl.importing.imported import Imported
@@ -329,6 +330,34 @@ class Model:
     def run(self, inputs: Mapping[str, Any], *, batch: int | None = None) -> dict[str, np.ndarray]:
         """``predict`` for inputs in a mapping."""
         return inference.predict(self.network, inputs, batch)
+
+    def picture(
+        self,
+        what: str,
+        *names: str,
+        data: str | None = None,
+        split: str = "test",
+        example: int = 0,
+        count: int | None = None,
+        data_root: str | os.PathLike[str] | None = None,
+        **inputs: Any,
+    ) -> Image:
+        """A picture as a Pillow image: ``model.picture("confusion").save("confusion.png")``.
+
+        ``what`` is ``filters``, ``maps``, ``confusion``, ``reconstructions``, ``samples``, ``surface``, ``attention``
+        or ``spectrogram``; ``names`` are those of parameters, modules or outputs. Examples are ``inputs``, or ``count``
+        examples of a split of the file's data, or of ``data``, from number ``example`` on.
+
+        Raises:
+            ModelError: E0623, the net, the names or the examples do not fit the picture; the data is missing.
+        """
+        from graphdl.view import plates
+
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        if not arrays:
+            root = Path(data_root) if data_root is not None else None
+            arrays = plates.examples_for(self, what, data, split, example, count, root=root)
+        return plates.draw(self, what, names, arrays)
 
     def export_onnx(self, path: str | os.PathLike[str]) -> int:
         """Writes the prediction as an ONNX file, with the weights, and returns the number of its nodes.

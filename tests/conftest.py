@@ -33,7 +33,7 @@ NO_DEVICE = (
     "test_rendering.py", "test_settings.py",
     "test_source.py", "test_strict_json.py", "test_suggest.py", "test_summary.py", "training/test_curves.py",
     "training/test_profile_rows.py", "training/test_reports.py", "training/test_schedules.py",
-    "training/test_schema.py", "training/test_update_rules.py", "view/test_folding.py",
+    "training/test_schema.py", "training/test_update_rules.py", "view/test_folding.py", "view/test_raster.py",
     "operators/test_references.py",
 )  # fmt: skip
 """Folders and files whose tests run without OpenCL."""

@@ -35,6 +35,7 @@ VERBS = {
     "predict": "predict images, arrays or tables with a trained model",
     "profile": "time a training step or a prediction by kernel, module and line",
     "tune": "measure which forms of the kernels are the fastest on this device, and keep them",
+    "picture": "a picture of filters, feature maps, a confusion matrix and others",
     "view": "the interactive page of a model or a run, or a picture for documents",
     "import": "an ONNX model as a file of the language, with its weights",
     "export": "a trained model as an ONNX file",

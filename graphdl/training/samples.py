@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from graphdl.data.batches import Batches
 from graphdl.data.known import Known
 from graphdl.data.pipeline import pipeline
-from graphdl.diagnostics import ModelError
+from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.types import TensorType
 from graphdl.training.network import Network
 from graphdl.training.sources import loader
@@ -52,6 +52,34 @@ def sample(
             if overrides is not None and overrides.data is not None:
                 raise
     return Sample(made_up(inputs, count, network.seed), f"{count} made-up example{'s' * (count != 1)}")
+
+
+def examples(
+    network: Network, overrides: Overrides, split: str, first: int, count: int | None, *, root: Path | None = None,
+    origin: Path | None = None, download: bool = False, known: Mapping[str, Known] | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """``count`` examples of a split from number ``first`` on, or all, as inputs of the net in inference.
+
+    Inputs for which the data of the file or of ``overrides`` has no field are left out.
+
+    Raises:
+        ModelError: there is no data or no such split, it does not fit, or it has no example ``first`` (E0712).
+    """
+    found = stages(network.training, overrides)
+    stage = next((stage for stage in reversed(found) if stage.data is not None), found[-1])
+    dataset = loader(root=root, download=download, origin=origin, split=split, known=known)(stage)
+    augment = pipeline(stage.augment, dataset)
+    size = len(dataset.split(split))
+    rows = np.arange(first, size if count is None else min(size, first + count))
+    if not len(rows):
+        message = f"the split '{split}' of '{dataset.name}' has no example {first}, but {size} examples"
+        raise ModelError(Diagnostic("E0712", message))
+    fields = augment.types(dataset.types)
+    inputs = {n: v.type for n, v in network.inference.inputs.items() if stage.feed.get(n, n) in fields}
+    part = replace(dataset, splits={split: dataset.split(split).select(rows, split)})
+    feed = {name: field for name, field in stage.feed.items() if name in inputs}
+    batches = Batches(part, split, inputs, batch=len(rows), training=False, augment=augment, feed=feed)
+    return dict(batches.get(0, 0).arrays)
 
 
 def made_up(inputs: Mapping[str, TensorType], count: int, seed: int = 0) -> dict[str, np.ndarray]:

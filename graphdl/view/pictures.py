@@ -28,6 +28,7 @@ from graphdl.suggest import did_you_mean
 from graphdl.training import inference
 from graphdl.training.samples import sample
 from graphdl.training.stages import Overrides
+from graphdl.view.raster import photograph
 
 if TYPE_CHECKING:
     from graphdl.model import Model
@@ -245,10 +246,8 @@ def picture(values: np.ndarray) -> str:
     """
     from PIL import Image
 
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
-    pixels = np.clip(scaled * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    pixels = photograph(values)
+    image = Image.fromarray(pixels if values.shape[0] == 3 else pixels[:, :, 0])
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
