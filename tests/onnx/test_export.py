@@ -239,11 +239,17 @@ def test_examples_agree(name: str) -> None:
     agree(net(name), tolerance=1e-5)
 
 
-def test_random_draws_are_those_of_the_runtime() -> None:
+def test_random_draws_are_those_of_the_runtime(tmp_path: Path) -> None:
     given = np.zeros((3, 50, 40), np.float32)
     even, normal, coins = session(net("chance")).run(None, {"x": given})
+    back, _ = there_and_back(net("chance"), tmp_path)
+    check_draws(even, normal, coins)
+    check_draws(*back.values())
+
+
+def check_draws(even: np.ndarray, normal: np.ndarray, coins: np.ndarray) -> None:
     for draws, mean, deviation in ((even, 0.5, 12**-0.5), (normal, 0, 1), (coins, 0.3, 0.21**0.5)):
-        assert draws.shape == given.shape
+        assert draws.shape == (3, 50, 40)
         assert abs(draws.mean() - mean) < 0.05
         assert abs(draws.std() - deviation) < 0.05
         assert (draws[0] != draws[1]).any()  # drawn for each example

@@ -201,7 +201,7 @@ def test_everything_that_is_not_supported_is_named_at_once() -> None:
     nodes = [
         node("NonZero", ["x"], ["places"], name="where_it_is"),
         node("Celu", ["x"], ["a"]),
-        node("MaxUnpool", ["a", "a"], ["b"], name="undo", kernel_shape=[2]),
+        node("Det", ["a"], ["b"], name="undo"),
         node("Relu", ["b"], ["c"]),
     ]
     proto = model(nodes, ports("x"), {"places": [2, "n"], "c": ["batch", 4]}, ints=("places",))
@@ -210,7 +210,7 @@ def test_everything_that_is_not_supported_is_named_at_once() -> None:
     assert [d.code for d in caught.value.diagnostics] == ["E0903"] * 2
     assert [d.message.partition(":")[0] for d in caught.value.diagnostics] == [
         "the node 'where_it_is' (NonZero)",
-        "the node 'undo' (MaxUnpool)",
+        "the node 'undo' (Det)",
     ]
 
 

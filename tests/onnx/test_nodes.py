@@ -15,6 +15,7 @@ import onnx_nodes
 SAMPLE = {
     "add": ["test_add", "test_add_uint8"],
     "argmin": ["test_argmin_keepdims_example_select_last_index"],
+    "col2im": ["test_col2im_pads"],
     "conv": ["test_conv_with_autopad_same"],
     "convtranspose": ["test_convtranspose_output_shape"],
     "div": ["test_div_int32_trunc"],
@@ -23,8 +24,10 @@ SAMPLE = {
     "gemm": ["test_gemm_all_attributes"],
     "layernormalization": ["test_layer_normalization_3d_axis1_epsilon"],
     "logsoftmax": ["test_logsoftmax_axis_1"],
+    "maxpool": ["test_maxpool_with_argmax_2d_precomputed_pads"],
     "mod": ["test_mod_mixed_sign_int64", "test_mod_int64_fmod"],
     "pad": ["test_reflect_pad"],
+    "qlinearconv": ["test_qlinearconv"],
     "scatternd": ["test_scatternd_multiply"],
     "slice": ["test_slice_neg_steps"],
     "topk": ["test_top_k_smallest"],

@@ -12,6 +12,7 @@ from graphdl.graph.types import TensorType
 from graphdl.importing import terms
 from graphdl.importing.terms import Term, block, call
 from graphdl.onnx.operators.products import layer_name
+from graphdl.onnx.operators.windows import greatest_places
 from graphdl.onnx.step import Step
 from graphdl.onnx.values import Const, MixesExamplesError, UnsupportedNodeError, Value
 
@@ -75,13 +76,14 @@ def _weights(step: Step, index: int) -> Const:
     return found
 
 
-def _convolved(step: Step, primitive: str, layer: str, w: Const, channels: int, hypers: dict[str, Any]) -> Value:
+def _convolved(
+    step: Step, value: Value, w: Const, bias: Const | None, layer: str, channels: int, hypers: dict[str, Any]
+) -> Value:
     """A convolution, as a layer of the library or (with several images and no batch) as a primitive."""
-    value = step.value()
+    primitive = {"conv": "convolve", "conv_transpose": "convolve_transpose"}[layer]
     count, shape = _image(value)
     filters = w.known
     kernel = filters.shape[2:]
-    bias = _weights(step, 2) if step.has(2) else None
     groups = hypers.get("groups", 1)
     if count == 1:
         x = _one_image(value)
@@ -104,7 +106,11 @@ def _convolved(step: Step, primitive: str, layer: str, w: Const, channels: int, 
 
 
 def _conv(step: Step) -> Value:
-    w = _weights(step, 1)
+    return convolution(step, step.value(), _weights(step, 1), _weights(step, 2) if step.has(2) else None)
+
+
+def convolution(step: Step, value: Value, w: Const, bias: Const | None) -> Value:
+    """A convolution with the attributes of ``step``."""
     count = w.array.ndim - 2
     if count not in _SUFFIX:
         raise UnsupportedNodeError(f"a convolution over {count} extents")
@@ -114,7 +120,7 @@ def _conv(step: Step) -> Value:
         dilation=_compact(step.attribute("dilations", [1] * count)),
         groups=int(step.attribute("group", 1)),
     )
-    return _convolved(step, "convolve", "conv", w, w.array.shape[0], hypers)
+    return _convolved(step, value, w, bias, "conv", w.array.shape[0], hypers)
 
 
 def _conv_transpose(step: Step) -> Value:
@@ -147,13 +153,12 @@ def _conv_transpose(step: Step) -> Value:
         stride=_compact(stride), pad=_pairs(pads[:count], pads[count:]), dilation=_compact(dilation),
         output_pad=_compact(extra), groups=groups,
     )  # fmt: skip
-    return _convolved(step, "convolve_transpose", "conv_transpose", w, w.array.shape[1] * groups, hypers)
+    bias = _weights(step, 2) if step.has(2) else None
+    return _convolved(step, step.value(), w, bias, "conv_transpose", w.array.shape[1] * groups, hypers)
 
 
 def _pool(step: Step) -> list[Value] | Value:
     value = step.value()
-    if step.wants(1):
-        raise UnsupportedNodeError("the places of the greatest elements")
     count, shape = _image(value)
     kernel = [int(k) for k in step.attribute("kernel_shape")]
     extents = len(kernel)
@@ -172,7 +177,8 @@ def _pool(step: Step) -> list[Value] | Value:
         y = _pooling_layer(step, x, kernel, hypers)
     else:
         y = _pooling(step, x, kernel, hypers)
-    return value.with_term(y if value.batch is not None else terms.reshape(y, (count, shape[0], *y.shape[1:])))
+    most = value.with_term(y if value.batch is not None else terms.reshape(y, (count, shape[0], *y.shape[1:])))
+    return [most, greatest_places(step, value, y.shape[1:])] if step.wants(1) else most
 
 
 def _pooling_layer(step: Step, x: Term, kernel: Sequence[int], hypers: dict[str, Any]) -> Term:

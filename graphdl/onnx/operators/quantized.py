@@ -9,6 +9,7 @@ import numpy as np
 
 from graphdl.importing import terms
 from graphdl.importing.terms import Term, call, convert
+from graphdl.onnx.operators.images import convolution
 from graphdl.onnx.operators.products import product
 from graphdl.onnx.protocol import kind_of_element
 from graphdl.onnx.step import FLOAT, Step, kind_of
@@ -97,9 +98,50 @@ def _scaled_product(step: Step) -> Value:
     return whole.with_term(quantized(x, _along(step, 7, whole, whole.rank - 1), kind), kind)
 
 
+def _convolution(step: Step) -> Value:
+    """A convolution of ints, exact up to sums of 2²⁴: one of floats."""
+    value = step.value(0)
+    w = Const(_known_centred(step, 1, 3).astype(np.float32), name=_name(step, 1))
+    y = convolution(step, value.with_term(_centred(step, value, 2, 0), FLOAT), w, None)
+    return y.with_term(call("int", step.keep(y.term)), INT32)
+
+
+def _scaled_convolution(step: Step) -> Value:
+    """A convolution of quantized numbers: a layer with the filters that they stand for."""
+    value = step.value(0)
+    scales, inward = step.constant(4), step.constant(1)
+    filters = _known_centred(step, 3, 5) * _for_filters(scales, step.constant(3).ndim)
+    bias = None
+    if step.has(8):
+        bias = Const((step.constant(8) * (inward * scales)).astype(np.float32))
+    x = value.with_term(_centred(step, value, 2, 1) * _along(step, 1, value, 1), FLOAT)
+    y = convolution(step, x, Const(filters.astype(np.float32), name=_name(step, 3)), bias)
+    kind = kind_of(step.source(7))
+    scaled = step.keep(y.term) / _along(step, 6, y, 1)
+    return y.with_term(quantized(scaled, _along(step, 7, y, 1), kind), kind)
+
+
+def _name(step: Step, index: int) -> str | None:
+    found = step.source(index)
+    return found.name if isinstance(found, Const) else None
+
+
+def _known_centred(step: Step, index: int, zero: int) -> np.ndarray:
+    """The filters, which must be known, without their zero point."""
+    filters = step.constant(index).astype(np.float64)
+    return filters - _for_filters(step.constant(zero).astype(np.float64), filters.ndim) if step.has(zero) else filters
+
+
+def _for_filters(numbers: np.ndarray, rank: int) -> np.ndarray:
+    """One number, or one for each filter, beside the filters."""
+    return numbers.reshape(-1, *[1] * (rank - 1))
+
+
 TABLE: dict[str, Callable[[Step], Any]] = {
     "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,
     "MatMulInteger": _product,
     "QLinearMatMul": _scaled_product,
+    "ConvInteger": _convolution,
+    "QLinearConv": _scaled_convolution,
 }
