@@ -115,7 +115,7 @@ def scattering(runner: Runner) -> list[Figure]:
 
 def dropout(runner: Runner) -> list[Figure]:
     """MNIST from a tenth of its training images, with dropout and without, over 5 seeds."""
-    options = ("--data", "mnist(validation = 0.9)", "--set", "widths=[512,512]", "--batch", "64", "--epochs", "30")
+    options = ("--data", "mnist(validation = 0.9)", "--set", "widths=[512,512]", "--batch", "64", "--epochs", "20")
     choices = {"with": (), "without": ("--set", "visible=0", "--set", "hidden=0")}
     accuracy = {}
     for name, choice in choices.items():
