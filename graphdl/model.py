@@ -14,6 +14,7 @@ import numpy as np
 from graphdl import collector
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
+from graphdl.data.dataset import Sizes
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph, Variable
 from graphdl.operators.tensor import Tensor
@@ -207,7 +208,14 @@ class Model:
         self.settings = dict(settings or {})
         self.known = dict(known or {})
         expanded = partial(self._written.expand, net=net, settings=self.settings)
-        self.network = _network(expanded(), lambda: expanded(training=True), seed, device)
+        settings_of = self.settings
+        self.network = _network(
+            expanded(),
+            lambda: expanded(training=True),
+            seed,
+            device,
+            lambda sizes: expanded(training=True, settings={**settings_of, **dict(sizes)}),
+        )
 
     @classmethod
     def of_graph(
@@ -582,12 +590,16 @@ def _limit(memory: int | str | None) -> int | None:
 
 
 def _network(
-    inference: ModuleGraph, training: Callable[[], ModuleGraph], seed: int | None, device: str | None
+    inference: ModuleGraph,
+    training: Callable[[], ModuleGraph],
+    seed: int | None,
+    device: str | None,
+    resized: Callable[[Sizes], ModuleGraph] | None = None,
 ) -> Network:
     """The net of two graphs. The default seed is that of the train sections."""
     if seed is None:
         seed = next((section.seed for section in inference.stages if section.seed is not None), 0)
-    return Network(lambda t: training() if t else inference, seed=seed, device=device)
+    return Network(lambda t: training() if t else inference, seed=seed, device=device, resized=resized)
 
 
 class Values(MutableMapping[str, np.ndarray]):

@@ -58,6 +58,7 @@ LONG = re.compile(
             r"compiler/test_recurrence.py::test_(odd_sizes_and_single_steps|many_examples)",
             r"compiler/test_scattered_epilogue.py",
             r"data/test_audio.py::test_a_run_hears_other_recordings",
+            r"data/test_buckets.py::test_training_in_buckets_gives_the_numbers",
             r"data/test_tokenizers.py::test_a_run_predicts_from_texts",
             r"docs/test_contributing.py::test_the_examples_pass_their_tests",
             r"end_to_end/test_zoo_export.py::test_small_forms_agree"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphdl.settings import SettingCall, written
 from graphdl.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from graphdl.data.dataset import Buckets
 
 
 class Declared(Mapping[str, Callable[..., Any]]):
@@ -71,6 +74,31 @@ def alone(call: SettingCall, name: str, others: Sequence[str]) -> None:
         if other in call.setting.keywords:
             message = f"'{other}' of '{call.setting.name}' has no effect beside '{name}', which says it itself"
             raise call.error("E0703", message, argument=other)
+
+
+def buckets(call: SettingCall, values: list[int] | None, length: object, least: int = 1) -> Buckets | None:
+    """The lengths of batches, of which the longest is ``length``."""
+    if values is None:
+        return None
+    name = call.setting.names.get("length") if "length" not in call.setting.overrides else None
+    if name is None or not isinstance(length, int):
+        raise call.error(
+            "E0703",
+            f"'buckets' of '{call.setting.name}' needs a 'length' that is a 'let' of the file: a shorter batch has "
+            "another value of it",
+            argument="buckets",
+            help="let longest = 20, and in the data: length = longest, buckets = [8, 12]",
+        )
+    if not values or values != sorted({*values}) or values[0] < least or values[-1] >= length:
+        raise call.error(
+            "E0703",
+            f"'buckets' of '{call.setting.name}' must be ascending lengths of at least {least} and below 'length', "
+            f"which is {length}, found {written(values)}",
+            argument="buckets",
+        )
+    from graphdl.data.dataset import Buckets
+
+    return Buckets(name, (*values, length))
 
 
 def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from graphdl.data.dataset import DTYPES, Array, ArrayField, DataSet, Rows
+from graphdl.data.dataset import DTYPES, Array, ArrayField, DataSet, Rows, Sizes
 from graphdl.data.draws import permutation
 from graphdl.data.feed import value_fault
 from graphdl.data.pipeline import Pipeline
@@ -19,6 +19,7 @@ from graphdl.suggest import did_you_mean, nearest
 
 _FEW = 4
 """A warning is given if an epoch leaves out more than one in this many examples."""
+_NO_ROWS: Rows = np.zeros(0, np.intp)
 _FEW_ELEMENTS = 1 << 22
 """The elements of a split that is checked and converted as a whole: 16 MiB of floats."""
 
@@ -32,13 +33,16 @@ class Batch:
     arrays: Mapping[str, Array]
     count: int
     """The number of real examples. The rows after them repeat the last one to fill the batch."""
+    sizes: Sizes = ()
+    """The values of ``let``s with which the net has inputs of the arrays' lengths, if these are shorter than usual."""
 
 
 class Batches:
     """The batches of one split of a data set, for the inputs of a net.
 
     In training, each epoch has its own order, augmentation is random, and examples that do not fill a batch are left
-    out. Otherwise the order is the data set's, and the last batch is filled up.
+    out. Otherwise the order is the data set's, and the last batch is filled up. If the data set has buckets, a batch of
+    training has examples of similar length, and its arrays end where the batch's bucket does.
 
     ``feed`` maps inputs to fields of other names. Every batch is a function of the constructor's arguments, its epoch
     and its index. Batches can be made in any order, by several threads, or again after a restart.
@@ -56,8 +60,10 @@ class Batches:
         augment: Pipeline | None = None,
         feed: Mapping[str, str] | None = None,
         spans: Mapping[str, Span] | None = None,
+        shorter: Mapping[int, Mapping[str, TensorType]] | None = None,
     ) -> None:
-        """Checks that the fields fit the inputs. ``spans`` are the declarations of the inputs.
+        """Checks that the fields fit the inputs. ``spans`` are the declarations of the inputs. ``shorter`` are their
+        types in the data set's buckets, by length, but for the longest.
 
         Raises:
             ModelError: E0712, there is no such split, or it is too small; E0713, an input has no field; E0714 or E0715,
@@ -73,7 +79,8 @@ class Batches:
         self.augment = augment or Pipeline()
         self.spans = dict(spans or {})
         self.fields = self._matched(dict(feed or {}))
-        self._order: tuple[int, Rows] | None = None
+        self.shorter = dict(shorter or {})
+        self._order: tuple[int, Rows, Rows] | None = None
         if batch < 1:
             raise ValueError(f"a batch has at least one example, not {batch}")
         if len(self) == 0:
@@ -124,16 +131,30 @@ class Batches:
             ModelError: E0705, a file that it needs is damaged; E0716 or E0717, it contains a value that cannot be fed.
         """
         first = index * self.batch
-        rows = self.order(epoch)[first : first + self.batch]
+        order, lengths = self._planned(epoch)
+        rows = order[first : first + self.batch]
         count = len(rows)
         if count < self.batch:
             rows = np.concatenate([rows, np.repeat(rows[-1:], self.batch - count)])
         if self._ready is not None:
-            return Batch(epoch, index, {name: values.take(rows, 0) for name, values in self._ready.items()}, count)
+            arrays = {name: values.take(rows, 0) for name, values in self._ready.items()}
+            return self._cut(Batch(epoch, index, arrays, count), lengths)
         taken = {field: self.examples.fields[field].take(rows) for field in dict.fromkeys(self.fields.values())}
         taken = self.augment.apply(taken, training=self.training, seed=self.seed, epoch=epoch, first=first)
         arrays = {name: self._fed(name, field, taken[field], rows) for name, field in self.fields.items()}
-        return Batch(epoch, index, arrays, count)
+        return self._cut(Batch(epoch, index, arrays, count), lengths)
+
+    def _cut(self, batch: Batch, lengths: Rows) -> Batch:
+        """The batch in its bucket. What is cut off is padding."""
+        buckets = self.dataset.buckets
+        if buckets is None or not len(lengths) or (length := int(lengths[batch.index])) not in self.shorter:
+            return batch
+        types = self.shorter[length]
+        arrays = {
+            name: array if array.shape[1:] == types[name].shape else np.ascontiguousarray(array[:, :length])
+            for name, array in batch.arrays.items()
+        }
+        return replace(batch, arrays=arrays, sizes=((buckets.name, length),))
 
     @cached_property
     def _ready(self) -> dict[str, Array] | None:
@@ -156,14 +177,37 @@ class Batches:
 
     def order(self, epoch: int) -> Rows:
         """The rows of the split in the order of an epoch."""
+        return self._planned(epoch)[0]
+
+    def _planned(self, epoch: int) -> tuple[Rows, Rows]:
+        """The order of an epoch, and the length of each of its batches; none if all have the same."""
         if not self.training:
-            return np.arange(len(self.examples))
+            return np.arange(len(self.examples)), _NO_ROWS
         # Several threads may compute the same order at the same time, with the same result.
         known = self._order
         if known is None or known[0] != epoch:
-            known = (epoch, permutation(self.seed, epoch, len(self.examples)))
+            order = permutation(self.seed, epoch, len(self.examples))
+            known = (epoch, *(self._bucketed(epoch, order) if self.shorter else (order, _NO_ROWS)))
             self._order = known
-        return known[1]
+        return known[1], known[2]
+
+    def _bucketed(self, epoch: int, order: Rows) -> tuple[Rows, Rows]:
+        """Gathers the examples of a bucket in batches, and mixes the batches. What fills no batch goes into the next
+        bucket.
+        """
+        buckets, needed = self.dataset.buckets, self.examples.lengths
+        assert buckets is not None
+        assert needed is not None, "an example of a data set with buckets has a length"
+        bucket_of = np.searchsorted(buckets.lengths, needed[order])
+        rest, batches, lengths = order[:0], [], []
+        for number, length in enumerate(buckets.lengths):
+            found = np.concatenate([rest, order[bucket_of == number]])
+            full = len(found) // self.batch
+            batches += list(found[: full * self.batch].reshape(full, self.batch))
+            lengths += [length] * full
+            rest = found[full * self.batch :]
+        mixed = permutation(self.seed + 1, epoch, len(batches))
+        return np.concatenate([*(batches[number] for number in mixed), rest]), np.array(lengths, np.intp)[mixed]
 
     def _fed(self, name: str, field: str, values: Array, rows: Rows) -> Array:
         def place(index: int) -> str:

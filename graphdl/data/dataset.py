@@ -161,6 +161,20 @@ class Sound:
     """The number of loudnesses, if samples are classes."""
 
 
+Sizes = tuple[tuple[str, int], ...]
+"""Values of ``let``s of the model file that differ from those of the file, by name."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The lengths to which the sequences of a batch are filled up in training."""
+
+    name: str
+    """The ``let`` of the model file with the length of the inputs."""
+    lengths: tuple[int, ...]
+    """In ascending order. The last one is the value of the ``let``, and the length of the fields."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Fields of equal length."""
@@ -169,6 +183,8 @@ class Split:
     fields: Mapping[str, Field]
     properties: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """What is known of each example beside its fields, by which examples can be grouped: numbers or texts."""
+    lengths: NDArray[np.intp] | None = None
+    """The length that each example's sequences need at least, if the data set has buckets."""
 
     def __len__(self) -> int:
         return min(map(len, self.fields.values()), default=0)
@@ -183,6 +199,7 @@ class Split:
             name,
             {key: values.select(rows) for key, values in self.fields.items()},
             {key: values[rows] for key, values in self.properties.items()},
+            None if self.lengths is None else self.lengths[rows],
         )
 
 
@@ -211,6 +228,8 @@ class DataSet:
     """For fields that were made from text, the way. The names of the tokens are among ``class_names``."""
     sounds: Mapping[str, Sound] = field(default_factory=dict)
     """For fields that were made from recordings, the way."""
+    buckets: Buckets | None = None
+    """The lengths of batches in training, if they differ."""
     span: Span | None = None
     """The setting in the model file."""
     files: Sequence[Path] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphdl.data.dataset import ArrayField, DataSet, Origin, Rows, Split
+from graphdl.data.dataset import ArrayField, Buckets, DataSet, Origin, Rows, Split
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Lines, lines_of, sequences, writings
@@ -54,6 +54,7 @@ def pairs(
     columns: tuple[int, int],
     test: float | str | list[str],
     tokenizers: Sequence[str],
+    buckets: Buckets | None,
 ) -> DataSet:
     """See ``graphdl.data.catalog``. ``tokenizers`` are two files, or none."""
     loaded = {name: tokenizer_of(request, name) for name in tokenizers}
@@ -110,12 +111,14 @@ def pairs(
                 field: sequences(each.sides[way.column], entries[way.column], way, each.origin).select(fitting)
                 for field, way in ways.items()
             },
+            lengths=np.maximum(each.sides[0].lengths, each.sides[1].lengths + 1)[fitting],
         )
     return DataSet(
         paths[0].name.partition(".")[0],
         made_splits,
         class_names={name: entry.names for name, entry in zip(_SIDES, entries, strict=True)},
         writings=ways,
+        buckets=buckets,
         span=request.setting.span,
         files=paths,
         warnings=warnings,

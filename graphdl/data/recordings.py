@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import Array, DataSet, Field, Rows, Sound, Split, labels
+from graphdl.data.dataset import Array, Buckets, DataSet, Field, Rows, Sound, Split, labels
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Mask, length_of, lines_of, sequences, writings
@@ -164,6 +164,7 @@ def audio(
     name: Pattern | None,
     spelling: Sequence[str],
     levels: int | None,
+    buckets: Buckets | None,
     test: float | str,
 ) -> DataSet:
     """See ``graphdl.data.catalog``."""
@@ -195,12 +196,19 @@ def audio(
         if spelling:
             spelled, ways = _spelled(request, class_names, spelling)
             fields |= {key: field.select(numbers.astype(np.intp)) for key, field in spelled.items()}
-    whole = Split("train", fields, {part: np.array(values) for part, values in properties.items()})
+    whole = Split("train", fields, {part: np.array(values) for part, values in properties.items()}, lengths)
     splits = _splits(request, home, paths, whole, test)
     if texts is not None:
         _check(request, splits, class_names["label"])
     return DataSet(
-        home.name, splits, class_names, writings=ways, sounds=sounds, span=request.setting.span, files=[home]
+        home.name,
+        splits,
+        class_names,
+        writings=ways,
+        sounds=sounds,
+        buckets=buckets,
+        span=request.setting.span,
+        files=[home],
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphdl.data.dataset import DataSet, Field, Origin, Split, Table, labels, numbers
+from graphdl.data.dataset import Buckets, DataSet, Field, Origin, Split, Table, labels, numbers
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import lines_of, sequences, writings
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
@@ -47,6 +47,7 @@ class Written:
     lower: bool
     tokenizer: str | None
     """The file of the tokenizer, if the unit is ``piece``."""
+    buckets: Buckets | None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def csv(
         class_names,
         tables={"x": Table(names, separator)} if chosen.inputs else {},
         writings=ways,
+        buckets=None if written is None else written.buckets,
         span=request.setting.span,
         files=[table.path for table in tables],
         is_divided=written is not None,
@@ -168,7 +170,8 @@ def _add_texts(
         table = -1 if name == "test" else 0
         made = {key: sequences(lines[table], entries, each, texts[table][0]) for key, each in ways.items()}
         added = {key: field.select(split.properties[_ROW]) for key, field in made.items()}
-        splits[name] = Split(name, {**split.fields, **added}, split.properties)
+        rows = split.properties[_ROW]
+        splits[name] = Split(name, {**split.fields, **added}, split.properties, lines[table].lengths[rows])
     return entries.names, ways
 
 

@@ -35,6 +35,8 @@ class Setting:
     keyword_spans: Mapping[str, Span] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Arguments from outside of the file (``--set optimizer.lr=0.1``), which take the place of those in it."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """For keyword arguments that are nothing but a name, such as that of a ``let``, the name."""
 
 
 def setting_of(name: str) -> Setting:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphdl.data.dataset import Sizes
 from graphdl.graph.model import Node
 from graphdl.operators.elementwise import apply
 from graphdl.operators.random import SEED
@@ -35,15 +36,16 @@ def first_fault(
     draw: int,
     step: int = 0,
     steps_per_epoch: int | None = None,
+    sizes: Sizes = (),
 ) -> Fault | None:
     """The first node of the training graph, in its order, whose output for a batch is not finite; None if there is
-    none. ``draw`` and ``step`` are those of the step of the run and of the stage.
+    none. ``draw`` and ``step`` are those of the step of the run and of the stage, ``sizes`` those of the batch.
 
     Raises:
         DeviceError: the device has too little memory for the counts.
     """
     batch = len(next(iter(arrays.values()))) if arrays else 1
-    lowered = network.lower(True, batch)
+    lowered = network.lower(True, batch, sizes)
     watched = [
         (node, lowered.values[value])
         for node in lowered.graph.nodes

@@ -22,6 +22,7 @@ from graphdl.data.prefetch import Prefetch
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.train import Best
 from graphdl.training import checkpoint, faults, inference, schema
+from graphdl.training.buckets import shorter_inputs
 from graphdl.training.checkpoint import Checkpoint
 from graphdl.training.diagnosis import Fault, first_fault
 from graphdl.training.inference import Measurement, measure
@@ -251,7 +252,13 @@ class _StageRun:
             "spans": self.trainer.spans,
         }
         self.train = Batches(
-            dataset, "train", self.trainer.inputs, training=True, feed=self._feed(self.trainer.inputs), **common
+            dataset,
+            "train",
+            self.trainer.inputs,
+            training=True,
+            feed=self._feed(self.trainer.inputs),
+            shorter=shorter_inputs(network, self.trainer.inputs, dataset),
+            **common,
         )
         self.held_out: Batches | None = None
         split = next((name for name in ("validation", "test") if name in dataset.splits), None)
@@ -324,7 +331,7 @@ class _StageRun:
 
         with self.interrupts.deferred(), Prefetch(get, range(position.batch, stop)) as ahead:
             for batch in ahead:
-                self.trainer.submit(batch.arrays)
+                self.trainer.submit(batch.arrays, batch.sizes)
                 for report in self.trainer.reports.ready():
                     self.count(report)
                 position.batch += 1
@@ -527,12 +534,19 @@ class _StageRun:
             self.network.write(name, tensors[name])
         self.trainer.go_on_from(position.step, position.draws)
         for repeated in range(position.step, step):
-            self.trainer.submit(self.train.get(*divmod(repeated, len(self.train))).arrays)
+            done = self.train.get(*divmod(repeated, len(self.train)))
+            self.trainer.submit(done.arrays, done.sizes)
             for report in self.trainer.reports.ready():
                 _ = report.values
         batch = self.train.get(*divmod(step, len(self.train)))
         return first_fault(
-            self.network, batch.arrays, self.stage.seed, self.trainer.draws, step, self.trainer.steps_per_epoch
+            self.network,
+            batch.arrays,
+            self.stage.seed,
+            self.trainer.draws,
+            step,
+            self.trainer.steps_per_epoch,
+            batch.sizes,
         )
 
     def record(self, kind: str, means: Sequence[float], speed: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from graphdl.compiler.lowering import Lowered, lower
 from graphdl.compiler.precision import FORMS, stores_of
 from graphdl.compiler.program import Program, Slot
 from graphdl.compiler.storage import Stores, by_element
+from graphdl.data.dataset import Sizes
 from graphdl.diagnostics import DeviceError
 from graphdl.graph.model import ModuleGraph, Node, ScanBody, Variable
 from graphdl.operators import PRIMITIVES
@@ -41,8 +42,18 @@ class Network:
     loaded. From then on they are on the device, shared by all programs.
     """
 
-    def __init__(self, expand: Callable[[bool], ModuleGraph], *, seed: int = 0, device: str | None = None) -> None:
+    def __init__(
+        self,
+        expand: Callable[[bool], ModuleGraph],
+        *,
+        seed: int = 0,
+        device: str | None = None,
+        resized: Callable[[Sizes], ModuleGraph] | None = None,
+    ) -> None:
+        """``resized`` makes the graph for training with other values of some ``let``s, if the net has a file."""
         self._expand = expand
+        self._resized = resized
+        self._graphs: dict[Sizes, ModuleGraph] = {}
         self.seed = seed
         """The seed of the initial values and of random draws outside of training."""
         self._selector = device
@@ -68,9 +79,18 @@ class Network:
         """The graph for training or for inference."""
         return self.training if training else self.inference
 
-    def lower(self, training: bool, batch: int) -> Lowered:
-        """The operator tensors of one of the graphs for ``batch`` examples."""
-        return lower(self.graph(training), batch)
+    def resized(self, sizes: Sizes) -> ModuleGraph:
+        """The graph for training with other values of some ``let``s, which has the same variables."""
+        if not sizes:
+            return self.training
+        if sizes not in self._graphs:
+            assert self._resized is not None, "only a file has 'let's"
+            self._graphs[sizes] = self._resized(sizes)
+        return self._graphs[sizes]
+
+    def lower(self, training: bool, batch: int, sizes: Sizes = ()) -> Lowered:
+        """The operator tensors of one of the graphs for ``batch`` examples; that for training with ``sizes``."""
+        return lower(self.resized(sizes) if training else self.inference, batch)
 
     # ------------------------------------------------------------------------------------------------- variables
 

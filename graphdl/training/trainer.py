@@ -13,6 +13,7 @@ import numpy as np
 
 from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
+from graphdl.data.dataset import Sizes
 from graphdl.data.feed import as_feed
 from graphdl.graph.types import TensorType
 from graphdl.operators.random import SEED
@@ -154,9 +155,11 @@ class Trainer:
             _ = earlier.values
         return report
 
-    def submit(self, arrays: Mapping[str, np.ndarray]) -> Report:
-        """``step`` for arrays that are known to fit. The caller removes the reports from ``reports``."""
-        report = self._run(self._whole(self._count(arrays)), arrays)
+    def submit(self, arrays: Mapping[str, np.ndarray], sizes: Sizes = ()) -> Report:
+        """``step`` for arrays that are known to fit the net with ``sizes``. The caller removes the reports from
+        ``reports``.
+        """
+        report = self._run(self._whole(self._count(arrays), sizes=sizes), arrays)
         self.reports.add(report)
         if self._scaling is not None:
             self._unread.append(report)
@@ -230,13 +233,13 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------------------- programs
 
-    def _whole(self, batch: int, known: tuple[Lowered, StepTensors] | None = None) -> Executor:
+    def _whole(self, batch: int, known: tuple[Lowered, StepTensors] | None = None, sizes: Sizes = ()) -> Executor:
         def program() -> Program:
-            lowered = known[0] if known is not None else self._lowered(batch)
+            lowered = known[0] if known is not None else self.network.lower(True, batch, sizes)
             made = known[1] if known is not None else step_tensors(lowered, self.stage)
             return self._compiled(lowered, {REPORT: made.report}, made.updates)
 
-        return self._executor(("step", batch), program)
+        return self._executor(("step", batch, sizes), program)
 
     def _first_half(self, batch: int) -> Executor:
         def program() -> Program:

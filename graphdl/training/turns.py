@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphdl.data.dataset import Sizes
 from graphdl.data.feed import as_feed
 from graphdl.graph.types import TensorType
 from graphdl.source import Span
@@ -101,11 +102,11 @@ class Turns:
             _ = earlier.values
         return report
 
-    def submit(self, arrays: Mapping[str, np.ndarray]) -> Report:
-        """``step`` for arrays that are known to fit. The caller removes the reports from ``reports``."""
+    def submit(self, arrays: Mapping[str, np.ndarray], sizes: Sizes = ()) -> Report:
+        """``step`` for arrays that are known to fit; see ``Trainer.submit``."""
         trainer = self.trainers[self.stage.turn_of(self.steps)]
         trainer.steps, trainer.draws = self.steps, self.draws
-        report = trainer.submit({name: array for name, array in arrays.items() if name in trainer.inputs})
+        report = trainer.submit({name: array for name, array in arrays.items() if name in trainer.inputs}, sizes)
         self.steps, self.draws = trainer.steps, trainer.draws
         return report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from graphdl.data import arguments
 from graphdl.data.arguments import at_least, fraction
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall, written
@@ -25,6 +26,8 @@ def audio(
     spelling: list[str] | None = None,
     levels: int | None = None,
     test: float | str = 0.1,
+    *,
+    buckets: list[int] | None = None,
 ) -> Loader:
     """Recordings in a folder (WAV, FLAC): ``wave`` [length] from -1 to 1, and what their names tell.
 
@@ -35,7 +38,8 @@ def audio(
     part ``label`` is the field ``label`` class(k); ``group`` can name any other part. ``spelling`` has a text for
     each class: then ``text`` has its letters, with 0 behind their end, and ``text_length`` and ``text_mask`` belong to
     it. With ``levels``, samples are classes by the µ-law, and ``next`` is the wave one sample ahead. ``test`` is the
-    fraction in the test split, or a pattern of its files' paths (``"*_[0-4].wav"``). Needs ``graphdl[audio]``.
+    fraction in the test split, or a pattern of its files' paths (``"*_[0-4].wav"``). ``buckets`` are those of
+    ``pairs``. Needs ``graphdl[audio]``.
     """
     at_least(call, "rate", rate, 1)
     at_least(call, "length", 1 if length is None else length, 1)
@@ -54,6 +58,8 @@ def audio(
         fault = "texts that are not empty" if "label" in parts else "a pattern 'names' with a part {label}"
         raise call.error("E0703", f"'spelling' of 'audio' needs {fault}", argument="spelling")
 
+    lengths = arguments.buckets(call, buckets, length)
+
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.recordings import Pattern, audio
 
@@ -62,6 +68,6 @@ def audio(
             pieces = _PART.split(names)
             texts = [f"(?P<{piece}>[^/]+?)" if odd % 2 else re.escape(piece) for odd, piece in enumerate(pieces)]
             pattern = Pattern(names, re.compile("".join(texts)))
-        return audio(request, dir, rate, length, pattern, spelling or (), levels, test)
+        return audio(request, dir, rate, length, pattern, spelling or (), levels, lengths, test)
 
     return load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from graphdl.data import arguments
 from graphdl.data.arguments import alone, at_least, fraction, one_of
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall
@@ -30,6 +31,7 @@ def csv(
     vocabulary: int | None = None,
     lower: bool = False,
     tokenizer: str | None = None,
+    buckets: list[int] | None = None,
 ) -> Loader:
     """A text table: ``x`` [n] from its numeric columns, and from one more column ``label`` class(k) or ``target`` [].
 
@@ -39,8 +41,8 @@ def csv(
     split (fixed, and stratified by class if there is a label), or a second file. The file is UTF-8 with double quotes.
     A run stores the names of the columns of ``x``, and later predictions and measurements match columns by name.
     ``text`` names a column of texts: then ``text`` is class(v)[length], with ``text_length`` and ``text_mask``, and
-    there is no ``x`` unless ``columns`` says so. ``unit``, ``vocabulary``, ``lower`` and ``tokenizer`` are those of
-    ``pairs``; longer texts than ``length`` are cut. ``group`` can name any column.
+    there is no ``x`` unless ``columns`` says so. ``unit``, ``vocabulary``, ``lower``, ``tokenizer`` and ``buckets`` are
+    those of ``pairs``; longer texts than ``length`` are cut. ``group`` can name any column.
     """
     if len(separator) != 1 or separator in '"\r\n':
         raise call.error(
@@ -55,15 +57,17 @@ def csv(
     if tokenizer is not None:
         alone(call, "tokenizer", ("unit", "vocabulary", "lower"))
     if text is None:
-        for name in ("unit", "length", "vocabulary", "lower", "tokenizer"):
+        for name in ("unit", "length", "vocabulary", "lower", "tokenizer", "buckets"):
             if name in call.setting.keywords:
                 raise call.error("E0702", f"'{name}' of 'csv' is about a column of texts: name it", argument=name)
+
+    lengths = arguments.buckets(call, buckets, length)
 
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.tables import Written, csv
 
         kind: Unit = "piece" if tokenizer is not None else cast("Unit", unit)
-        written = None if text is None else Written(text, kind, length, vocabulary, lower, tokenizer)
+        written = None if text is None else Written(text, kind, length, vocabulary, lower, tokenizer, lengths)
         return csv(request, file, label, target, columns, header, separator, test, written)
 
     return load

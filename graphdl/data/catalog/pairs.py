@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from graphdl.data import arguments
 from graphdl.data.arguments import alone, at_least, fraction, one_of, two
 from graphdl.data.catalog.loader import Loader
 from graphdl.settings import SettingCall
@@ -25,6 +26,7 @@ def pairs(
     test: float | str | list[str] = 0.1,
     *,
     tokenizer: str | list[str] | None = None,
+    buckets: list[int] | None = None,
 ) -> Loader:
     """Pairs of lines: ``source`` class(v)[S], ``target`` class(w)[T], and ``next``, the target one token ahead.
 
@@ -37,7 +39,8 @@ def pairs(
     one for each side. The entries begin with ``<pad>``, ``<unknown>``, and for the target ``<begin>`` and ``<end>``.
     ``test`` is the fraction of the pairs in the test split, or its file or files. A run stores the vocabularies.
     ``tokenizer`` is that of ``text``, or one for each side. ``<pad>``, ``<begin>`` and ``<end>`` follow its tokens,
-    unless it has them itself.
+    unless it has them itself. ``buckets`` are lengths below ``length``, which then is a ``let``: a
+    batch in training is only as long as the first of them that holds its examples.
     """
     one_of(call, "unit", unit, ("char", "word"))
     if tokenizer is not None:
@@ -59,6 +62,7 @@ def pairs(
     most = (None, None) if vocabulary is None else two(call, "vocabulary", vocabulary)
     for count in most:
         at_least(call, "vocabulary", 5 if count is None else count, 5)
+    lengths_of_batches = arguments.buckets(call, buckets, length, 2)
     chosen = columns or [0, 1]
     if len(chosen) != 2 or min(chosen) < 0:
         raise call.error("E0703", "'columns' of 'pairs' must be two ints of at least 0", argument="columns")
@@ -67,6 +71,8 @@ def pairs(
         from graphdl.data.parallel import pairs
 
         kind: Unit = "piece" if tokenizers else cast("Unit", unit)
-        return pairs(request, file, kind, lengths, most, lower, (chosen[0], chosen[1]), test, tokenizers)
+        return pairs(
+            request, file, kind, lengths, most, lower, (chosen[0], chosen[1]), test, tokenizers, lengths_of_batches
+        )
 
     return load

@@ -188,6 +188,7 @@ def _called(expansion: Expansion, written: syntax.Expression, scope: Scope) -> S
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     keyword_spans: dict[str, Span] = {}
+    names: dict[str, str] = {}
     for argument in written.arguments if isinstance(written, syntax.Call) else ():
         value = _plain(expansion, argument.value, scope)
         if argument.name is None:
@@ -197,7 +198,9 @@ def _called(expansion: Expansion, written: syntax.Expression, scope: Scope) -> S
         else:
             keywords[argument.name] = value
             keyword_spans[argument.name] = argument.value.span
-    return Setting(callee.name, tuple(positional), keywords, written.span, keyword_spans)
+            if isinstance(argument.value, syntax.Name):
+                names[argument.name] = argument.value.name
+    return Setting(callee.name, tuple(positional), keywords, written.span, keyword_spans, names=names)
 
 
 def _plain(expansion: Expansion, written: syntax.Expression, scope: Scope) -> Any:
