@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphdl.diagnostics import DeviceError, ModelError
+    from graphdl.generating import Composer, Transcriber, Translator, Writer
     from graphdl.model import Model, import_caffe, import_darknet, import_onnx, load, loads
     from graphdl.net import Net
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Composer",
     "DeviceError",
     "Model",
     "ModelError",
     "Net",
+    "Transcriber",
+    "Translator",
+    "Writer",
     "import_caffe",
     "import_darknet",
     "import_onnx",
@@ -25,10 +30,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Composer": "graphdl.generating",
     "DeviceError": "graphdl.diagnostics",
     "Model": "graphdl.model",
     "ModelError": "graphdl.diagnostics",
     "Net": "graphdl.net",
+    "Transcriber": "graphdl.generating",
+    "Translator": "graphdl.generating",
+    "Writer": "graphdl.generating",
     "import_caffe": "graphdl.model",
     "import_darknet": "graphdl.model",
     "import_onnx": "graphdl.model",

@@ -33,6 +33,7 @@ VERBS = {
     "train": "train the model of a file, or continue a run",
     "eval": "measure a trained model on held-out data",
     "predict": "predict images, arrays or tables with a trained model",
+    "generate": "run a trained net free: write, translate, transcribe, make sound",
     "profile": "time a training step or a prediction by kernel, module and line",
     "tune": "measure which forms of the kernels are the fastest on this device, and keep them",
     "picture": "a picture of filters, feature maps, a confusion matrix and others",

@@ -130,6 +130,14 @@ def quantized(waves: NDArray[np.float32], levels: int) -> NDArray[np.int32]:
     return np.floor((curve + 1) / 2 * top + 0.5).astype(np.int32)
 
 
+def loudness(numbers: NDArray[np.int32], levels: int) -> NDArray[np.float64]:
+    """The samples from -1 to 1 of which ``quantized`` makes these numbers."""
+    top = levels - 1
+    curve = 2 * numbers / top - 1
+    result: NDArray[np.float64] = np.sign(curve) * np.expm1(np.abs(curve) * np.log1p(top)) / top
+    return result
+
+
 @dataclass(frozen=True, eq=False)
 class Recordings(Field):
     """Sounds on disk, decoded when they are taken."""

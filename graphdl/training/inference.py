@@ -57,7 +57,7 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
     count = example_count(arrays)
     size = count if network.mixes_examples else min(batch or BATCH, 1 << (count - 1).bit_length())
     executor = _predictor(network, size)
-    fed = _fed(network, executor.program, arrays)
+    arranged = fed(network, executor.program, arrays)
     waiting: Queue[dict[str, Pending]] = Queue()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in network.inference.outputs}
 
@@ -67,8 +67,8 @@ def predict(network: Network, arrays: Mapping[str, Any], batch: int | None = Non
                 parts[name].append(pending.result())
 
     for number, first in enumerate(range(0, count, size)):
-        chunk = {name: _filled(array[first : first + size], size) for name, array in fed.items()}
-        waiting.add(executor.run_and_fetch(_with_seed(executor, chunk, network.seed, number), parts))
+        chunk = {name: _filled(array[first : first + size], size) for name, array in arranged.items()}
+        waiting.add(executor.run_and_fetch(with_seed(executor, chunk, network.seed, number), parts))
         take(waiting.ready())
     take(waiting.drain())
     return {name: (np.concatenate(pieces) if len(pieces) > 1 else pieces[0])[:count] for name, pieces in parts.items()}
@@ -96,7 +96,7 @@ def measure(network: Network, batches: Batches, *, between: Callable[[], None] =
         size = batch.count if network.mixes_examples else batches.batch
         executor = measurer(network, size)
         arrays = {name: array[:size] for name, array in batch.arrays.items()}
-        fetched = executor.run_and_fetch(_with_seed(executor, arrays, network.seed, batch.index), (EXAMPLES,))
+        fetched = executor.run_and_fetch(with_seed(executor, arrays, network.seed, batch.index), (EXAMPLES,))
         waiting.add((fetched[EXAMPLES], batch.count))
         take(waiting.ready())
     take(waiting.drain())
@@ -141,7 +141,7 @@ def gradients(
         ModelError: E0608, there is no loss; E0713 to E0717, the arrays do not fit the net's inputs.
     """
     executor = _differentiator(network, example_count(arrays), minimize, training)
-    executor.run(_with_seed(executor, _fed(network, executor.program, arrays, training=training), network.seed, 0))
+    executor.run(with_seed(executor, fed(network, executor.program, arrays, training=training), network.seed, 0))
     by_path = {path: executor.fetch(GRADIENT + path) for path in network.graph(training).parameters}
     return float(executor.fetch(_LOSS)), by_path
 
@@ -153,7 +153,7 @@ def predicting(network: Network, arrays: Mapping[str, Any]) -> tuple[Executor, d
         ModelError: E0713 to E0717, the arrays do not fit the inputs that the outputs need; E0621, there is no output.
     """
     executor = _predictor(network, example_count(arrays))
-    return executor, _with_seed(executor, _fed(network, executor.program, arrays), network.seed, 0)
+    return executor, with_seed(executor, fed(network, executor.program, arrays), network.seed, 0)
 
 
 def _differentiator(network: Network, count: int, minimize: tuple[str, ...], training: bool) -> Executor:
@@ -175,7 +175,7 @@ def run_once(
         ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
     """
     executor = network.load(program)
-    executor.run(_with_seed(executor, _fed(network, program, arrays, training=training), network.seed, draw))
+    executor.run(with_seed(executor, fed(network, program, arrays, training=training), network.seed, draw))
     return {name: executor.fetch(name) for name in program.fetches}
 
 
@@ -191,10 +191,14 @@ def _predictor(network: Network, batch: int) -> Executor:
     )
 
 
-def _fed(
+def fed(
     network: Network, program: Program, arrays: Mapping[str, Any], *, training: bool = False
 ) -> dict[str, np.ndarray]:
-    """The arrays that a program reads, checked. Arrays for other inputs of the net are ignored."""
+    """The arrays that a program reads, checked. Arrays for other inputs of the net are ignored.
+
+    Raises:
+        ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
+    """
     graph = network.graph(training)
     needed = inputs_of(network, program, training=training)
     given = {name: array for name, array in arrays.items() if name in needed or name not in graph.inputs}
@@ -211,7 +215,8 @@ def _filled(part: np.ndarray, size: int) -> np.ndarray:
     return part if len(part) == size else np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
 
 
-def _with_seed(executor: Executor, arrays: dict[str, np.ndarray], seed: int, draw: int) -> dict[str, np.ndarray]:
+def with_seed(executor: Executor, arrays: dict[str, np.ndarray], seed: int, draw: int) -> dict[str, np.ndarray]:
+    """The feeds of a program: arrays, the seed of its random draws and the clock, if it reads them."""
     feeds = executor.program.feeds
     seeds = {SEED: seed_array(seed, draw)} if SEED in feeds else {}
     return {**arrays, **seeds, **clock_arrays(feeds)}
