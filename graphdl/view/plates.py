@@ -213,7 +213,7 @@ def confusion(model: Model, names: Sequence[str], arrays: Arrays) -> Image:
     pixels = raster.enlarged(raster.shaded(shares, "sequential", 0, 1), cell)
     classes: Sequence[str] = ()
     if len(table) <= 60:
-        classes = _class_names(model, label, len(table))
+        classes = class_names(model, label, len(table))
     if len(table) <= 20:
         pixels = raster.written_cells(pixels, [[str(count) if count else "" for count in row] for row in table])
     right = float(np.trace(table)) / max(1, len(truth))
@@ -313,7 +313,7 @@ def _tokens(model: Model, arrays: Arrays, shape: tuple[int, ...]) -> tuple[list[
             found.append([])
             continue
         ids = arrays[used][0].astype(int)
-        words = _class_names(model, used, kinds[used].classes or 0)
+        words = class_names(model, used, kinds[used].classes or 0)
         end = int(np.flatnonzero(ids)[-1]) + 1 if ids.any() else len(ids)
         found.append([words[k] for k in ids[:end]])
     return found[0], found[1]
@@ -345,7 +345,7 @@ def spectrogram(model: Model, names: Sequence[str], arrays: Arrays) -> Image:
     )  # fmt: skip
 
 
-def decibels(wave: np.ndarray, window: int = 256, hop: int = 128) -> np.ndarray:
+def decibels(wave: np.ndarray, window: int = 256, hop: int = 64) -> np.ndarray:
     """The power of a wave ``[n]`` in decibels, ``[window // 2 + 1, times]``, with a Hann window."""
     padded = np.pad(np.asarray(wave, np.float64), (0, max(0, window - len(wave))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
@@ -400,10 +400,13 @@ def _range(values: np.ndarray, *, decibels: bool = False) -> tuple[float, float]
     return (0.0, 1.0) if low >= -1e-6 and high <= 1 + 1e-6 else (low, high)
 
 
-def _class_names(model: Model, name: str, count: int) -> list[str]:
-    """The names of an input's classes that a run stores; else their numbers."""
+def class_names(model: Model, name: str, count: int) -> list[str]:
+    """The names of an input's classes that a run stores; else their numbers.
+
+    A field of tokens one ahead has the vocabulary of the target, or of the text.
+    """
     for known in model.known.values():
-        for field in (name, *known.class_names):
+        for field in (name, "target", "text", *known.class_names):
             if len(known.class_names.get(field, ())) == count:
                 return list(known.class_names[field])
     return [str(number) for number in range(count)]

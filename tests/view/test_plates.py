@@ -11,7 +11,8 @@ from PIL import Image
 
 import graphdl
 from graphdl.cli import main
-from graphdl.view.plates import confusion_table, decibels
+from graphdl.data.known import Known
+from graphdl.view.plates import class_names, confusion_table, decibels
 from graphdl.view.raster import CATEGORIES, rgb, shaded
 
 TWO_LAYERS = """net two() {
@@ -108,9 +109,18 @@ def test_attention_leaves_out_what_follows_the_end():
     assert (picture[top, left + 3 * 34] == 255).all()
 
 
+def test_names_of_classes(two):
+    assert class_names(two, "label", 2) == ["0", "1"]
+    model = graphdl.loads(TWO_LAYERS)
+    model.known = {"train": Known({"source": ("a", "b"), "target": ("c", "d"), "kind": ("e", "f", "g")})}
+    assert class_names(model, "source", 2) == ["a", "b"]
+    assert class_names(model, "next", 2) == ["c", "d"]
+    assert class_names(model, "label", 3) == ["e", "f", "g"]
+
+
 def test_spectrograms():
     wave = np.sin(2 * np.pi * 8 * np.arange(600) / 256)
-    found = decibels(wave)
+    found = decibels(wave, hop=128)
     assert found.shape == (129, 3)
     assert (found.argmax(axis=0) == 8).all()
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
