@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from graphdl.importing.names import unused
+
 _OLD_KINDS = {
     "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data", "HDF5_OUTPUT": "HDF5Output",
     "IM2COL": "Im2col", "LRN": "LRN", "MVN": "MVN", "RELU": "ReLU", "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH",
@@ -68,21 +70,11 @@ def predicting_layers(net: Any) -> list[Layer]:
     result = []
     for layer in layers:
         if layer.kind in PREDICTIONS:
-            top = layer.tops[1] if len(layer.tops) > 1 else _free("prob", taken)
+            top = layer.tops[1] if len(layer.tops) > 1 else unused("prob", taken)
             layer = Layer(top, PREDICTIONS[layer.kind], layer.bottoms[:1], [top], layer.message, ())
         if layer.kind not in LOSSES:
             result.append(layer)
     return result
-
-
-def _free(wanted: str, taken: set[str]) -> str:
-    """A name that no blob has, which is taken then."""
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = f"{wanted}_{number}"
-    taken.add(name)
-    return name
 
 
 def _included(state: Any, message: Any) -> bool:

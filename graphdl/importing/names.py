@@ -30,13 +30,17 @@ class Names:
 
     def new(self, wanted: str) -> str:
         """A name that no other call has returned."""
-        base = simple(wanted)
-        name, number = base, 1
-        while name in self._taken:
-            number += 1
-            name = f"{base}_{number}"
-        self._taken.add(name)
-        return name
+        return unused(simple(wanted), self._taken)
+
+
+def unused(wanted: str, taken: set[str]) -> str:
+    """The wanted name, or the first of wanted_2, wanted_3, … that is not taken; it is taken then."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name
 
 
 def nested(path: str) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphdl.graph.model import Module
 from graphdl.graph.types import Element
+from graphdl.importing.names import unused
 from graphdl.onnx.exporting.terms import DTYPES
 from graphdl.onnx.package import onnx
 
@@ -28,11 +29,11 @@ class Weights:
 
     def fresh(self, name: str) -> str:
         """A name that no tensor has yet."""
-        return _unused(name, self.names)
+        return unused(name, self.names)
 
     def fresh_node(self, name: str) -> str:
         """A name that no node has yet."""
-        return _unused(name, self.node_names)
+        return unused(name, self.node_names)
 
     def variable(self, name: str, array: np.ndarray) -> None:
         """Adds a parameter or a state under its own name."""
@@ -45,15 +46,6 @@ class Weights:
             self._constants[key] = self.fresh("constant")
             self.variable(self._constants[key], array)
         return self._constants[key]
-
-
-def _unused(name: str, used: set[str]) -> str:
-    chosen, count = name, 1
-    while chosen in used:
-        count += 1
-        chosen = f"{name}_{count}"
-    used.add(chosen)
-    return chosen
 
 
 class Writer:
