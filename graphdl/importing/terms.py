@@ -141,9 +141,16 @@ def calls(name: str, *operands: Any, **attributes: Any) -> tuple[Term, ...]:
 
 def block(name: str, operand: Term, shape: Sequence[int], *hypers: Any, **named: Any) -> Term:
     """``x -> name(…)``: a library block that is applied to a tensor, with the shape of its result."""
+    return block_of([operand], name, shape, *hypers, **named)
+
+
+def block_of(operands: Sequence[Term], name: str, shape: Sequence[int], *hypers: Any, **named: Any) -> Term:
+    """``(a, b) -> name(…)``: a library block of several tensors."""
     listed = [argument(value) for value in hypers] + [f"{key} = {argument(value)}" for key, value in named.items()]
     arguments = f"({', '.join(listed)})" if listed else ""
-    return Term(f"{_within(operand, OR)} -> {name}{arguments}", TensorType(tuple(shape)), 0)
+    before = ", ".join(_within(operand, OR) for operand in operands)
+    before = before if len(operands) == 1 else f"({before})"
+    return Term(f"{before} -> {name}{arguments}", TensorType(tuple(shape)), 0)
 
 
 def where(mask: Any, a: Any, b: Any) -> Term:

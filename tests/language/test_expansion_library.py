@@ -11,15 +11,15 @@ NAMES = [
     "accuracy", "adaptive_avgpool", "adaptive_maxpool", "attention", "attention_of_rows", "avgpool", "avgpool1d",
     "avgpool3d", "batchnorm", "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "celu",
     "channel_shuffle", "clip", "conv", "conv1d", "conv3d", "conv_transpose", "conv_transpose1d", "conv_transpose3d",
-    "cross_entropy", "ctc", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool", "global_avgpool1d",
-    "global_avgpool3d", "global_lppool", "global_maxpool", "global_maxpool1d", "global_maxpool3d", "grid_sample",
-    "groupnorm", "gru", "gru_step", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "hinge", "huber",
-    "identity", "instancenorm", "kl_divergence", "layernorm", "leaky_relu", "learnt_positions", "linear",
+    "cross_entropy", "ctc", "deform_conv", "dropout", "elu", "embedding", "flatten", "gelu", "global_avgpool",
+    "global_avgpool1d", "global_avgpool3d", "global_lppool", "global_maxpool", "global_maxpool1d", "global_maxpool3d",
+    "grid_sample", "groupnorm", "gru", "gru_step", "hard_shrink", "hard_sigmoid", "hard_swish", "hard_tanh", "hinge",
+    "huber", "identity", "instancenorm", "kl_divergence", "layernorm", "leaky_relu", "learnt_positions", "linear",
     "log_sigmoid", "log_softmax", "lppool", "lrn", "lstm", "lstm_step", "mae", "maxout", "maxpool", "maxpool1d",
-    "maxpool3d", "mish", "mse", "multi_margin", "multihead_attention", "perceptron", "pixel_shuffle",
-    "pixel_unshuffle", "prelu", "relu", "relu6", "rmsnorm", "rnn", "selu", "silu", "sinusoidal_positions",
-    "smooth_l1", "soft_shrink", "softmax", "softsign", "step", "swish", "tanh_shrink", "thresholded_relu", "top_k",
-    "triplet", "upsample", "variance", "weighted_binary_cross_entropy",
+    "maxpool3d", "mish", "mse", "multi_margin", "multihead_attention", "perceptron", "pixel_shuffle", "pixel_unshuffle",
+    "prelu", "relu", "relu6", "rmsnorm", "rnn", "selu", "silu", "sinusoidal_positions", "smooth_l1", "soft_shrink",
+    "softmax", "softsign", "step", "swish", "tanh_shrink", "thresholded_relu", "top_k", "triplet", "upsample",
+    "variance", "weighted_binary_cross_entropy",
 ]  # fmt: skip
 
 

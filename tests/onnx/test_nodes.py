@@ -18,6 +18,7 @@ SAMPLE = {
     "col2im": ["test_col2im_pads"],
     "conv": ["test_conv_with_autopad_same"],
     "convtranspose": ["test_convtranspose_output_shape"],
+    "deformconv": ["test_deform_conv_with_multiple_offset_groups"],
     "div": ["test_div_int32_trunc"],
     "einsum": ["test_einsum_batch_diagonal"],
     "gathernd": ["test_gathernd_example_float32"],

@@ -123,6 +123,29 @@ def convolution(step: Step, value: Value, w: Const, bias: Const | None) -> Value
     return _convolved(step, value, w, bias, "conv", w.array.shape[0], hypers)
 
 
+def _deformable(step: Step) -> Value:
+    value, offset, w = step.value(0), step.value(2), _weights(step, 1)
+    bias = _weights(step, 3) if step.has(3) else None
+    moved = [offset, step.value(4)] if step.has(4) else [offset]
+    pads = list(step.attribute("pads", [0] * 4))
+    if w.array.ndim != 4 or pads[:2] != pads[2:]:
+        raise UnsupportedNodeError("a deformable convolution of other than two extents, or with different pads")
+    if len({v.batch for v in (value, *moved)}) > 1:
+        raise MixesExamplesError
+    operands = [_one_image(v) for v in (value, *moved)]
+    channels, kernel = w.known.shape[0], w.known.shape[2:]
+    hypers = _given(
+        stride=_compact(step.attribute("strides", [1, 1])), pad=_compact(pads[:2]),
+        dilation=_compact(step.attribute("dilations", [1, 1])), groups=int(step.attribute("group", 1)),
+    )  # fmt: skip
+    hypers |= {} if bias is not None else {"bias": False}
+    whole = terms.block_of(
+        operands, "deform_conv", (channels, *operands[1].shape[1:]), channels, _compact(kernel), **hypers
+    )
+    weights = {"W": w.known} if bias is None else {"W": w.known, "b": bias.known}
+    return _images_like(value, step.keep(step.writer.layer(whole, layer_name(step, w), weights)))
+
+
 def _conv_transpose(step: Step) -> Value:
     w = _weights(step, 1)
     kernel = w.array.shape[2:]
@@ -332,6 +355,7 @@ def _dropout(step: Step) -> list[Value | Const]:
 TABLE: dict[str, Callable[[Step], Any]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "DeformConv": _deformable,
     "MaxPool": _pool,
     "AveragePool": _pool,
     "LpPool": _pool,
