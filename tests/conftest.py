@@ -75,7 +75,7 @@ LONG = re.compile(
             r"end_to_end/test_library_sampling.py::test_(grid_sample$|gradients)",
             r"end_to_end/test_own_layers.py",
             r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences",
-            r"end_to_end/test_zoo.py::test_(a_translation_learns_where_it_ends|each_part_trains|a_gripper)",
+            r"end_to_end/test_zoo.py::test_(a_translation_learns_where_it_ends|each_part_trains|a_gripper|a_sparse)",
             r"end_to_end/test_zoo.py::test_takes_a_training_step\[(sequence|generative|science|vision/(siamese|lenet|mlp_|grasp|hog))",
             r"language/test_hostile_files.py::test_many_complaints_take_time_in_proportion",
             r"onnx/test_networks.py::test_a_network.*\[(alexnet|gru|autoencoder|transformer)",

@@ -271,6 +271,19 @@ def test_contrastive_divergence_is_its_rule() -> None:
     np.testing.assert_allclose(gradients["hidden_bias"], (excited(chain) - excited(data)).mean(0), rtol=1e-4, atol=1e-5)
 
 
+def test_a_sparse_machine_draws_activity_by_its_biases_alone() -> None:
+    """The cross-entropy of target and activity has a slope to the biases, and none to the weights."""
+    image = np.random.default_rng(0).integers(0, 2, (BATCH, 1, 6, 6)).astype(np.float32)
+    model = load("generative/sparse_dbn", seed=3, force=7.0)
+    _, drawn = model.gradients(image=image)
+    _, free = load("generative/sparse_dbn", seed=3, force=0.0).gradients(image=image)
+    np.testing.assert_allclose(drawn["m1.W"], free["m1.W"], rtol=1e-4, atol=1e-6)
+    on = model.predict(image=image)["strokes"].astype(np.float64)
+    activity = on.mean(axis=0)
+    pulled = 7 * (activity - 0.05) / (activity * (1 - activity)) * (on * (1 - on)).mean(axis=0)
+    np.testing.assert_allclose(drawn["m1.hidden"] - free["m1.hidden"], pulled, rtol=1e-3, atol=1e-5)
+
+
 def test_a_gripper_holds_what_is_narrower_than_its_opening() -> None:
     """The widths in the picture are those of the pixels, and only the tried angle has a part in the loss."""
     model = graphdl.load(ROOT / "vision/grasp.net", noise=0.0)

@@ -23,8 +23,8 @@ def vae(runner: Runner) -> list[Figure]:
 
 def gan(runner: Runner) -> list[Figure]:
     """How many samples a classifier of real digits recognizes, and whether all digits are among them."""
-    run = runner.train("generative/gan", "--epochs", "4")
-    judge = runner.train("vision/lenet", "--epochs", "2")
+    run = runner.train("generative/gan", "--epochs", "3")
+    judge = runner.train("vision/lenet", "--epochs", "1")
     samples = runner.trained(run).predict(image=np.zeros((2000, 1, 28, 28), np.float32))["sample"]
     probability = runner.trained(judge).predict(image=samples)["probability"]
     recognized = float((probability.max(axis=1) >= 0.9).mean())
@@ -41,7 +41,7 @@ def deep_autoencoder(runner: Runner) -> list[Figure]:
     """The squared error of MNIST's test images from 30 numbers each, beside that of 30 principal components."""
     from sklearn.decomposition import PCA
 
-    run = runner.train("generative/deep_autoencoder", "--set", "pretraining=3", "--set", "fine_tuning=10")
+    run = runner.train("generative/deep_autoencoder", "--set", "pretraining=2", "--set", "fine_tuning=7")
     error = runner.evaluate(run)["squared_error"]
     digits = load_data("mnist")
     train, test = (
