@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graphdl.data.augmentations import AUGMENTATIONS
-from graphdl.data.catalog import DATA_SETS
+from graphdl.data.declared import DATA_SETS
 from graphdl.graph import limits as graph_limits
 from graphdl.language import lexer, parser, syntax
 from graphdl.language.expansion import limits

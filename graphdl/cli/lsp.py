@@ -29,7 +29,7 @@ def command(stdio: bool) -> None:
 def _settings() -> Mapping[str, Mapping[str, Callable[..., Any]]]:
     """The calls that may follow the words of a train section."""
     from graphdl.data.augmentations import AUGMENTATIONS
-    from graphdl.data.catalog import COMPLETE
+    from graphdl.data.declared import COMPLETE
     from graphdl.training.optimizers import OPTIMIZERS
     from graphdl.training.schedules import SCHEDULES
 

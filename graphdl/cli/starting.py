@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphdl.data.batches import Batches
-from graphdl.data.catalog import DATA_SETS
 from graphdl.data.dataset import DataSet
+from graphdl.data.declared import DATA_SETS
 from graphdl.data.pictures import SUFFIXES as PICTURES
 from graphdl.data.pipeline import pipeline
 from graphdl.data.recordings import SUFFIXES as SOUNDS

@@ -18,14 +18,14 @@ _SPLITS = ("train", "test", "validation")
 
 
 def npz(request: DataRequest, file: str, test: float) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     path = request.place(file, "file", Path.is_file)
     arrays = {name: (path, values) for name, values in read_npz(request.reading, path, may_map=True).items()}
     return _loaded(request, path.stem, arrays, test)
 
 
 def npy(request: DataRequest, files: Mapping[str, str], test: float) -> DataSet:
-    """See ``graphdl.data.catalog``. ``files`` maps the names of fields to files."""
+    """See ``graphdl.data.declared``. ``files`` maps the names of fields to files."""
     arrays = {}
     for name, file in files.items():
         path = request.place(file, name, Path.is_file)

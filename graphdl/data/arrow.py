@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from graphdl import strict_json
+from graphdl.data.classes import class_numbers, classes
 from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers
 from graphdl.data.folders import IMAGENET
 from graphdl.data.packed import PackedImages
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
-from graphdl.data.tables import classes
 from graphdl.graph.types import TensorType
 from graphdl.suggest import did_you_mean, enumerated
 
@@ -55,7 +54,7 @@ class _Cell:
 def huggingface(
     request: DataRequest, dir: str, fields: Mapping[str, str], shape: tuple[int, int, int], test: float
 ) -> DataSet:
-    """See ``graphdl.data.catalog``. ``fields`` maps the names of fields to columns."""
+    """See ``graphdl.data.declared``. ``fields`` maps the names of fields to columns."""
     home = request.place(dir, "dir", Path.is_dir)
     parts = _parts(request, home)
     class_names: dict[str, tuple[str, ...]] = {}
@@ -186,15 +185,8 @@ def _field(
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         texts = column.to_pylist()
         names = class_names.setdefault(name, tuple(request.known.class_names.get(name) or classes(texts)))
-        known = {text: number for number, text in enumerate(names)}
-        for row, text in enumerate(texts):
-            if text not in known:
-                raise request.error(
-                    "E0706",
-                    f"{part.home}, example {row}: class '{text}' of '{key}' does not occur in training",
-                    notes=[f"its classes are: {enumerated(known)}"],
-                )
-        return labels(np.array([known[text] for text in texts]), len(names), Origin(part.home))
+        found = class_numbers(request, name, names, texts, Origin(part.home).of)
+        return labels(found, len(names), Origin(part.home))
     if word != "Value" and word not in _NESTED and not isinstance(kind, list):
         raise request.error("E0709", f"{part.home}: '{key}' is of the kind {word}, which is not read", argument=name)
     return _numbers(request, part, name, key, column)

@@ -16,7 +16,7 @@ _TEST_FRACTION = 0.2
 
 
 def digits(request: DataRequest) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -25,7 +25,7 @@ def digits(request: DataRequest) -> DataSet:
 
 
 def iris(request: DataRequest) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     from sklearn.datasets import load_iris
 
     bunch = load_iris()
@@ -41,7 +41,7 @@ def _divided(
 
 
 def table(request: DataRequest, fields: Mapping[str, object]) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     columns: dict[str, Field] = {}
     for name, value in fields.items():
         try:
@@ -63,7 +63,7 @@ def table(request: DataRequest, fields: Mapping[str, object]) -> DataSet:
 
 
 def noise(request: DataRequest, shape: Sequence[int], classes: int, counts: Mapping[str, int], seed: int) -> DataSet:
-    """See ``graphdl.data.catalog``. ``counts`` is the number of examples of each split."""
+    """See ``graphdl.data.declared``. ``counts`` is the number of examples of each split."""
     request.reading.require(prod(shape) * max(counts.values()), "what 'noise' makes")
     splits = {}
     for number, (split, count) in enumerate(counts.items()):

@@ -27,7 +27,7 @@ _RECORD = 1 + 3 * 32 * 32
 
 
 def cifar10(request: DataRequest) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     splits = {}
     files = []
     for split, names in _FILES.items():

@@ -52,7 +52,7 @@ class ImageFiles(Field):
 
 
 def folder(request: DataRequest, dir: str, shape: tuple[int, int, int], test: float | str) -> DataSet:
-    """See ``graphdl.data.catalog``. ``shape`` is [channels, height, width]."""
+    """See ``graphdl.data.declared``. ``shape`` is [channels, height, width]."""
     request.reading.require(4 * prod(shape), f"an image of {list(shape)}")
     home = request.place(dir, "dir", Path.is_dir)
     listed = _listed(request, home, test)

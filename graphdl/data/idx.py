@@ -58,12 +58,12 @@ _GARMENTS = (
 
 
 def mnist(request: DataRequest) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     return _load(request, "mnist", MNIST_ARCHIVES, (), Statistics((0.1307,), (0.3081,)))
 
 
 def fashion_mnist(request: DataRequest) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     return _load(request, "fashion_mnist", FASHION_ARCHIVES, _GARMENTS, Statistics((0.2860,), (0.3530,)))
 
 

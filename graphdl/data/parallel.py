@@ -56,7 +56,7 @@ def pairs(
     tokenizers: Sequence[str],
     buckets: Buckets | None,
 ) -> DataSet:
-    """See ``graphdl.data.catalog``. ``tokenizers`` are two files, or none."""
+    """See ``graphdl.data.declared``. ``tokenizers`` are two files, or none."""
     loaded = {name: tokenizer_of(request, name) for name in tokenizers}
     by: list[Tokenization] = [loaded[name] for name in tokenizers] if tokenizers else [unit, unit]
     paths, splits = _splits(request, file, (by[0], by[1]), lower, columns, test)
@@ -166,6 +166,10 @@ def _splits(
         split, held_out = request.divide(split, request.validation, "validation")
         add("validation", held_out)
     add("train", split)
+    for name, each in splits.items():
+        if not len(each.rows):
+            message = f"the split '{name}' is empty: {paths[0]} has {len(texts[0])} pair{'s' * (len(texts[0]) != 1)}"
+            raise request.error("E0712", message, argument="test" if name == "test" else None)
     return paths, splits
 
 

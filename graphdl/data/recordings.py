@@ -16,11 +16,11 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from graphdl.data.classes import class_numbers, classes
 from graphdl.data.dataset import Array, Buckets, DataSet, Field, Rows, Sound, Split, labels
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Mask, length_of, lines_of, sequences, writings
-from graphdl.data.tables import classes
 from graphdl.data.vocabulary import PAD, Writing, vocabulary
 from graphdl.graph.types import TensorType
 from graphdl.settings import written
@@ -175,13 +175,15 @@ def audio(
     buckets: Buckets | None,
     test: float | str,
 ) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     home = request.place(dir, "dir", Path.is_dir)
     paths = sorted(path for path in home.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(home).parts)]
     if not paths:
         raise request.error("E0704", f"{home} has no recordings (.wav or .flac)", argument="dir")
     lengths = np.array([samples_of(request.reading, path, rate) for path in paths], np.intp)
+    if not lengths.all():
+        raise request.damaged(paths[int(lengths.argmin())], "it holds no samples")
     sound = Sound(rate, length or int(lengths.max()), levels=levels)
     request.reading.require(4 * sound.length, f"a recording of {sound.length} samples")
     lengths = np.minimum(lengths, sound.length)
@@ -245,15 +247,7 @@ def _numbered(
 ) -> NDArray[np.int32]:
     """The class of each recording. Adds the names of the classes to ``class_names``."""
     names = class_names["label"] = tuple(request.known.class_names.get("label") or classes(texts))
-    numbering = {name: number for number, name in enumerate(names)}
-    for path, text in zip(paths, texts, strict=True):
-        if text not in numbering:
-            raise request.error(
-                "E0706",
-                f"{path}: class '{text}' does not occur in the training",
-                notes=[f"its classes are: {enumerated(numbering)}"],
-            )
-    return np.array([numbering[text] for text in texts], np.int32)
+    return class_numbers(request, "label", names, texts, lambda row: paths[row])
 
 
 def _spelled(

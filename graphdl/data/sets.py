@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from graphdl.data.catalog import data_set
 from graphdl.data.dataset import DataSet
+from graphdl.data.declared import data_set
 from graphdl.data.division import Division
 from graphdl.data.known import Known
 from graphdl.data.request import DataRequest, default_root

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl import strict_json
+from graphdl.data.classes import class_numbers, classes
 from graphdl.data.dataset import DataSet, Field, Split, Statistics, labels, numbers
 from graphdl.data.folders import IMAGENET
 from graphdl.data.packed import PackedImages
 from graphdl.data.pictures import SUFFIXES
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
-from graphdl.data.tables import classes
 from graphdl.graph.types import TensorType
 from graphdl.settings import written
 from graphdl.suggest import enumerated
@@ -62,7 +62,7 @@ class _Member:
 def shards(
     request: DataRequest, files: str, fields: Mapping[str, str], shape: tuple[int, int, int], test: float | str
 ) -> DataSet:
-    """See ``graphdl.data.catalog``. ``fields`` maps the names of fields to endings."""
+    """See ``graphdl.data.declared``. ``fields`` maps the names of fields to endings."""
     paths = _archives(request.place(files, "files", lambda pattern: bool(_archives(pattern))))
     examples: list[dict[str, _Member]] = []
     shard: list[int] = []
@@ -113,6 +113,8 @@ def _examples(reading: Reading, path: Path) -> dict[str, dict[str, _Member]]:
                     if not info.isfile() or not stem or not ending:
                         continue
                     example = found.setdefault(f"{folder}/{stem}", {})
+                    if ending.lower() in example:
+                        raise reading.error("E0709", f"{path}: two files of one example are {info.name}")
                     example[ending.lower()] = _Member(path, info.name, info.offset_data, info.size)
                 # tarfile ends without an error at a header that is cut.
                 file.seek(archive.offset)
@@ -148,18 +150,10 @@ def _field(
     if f".{members[0].name.rpartition('.')[2].lower()}" in SUFFIXES:
         return PackedImages(members, TensorType(shape), request.reading)
     if members[0].name.lower().endswith(".json"):
-        return numbers(_numbers(request, name, members))
+        return _numbers(request, name, members)
     texts = [_text(request, member) for member in members]
     names = class_names[name] = tuple(request.known.class_names.get(name) or classes(texts))
-    numbering = {text: number for number, text in enumerate(names)}
-    for text, member in zip(texts, members, strict=True):
-        if text not in numbering:
-            raise request.error(
-                "E0706",
-                f"{member.path}: class '{text}' does not occur in training",
-                notes=[f"its classes are: {enumerated(numbering)}"],
-            )
-    return labels(np.array([numbering[text] for text in texts]), len(names))
+    return labels(class_numbers(request, name, names, texts, lambda row: members[row].path), len(names))
 
 
 def _text(request: DataRequest, member: _Member) -> str:
@@ -172,8 +166,8 @@ def _text(request: DataRequest, member: _Member) -> str:
     return text
 
 
-def _numbers(request: DataRequest, name: str, members: Sequence[_Member]) -> NDArray[Any]:
-    """The numbers of JSON files, all of one shape: [examples, …]."""
+def _numbers(request: DataRequest, name: str, members: Sequence[_Member]) -> Field:
+    """The numbers of JSON files, all of one shape."""
     arrays: list[NDArray[Any]] = []
     for member in members:
         try:
@@ -185,7 +179,10 @@ def _numbers(request: DataRequest, name: str, members: Sequence[_Member]) -> NDA
         except ValueError as error:
             raise request.error("E0709", f"{member.path}: {error}", argument=name) from error
         arrays.append(array)
-    return np.stack(arrays)
+    try:
+        return numbers(np.stack(arrays))
+    except ValueError as error:
+        raise request.error("E0709", f"{members[0].archive}: '{name}': {error}", argument=name) from error
 
 
 def _splits(request: DataRequest, whole: Split, archives: Sequence[Path], test: float | str) -> dict[str, Split]:

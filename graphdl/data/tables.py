@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphdl.data.classes import class_numbers, classes
 from graphdl.data.dataset import Buckets, DataSet, Field, Origin, Split, Table, labels, numbers
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import lines_of, sequences, writings
@@ -73,7 +74,7 @@ def csv(
     test: float | str,
     written: Written | None,
 ) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     first = _open(request, file, "file", header, separator)
     tables = [first]
     if isinstance(test, str):
@@ -287,27 +288,7 @@ def _fields(
     if chosen.target is not None:
         fields["target"] = numbers(part.values[:, -1], origin)
     if chosen.label is not None:
-        numbering = {name: number for number, name in enumerate(class_names["label"])}
-        fields["label"] = _numbered(request, table, part, numbering)
+        names = class_names["label"]
+        found = class_numbers(request, "label", names, part.texts, origin.of)
+        fields["label"] = labels(found, len(names), origin)
     return fields
-
-
-def classes(texts: Sequence[str]) -> tuple[str, ...]:
-    """The distinct classes in sorted order: numerically if all are finite numbers, else as texts."""
-    distinct = set(texts)
-    if all(map(is_number, distinct)):
-        return tuple(sorted(distinct, key=lambda text: (number(text), text)))
-    return tuple(sorted(distinct))
-
-
-def _numbered(request: DataRequest, table: _Opened, part: Columns, numbering: Mapping[str, int]) -> Field:
-    values: NDArray[Any] = np.zeros(len(part.texts), np.int32)
-    for row, text in enumerate(part.texts):
-        if text not in numbering:
-            raise request.error(
-                "E0706",
-                f"{table.path}, line {part.lines[row]}: class '{text}' does not occur in the training file",
-                notes=[f"its classes are: {enumerated(numbering)}"],
-            )
-        values[row] = numbering[text]
-    return labels(values, len(numbering), Origin(table.path, "line", part.lines))

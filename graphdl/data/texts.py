@@ -111,7 +111,7 @@ def text(
     test: float | str,
     tokenizer: str | None,
 ) -> DataSet:
-    """See ``graphdl.data.catalog``."""
+    """See ``graphdl.data.declared``."""
     loaded = None if tokenizer is None else tokenizer_of(request, tokenizer)
     parts = _parts(request, file, loaded or unit, lower, test)
     known = request.known.class_names.get("text")
@@ -124,7 +124,6 @@ def text(
         entries = vocabulary(tokens.kinds, tokens.counts(parts[0].stop), unit, most, ())
     splits = {}
     for part in parts:
-        numbers = encoded(request.reading, part.path, part.text, part.tokens, entries, unit)
         starts = np.arange(part.start, part.stop - length, step, dtype=np.intp)
         if not len(starts):
             raise request.error(
@@ -133,6 +132,7 @@ def text(
                 f"window of {length} and the one that follows",
                 argument="length",
             )
+        numbers = encoded(request.reading, part.path, part.text, part.tokens, entries, unit)
         kind = TensorType((length,), "int", len(entries))
         fields: dict[str, Field] = {
             "text": Windows(numbers, starts, kind, part.path),

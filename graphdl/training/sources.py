@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from graphdl.data import sets
-from graphdl.data.catalog import data_set
 from graphdl.data.dataset import DataSet
+from graphdl.data.declared import data_set
 from graphdl.data.known import Known
 from graphdl.data.reading import LIMIT
 from graphdl.diagnostics import Diagnostic, ModelError

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from graphdl.data.augmentations import augmentation
-from graphdl.data.catalog import data_set
+from graphdl.data.declared import data_set
 from graphdl.diagnostics import Diagnostic, ModelError
 from graphdl.graph.model import ModuleGraph
 from graphdl.graph.train import (

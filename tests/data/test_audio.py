@@ -82,6 +82,8 @@ def test_folders_flac_channels_and_other_rates(read, tmp_path):
     assert (dataset.class_names["label"], found["label"].tolist()) == (("no", "yes"), [0, 1])
     assert found["wave_length"].tolist() == [80, 80]
     np.testing.assert_array_equal(found["wave"][0], tone(500, 80))
+    soundfile.write(tmp_path / "a/no/bob_1.WAV", tone(500, 80), 8000, subtype="PCM_24", format="WAV")
+    np.testing.assert_allclose(values(dataset.splits["train"])["wave"][0], tone(500, 80), atol=2e-7)
     np.testing.assert_allclose(found["wave"][1][8:-8], tone(500, 80, loudness=0.3)[8:-8], atol=2e-3)
     # The start of a resampled recording does not depend on how much of it is asked for.
     path = tmp_path / "a/yes/bob_1.flac"
@@ -127,6 +129,8 @@ def test_faults_of_the_files(read, tmp_path, complaint):
     path = tmp_path / "a/x.wav"
     path.write_bytes(b"RIFF nothing of the kind")
     assert f"{path} is damaged: it is no recording" in complaint("E0705", read, "audio", "a", test=0.0).message
+    soundfile.write(path, np.zeros(0), 8000)
+    assert f"{path} is damaged: it holds no samples" in complaint("E0705", read, "audio", "a", test=0.0).message
     soundfile.write(path, tone(500, 80), 8000)
     content = path.read_bytes()
     for rate, code, message in ((0x7FFFFFFF, "E0705", "2147483647 samples in a second"), (7919, "E0718", "the filter")):

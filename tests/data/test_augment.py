@@ -265,6 +265,6 @@ def test_a_crop_at_the_centre_may_be_changed_by_what_follows(call, images):
 
 
 def test_settings_are_read_without_numpy():
-    text = "import sys, graphdl.data.augmentations, graphdl.data.catalog; print('numpy' in sys.modules)"
+    text = "import sys, graphdl.data.augmentations, graphdl.data.declared; print('numpy' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

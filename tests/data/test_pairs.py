@@ -109,6 +109,7 @@ def test_faults_of_the_files(read, tmp_path, complaint, files, code, message):
         ({"length": [1, 2]}, "E0712", "has no pair of at most 1 and 1 words"),
         ({"length": [1, 2, 3]}, "E0703", "'length' of 'pairs' must be one or two positive numbers"),
         ({"vocabulary": 4}, "E0703", "'vocabulary' of 'pairs' must be at least 5, found 4"),
+        ({"test": 0.1}, "E0712", "the split 'test' is empty"),
         ({"columns": [0]}, "E0703", "'columns' of 'pairs' must be two"),
         ({"columns": [0, 3]}, "E0709", "line 1: 3 columns, expected 4"),
         ({"test": ["a", "b", "c"]}, "E0703", "'test' of 'pairs' must be one file or two, found 3"),

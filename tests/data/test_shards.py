@@ -84,6 +84,7 @@ def test_archives_stay_together(read, archives):
         ({"a.png": picture(1), "a.cls": b"1\n2"}, "E0709", "a.cls: one line with the name of a class is expected"),
         ({"a.png": picture(1), "a.cls": b"\xff"}, "E0705", "a.cls cannot be read: it is no UTF-8 text"),
         ({"a.png": picture(1)[:40], "a.cls": b"1"}, "E0705", "a.png is damaged: it is no image"),
+        ({"a.png": picture(1), "a.cls": b"1", "a.CLS": b"2"}, "E0709", "two files of one example are a.CLS"),
         ({"readme": b"hello"}, "E0709", "has no examples"),
     ],
 )
@@ -99,6 +100,9 @@ def test_faults_of_numbers_and_archives(read, archives, tmp_path, complaint):
         "b.json: its shape is [1], and that of the first []"
         in complaint("E0709", read, "shards", "a.tar", x="json", test=0.0).message
     )
+    pack(tmp_path / "a.tar", {"a.json": b"1", "b.json": b"9876543210"})
+    found = complaint("E0709", read, "shards", "a.tar", x="json", test=0.0)
+    assert "a.tar: 'x': an int is too large for 32 bits" in found.message
     content = (tmp_path / "part-0.tar").read_bytes()
     (tmp_path / "b.tar").write_bytes(content[:900])
     assert str(tmp_path / "b.tar") in complaint("E0705", read, "shards", "b.tar", test=0.0, **archives).message

@@ -11,7 +11,7 @@ import pytest
 
 import graphdl
 from graphdl.data.augmentations import AUGMENTATIONS
-from graphdl.data.catalog import DATA_SETS
+from graphdl.data.declared import DATA_SETS
 from graphdl.graph.model import ModuleGraph
 from graphdl.language import check, expand, load_source
 from graphdl.model import Model

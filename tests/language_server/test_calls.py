@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphdl.data.augmentations import AUGMENTATIONS
-from graphdl.data.catalog import DATA_SETS
+from graphdl.data.declared import DATA_SETS
 from graphdl.language.expansion.files import read_source
 from graphdl.language_server import signatures
 from graphdl.language_server.analysis import Analysis

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphdl.data.augmentations import AUGMENTATIONS
-from graphdl.data.catalog import COMPLETE, DATA_SETS
+from graphdl.data.declared import COMPLETE, DATA_SETS
 from graphdl.graph.train import WORDS
 from graphdl.language.expansion.files import read_source
 from graphdl.language_server.analysis import Analysis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphdl.data.arguments import alone, at_least, fraction, one_of
-from graphdl.data.catalog.loader import Loader
+from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:

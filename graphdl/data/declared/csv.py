@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from graphdl.data import arguments
 from graphdl.data.arguments import alone, at_least, fraction, one_of
-from graphdl.data.catalog.loader import Loader
+from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:

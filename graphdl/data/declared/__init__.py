@@ -15,7 +15,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from graphdl.data.arguments import Declared, named
-from graphdl.data.catalog.loader import Loader
+from graphdl.data.declared.loader import Loader
 from graphdl.data.reading import LIMIT
 from graphdl.settings import SettingCall, bind, fits, written
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphdl.data import arguments
 from graphdl.data.arguments import at_least, fraction
-from graphdl.data.catalog.loader import Loader
+from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall, written
 
 if TYPE_CHECKING:

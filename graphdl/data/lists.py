@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from graphdl import strict_json
+from graphdl.data.classes import class_numbers, classes
 from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers
 from graphdl.data.folders import IMAGENET, ImageFiles
 from graphdl.data.pictures import SUFFIXES
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
-from graphdl.data.tables import classes
 from graphdl.data.text_tables import is_number, number, read_rows, shortened
 from graphdl.data.texts import read_text
 from graphdl.graph.types import TensorType
@@ -47,7 +47,7 @@ def catalog(
     dir: str | None,
     test: float | str,
 ) -> DataSet:
-    """See ``graphdl.data.catalog``. ``fields`` maps the names of fields to keys of the file."""
+    """See ``graphdl.data.declared``. ``fields`` maps the names of fields to keys of the file."""
     first = _read(request, file, "file")
     files = [first]
     if isinstance(test, str):
@@ -176,15 +176,7 @@ def _field(
     if Path(column[0]).suffix.lower() in SUFFIXES:
         return _pictures(request, entries, name, column, shape, dir)
     names = class_names.setdefault(name, tuple(request.known.class_names.get(name) or classes(column)))
-    numbering = {text: number for number, text in enumerate(names)}
-    for line, text in zip(entries.lines, column, strict=True):
-        if text not in numbering:
-            raise request.error(
-                "E0706",
-                f"{entries.path}, line {line}: class '{shortened(text)}' of '{name}' does not occur in training",
-                notes=[f"its classes are: {enumerated(numbering)}"],
-            )
-    return labels(np.array([numbering[text] for text in column]), len(names), origin)
+    return labels(class_numbers(request, name, names, column, origin.of), len(names), origin)
 
 
 def _numbers(

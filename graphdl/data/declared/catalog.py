@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphdl.data.arguments import fraction, two
-from graphdl.data.catalog.loader import Loader
+from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def catalog(
         raise call.error("E0702", "'catalog' needs a field", help=help)
 
     def load(request: DataRequest) -> DataSet:
-        from graphdl.data.catalogues import catalog
+        from graphdl.data.lists import catalog
 
         return catalog(request, file, fields, (channels, height, width), dir, test)
 

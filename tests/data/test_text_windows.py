@@ -87,6 +87,7 @@ def test_a_second_file_and_the_numbers_of_a_run(read, tmp_path, complaint):
         ({"test": 1.0}, "E0703", "'test' of 'text' must be at least 0 and below 1"),
         ({"length": 9}, "E0712", "the split 'train' of", ),
         ({"length": 2, "test": 0.2}, "E0712", "has 2 characters: they fill no window of 2 and the one that follows"),
+        ({"length": 1, "test": 0.99}, "E0712", "the split 'train' of"),
         ({"test": "b.txt"}, "E0704", "b.txt is missing"),
         ({"blocks": 4}, "E0703", "'blocks' has no effect on 'text': its splits are contiguous parts of the text"),
     ],
