@@ -232,8 +232,10 @@ def literal(array: np.ndarray) -> Term:
     element = element_of(array.dtype)
     if array.size > 1 and element == "float" and (array == array.flat[0]).all():
         return call("fill", shape=list(array.shape), value=float(array.flat[0]))
-    if not array.ndim:
-        return call({"float": "float", "int": "int"}.get(element, "float"), _scalar(array.item()))
+    if not array.ndim and element == "float":
+        return call("float", _scalar(array.item()))
+    if not array.ndim:  # a number alone would become a float
+        return reshape(literal(array[None]), ())
     return Term(f"tensor({argument(array.tolist(), element)})", TensorType(array.shape, element))
 
 

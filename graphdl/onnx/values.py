@@ -37,7 +37,8 @@ class UnknownValueError(UnsupportedNodeError):
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted(names))
         listed = ", ".join(f"'{name}'" for name in self.names)
-        super().__init__(f"the form of the net depends on the value of {listed}: give it with the import")
+        source = f"the value of {listed}: give it with the import" if listed else "a value that is computed"
+        super().__init__(f"the form of the net depends on {source}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,14 +187,15 @@ def test_numbers_that_are_none_are_written_by_name() -> None:
 def test_an_output_that_is_known_stands_beside_others() -> None:
     nodes = [
         node("Constant", [], ["anchors"], value_floats=[1.0, 2.0]),
+        node("Constant", [], ["count"], value_int=7),
         node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
         node("Flatten", ["whole"], ["y"]),
     ]
-    proto = model(nodes, {"x": ["batch", 2, 2]}, {"y": ["batch", 4], "anchors": [2]}, ints=("y",))
+    proto = model(nodes, {"x": ["batch", 2, 2]}, {"y": ["batch", 4], "anchors": [2], "count": []}, ints=("y", "count"))
     found = of_imported(read(proto)).predict(x=np.float32([[[1.5, 2], [3, -4]]]))
     np.testing.assert_array_equal(found["anchors"], [[1, 2]])
     np.testing.assert_array_equal(found["y"], [[1, 2, 3, -4]])
-    assert found["y"].dtype == np.int32
+    assert found["y"].dtype == found["count"].dtype == np.int32
 
 
 def test_everything_that_is_not_supported_is_named_at_once() -> None:

@@ -45,7 +45,7 @@ def _loop(step: Step) -> Results:
     body = step.attribute("body")
     counter, _, *ports = (port.name for port in body.input)
     starts = [step.value(k) for k in range(2, len(step.inputs))]
-    if not step.has(0) or (step.has(1) and not isinstance(step.source(1), Const)):
+    if not step.has(0):
         raise UnsupportedNodeError("a loop whose number of steps is computed")
     steps = int(step.constant(0).item()) if not step.has(1) or step.constant(1).all() else 0
     if steps <= 0:
