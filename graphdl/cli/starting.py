@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graphdl.data.batches import Batches
-from graphdl.data.dataset import DataSet
+from graphdl.data.dataset import ArrayField, DataSet
 from graphdl.data.declared import DATA_SETS
 from graphdl.data.pictures import SUFFIXES as PICTURES
 from graphdl.data.pipeline import pipeline
@@ -22,6 +22,7 @@ from graphdl.graph.types import TensorType
 from graphdl.language import expand, load_source
 from graphdl.language.parser import parse
 from graphdl.language.syntax import (
+    Call,
     Declare,
     Expression,
     File,
@@ -42,6 +43,13 @@ from graphdl.training.stages import Stage, stages
 
 _LABELS = ("label", "class", "target", "species", "kind", "category", "y")
 """Names of columns that are likely to be what is predicted."""
+_OF_THE_NET: Mapping[str, tuple[str, ...]] = {
+    "audio": ("rate", "length", "levels"),
+    "folder": ("size", "channels"),
+    "pairs": ("unit", "length", "vocabulary", "lower"),
+    "text": ("unit", "length", "vocabulary", "lower", "step"),
+}
+"""Arguments that stay when other data takes the place of a model's own."""
 
 
 def shipped() -> dict[str, Path]:
@@ -79,7 +87,7 @@ def fitted(template: Source, target: Path, data: str, *, root: Path | None, down
         ModelError: E0701 to E0709, the data is unknown or cannot be read; E0608, the model is not trained.
     """
     graph = expand(template)
-    said = _said(data, target.parent, graph)
+    said = _said(data, target.parent, graph, _kept(template))
     text, changes = _with_data(template, said), [f"data {said}"]
     source = Source(str(target), text, str(target.resolve()))
     stage, dataset = _loaded(source, root, download)
@@ -92,7 +100,18 @@ def fitted(template: Source, target: Path, data: str, *, root: Path | None, down
 # ---------------------------------------------------------------------------------------------- what follows `data`
 
 
-def _said(data: str, home: Path, graph: ModuleGraph) -> str:
+def _kept(template: Source) -> dict[str, list[str]]:
+    """The arguments of the model's own data that belong to the net more than to the data, by data set."""
+    kept: dict[str, list[str]] = {}
+    for setting in _data_settings(_parsed(template)):
+        call = setting.values[0]
+        if isinstance(call, Call) and isinstance(call.callee, Name):
+            wanted = _OF_THE_NET.get(call.callee.name, ())
+            kept[call.callee.name] = [each.span.text for each in call.arguments if each.name in wanted]
+    return kept
+
+
+def _said(data: str, home: Path, graph: ModuleGraph, kept: Mapping[str, list[str]]) -> str:
     """The data as it is written after the word ``data``."""
     path = Path(data).expanduser()
     if data in DATA_SETS or not path.exists():
@@ -100,13 +119,15 @@ def _said(data: str, home: Path, graph: ModuleGraph) -> str:
     name = json.dumps(Path(os.path.relpath(path, home)).as_posix(), ensure_ascii=False)
     ending = path.suffix.lower()
     if path.is_dir():
-        return _folder(path, name, graph)
+        return _folder(path, name, graph, kept)
+    if "pairs" in kept and ending in (".tsv", ".txt"):
+        return _call("pairs", name, kept["pairs"])
     if ending in (".csv", ".tsv"):
         return _table(path, name, graph)
     if ending == ".npz":
-        return f"npz({name})"
+        return _call("npz", name)
     if ending == ".txt":
-        return f"text({name})"
+        return _call("text", name, kept.get("text", ()))
     raise ModelError(
         Diagnostic(
             "E0701",
@@ -117,7 +138,11 @@ def _said(data: str, home: Path, graph: ModuleGraph) -> str:
     )
 
 
-def _folder(path: Path, name: str, graph: ModuleGraph) -> str:
+def _call(word: str, name: str, others: Iterable[str] = ()) -> str:
+    return f"{word}({', '.join([name, *others])})"
+
+
+def _folder(path: Path, name: str, graph: ModuleGraph, kept: Mapping[str, list[str]]) -> str:
     """A folder of images, with the size of the net's images, or one of recordings."""
     files = [each for each in sorted(path.rglob("*")) if each.is_file() and not each.name.startswith(".")]
     pictures = [each for each in files if each.suffix.lower() in PICTURES]
@@ -125,10 +150,11 @@ def _folder(path: Path, name: str, graph: ModuleGraph) -> str:
     if pictures and all(each.parent != path for each in pictures):
         shape = next((v.type.shape for v in graph.inputs.values() if v.type.rank == 3), (3, 224, 224))
         size = str(shape[1]) if shape[1] == shape[2] else f"[{shape[1]}, {shape[2]}]"
-        return f"folder({name}, size = {size}, channels = {shape[0] if shape[0] in (1, 3) else 3})"
+        own = [f"size = {size}", f"channels = {shape[0] if shape[0] in (1, 3) else 3}"]
+        return _call("folder", name, kept.get("folder") or own)
     if sounds and not pictures:
         labelled = all("_" in each.stem for each in sounds)
-        return f"audio({name}" + (', names = "{label}_{rest}")' if labelled else ")")
+        return _call("audio", name, [*kept.get("audio", ()), *(['names = "{label}_{rest}"'] if labelled else [])])
     found = "its images are not in folders of their classes" if pictures else "it has no images and no recordings"
     raise ModelError(
         Diagnostic(
@@ -147,7 +173,7 @@ def _table(path: Path, name: str, graph: ModuleGraph) -> str:
         head, first = next(rows, []), next(rows, [])
     if not first:
         raise ModelError(Diagnostic("E0709", f"{path} has no two rows"))
-    said = [name]
+    said = []
     texts = [k for k, cell in enumerate(first) if not is_number(cell.strip())]
     telling = [k for k, cell in enumerate(head) if cell.strip().lower() in _LABELS]
     chosen = (telling or (texts if len(texts) == 1 else []) or [len(head) - 1])[0]
@@ -158,7 +184,7 @@ def _table(path: Path, name: str, graph: ModuleGraph) -> str:
         said.append(f"{word} = {json.dumps(head[chosen].strip(), ensure_ascii=False)}")
     if separator == "\t":
         said.append('separator = "\\t"')
-    return f"csv({', '.join(said)})"
+    return _call("csv", name, said)
 
 
 # ----------------------------------------------------------------------------------------------------- the text
@@ -238,7 +264,7 @@ def _fits(source: Source, graph: ModuleGraph, stage: Stage, dataset: DataSet) ->
             feeds.append(f"feed {name} = {field}")
         written = declared[name].type
         assert written is not None
-        for expression, old, new in _numbers(written, value.type, fields[field]):
+        for expression, old, new in _numbers(written, value.type, _with_classes(fields[field], dataset, field)):
             literal = _literal(expression, net, file)
             if literal is not None and old != new and literal.span not in edits:
                 edits[literal.span] = str(new)
@@ -256,9 +282,20 @@ def _field_of(
     field = stage.feed.get(name, name)
     if field in fields:
         return field
-    others = {field for field in fields if field not in graph.inputs and field not in stage.feed.values()}
-    alike = [f for f in others if fields[f].rank == kind.rank and (fields[f].classes is None) == (kind.classes is None)]
+    others = {f: given for f, given in fields.items() if f not in graph.inputs and f not in stage.feed.values()}
+    if kind.classes is None:
+        others = {f: given for f, given in others.items() if given.classes is None}
+    alike = [f for f, given in others.items() if given.rank == kind.rank and given.element == kind.element]
     return alike[0] if len(alike) == 1 else None
+
+
+def _with_classes(kind: TensorType, dataset: DataSet, field: str) -> TensorType:
+    """The type of a field; of ints from 0 on, with their number as that of classes."""
+    values = dataset.split("train").fields.get(field)
+    if kind.element != "int" or kind.classes is not None or not isinstance(values, ArrayField) or not len(values):
+        return kind
+    low, high = int(values.values.min()), int(values.values.max())
+    return kind if low < 0 else replace(kind, classes=high + 1)
 
 
 def _numbers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -54,6 +55,25 @@ def test_a_table_and_what_it_cannot_change(home: Path) -> None:
     assert "this must still be changed" in found.stdout
     assert "E0401" in found.stdout  # the file's parameter has the old size
     assert "input label: class(4)" in (home / "nets" / "wine.net").read_text("utf-8")
+
+
+def test_arrays_and_texts(home: Path) -> None:
+    np.savez("d.npz", x=np.zeros((50, 1, 20, 20), np.float32), y=np.arange(50) % 4)
+    found = call("new", "a", "--from", "mlp", "--data", "d.npz")
+    changes = [
+        'data npz("d.npz")',
+        "size: 20 in place of 8",
+        "classes: 4 in place of 10",
+        "feed image = x",
+        "feed label = y",
+    ]
+    assert (found.exit_code, found.output) == (0, "\n  ".join(["a.net: vision/mlp.net", *changes]) + "\n")
+    assert call("check", "a.net").exit_code == 0
+
+    Path("book.txt").write_text("a quick brown fox. " * 400)
+    assert call("new", "b", "--from", "char_lstm", "--data", "book.txt").exit_code == 0
+    text = Path("b.net").read_text("utf-8")
+    assert 'data text("book.txt", length = length, vocabulary = vocabulary)' in text
 
 
 def test_without_data_the_files_are_copies(home: Path) -> None:
