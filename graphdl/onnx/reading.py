@@ -41,10 +41,6 @@ from graphdl.onnx.values import Const, Merged, MixesExamplesError, UnknownValueE
 
 _WRITTEN = 64
 """Known floats of at most as many elements are written out, if they are no initializer; others are parameters."""
-_OF_KNOWN = frozenset(["Range", "ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"])
-"""Operators whose inputs decide the form of their results."""
-_BATCH, _OTHER_BATCH = 2, 3
-"""Sizes of a batch whose size is not fixed, to find out which numbers depend on it."""
 
 
 @dataclass(frozen=True)
@@ -331,14 +327,6 @@ class _Reader:
     ) -> Sequence[Value | Const | None]:
         domain = "" if node.domain == "ai.onnx" else node.domain
         version = scope.version(domain)
-        if node.op_type in ("Shape", "Size") and not domain and isinstance(inputs[0], Value):
-            return [self._shape(node, inputs[0])]
-        if node.op_type in _OF_KNOWN and not domain:
-            unknown = [found.sources for found in inputs if isinstance(found, Value)]
-            if unknown:
-                raise UnknownValueError(frozenset().union(*unknown))
-        if node.op_type == "EyeLike" and isinstance(inputs[0], Value):
-            return [self._unit(node, inputs[0])]
         if (node.op_type == "Constant" and not domain) or is_known(node, inputs):
             known = [c for c in inputs if not isinstance(c, Value)]
             return self._folded(node, fold(node, known, scope.opsets))
@@ -364,28 +352,6 @@ class _Reader:
             large = result is not None and result.array.size > _WRITTEN and result.array.dtype.kind == "f"
             found.append(Const(result.array, result.other, name) if result is not None and large else result)
         return found
-
-    def _shape(self, node: Any, value: Value) -> Const:
-        attributes = attributes_of(node)
-        lengths = [_BATCH, _OTHER_BATCH]
-        if self.lead is not None and self.lead.size is not None:
-            lengths = [self.lead.size] * 2
-        arrays = []
-        for length in lengths:
-            shape = value.outer(value.term.shape, length)
-            chosen = shape[attributes.get("start", 0) : attributes.get("end")]
-            arrays.append(np.array(int(np.prod(shape)) if node.op_type == "Size" else chosen, np.int64))
-        one, other = arrays
-        return Const(one, None if (one == other).all() else other)
-
-    def _unit(self, node: Any, value: Value) -> Const:
-        """The result of ``EyeLike``, which depends on the shape of its input alone."""
-        if value.batch is not None:
-            raise MixesExamplesError
-        attributes = attributes_of(node)
-        kind = kind_of_element(attributes["dtype"]) if "dtype" in attributes else value.kind
-        rows, columns = value.term.shape
-        return Const(np.eye(rows, columns, int(attributes.get("k", 0)), dtype=kind))
 
     def _inside(self, graph: Any, given: Sequence[Value | Const], scope: _Scope) -> list[Value | Const | None]:
         """The results of the graph of a branch or of a loop."""

@@ -77,7 +77,7 @@ def _shape_of(value: Value, wanted: Sequence[int], size: int, allow_zero: bool) 
 
 
 def sizes_of(step: Step) -> list[int]:
-    """Sizes of the batch to compute with: the fixed one, or two."""
+    """Sizes of the batch to compute with: the fixed one, or two, to find out which numbers depend on it."""
     if step.size is not None:
         return [step.size]
     return [2, 3]
