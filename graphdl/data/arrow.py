@@ -172,8 +172,10 @@ def _field(
         return _pictures(request, part, name, column, shape)
     texts: Sequence[str]
     if word == "ClassLabel":
-        numbering = column.to_numpy()
         names = tuple(map(str, kind.get("names") or ()))
+        if not pa.types.is_integer(column.type) or len({*names}) < len(names):
+            raise request.damaged(part.home, f"its classes of '{key}' have no numbers, or one name twice")
+        numbering = column.to_numpy()
         class_names.setdefault(name, names)
         if class_names[name] != names or (request.known.class_names.get(name) or names) != names:
             raise request.error("E0707", f"{part.home}: '{key}' has other classes than in training", argument=name)

@@ -1,7 +1,10 @@
 """Buckets: batches of examples of similar length, the net with shorter inputs, the same numbers as with full ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import soundfile
 
 import graphdl
 from graphdl.data.batches import Batches
@@ -106,6 +109,24 @@ def test_training_in_buckets_gives_the_numbers_of_full_batches(model, tmp_path):
         assert np.mean(means) == pytest.approx(losses[epoch], rel=1e-5)
     for path, value in full.parameters.items():
         assert fitted.parameters[path] == pytest.approx(value, abs=1e-5)
+
+
+def test_tables_and_recordings_have_buckets(call, tmp_path):
+    def lengths(name, *arguments, **keywords):
+        setting = replace(call(name, *arguments, length=9, buckets=[3], test=0.4, **keywords), names={"length": "n"})
+        dataset = load(setting, root=tmp_path, splits=())
+        assert dataset.buckets == Buckets("n", (3, 9))
+        field = next(field for field in dataset.types if field.endswith("_length"))
+        for split in dataset.splits.values():
+            np.testing.assert_array_equal(split.lengths, split.fields[field].take(np.arange(len(split))))
+        return sorted(length for split in dataset.splits.values() for length in split.lengths)
+
+    (tmp_path / "a.csv").write_text("review,label\na b c d,0\na,1\na b,0\na b c d e f g h i j,1\nb b b,0\n")
+    assert lengths("csv", "a.csv", label="label", text="review", validation=0.4) == [1, 2, 3, 4, 9]  # the last is cut
+    (tmp_path / "waves").mkdir()
+    for count in (2, 5, 7, 12):
+        soundfile.write(tmp_path / f"waves/{count}.wav", np.ones(count), 8000)
+    assert lengths("audio", "waves", rate=8000, validation=0.4) == [2, 5, 7, 9]
 
 
 def test_arguments_and_nets_that_do_not_fit(call, complaint, model, tmp_path):

@@ -69,7 +69,7 @@ def test_one_split_in_several_files(read):
 
 def rewritten(home, columns, kinds):
     """A folder of one file with the given columns."""
-    home.mkdir()
+    home.mkdir(parents=True)
     table = pa.table(columns)
     with pa.OSFile(str(home / "a.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
         stream.write_table(table)
@@ -86,14 +86,23 @@ def test_columns_that_cannot_be_fed(read, tmp_path, complaint):
     assert "save_to_disk" in complaint("E0704", read, "two", x="angle").message
     (tmp_path / "two" / "dataset_dict.json").write_text('{"splits": ["test"]}')
     assert "no split 'train'" in complaint("E0707", read, "two", x="angle").message
+    for place, columns in (("train", {"x": [1.0, 2.0]}), ("test", {"x": [1, 2]})):
+        rewritten(tmp_path / "differ" / place, columns, {"x": {"_type": "Value"}})
+    (tmp_path / "differ" / "dataset_dict.json").write_text('{"splits": ["test", "train"]}')
+    assert "'x' is int in" in complaint("E0707", read, "differ", x="x").message
+    state = tmp_path / "differ" / "train" / "state.json"
+    state.write_text('{"_data_files": [{"filename": "a.arrow"}], "_indices_data_files": [{"filename": "i.arrow"}]}')
+    assert "flatten_indices" in complaint("E0705", read, "differ", x="x").help
     value, classes = {"_type": "Value"}, {"_type": "ClassLabel", "names": ["a", "b"]}
+    twice = {"_type": "ClassLabel", "names": ["a", "a"]}
     columns = {
-        "empty": [1.0, None], "ragged": [[1], [1, 2]], "hole": [[1], [None]], "beyond": [0, 2], "sound": [b"1", b"2"],
-        "far": [{"bytes": b"1"}, {"bytes": None}], "broken": [{"bytes": b"1"}, {"bytes": b"2"}],
+        "empty": [1.0, None], "ragged": [[1], [1, 2]], "hole": [[1], [None]], "beyond": [0, 2], "named": ["a", "b"],
+        "twice": [0, 1], "sound": [b"1", b"2"], "far": [{"bytes": b"1"}, {"bytes": None}],
+        "broken": [{"bytes": b"1"}, {"bytes": b"2"}],
     }  # fmt: skip
     kinds = {
-        "empty": value, "ragged": {"_type": "List"}, "hole": {"_type": "List"}, "beyond": classes,
-        "sound": {"_type": "Audio"}, "far": {"_type": "Image"}, "broken": {"_type": "Image"},
+        "empty": value, "ragged": {"_type": "List"}, "hole": {"_type": "List"}, "beyond": classes, "named": classes,
+        "twice": twice, "sound": {"_type": "Audio"}, "far": {"_type": "Image"}, "broken": {"_type": "Image"},
     }  # fmt: skip
     rewritten(tmp_path / "own", columns, kinds)
     for code, column, message in (
@@ -102,6 +111,8 @@ def test_columns_that_cannot_be_fed(read, tmp_path, complaint):
         ("E0709", "ragged", "lists of 1 to 2"),
         ("E0709", "hole", "an empty place"),
         ("E0706", "beyond", "example 1: 2 is no class"),
+        ("E0705", "named", "have no numbers"),
+        ("E0705", "twice", "one name twice"),
         ("E0709", "sound", "of the kind Audio"),
         ("E0705", "far", "example 1 names a picture"),
     ):

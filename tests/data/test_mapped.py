@@ -49,6 +49,8 @@ def test_mapped_arrays_give_what_those_in_memory_give(read, tmp_path, form):
         }  # fmt: skip
         if "group" not in keywords:
             assert len(on_disk.splits["test"]) == 150
+        everything = np.concatenate([values(split)["n"] for split in on_disk.splits.values()])
+        np.testing.assert_array_equal(np.sort(everything), ARRAYS["n"])  # each example is in one split
         for split in on_disk.splits.values():
             found = values(split)
             rows = np.searchsorted(ARRAYS["n"], found["n"])

@@ -49,7 +49,7 @@ def archives(tmp_path):
             files[f"some/{number:03}.cls"] = str(number % 2 * 8 + 2).encode()
             files[f"some/{number:03}.box.json"] = f"[{number}, 0.5]".encode()
         pack(tmp_path / f"part-{shard}.tar", files)
-    return {"image": "jpg;0.left.png", "label": "cls", "box": "box.json", "size": [5, 6]}
+    return {"image": "jpg;.0.LEFT.png", "label": "cls", "box": "box.json", "size": [5, 6]}
 
 
 def test_fields_by_endings(read, archives, tmp_path):
