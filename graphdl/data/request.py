@@ -12,6 +12,7 @@ from graphdl.data.dataset import Split
 from graphdl.data.division import Division
 from graphdl.data.download import Archive, fetch
 from graphdl.data.known import Known
+from graphdl.data.published import FILES
 from graphdl.data.reading import LIMIT, Reading
 from graphdl.diagnostics import ModelError
 from graphdl.settings import SettingCall
@@ -66,10 +67,11 @@ class DataRequest(SettingCall):
         return self.division.divide(self, split, fraction, name, stratify)
 
     def place(self, path: str, argument: str, is_wanted: Callable[[Path], bool]) -> Path:
-        """The location of a file or folder named by the user: beside the model file, else in the data root.
+        """The location of a file or folder named by the user: beside the model file, else in the data root. A published
+        file that is in neither is downloaded into the data root, if the request says so.
 
         Raises:
-            ModelError: E0704, it is in neither.
+            ModelError: E0704, it is in neither; E0708, it could not be downloaded.
         """
         source = self.setting.span.source
         beside = Path(source.path).parent if source.path else Path.cwd()
@@ -77,7 +79,10 @@ class DataRequest(SettingCall):
         for candidate in candidates:
             if is_wanted(candidate):
                 return candidate
-        raise self.missing(path, candidates, argument)
+        published = FILES.get(path)
+        if published is not None and self.download:
+            return self.fetch(published, candidates[-1].parent)
+        raise self.missing(path, candidates, argument, help="" if published is None else GET_HELP)
 
     def missing(self, what: str, looked: Sequence[Path], argument: str | None = None, help: str = "") -> ModelError:
         """The error that a file is missing, with all places that were searched."""

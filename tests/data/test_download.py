@@ -15,6 +15,7 @@ import pytest
 
 from graphdl.data.download import Archive, fetch
 from graphdl.data.idx import FASHION_ARCHIVES, MNIST_ARCHIVES
+from graphdl.data.published import FILES
 from graphdl.data.sets import load
 
 CONTENT = bytes(range(256)) * 8192  # more than one chunk of the copy
@@ -139,6 +140,18 @@ def test_load_downloads_what_is_missing(server, tmp_path, monkeypatch):
     assert len(load("mnist", root=tmp_path, mirrors=[f"{server}/missing/"], download=True).splits["train"]) == 3
 
 
+def test_load_downloads_published_files(server, tmp_path, monkeypatch, call, complaint):
+    setting = call("text", "tinyshakespeare/input.txt", length=4)
+    mirrors = [f"{server}/files/"]
+    assert "--download" in complaint("E0704", load, setting, root=tmp_path, mirrors=mirrors).help
+    known = {"tinyshakespeare/input.txt": published("input.txt", b"to be or not to be" * 9)}
+    monkeypatch.setattr("graphdl.data.request.FILES", known)
+    assert load(setting, root=tmp_path, mirrors=mirrors, download=True).types["text"].shape == (4,)
+    assert [path.name for path in (tmp_path / "tinyshakespeare").iterdir()] == ["input.txt"]
+    other = call("text", "other.txt")
+    assert "--download" not in complaint("E0704", load, other, root=tmp_path, mirrors=mirrors, download=True).help
+
+
 def test_load_downloads_and_unpacks_cifar(server, tmp_path, monkeypatch):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
@@ -162,6 +175,9 @@ def test_checksums_are_those_of_the_official_files(data_root):
             assert len(content) == archive.size
             checked += 1
     assert checked == 3
+    for name, archive in FILES.items():
+        content = (data_root / name).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (archive.sha256, archive.size)
 
 
 def test_every_archive_has_a_whole_checksum():
