@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ from graphdl.training.profiling import RUNS, Profile, profile_prediction, profil
 from graphdl.training.program import REPORT, output_tensors, step_tensors
 from graphdl.training.run import RunFolder, open_run, tidy
 from graphdl.training.samples import sample
-from graphdl.training.stages import Overrides, Stage, stages
+from graphdl.training.stages import Overrides, Stage, named, stages
 from graphdl.training.trainer import Trainer
 from graphdl.training.tuning import BUDGET, Tuned, tune
 from graphdl.training.turns import Turns, trainer_of
@@ -420,29 +419,12 @@ class Model:
         ``"1.5GiB"``: a step that needs more computes tensors again in the reverse pass, to the same numbers.
 
         Raises:
-            ModelError: a setting of the section or the size is wrong, or the net has no loss.
+            ModelError: a setting of the section or the size is wrong, there is no such stage, or the net has no loss.
             DeviceError: there is no such device, it has too little memory, or the limit cannot be kept (E0803).
         """
         self.network.use(device)
-        found = self.stages(Overrides(batch=batch))
-        if isinstance(stage, str):
-            # A turn alone has no others between its steps.
-            turns = [replace(turn, begin=0, in_a_row=1, period=1) for each in found for turn in each.turns]
-            found += turns
-            names = [each.name for each in found]
-            if stage not in names:
-                raise ModelError(
-                    Diagnostic(
-                        "E0619",
-                        f"there is no stage '{stage}'",
-                        notes=(f"the stages are: {', '.join(names)}",),
-                        help=did_you_mean(stage, names),
-                    )
-                )
-            stage = names.index(stage)
-        return trainer_of(
-            self.network, found[stage or 0], steps_per_epoch=steps_per_epoch, memory=_limit(memory), begins=True
-        )
+        chosen = named(self.stages(Overrides(batch=batch)), stage)
+        return trainer_of(self.network, chosen, steps_per_epoch=steps_per_epoch, memory=_limit(memory), begins=True)
 
     def fit(
         self,
@@ -549,11 +531,12 @@ class Model:
 
     def _results(self, batch: int, training: bool) -> tuple[Lowered, dict[str, Tensor], list[str]]:
         """The graph of a program, its results, and the names of the fetched ones."""
+        overrides = Overrides(batch=batch)
         lowered = self.network.lower(training, batch)
         if not training:
             outputs = output_tensors(lowered)
             return lowered, dict(outputs), list(outputs)
-        step = step_tensors(lowered, self.stages(Overrides(batch=batch))[0].first)
+        step = step_tensors(lowered, self.stages(overrides)[0].first)
         return lowered, {REPORT: step.report, **step.updates}, [REPORT]
 
     def copy_weights(self, target: str, source: str, *, share: float = 1.0) -> None:

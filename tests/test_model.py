@@ -186,6 +186,19 @@ def test_a_stage_is_chosen_by_name_or_number(model):
     assert caught.value.diagnostics[0].help == "did you mean 'again'?"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"stage": 2}, "E0619: there is no stage '2'"),
+        ({"stage": -1}, "E0619: there is no stage '-1'"),
+        ({"batch": 0}, "E0606: 'batch' is an int from 1 on, not 0"),
+    ],
+)
+def test_a_stage_or_a_batch_that_cannot_be_is_refused(model, wrong, message):
+    with pytest.raises(graphdl.ModelError, match=message):
+        model.trainer(**wrong)
+
+
 def test_a_schedule_in_epochs_moves_on_when_their_length_is_known(model):
     x, label = data(8)
     standing, moving = model.trainer(stage=1), model.trainer(stage=1, steps_per_epoch=2)

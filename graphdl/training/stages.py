@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -25,6 +25,7 @@ from graphdl.graph.train import (
 )
 from graphdl.settings import written
 from graphdl.source import Source, Span
+from graphdl.suggest import did_you_mean
 from graphdl.training.optimizers import Optimizer, optimizer
 from graphdl.training.schedules import Schedule, schedule
 
@@ -110,6 +111,32 @@ class Overrides:
     epochs: int | None = None
     seed: int | None = None
     data: Setting | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ModelError: E0606, a number is too small."""
+        for word in ("batch", "epochs", "seed"):
+            number, least = getattr(self, word), int(WORDS[word].least)
+            if number is not None and number < least:
+                raise ModelError(Diagnostic("E0606", f"'{word}' is an int from {least} on, not {number}"))
+
+
+def named(found: Sequence[Stage], stage: int | str | None) -> Stage:
+    """The stage with this number, from 0, or name, or the turn ``name.turn`` alone; by default the first stage.
+
+    Raises:
+        ModelError: E0619, there is none.
+    """
+    # A turn alone has no others between its steps.
+    turns = [replace(turn, begin=0, in_a_row=1, period=1) for each in found for turn in each.turns]
+    by_name = {each.name: each for each in (*found, *turns)}
+    if isinstance(stage, str) and stage in by_name:
+        return by_name[stage]
+    number = 0 if stage is None else stage
+    if isinstance(number, int) and 0 <= number < len(found):
+        return found[number]
+    notes = (f"the stages are: {', '.join(by_name)}",)
+    help = did_you_mean(stage, by_name) if isinstance(stage, str) else None
+    raise ModelError(Diagnostic("E0619", f"there is no stage '{stage}'", notes=notes, help=help))
 
 
 def stages(graph: ModuleGraph, overrides: Overrides | None = None) -> list[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,47 +54,90 @@ class Gradients:
         return {path: pending.result() for path, pending in self._pending.items()}
 
 
-class Trainer:
+class Steps(ABC):
+    """Training one batch at a time: what the trainer of a stage and that of its turns have in common.
+
+    ``steps`` counts the updates of the stage. ``draws`` counts the batches of the whole run; random draws (dropout)
+    depend on it. ``reports`` are those of the submitted steps. The caller of ``submit`` removes them.
+    """
+
+    def __init__(self, network: Network, stage: Stage, reports: Queue[Report]) -> None:
+        self.network = network
+        self.stage = stage
+        self.reports = reports
+        self.steps = 0
+        self.draws = 0
+
+    @property
+    @abstractmethod
+    def inputs(self) -> dict[str, TensorType]:
+        """The inputs of a step: those that the losses, the metrics or the states need."""
+
+    @abstractmethod
+    def rate_of(self, step: int) -> float:
+        """The learning rate of a step of the stage, from 0."""
+
+    @abstractmethod
+    def submit(self, arrays: Mapping[str, np.ndarray], sizes: Sizes = ()) -> Report:
+        """``step`` for arrays that are known to fit the net with ``sizes``. The caller removes the reports from
+        ``reports``.
+        """
+
+    @cached_property
+    def spans(self) -> dict[str, Span]:
+        """The declarations of the inputs."""
+        return {name: value.node.span for name, value in self.network.training.inputs.items()}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.rate_of(self.steps)
+
+    def step(self, **arrays: Any) -> Report:
+        """One update from a batch of any size: ``step(image=x, label=y)``. Each new size is compiled. In a stage with
+        turns, it is an update of the turn whose step it is.
+
+        Returns the loss of the batch before the update, which is usable as a number. Reading it waits for the device.
+
+        Raises:
+            ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
+        """
+        report = self.submit(self._fed(arrays))
+        for earlier in self.reports.ready():
+            _ = earlier.values
+        return report
+
+    def _fed(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        known = self.network.training.inputs
+        needed = {name: value for name, value in arrays.items() if name in self.inputs or name not in known}
+        return as_feed(self.inputs, needed, spans=self.spans)
+
+
+class Trainer(Steps):
     """Trains a net by the settings of one stage, one batch at a time.
 
     The optimizer's variables have their initial values when the trainer is made. A schedule that counts in epochs needs
-    ``steps_per_epoch``; without it, every step belongs to the first epoch. ``steps`` counts the updates of the stage.
-    ``draws`` counts the batches of the whole run; random draws (dropout) depend on it. ``memory`` is the limit in bytes
-    for each of the programs: see ``graphdl.compiler.build``.
+    ``steps_per_epoch``; without it, every step belongs to the first epoch. ``memory`` is the limit in bytes for each of
+    the programs: see ``graphdl.compiler.build``.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        stage: Stage,
-        *,
-        steps_per_epoch: int | None = None,
-        memory: int | None = None,
-        begins: bool = False,
-    ) -> None:
-        """Compiles the program of a step. If the stage ``begins``, its ``start`` settings are carried out.
+    def __init__(self, network: Network, stage: Stage, *, memory: int | None = None) -> None:
+        """Compiles the program of a step.
 
         Raises:
             ModelError: the stage has no loss to minimize.
             DeviceError: there is no device, it has too little memory, the program needs more than ``memory`` bytes, or
                 the device does not have the stage's precision (E0804).
         """
-        self.network = network
-        self.stage = stage
+        super().__init__(network, stage, Queue())
         self.memory = memory
-        self.steps_per_epoch = steps_per_epoch
-        self.steps = 0
-        self.draws = 0
-        self.reports: Queue[Report] = Queue()
-        """The reports of the submitted steps. The caller of ``submit`` removes them."""
+        self.steps_per_epoch: int | None = None
         self._recipe = (
             stage.name, stage.optimizer, stage.minimize, stage.parameters, *stage.rate.values(), stage.clip,
             *stage.max_norm.items(), stage.average, stage.precision, memory,
         )  # fmt: skip
         """What the programs depend on."""
         self._keys: set[Hashable] = set()
-        if begins:
-            start(network, stage)
         lowered = network.lower(True, stage.batch)
         tensors = step_tensors(lowered, stage)
         scaling = Scaling.of(stage)
@@ -113,22 +157,10 @@ class Trainer:
 
     @cached_property
     def inputs(self) -> dict[str, TensorType]:
-        """The inputs of a step: those that the losses, the metrics or the states need."""
         types = {name: value.type for name, value in self.network.training.inputs.items()}
         return {name: types[name] for name in types if name in self.program.feeds}
 
-    @cached_property
-    def spans(self) -> dict[str, Span]:
-        """The declarations of the inputs."""
-        return {name: value.node.span for name, value in self.network.training.inputs.items()}
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        return self.rate_of(self.steps)
-
     def rate_of(self, step: int) -> float:
-        """The learning rate of a step of the stage, from 0."""
         schedule = self.stage.schedule
         if self.steps_per_epoch is not None:
             return schedule.rate(step, self.steps_per_epoch, self.stage.total_steps(self.steps_per_epoch))
@@ -142,23 +174,7 @@ class Trainer:
         self._known = None
         self._unread.clear()
 
-    def step(self, **arrays: Any) -> Report:
-        """One update from a batch of any size: ``step(image=x, label=y)``. Each new size is compiled.
-
-        Returns the loss of the batch before the update, which is usable as a number. Reading it waits for the device.
-
-        Raises:
-            ModelError: E0713 to E0717, the arrays do not fit the net's inputs.
-        """
-        report = self.submit(self._fed(arrays))
-        for earlier in self.reports.ready():
-            _ = earlier.values
-        return report
-
     def submit(self, arrays: Mapping[str, np.ndarray], sizes: Sizes = ()) -> Report:
-        """``step`` for arrays that are known to fit the net with ``sizes``. The caller removes the reports from
-        ``reports``.
-        """
         report = self._run(self._whole(self._count(arrays), sizes=sizes), arrays)
         self.reports.add(report)
         if self._scaling is not None:
@@ -307,17 +323,5 @@ class Trainer:
             self._known = self._unread.popleft().skipped
         return self._known
 
-    def _fed(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        known = self.network.training.inputs
-        needed = {name: value for name, value in arrays.items() if name in self.inputs or name not in known}
-        return as_feed(self.inputs, needed, spans=self.spans)
-
     def _count(self, arrays: Mapping[str, np.ndarray]) -> int:
         return len(next(iter(arrays.values()))) if arrays else self.stage.batch
-
-
-def start(network: Network, stage: Stage) -> None:
-    """Carries out the ``start`` settings. All values are read before one is written."""
-    values = {each: network.read(each.source) for each in stage.start}
-    for each, value in values.items():
-        network.write(each.target, np.swapaxes(value, -1, -2) if each.transposed else value)
