@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import gcd
+
 import numpy as np
 
 from graphdl.compiler.build import build
@@ -12,7 +15,7 @@ from graphdl.operators.elementwise import apply
 from graphdl.operators.kernels.sorting import argsort
 from graphdl.operators.matmul import matmul
 from graphdl.operators.reduction import reduce
-from graphdl.operators.structure import broadcast_to
+from graphdl.operators.structure import broadcast_to, reshape
 from graphdl.operators.tensor import Tensor, feed, read
 from graphdl.runtime.executor import Executor
 from graphdl.runtime.merging import merged
@@ -58,12 +61,14 @@ def given(program: Program, store: VariableStore) -> dict[str, np.ndarray]:
 
 
 def results(program: Program, device: Device, runs: int = 3, *, merge: bool) -> dict[str, np.ndarray]:
-    """The fetches and variables after a few runs; the counters must be zero again after each of them."""
+    """The fetches and variables after a few runs; the counters must be zero again after each of them. Each run has
+    other feeds, so that what a run has left behind is not the next one's result.
+    """
     store = VariableStore(device)
     executor = Executor(program, device, store, merge=merge)
     feeds = given(program, store)
-    for _ in range(runs):
-        executor.run(feeds)
+    for run in range(runs):
+        executor.run({name: value * np.float32(1 - run / 8) for name, value in feeds.items()})
     return {name: executor.fetch(name) for name in program.fetches} | {name: store[name] for name in program.variables}
 
 
@@ -79,6 +84,24 @@ def test_the_launches_of_a_prediction_become_one(device: Device) -> None:
     assert len(program.launches) - program.setup_launches >= 4
     assert len(merged(program).launches) - program.setup_launches == 1
     same(program, device)
+
+
+def test_an_item_waits_for_all_items_that_it_reads(device: Device) -> None:
+    """The first launch, whose items count in two directions, takes milliseconds, and the next one reads all of it. The
+    others make the launches short on average.
+    """
+    products = matmul(feed("x", (4, 96, 512)), feed("w", (4, 512, 512)))
+    sums = reduce("sum", products, (0, 1), keep=False)
+    fetches = {"sums": sums, "y": layers(reshape(sums, (1, 512)), [8] * 14)}
+    program = build(fetches, {}, replace(device.target, compute_units=2))
+    assert gcd(*program.launches[0].global_size[:2]) > 1  # else a number modulo both sizes tells all items apart
+    assert len(merged(program).launches) == 1
+    executor = Executor(program, device, VariableStore(device), merge=True)
+    for _ in range(10):
+        feeds = {name: RANDOM.normal(size=slot.shape).astype(np.float32) for name, slot in program.feeds.items()}
+        executor.run(feeds)
+        wanted = (feeds["x"].astype(float) @ feeds["w"]).sum((0, 1))
+        np.testing.assert_allclose(executor.fetch("sums"), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_a_loop_becomes_a_part_of_the_launch(device: Device) -> None:
@@ -152,7 +175,11 @@ def test_numbers_keep_their_signs_and_extremes(device: Device) -> None:
     """0 and -0 are different arguments, and one that is too large for single precision is infinite."""
     x = feed("x", (40, 37))
     parts = {"a": x * 3.5, "b": x * -3.5, "c": x / 1e-42, "d": apply("maximum", x, 1e39), "e": x * 3.5 + 7.25}
-    program = build({name: reduce("sum", y, (0,)) for name, y in parts.items()}, {}, device.target)
+    fetches = {name: reduce("sum", y, (0,)) for name, y in parts.items()}
+    program = build({**fetches, "f": matmul(matmul(x, feed("v", (37, 5))), feed("w", (5, 3)))}, {}, device.target)
+    (launch,) = merged(program).launches
+    assert len(program.launches) > 1
+    assert {3.5, 7.25} <= set(launch.numbers)
     store = VariableStore(device)
     feeds = given(program, store)
     found = []

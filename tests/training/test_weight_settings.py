@@ -113,6 +113,7 @@ train second {
     start target = online
     optimizer sgd(lr = 0.1); epochs 1; batch 4
 }
+train third { start target.W = online.W; start online.W = target.W; epochs 1; batch 4 }
 """
 
 
@@ -127,6 +128,14 @@ def test_a_stage_starts_from_the_weights_of_another():
     np.testing.assert_array_equal(model.states["target.seen"], before["online.seen"])
     assert np.any(before["online.seen"])
     np.testing.assert_array_equal(model.parameters["down.b"], before["down.b"])
+
+
+def test_weights_that_start_from_each_other_are_exchanged():
+    model = graphdl.loads(STARTS)
+    before = dict(model.parameters)
+    model.trainer(stage="third")
+    np.testing.assert_array_equal(model.parameters["target.W"], before["online.W"])
+    np.testing.assert_array_equal(model.parameters["online.W"], before["target.W"])
 
 
 class StopAt(Observer):
@@ -180,6 +189,9 @@ def test_a_run_with_averages_resumes_bit_for_bit_and_ends_with_them(tmp_path):
     # what was measured last is what the model measures now
     held_out = run.epochs[-1]["held_out"]
     assert model.evaluate().metrics["spread"] == pytest.approx(held_out["metrics"]["spread"], rel=1e-6)
+    best = [epoch for epoch in run.epochs if epoch["best"]][-1]["held_out"]
+    model.load_weights(tmp_path / "whole" / "best.safetensors")
+    assert model.evaluate().metrics["spread"] == pytest.approx(best["metrics"]["spread"], rel=1e-6)
 
 
 def test_the_best_weights_are_those_that_the_file_names(tmp_path):
