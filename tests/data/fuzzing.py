@@ -9,6 +9,7 @@ import gzip
 import io
 import random
 import re
+import shutil
 import struct
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from PIL import Image
+from tokenizers import Tokenizer, models
 
 from graphdl.cli.reading import read_inputs
 from graphdl.data.reading import Reading
@@ -201,6 +203,16 @@ def readers(folder: Path) -> list[tuple[str, bytes, Callable[[bytes], object]]]:
     fields = {"image": "png", "label": "cls", "x": "json", "size": 4, "test": 0.0}
     for suffix, content in archives():
         found.append((suffix, content, loaded(folder / "d.tar", "shards", "d.tar", **fields)))
+    written = Path(__file__).parent / "huggingface" / "one"
+    columns = {"image": "image", "label": "label", "box": "box", "kind": "kind", "size": 4, "test": 0.0}
+    for file in sorted(written.iterdir()):
+        own = folder / f"of {file.name}"
+        shutil.copytree(written, own)
+        found.append((file.name, file.read_bytes(), loaded(own / file.name, "huggingface", own.name, **columns)))
+    (folder / "f.txt").write_text("aabba" * 9)
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2, "?": 3}, [("a", "b")], unk_token="?")).to_str().encode()
+    keywords = {"length": 2, "test": 0.0, "tokenizer": "g/f.json"}
+    found.append(("tokenizer", tokenizer, loaded(folder / "g" / "f.json", "text", "f.txt", **keywords)))
     found.append(("csv", b"a,b,c\n1,2,3\n4,5.5,-6e-7\n", predicted(folder / "a.csv", TensorType((3,)))))
     labels = gzip.compress(idx(np.arange(4, dtype=np.uint8)))
     (folder / "mnist").mkdir()
