@@ -84,7 +84,8 @@ class StopAt(Observer):
 def test_a_run_that_stops_in_the_middle_of_a_turn_goes_on_to_the_same_weights(tmp_path):
     np.savez(tmp_path / "data.npz", train_x=X, train_z=Z, test_x=X[:3], test_z=Z[:3])
     (tmp_path / "duel.net").write_text(DUEL.replace("steps 2", "steps 3; average 0.5"))
-    run = graphdl.load(tmp_path / "duel.net").fit(out=tmp_path / "whole")
+    model = graphdl.load(tmp_path / "duel.net")
+    run = model.fit(out=tmp_path / "whole")
     assert [epoch["step"] for epoch in run.epochs] == [5, 10, 15]
     assert run.epochs[0]["held_out"]["losses"].keys() == {"critic_loss", "maker_loss"}
     with pytest.raises(KeyboardInterrupt):
@@ -101,6 +102,11 @@ def test_a_run_that_stops_in_the_middle_of_a_turn_goes_on_to_the_same_weights(tm
         "train.critic:critic.W:moving average",
         "train.maker:maker.W:momentum",
     } <= expected.keys() | checkpoint.load(tmp_path / "whole" / "last.safetensors").tensors.keys()
+    # the averages of the critic are its weights in the end, and what was measured last is what the model measures now
+    last = checkpoint.load(tmp_path / "whole" / "last.safetensors").tensors
+    np.testing.assert_array_equal(model.parameters["critic.W"], last["train.critic:critic.W:moving average"])
+    assert not np.array_equal(model.parameters["critic.W"], last["critic.W"])
+    assert model.evaluate().losses == pytest.approx(run.epochs[-1]["held_out"]["losses"], rel=1e-6)
 
 
 def test_a_turn_can_be_trained_alone_from_python():
