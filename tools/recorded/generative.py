@@ -41,7 +41,7 @@ def deep_autoencoder(runner: Runner) -> list[Figure]:
     """The squared error of MNIST's test images from 30 numbers each, beside that of 30 principal components."""
     from sklearn.decomposition import PCA
 
-    run = runner.train("generative/deep_autoencoder", "--set", "pretraining=2", "--set", "fine_tuning=7")
+    run = runner.train("generative/deep_autoencoder", "--set", "pretraining=1", "--set", "fine_tuning=5")
     error = runner.evaluate(run)["squared_error"]
     digits = load_data("mnist")
     train, test = (
