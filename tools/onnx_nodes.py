@@ -167,6 +167,7 @@ _REASONS = (
     ("it has no elements", "tensors without elements"),
     ("it does not depend on any input", "computed during the import"),
     ("it is no tensor", "sequences and optional values"),
+    ("its result is no tensor", "sequences and optional values"),
     ("ints of 32 bits", "ints of more than 32 bits"),
     ("this operator is not supported", "not supported"),
 )

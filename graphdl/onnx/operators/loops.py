@@ -76,7 +76,7 @@ def _sequence(step: Step, value: Value, axis: int, backwards: bool) -> Value:
 def _along(value: Value, axis: int, backwards: bool) -> Value:
     """An emitted sequence with its first dimension at a place of the ONNX tensor. ``batch`` is that of an element."""
     x = call("reverse", value.term, axis=0) if backwards else value.term
-    place = axis % (value.rank)
+    place = axis % value.rank
     batch = None if value.batch is None else value.batch + (value.batch >= place)
     inner = place - (batch is not None and batch < place)
     order = [*range(1, inner + 1), 0, *range(inner + 1, x.rank)]
