@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graphdl import strict_json
 from graphdl.data.classes import class_numbers, classes
-from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers, stratum
 from graphdl.data.folders import IMAGENET
 from graphdl.data.packed import PackedImages
 from graphdl.data.reading import Reading
@@ -73,9 +73,8 @@ def huggingface(
                     argument=name,
                 )
     if "test" not in splits and test:
-        kind = splits["train"].types.get("label")
-        stratify = "label" if kind is not None and kind.classes is not None and kind.rank == 0 else None
-        splits["train"], splits["test"] = request.divide(splits["train"], test, "test", stratify)
+        train = splits["train"]
+        splits["train"], splits["test"] = request.divide(train, test, "test", stratum(train))
     return DataSet(home.name, splits, class_names, published, span=request.setting.span, files=[home])
 
 

@@ -288,6 +288,12 @@ class DataSet:
         return Statistics(tuple(map(float, mean)), tuple(map(float, std)))
 
 
+def stratum(split: Split) -> str | None:
+    """The field by which a split is divided evenly: ``label``, if it is one class for each example."""
+    kind = split.types.get("label")
+    return "label" if kind is not None and kind.classes is not None and kind.rank == 0 else None
+
+
 def divide(split: Split, fraction: float, name: str, stratify: str | None = None) -> tuple[Split, Split]:
     """Divides a split into the rest and a fixed random part ``name``, and returns both.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 
 from graphdl.data.dataset import SPLIT_SEED, ArrayField, Field, Rows, Split, divide
 from graphdl.data.draws import permutation
-from graphdl.settings import SettingCall
+from graphdl.settings import SettingCall, written
 from graphdl.suggest import did_you_mean
 
 _AT_ONCE = 256
@@ -60,6 +62,26 @@ class Division:
     @property
     def _named(self) -> str:
         return " and ".join(f"'{name}'" for name in self.group)
+
+
+def by_pattern(
+    call: SettingCall, split: Split, pattern: str, names: Sequence[str], what: str, home: Path
+) -> dict[str, Split]:
+    """The examples whose names match a pattern as the split ``test``, and the others as ``train``. ``what`` has the
+    names, in the folder ``home``, for messages.
+
+    Raises:
+        ModelError: E0712, one of the splits would be empty.
+    """
+    is_test = np.array([fnmatchcase(name, pattern) for name in names])
+    if is_test.all() or not is_test.any():
+        which = f"{'every' if is_test.all() else 'no'} {what}"
+        message = f"the pattern {written(pattern)} of the test split matches {which} of {home}"
+        raise call.error("E0712", message, argument="test")
+    return {
+        "train": split.select(np.flatnonzero(~is_test), "train"),
+        "test": split.select(np.flatnonzero(is_test), "test"),
+    }
 
 
 def _groups(call: SettingCall, split: Split, names: Sequence[str]) -> Rows:

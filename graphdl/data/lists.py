@@ -11,7 +11,7 @@ import numpy as np
 
 from graphdl import strict_json
 from graphdl.data.classes import class_numbers, classes
-from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Origin, Split, Statistics, labels, numbers, stratum
 from graphdl.data.folders import IMAGENET, ImageFiles
 from graphdl.data.pictures import SUFFIXES
 from graphdl.data.reading import Reading
@@ -74,9 +74,7 @@ def catalog(
     if len(parts) == 2:
         splits["test"] = Split("test", parts[1].fields, parts[1].properties)
     elif test:
-        kind = parts[0].fields["label"].type if "label" in fields else None
-        stratify = "label" if kind is not None and kind.classes is not None and kind.rank == 0 else None
-        splits["train"], splits["test"] = request.divide(parts[0], float(test), "test", stratify)
+        splits["train"], splits["test"] = request.divide(parts[0], float(test), "test", stratum(parts[0]))
     return DataSet(
         first.path.name.partition(".")[0],
         splits,

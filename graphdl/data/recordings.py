@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from math import ceil, gcd
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.classes import class_numbers, classes
-from graphdl.data.dataset import Array, Buckets, DataSet, Field, Rows, Sound, Split, labels
+from graphdl.data.dataset import Array, Buckets, DataSet, Field, Rows, Sound, Split, labels, stratum
+from graphdl.data.division import by_pattern
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import Mask, length_of, lines_of, sequences, writings
@@ -207,7 +207,12 @@ def audio(
             spelled, ways = _spelled(request, class_names, spelling)
             fields |= {key: field.select(numbers.astype(np.intp)) for key, field in spelled.items()}
     whole = Split("train", fields, {part: np.array(values) for part, values in properties.items()}, lengths)
-    splits = _splits(request, home, paths, whole, test)
+    splits = {"train": whole}
+    if isinstance(test, str):
+        listed = [path.relative_to(home).as_posix() for path in paths]
+        splits = by_pattern(request, whole, test, listed, "recording", home)
+    elif test:
+        splits["train"], splits["test"] = request.divide(whole, test, "test", stratum(whole))
     if texts is not None:
         _check(request, splits, class_names["label"])
     return DataSet(
@@ -267,26 +272,6 @@ def _spelled(
     class_names["text"] = entries.names
     ways = writings("text", Writing("text", "char", False, "tokens", int(lines.lengths.max())))
     return {key: sequences(lines, entries, way) for key, way in ways.items()}, ways
-
-
-def _splits(
-    request: DataRequest, home: Path, paths: Sequence[Path], whole: Split, test: float | str
-) -> dict[str, Split]:
-    if isinstance(test, str):
-        is_test = np.array([fnmatchcase(path.relative_to(home).as_posix(), test) for path in paths])
-        if is_test.all() or not is_test.any():
-            which = "every recording" if is_test.all() else "no recording"
-            raise request.error(
-                "E0712", f"the pattern {written(test)} of the test split matches {which} of {home}", argument="test"
-            )
-        return {
-            "train": whole.select(np.flatnonzero(~is_test), "train"),
-            "test": whole.select(np.flatnonzero(is_test), "test"),
-        }
-    if not test:
-        return {"train": whole}
-    train, held_out = request.divide(whole, test, "test", stratify="label" if "label" in whole.fields else None)
-    return {"train": train, "test": held_out}
 
 
 def _check(request: DataRequest, splits: Mapping[str, Split], names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from graphdl.data.dataset import DataSet
+from graphdl.data.dataset import DataSet, stratum
 from graphdl.data.declared import data_set
 from graphdl.data.division import Division
 from graphdl.data.known import Known
@@ -56,9 +56,7 @@ def load(
     dataset = chosen.load(request)
     if fraction and not dataset.is_divided:
         train = dataset.split("train")
-        kind = train.types.get("label")
-        stratify = "label" if kind is not None and kind.classes is not None and kind.rank == 0 else None
-        remaining, held_out = request.divide(train, fraction, "validation", stratify)
+        remaining, held_out = request.divide(train, fraction, "validation", stratum(train))
         dataset = replace(dataset, splits={**dataset.splits, "train": remaining, "validation": held_out})
     if (chosen.group or chosen.blocks) and not request.division.made:
         word = "group" if chosen.group else "blocks"

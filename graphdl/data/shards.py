@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from graphdl import strict_json
 from graphdl.data.classes import class_numbers, classes
-from graphdl.data.dataset import DataSet, Field, Split, Statistics, labels, numbers
+from graphdl.data.dataset import DataSet, Field, Split, Statistics, labels, numbers, stratum
+from graphdl.data.division import by_pattern
 from graphdl.data.folders import IMAGENET
 from graphdl.data.packed import PackedImages
 from graphdl.data.pictures import SUFFIXES
 from graphdl.data.reading import Reading
 from graphdl.data.request import DataRequest
 from graphdl.graph.types import TensorType
-from graphdl.settings import written
 from graphdl.suggest import enumerated
 
 _BYTES_PER_MEMBER = 1000
@@ -81,9 +81,15 @@ def shards(
         if isinstance(made[name], PackedImages):
             published[name] = IMAGENET[shape[0]]
     whole = Split("train", made, {"shard": np.array(shard)})
+    splits = {"train": whole}
+    if isinstance(test, str):
+        names = [paths[number].name for number in shard]
+        splits = by_pattern(request, whole, test, names, "archive", paths[0].parent)
+    elif test:
+        splits["train"], splits["test"] = request.divide(whole, test, "test", stratum(whole))
     return DataSet(
         paths[0].stem,
-        _splits(request, whole, [paths[number] for number in shard], test),
+        splits,
         class_names,
         published,
         span=request.setting.span,
@@ -183,20 +189,3 @@ def _numbers(request: DataRequest, name: str, members: Sequence[_Member]) -> Fie
         return numbers(np.stack(arrays))
     except ValueError as error:
         raise request.error("E0709", f"{members[0].archive}: '{name}': {error}", argument=name) from error
-
-
-def _splits(request: DataRequest, whole: Split, archives: Sequence[Path], test: float | str) -> dict[str, Split]:
-    if not isinstance(test, str):
-        if not test:
-            return {"train": whole}
-        stratify = "label" if "label" in whole.fields and whole.types["label"].classes is not None else None
-        train, held_out = request.divide(whole, test, "test", stratify)
-        return {"train": train, "test": held_out}
-    is_test = np.array([fnmatchcase(path.name, test) for path in archives])
-    if is_test.all() or not is_test.any():
-        which = "every archive" if is_test.all() else "no archive"
-        raise request.error("E0712", f"the pattern {written(test)} of the test split matches {which}", argument="test")
-    return {
-        "train": whole.select(np.flatnonzero(~is_test), "train"),
-        "test": whole.select(np.flatnonzero(is_test), "test"),
-    }

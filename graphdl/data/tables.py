@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphdl.data.classes import class_numbers, classes
-from graphdl.data.dataset import Buckets, DataSet, Field, Origin, Split, Table, labels, numbers
+from graphdl.data.dataset import Buckets, DataSet, Field, Origin, Split, Table, labels, numbers, stratum
 from graphdl.data.request import DataRequest
 from graphdl.data.sequences import lines_of, sequences, writings
 from graphdl.data.text_tables import Columns, Row, is_number, number, read_columns, read_rows
@@ -123,14 +123,10 @@ def _divided(request: DataRequest, parts: Sequence[Split], test: float | str, *,
     train = parts[0]
     splits = {"test": Split("test", parts[1].fields, parts[1].properties)} if len(parts) == 2 else {}
     if not isinstance(test, str) and test:
-        train, splits["test"] = request.divide(train, test, "test", stratify=_stratify(train))
+        train, splits["test"] = request.divide(train, test, "test", stratify=stratum(train))
     if is_complete and request.validation:
-        train, splits["validation"] = request.divide(train, request.validation, "validation", stratify=_stratify(train))
+        train, splits["validation"] = request.divide(train, request.validation, "validation", stratify=stratum(train))
     return {"train": train, **splits}
-
-
-def _stratify(split: Split) -> str | None:
-    return "label" if "label" in split.fields else None
 
 
 def _properties(table: _Opened, part: Columns, chosen: _Chosen) -> dict[str, NDArray[Any]]:
