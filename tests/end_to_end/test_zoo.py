@@ -73,6 +73,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "vision/unet_digits": {"size": 8, "width": 2, "clutter": 0.0},
     "science/splicing": {"length": 12, "width": 4},
     "sequence/deepspeech2": {"samples": 1600, "units": 4, "layers": 1, "width": 2},
+    "decision/dqn": {"units": 8},
+    "decision/policy_value": {"size": 4, "width": 4, "depth": 1},
     "history/experts": {"size": 5, "classes": 4, "experts": 3},
     "vision/mlp_bn": {"size": 6, "widths": [12, 12]},
     "vision/scattering": {"size": 12, "classes": 4, "turns": 2},
@@ -84,6 +86,7 @@ SLOW = {
     "vision/vgg16", "vision/googlenet", "vision/resnet18", "vision/resnet34", "vision/resnet50", "vision/resnet101",
     "vision/resnet152", "vision/densenet", "vision/inception_small", "vision/unet", "vision/resnet20",
     "vision/alexnet", "vision/mobilenet_v2", "vision/scattering", "vision/pilotnet", "vision/unet_digits",
+    "decision/dqn_atari", "decision/policy_value",
 }  # fmt: skip
 """Many convolutions of different shapes: building their programs takes the time. resnet20 trains beside
 PyTorch, and what is alexnet's alone is tested with the layers and the operators."""

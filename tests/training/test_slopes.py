@@ -54,6 +54,20 @@ def test_only_losses_that_are_minimized_need_a_slope():
     }
 
 
+@pytest.mark.parametrize(
+    ("wanted", "only", "codes"),
+    [("t", "w", []), ("t", "w, t", ["W0503"]), ("0", "w", ["W0503", "W0201"])],
+    ids=["target", "trained-target", "unused"],
+)
+def test_a_target_network_that_no_stage_trains_is_meant(wanted, only, codes):
+    text = (
+        "net n {\n input x: [3]\n param w: [3] = 1\n param t: [3] = 1\n"
+        f" loss a = (sum(w * x) - stop_gradient(sum({wanted} * x))) ** 2\n}}\n"
+        f"train {{ data iris; only {only} }}\n"
+    )
+    assert [d.code for d in check(Source("n.net", text))] == codes
+
+
 @pytest.mark.parametrize(("step", "is_sloped"), [("h + item * w[0]", True), ("h + sign(item * w[0])", False)])
 def test_slopes_go_through_the_bodies_of_scans(step, is_sloped):
     text = (
