@@ -3,7 +3,7 @@
 A launch costs a CPU's driver 10 to 20 µs: its threads have to be woken, and wait for each other at the end. Many
 kernels of small programs take less. So the kernels of such launches become the phases of one kernel
 (``opencl/phases.cl``), which calls their functions, with the same arguments and in the same order. The results are
-those of separate launches, bit for bit.
+those of separate launches, bit for bit on PoCL; Intel's compiler may round a sum of products in another way.
 """
 
 from __future__ import annotations
