@@ -63,8 +63,8 @@ LONG = re.compile(
             r"docs/test_contributing.py::test_the_examples_pass_their_tests",
             r"end_to_end/test_zoo_export.py::test_small_forms_agree"
             r"\[(?!history/xor|vision/mlp\]|vision/lenet|sequence/(lstm|transformer_lm))",
-            r"generating/test_generate.py::test_(sound|the_words)",
-            r"generating/test_one_step.py::test_steps_are_the_whole_sequence\[(convolutions|attention)",
+            r"generating/test_generate.py::test_(a_translation|sound|the_words)",
+            r"generating/test_one_step.py::test_steps_are_the_whole_sequence\[convolutions",
             r"onnx/test_export.py::test_(examples_agree\[(?!operands|scan)|the_way_back\[sequences)",
             r"docs/test_docs.py::test_blocks_do_what_the_page_says",
             r"end_to_end/test_against_pytorch.py::test_(attention|residual)",
@@ -131,6 +131,7 @@ SLOW = re.compile(
             r"end_to_end/test_zoo_export.py::test_small_forms_agree\[decision",
             r"end_to_end/test_zoo.py::test_gradients_equal_finite_differences\[(sequence/(attention_nmt|transf|phon)|decision)",
             r"end_to_end/test_zoo.py::test_(each_part.*deep_autoencoder|takes_a_training_step.*(deepspeech|char_lstm))",
+            r"generating/test_one_step.py::test_steps_are_the_whole_sequence\[attention",
             r"operators/test_depthwise.py::test_(any_tile|weight_gradient)\[gpu",
             r"compiler/test_compiler.py::test_every_kind_of_device_gets_the_same_numbers\[(cpu-4-7|gpu-1-2)",
             r"compiler/test_recurrence.py::test_a_loop_is_the_scan_unrolled\[(elman|lstm|gru|projected|normalized|sorted)",

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphdl.diagnostics import Diagnostic, ModelError
+
 Floats = NDArray[np.floating[Any]]
 
 _LEAST = 1e-30
@@ -15,8 +17,14 @@ _LEAST = 1e-30
 
 
 def log_probabilities(values: Floats) -> NDArray[np.float64]:
-    """The logarithms of the probabilities along the last dimension, of probabilities or of logits."""
+    """The logarithms of the probabilities along the last dimension, of probabilities or of logits.
+
+    Raises:
+        ModelError: E0615, a number is not finite.
+    """
     x = np.asarray(values, np.float64)
+    if not np.isfinite(x).all():
+        raise ModelError(Diagnostic("E0615", "the net's probabilities are not finite: its weights are useless"))
     if (x >= 0).all() and (abs(x.sum(axis=-1) - 1) < 1e-3).all():
         return np.log(np.maximum(x, _LEAST))
     x = x - x.max(axis=-1, keepdims=True)
@@ -51,8 +59,8 @@ class Sampling:
         if self.temperature == 0:
             likeliest: NDArray[np.float64] = np.eye(len(logs))[order[0]]
             return likeliest
-        scaled = (logs - logs.max()) / self.temperature
-        chances = np.exp(scaled)
+        with np.errstate(over="ignore"):  # a temperature near 0 leaves the likeliest token alone
+            chances = np.exp((logs - logs.max()) / self.temperature)
         chances /= chances.sum()
         if self.top_k is not None:
             chances[order[self.top_k :]] = 0

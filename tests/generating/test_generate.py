@@ -17,11 +17,11 @@ WRITES = """
 net letters {
     input text: class(5)[6]
     input next: class(5)[6]
-    logits = text -> embedding(8) -> gru(8) -> linear(5)
+    logits = text -> embedding(8) -> rnn(8) -> linear(5)
     output logits
     loss cross_entropy(logits, next)
 }
-train { data text("a.txt", length = 6, test = 0.2); optimizer adam(lr = 0.03); batch 16; steps 60 }
+train { data text("a.txt", length = 6, test = 0.0); optimizer adam(lr = 0.03); batch 16; steps 60 }
 """
 TRANSLATES = """
 net words {
@@ -64,7 +64,7 @@ net sound {
     input wave: class(16)[20]
     input label: class(2)
     input next: class(16)[20]
-    logits = (wave -> embedding(4) -> gru(4) -> linear(16)) + (one_hot(label) -> linear(16))
+    logits = (wave -> embedding(16)) + (one_hot(label) -> linear(16))
     output probability = softmax(logits)
     loss cross_entropy(logits, next)
 }
@@ -115,14 +115,11 @@ def recordings(tmp_path):
 def test_a_text_goes_on(letters):
     found = call("generate", letters, "--start", "abcd\nab", "--length", 12, "--temperature", 0)
     assert (found.exit_code, found.output) == (0, "abcd\nabcd\nabcd\nabcd\n"), found.output
-    drawn = [
-        call("generate", letters, "--start", "d", "--length", 30, "--temperature", 3, "--seed", seed).output
-        for seed in (1, 1, 2)
-    ]
+    writer = graphdl.Writer(letters)
+    drawn = ["".join(writer.write("d", 30, temperature=3.0, seed=seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
     shown = call("generate", letters, "--start", "d", "--length", 30, "--temperature", 3, "--seed", 1, "--json").output
-    assert "d" + json.loads(shown)["text"] + "\n" == drawn[0]
-    writer = graphdl.Writer(letters)
+    assert json.loads(shown)["text"] == drawn[0]
     assert list(writer.write("b", 4, temperature=5.0, top_k=1)) == ["c", "d", "\n", "a"]
     assert list(writer.write("b", 4, temperature=1.0, top_p=0.1)) == ["c", "d", "\n", "a"]
     with pytest.raises(ValueError, match="length"):
@@ -152,6 +149,7 @@ def test_a_translation(words):
     log = np.log(whole["probability"][0, range(4), [*target[1:4], numbers["<end>"]]]).sum()
     assert best.log_probability == pytest.approx(log, rel=1e-5)
     assert best.score == pytest.approx(log / (9 / 6), rel=1e-5)
+    assert "E0714" in call("generate", words, "--start", "a cat a cat a cat").stderr
 
 
 def test_the_words_of_recordings(recordings):
@@ -184,12 +182,11 @@ def test_sound_is_a_wav_file(recordings):
     assert "E0706" in call(*words[:4], "--given", "label=3x", "--out", recordings / "b.wav").stderr
 
 
-def test_what_cannot_be_generated_is_said(letters, words, recordings):
+def test_what_cannot_be_generated_is_said(letters, recordings):
     found = call("generate", letters, "--start", "abx")
     assert found.exit_code == 1
     assert "error[E0706]: character 'x' does not occur in the training text" in found.stderr
     assert "E0709" in call("generate", letters, "--start", "").stderr
-    assert "E0714" in call("generate", words, "--start", "a cat a cat a cat").stderr
     for wrong in (["--length", 0], ["--temperature", -1], ["--top-p", 0], ["--top-k", 0], ["--beam", 0]):
         assert call("generate", letters, "--start", "a", *wrong).exit_code == 2
     assert call("generate", letters).exit_code == 2

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from graphdl.diagnostics import ModelError
 from graphdl.generating.beams import search
 from graphdl.generating.ctc import greedy, prefix_beam
 from graphdl.generating.sampling import Sampling, log_probabilities
@@ -118,6 +119,7 @@ def test_sampling_keeps_the_likeliest():
     np.testing.assert_allclose(Sampling(top_p=0.65).probabilities(logs), [0, 4 / 7, 0, 3 / 7])
     np.testing.assert_allclose(Sampling(top_k=3, top_p=0.4).probabilities(logs), [0, 1, 0, 0])
     assert Sampling(temperature=0).draw(logs, np.random.default_rng(0)) == 1
+    np.testing.assert_array_equal(Sampling(temperature=1e-310).probabilities(logs), [0, 1, 0, 0])
     drawn = [Sampling().draw(logs, np.random.default_rng(seed)) for seed in range(400)]
     np.testing.assert_allclose(np.bincount(drawn) / 400, [0.1, 0.4, 0.2, 0.3], atol=0.07)
     for wrong in ({"temperature": -1.0}, {"temperature": np.inf}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.1}):
@@ -130,3 +132,5 @@ def test_logits_and_probabilities_have_the_same_logarithms():
     expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(log_probabilities(logits), expected)
     np.testing.assert_allclose(log_probabilities(np.exp(expected)), expected)
+    with pytest.raises(ModelError, match="not finite"):
+        log_probabilities(np.array([0.5, np.nan]))
