@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("onnx.helper")  # not "onnx": this folder would be found
 onnx = pytest.importorskip("onnx")
@@ -126,6 +127,22 @@ def test_a_loop_of_a_known_number_of_steps_is_a_scan() -> None:
     np.testing.assert_allclose(found["sums"].T, sums, atol=1e-6)
     with pytest.raises(UnsupportedError, match="a loop whose number of steps is computed"):
         read(looping("small"), batched=False, sizes={"batch": 2})
+
+
+def test_the_places_of_the_greatest_elements_count_through_all_images() -> None:
+    pool = node("MaxPool", ["x"], ["y", "places"], kernel_shape=[3, 2], strides=[2, 1], pads=[1, 1, 1, 0])
+    proto = model([pool], {"x": [2, 3, 7, 5]}, {"y": [2, 3, 4, 5], "places": [2, 3, 4, 5]}, ints=("places",))
+    imported = read(proto)
+    assert not imported.batched
+    x = np.random.default_rng(0).normal(size=(2, 3, 7, 5)).astype(np.float32)
+    found = of_imported(imported).predict(x=x[None])
+    y, places = torch.nn.functional.max_pool2d(
+        torch.nn.functional.pad(torch.tensor(x), (1, 0, 1, 1), value=-np.inf), (3, 2), (2, 1), return_indices=True
+    )
+    row, column = places.numpy() // 6 - 1, places.numpy() % 6 - 1
+    image = np.arange(6).reshape(2, 3, 1, 1)
+    np.testing.assert_array_equal(found[imported.outputs["y"].name][0], y.numpy())
+    np.testing.assert_array_equal(found[imported.outputs["places"].name][0], 35 * image + 5 * row + column)
 
 
 def test_heads_that_are_merged_with_the_batch() -> None:

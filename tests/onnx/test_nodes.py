@@ -25,7 +25,6 @@ SAMPLE = {
     "gemm": ["test_gemm_all_attributes"],
     "layernormalization": ["test_layer_normalization_3d_axis1_epsilon"],
     "logsoftmax": ["test_logsoftmax_axis_1"],
-    "maxpool": ["test_maxpool_with_argmax_2d_precomputed_pads"],
     "mod": ["test_mod_mixed_sign_int64", "test_mod_int64_fmod"],
     "pad": ["test_reflect_pad"],
     "qlinearconv": ["test_qlinearconv"],
