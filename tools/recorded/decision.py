@@ -50,7 +50,7 @@ def policy_value(runner: Runner) -> list[Figure]:
     """Four in a row: the search with the net's policy and values against one with random games, at equal nodes."""
     with runner.timed():
         model = runner.model("decision/policy_value", seed=1)
-        self_play.learn(model, self_play.Lessons(rounds=20), 1)
+        self_play.learn(model, self_play.Lessons(rounds=8), 1)
         alone = RandomJudge(np.random.default_rng(1))
         won, drawn, lost = self_play.match(NetworkJudge(model, 100), alone, games=100, nodes=100)
     runner.commands.append("python tools/record.py policy_value")
