@@ -137,7 +137,7 @@ def deepspeech2(runner: Runner) -> list[Figure]:
     """Spoken digits of speakers that are not in the training split: words that are not exactly right."""
     from graphdl.generating import Transcriber
 
-    run = runner.train("sequence/deepspeech2")
+    run = runner.train("sequence/deepspeech2", "--epochs", "8")
     transcriber = Transcriber(run)
     heard = load_data(runner.trained(run).stages()[0].data, splits=("test",)).split("test")
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
