@@ -281,7 +281,7 @@ def test_a_sparse_machine_draws_activity_by_its_biases_alone() -> None:
     _, drawn = model.gradients(image=image)
     _, free = load("generative/sparse_dbn", seed=3, force=0.0).gradients(image=image)
     np.testing.assert_allclose(drawn["m1.W"], free["m1.W"], rtol=1e-4, atol=1e-6)
-    on = model.predict(image=image)["strokes"].astype(np.float64)
+    on = model.predict(image=image)["features"].astype(np.float64)
     activity = on.mean(axis=0)
     pulled = 7 * (activity - 0.05) / (activity * (1 - activity)) * (on * (1 - on)).mean(axis=0)
     np.testing.assert_allclose(drawn["m1.hidden"] - free["m1.hidden"], pulled, rtol=1e-3, atol=1e-5)

@@ -67,8 +67,8 @@ def sparse_dbn(runner: Runner) -> list[Figure]:
     measured = runner.evaluate(run)
     weights = runner.trained(run).parameters
     first, second = weights["m1.W"], weights["m2.W"]
-    draw_filters(first.T[:120].reshape(-1, 28, 28), 20, runner.picture("sparse_dbn-strokes.png"), 2)
-    draw_filters((first @ second).T[:60].reshape(-1, 28, 28), 20, runner.picture("sparse_dbn-parts.png"), 2)
+    draw_filters(first.T[:120].reshape(-1, 28, 28), 20, runner.picture("sparse_dbn-features.png"), 2)
+    draw_filters((first @ second).T[:60].reshape(-1, 28, 28), 20, runner.picture("sparse_dbn-combinations.png"), 2)
     return [
         at_most("mean activity of the first layer's units", measured["m1.mean_activity"], 0.06),
         at_most("of the second layer's", measured["m2.mean_activity"], 0.06),
