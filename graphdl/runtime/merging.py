@@ -79,6 +79,7 @@ class _Unit:
     """Whether it can be a part of a larger launch."""
     operands: frozenset[tuple[str, str]]
     kernels: frozenset[str]
+    items: int
 
 
 def _is_short(program: Program) -> bool:
@@ -97,13 +98,15 @@ def _runs(program: Program) -> Iterator[list[_Unit]]:
     run: list[_Unit] = []
     operands: frozenset[tuple[str, str]] = frozenset()
     kernels: frozenset[str] = frozenset()
+    items = 0
     for unit in _units(program):
         operands |= unit.operands
         kernels |= unit.kernels
-        fits = len(operands) <= _MOST_OPERANDS and len(kernels) <= _MOST_KERNELS
+        items += unit.items
+        fits = len(operands) <= _MOST_OPERANDS and len(kernels) <= _MOST_KERNELS and items <= _MOST_ITEMS
         if run and not (unit.joins and run[-1].joins and fits):
             yield run
-            run, operands, kernels = [], unit.operands, unit.kernels
+            run, operands, kernels, items = [], unit.operands, unit.kernels, unit.items
         run.append(unit)
     if run:
         yield run
@@ -128,7 +131,7 @@ def _unit(program: Program, first: int, end: int, loop: Repeat | None) -> _Unit:
         and len(operands) <= _MOST_OPERANDS
         and all(program.kernels[launch.kernel].item for launch in launches)
     )
-    return _Unit(first, end, loop, joins, operands, frozenset(launch.kernel for launch in launches))
+    return _Unit(first, end, loop, joins, operands, frozenset(launch.kernel for launch in launches), items)
 
 
 def _one(program: Program, run: Sequence[_Unit]) -> tuple[Kernel, Launch]:

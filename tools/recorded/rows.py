@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recorded import decision, generative, history, science, sequence, vision
+from recorded import decision, generative, history, photographs, science, sequence, vision
 
-ROWS = history.ROWS | vision.ROWS | generative.ROWS | science.ROWS | sequence.ROWS | decision.ROWS
+ROWS = history.ROWS | vision.ROWS | photographs.ROWS | generative.ROWS | science.ROWS | sequence.ROWS | decision.ROWS
