@@ -63,7 +63,7 @@ LONG = re.compile(
             r"docs/test_contributing.py::test_the_examples_pass_their_tests",
             r"end_to_end/test_zoo_export.py::test_small_forms_agree"
             r"\[(?!history/xor|vision/mlp\]|vision/lenet|sequence/(lstm|transformer_lm))",
-            r"generating/test_generate.py::test_(a_translation|sound|the_words)",
+            r"generating/test_generate_command.py::test_(a_translation|sound|the_words)",
             r"generating/test_one_step.py::test_steps_are_the_whole_sequence\[convolutions",
             r"onnx/test_export.py::test_(examples_agree\[(?!operands|scan)|the_way_back\[sequences)",
             r"docs/test_docs.py::test_blocks_do_what_the_page_says",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from graphdl.data import augmentations, catalog
+from graphdl.data import augmentations, declared
 from graphdl.data.arguments import Declared, fraction, named, two
 from graphdl.data.known import Known
 from graphdl.data.reading import GIB, LIMIT, Reading
@@ -159,7 +159,7 @@ def test_where_data_sets_lie(environment: dict[str, str], expected: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("package", "without"), [(augmentations, "step"), (catalog, "loader")], ids=["augmentations", "data sets"]
+    ("package", "without"), [(augmentations, "step"), (declared, "loader")], ids=["augmentations", "data sets"]
 )
 def test_each_file_declares_the_function_of_its_name(package: Any, without: str) -> None:
     found = Declared(package.__name__, package.__path__, without=without)

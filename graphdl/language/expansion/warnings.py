@@ -26,22 +26,26 @@ def check(graph: ModuleGraph, source: Source, reporter: Reporter, *, stages: boo
         message = f"the net '{graph.name}' has no output, loss or metric"
         reporter.add(Diagnostic("W0505", message, header(graph.root.span)))
         return
-    parts = [part for stage in graph.stages for part in stage.parts()] if stages else []
-    left: list[str] = []
-    if parts and all(part.only for part in parts):
-        patterns = [pattern for part in parts for pattern in part.only]
-        left = [path for path in graph.parameters if not any(matches(pattern, path) for pattern in patterns)]
     lost: list[str] = []
     if graph.losses:
         reached = _sloped(graph.losses.values())
         lost = [path for path, variable in graph.parameters.items() if variable.value.node.id not in reached]
         excused = _flat_losses(graph, _minimized(graph) if stages else graph.losses, reporter)
-        # A target network is left out by the stages, and a loss uses it behind stop_gradient.
-        used = _ancestors(graph.losses.values()) if left else set()
         nodes = {path: graph.parameters[path].value.node.id for path in lost}
-        named = [path for path in lost if nodes[path] not in excused and not (path in left and nodes[path] in used)]
+        named = [path for path in lost if nodes[path] not in excused and not (stages and _is_copy(graph, path))]
         _by_place(graph, named, "W0503", "no loss reaches", reporter)
-    _by_place(graph, [path for path in left if path not in lost], "W0504", "no stage trains", reporter)
+    parts = [part for stage in graph.stages for part in stage.parts()]
+    if stages and parts and all(part.only for part in parts):
+        patterns = [pattern for part in parts for pattern in part.only]
+        trained = [path for path in graph.parameters if path not in lost]
+        left = [path for path in trained if not any(matches(pattern, path) for pattern in patterns)]
+        _by_place(graph, left, "W0504", "no stage trains", reporter)
+
+
+def _is_copy(graph: ModuleGraph, path: str) -> bool:
+    """Whether a stage starts a parameter from another one, as that of a target network."""
+    targets = {start.target for stage in graph.stages for start in stage.start}
+    return any(path == target or path.startswith(f"{target}.") for target in targets)
 
 
 def _ancestors(values: Iterable[Value], passes: Callable[[Value], bool] = lambda value: True) -> set[int]:
