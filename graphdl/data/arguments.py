@@ -108,3 +108,12 @@ def two(call: SettingCall, name: str, value: int | list[int]) -> tuple[int, int]
         what = f"'{name}' of '{call.setting.name}'"
         raise call.error("E0703", f"{what} must be one or two positive numbers", argument=name)
     return sizes[0], sizes[1]
+
+
+def image_shape(call: SettingCall, size: int | list[int], channels: int) -> tuple[int, int, int]:
+    """The shape [channels, height, width] of a data set's images, from its arguments ``size`` and ``channels``."""
+    height, width = two(call, "size", size)
+    if channels not in (1, 3):
+        message = f"'channels' of '{call.setting.name}' must be 1 or 3, found {channels}"
+        raise call.error("E0703", message, argument="channels")
+    return channels, height, width

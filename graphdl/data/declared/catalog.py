@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphdl.data.arguments import fraction, two
+from graphdl.data.arguments import fraction, image_shape
 from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -30,9 +30,7 @@ def catalog(
     or a list of numbers of one shape; or else class(k), with the classes in sorted order. ``test`` is the fraction in
     the test split, or a second file. ``group`` can name any key.
     """
-    height, width = two(call, "size", size)
-    if channels not in (1, 3):
-        raise call.error("E0703", f"'channels' of 'catalog' must be 1 or 3, found {channels}", argument="channels")
+    shape = image_shape(call, size, channels)
     if not isinstance(test, str):
         fraction(call, "test", test)
     if not fields:
@@ -42,6 +40,6 @@ def catalog(
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.lists import catalog
 
-        return catalog(request, file, fields, (channels, height, width), dir, test)
+        return catalog(request, file, fields, shape, dir, test)
 
     return load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphdl.data.arguments import fraction, two
+from graphdl.data.arguments import fraction, image_shape
 from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -26,15 +26,13 @@ def folder(
     in its split when others are added. With a pattern as ``test``, those whose ``CLASS/file`` matches it are
     (``"*/*_3.png"``).
     """
-    height, width = two(call, "size", size)
-    if channels not in (1, 3):
-        raise call.error("E0703", f"'channels' of 'folder' must be 1 or 3, found {channels}", argument="channels")
+    shape = image_shape(call, size, channels)
     if not isinstance(test, str):
         fraction(call, "test", test)
 
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.folders import folder
 
-        return folder(request, dir, (channels, height, width), test)
+        return folder(request, dir, shape, test)
 
     return load

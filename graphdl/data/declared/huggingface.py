@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphdl.data.arguments import fraction, two
+from graphdl.data.arguments import fraction, image_shape
 from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -29,9 +29,7 @@ def huggingface(
     has no split ``test``, a fraction ``test`` of the training examples is. Pictures are read from the disk when needed.
     Needs ``graphdl[huggingface]``.
     """
-    height, width = two(call, "size", size)
-    if channels not in (1, 3):
-        raise call.error("E0703", f"'channels' of 'huggingface' must be 1 or 3, found {channels}", argument="channels")
+    shape = image_shape(call, size, channels)
     fraction(call, "test", test)
     if not fields:
         help = 'name its fields: huggingface("cats", image = "img", label = "label")'
@@ -40,6 +38,6 @@ def huggingface(
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.arrow import huggingface
 
-        return huggingface(request, dir, fields, (channels, height, width), test)
+        return huggingface(request, dir, fields, shape, test)
 
     return load

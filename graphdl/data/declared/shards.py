@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphdl.data.arguments import fraction, two
+from graphdl.data.arguments import fraction, image_shape
 from graphdl.data.declared.loader import Loader
 from graphdl.settings import SettingCall
 
@@ -28,9 +28,7 @@ def shards(
     size]; a ``.json`` file is a number, or a list of numbers of one shape; any other is the name of a class.
     ``test`` is the fraction in the test split, or a pattern of its archives' names. ``group`` can name ``"shard"``.
     """
-    height, width = two(call, "size", size)
-    if channels not in (1, 3):
-        raise call.error("E0703", f"'channels' of 'shards' must be 1 or 3, found {channels}", argument="channels")
+    shape = image_shape(call, size, channels)
     if not isinstance(test, str):
         fraction(call, "test", test)
     if not fields:
@@ -40,6 +38,6 @@ def shards(
     def load(request: DataRequest) -> DataSet:
         from graphdl.data.shards import shards
 
-        return shards(request, files, fields, (channels, height, width), test)
+        return shards(request, files, fields, shape, test)
 
     return load
