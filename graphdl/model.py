@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,9 @@ from graphdl.compiler.lowering import Lowered
 from graphdl.compiler.program import Program
 from graphdl.data.dataset import Sizes
 from graphdl.diagnostics import Diagnostic, ModelError
-from graphdl.graph.model import ModuleGraph, Variable
+from graphdl.graph.model import ModuleGraph
 from graphdl.operators.tensor import Tensor
 from graphdl.source import Source
-from graphdl.suggest import did_you_mean
 from graphdl.summary import read_size, summarize, table
 from graphdl.training import checkpoint, inference
 from graphdl.training.claim import claimed
@@ -33,6 +32,7 @@ from graphdl.training.stages import Overrides, Stage, named, stages
 from graphdl.training.trainer import Trainer
 from graphdl.training.tuning import BUDGET, Tuned, tune
 from graphdl.training.turns import Turns, trainer_of
+from graphdl.training.values import Values
 
 if TYPE_CHECKING:
     import networkx
@@ -583,43 +583,3 @@ def _network(
     if seed is None:
         seed = next((section.seed for section in inference.stages if section.seed is not None), 0)
     return Network(lambda t: training() if t else inference, seed=seed, device=device, resized=resized)
-
-
-class Values(MutableMapping[str, np.ndarray]):
-    """Variables of a net by path."""
-
-    def __init__(self, network: Network, chosen: Callable[[ModuleGraph], Mapping[str, Variable]], kind: str) -> None:
-        self._network = network
-        graphs = (network.training, network.inference)
-        self._paths = list(dict.fromkeys(path for graph in graphs for path in chosen(graph)))
-        self._kind = kind
-
-    def __getitem__(self, path: str) -> np.ndarray:
-        return self._network.read(self._known(path))
-
-    def __setitem__(self, path: str, value: object) -> None:
-        """Sets a variable.
-
-        Raises:
-            KeyError: the net has no such variable.
-            ValueError: the shape differs.
-        """
-        self._network.write(self._known(path), value)
-
-    def __delitem__(self, path: str) -> None:
-        raise TypeError(f"a {self._kind} of a net cannot be deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __repr__(self) -> str:
-        return "{" + ", ".join(f"{path}: {self._network.variables[path].type}" for path in self) + "}"
-
-    def _known(self, path: str) -> str:
-        if path not in self._paths:
-            hint = did_you_mean(path, self._paths)
-            raise KeyError(f"the net has no {self._kind} '{path}'" + (f"; {hint}" if hint else ""))
-        return path

@@ -38,12 +38,14 @@ class Trained:
     path: Path
 
     @classmethod
-    def of_run(cls, run: Run, device: str | None = None, net: str | None = None) -> Trained:
-        """The model of a run folder.
+    def of_run(cls, run: Run | Trained, device: str | None = None, net: str | None = None) -> Trained:
+        """The model of a run folder; one that is loaded already stays as it is.
 
         Raises:
             ModelError: the folder holds no run, is damaged, or has no checkpoint yet.
         """
+        if isinstance(run, Trained):
+            return run
         model, folder = open_model(Path(run), device=device, net=net)
         return cls(model, folder.settings, Path(run))
 

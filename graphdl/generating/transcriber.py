@@ -39,7 +39,7 @@ class Transcriber:
         Raises:
             ModelError: E0618, the folder holds no run, or a damaged one; E0626, the run spells nothing.
         """
-        self._trained = run if isinstance(run, Trained) else Trained.of_run(run, device, net)
+        self._trained = Trained.of_run(run, device, net)
         loss = self.loss_of(self._trained)
         if loss is None:
             raise ModelError(Diagnostic("E0626", f"{self._trained.path} spells nothing: it has no loss 'ctc'"))

@@ -23,7 +23,7 @@ class Writer:
         Raises:
             ModelError: E0618, the folder holds no run, or a damaged one; E0626, the run writes no text.
         """
-        self._trained = run if isinstance(run, Trained) else Trained.of_run(run, device, net)
+        self._trained = Trained.of_run(run, device, net)
         name = self.sequence_of(self._trained)
         if name is None:
             raise ModelError(

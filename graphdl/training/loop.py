@@ -252,14 +252,9 @@ class _StageRun:
             "spans": self.trainer.spans,
         }
         self.train = Batches(
-            dataset,
-            "train",
-            self.trainer.inputs,
-            training=True,
-            feed=self._feed(self.trainer.inputs),
-            shorter=shorter_inputs(network, self.trainer.inputs, dataset),
-            **common,
-        )
+            dataset, "train", self.trainer.inputs, training=True, feed=self._feed(self.trainer.inputs),
+            shorter=shorter_inputs(network, self.trainer.inputs, dataset), **common,
+        )  # fmt: skip
         self.held_out: Batches | None = None
         split = next((name for name in ("validation", "test") if name in dataset.splits), None)
         if split is not None and (network.inference.losses or network.inference.metrics):
@@ -540,14 +535,9 @@ class _StageRun:
                 _ = report.values
         batch = self.train.get(*divmod(step, len(self.train)))
         return first_fault(
-            self.network,
-            batch.arrays,
-            self.stage.seed,
-            self.trainer.draws,
-            step,
-            self.trainer.steps_per_epoch,
+            self.network, batch.arrays, self.stage.seed, self.trainer.draws, step, self.trainer.steps_per_epoch,
             batch.sizes,
-        )
+        )  # fmt: skip
 
     def record(self, kind: str, means: Sequence[float], speed: float) -> dict[str, Any]:
         """A line of metrics from the averages of reports."""

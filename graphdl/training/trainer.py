@@ -54,7 +54,7 @@ class Gradients:
         return {path: pending.result() for path, pending in self._pending.items()}
 
 
-class Steps(ABC):
+class BaseTrainer(ABC):
     """Training one batch at a time: what the trainer of a stage and that of its turns have in common.
 
     ``steps`` counts the updates of the stage. ``draws`` counts the batches of the whole run; random draws (dropout)
@@ -113,7 +113,7 @@ class Steps(ABC):
         return as_feed(self.inputs, needed, spans=self.spans)
 
 
-class Trainer(Steps):
+class Trainer(BaseTrainer):
     """Trains a net by the settings of one stage, one batch at a time.
 
     The optimizer's variables have their initial values when the trainer is made. A schedule that counts in epochs needs

@@ -12,10 +12,10 @@ from graphdl.graph.types import TensorType
 from graphdl.training.network import Network
 from graphdl.training.reports import Report
 from graphdl.training.stages import Stage
-from graphdl.training.trainer import Steps, Trainer
+from graphdl.training.trainer import BaseTrainer, Trainer
 
 
-class Turns(Steps):
+class Turns(BaseTrainer):
     """Trains a net by the turns of a stage, one batch at a time.
 
     ``steps`` alone determines whose turn it is, so a stage can go on at any step.
