@@ -50,7 +50,6 @@ def learn(model: graphdl.Model, game: Environment, plan: Plan, seed: int) -> int
     """Trains the model by playing; it then has the best weights that were found. Returns the number of moves."""
     random = np.random.default_rng(seed)
     trainer = model.trainer(batch=plan.batch)
-    model.copy_weights("target.*", "online.*")
     state, _ = game.reset(seed=seed)
     replay = Replay(plan.capacity, np.asarray(state))
     actions = model.predict(now=as_input(np.asarray(state)[None]))["value"].shape[-1]
